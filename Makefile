@@ -1,0 +1,26 @@
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(RUN)/uota demo --out runs/demo
+
+test: lint
+	$(RUN)/python -m pytest tests
+
+lint: $(VENV)/installed
+	$(RUN)/ruff check src tests benchmarks tools
+	$(RUN)/ruff format --check src tests benchmarks tools
+	$(RUN)/mypy
+
+# Made again only when the dependencies change; the package itself is installed editable.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs
