@@ -1,0 +1,26 @@
+"""Arbitration: which views of an image still show it. Needs torch only.
+
+An arbiter is a pair of independent choices: a **score** (does this view show what its image's other views show?) and
+a **strength** (how much a score changes a weight). The paper is one pair, `Mahalanobis` × `Temperature`.
+"""
+
+from uota.arbitration.arbiter import PRESETS, Arbiter, arbitrate
+from uota.arbitration.result import Arbitration, Scores, Weighing, effective_sample_size
+from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
+from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
+
+__all__ = [
+    "PRESETS",
+    "Arbiter",
+    "Arbitration",
+    "Contrast",
+    "EffectiveSampleSize",
+    "LearnedContrast",
+    "Mahalanobis",
+    "Scores",
+    "Temperature",
+    "TwoGroups",
+    "Weighing",
+    "arbitrate",
+    "effective_sample_size",
+]

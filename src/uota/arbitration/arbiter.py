@@ -1,0 +1,164 @@
+"""`arbitrate`, the paper in one call, and `Arbiter`, a score × a strength with what lasts between steps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.arbitration.result import Arbitration, Scores, Weighing
+from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
+from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
+
+Score = Callable[[Tensor], Scores]
+Strength = Callable[[Scores], Weighing]
+
+
+def mahalanobis(
+    tau: float | None = None,
+    ess: float | None = None,
+    anchors: int | None = None,
+    covariance: str = "empirical",
+    eps: float = 1e-8,
+) -> tuple[Score, Strength]:
+    """The paper's pair; with `ess` instead of `tau` the temperature is found."""
+    if (tau is None) == (ess is None):
+        raise ValueError("give either tau (the released code: 350 at dimension 128, 2.7 × dimension) or ess, not both")
+    strength = Temperature(tau) if tau is not None else EffectiveSampleSize(ess or 0.0)
+    return Mahalanobis(anchors, covariance, eps), strength
+
+
+def two_groups(temperature: float = 0.1) -> tuple[Score, Strength]:
+    """Contrast of the embeddings, with estimated outlier probabilities."""
+    return Contrast(temperature), TwoGroups()
+
+
+def learned(temperature: float = 0.1, seed: int = 0) -> tuple[Score, Strength]:
+    """Contrast on a head of its own, with estimated outlier probabilities."""
+    return LearnedContrast(temperature, seed=seed), TwoGroups()
+
+
+PRESETS: dict[str, Callable[..., tuple[Score, Strength]]] = {
+    "learned": learned,
+    "two_groups": two_groups,
+    "mahalanobis": mahalanobis,
+}
+
+
+def arbitrate(
+    z: Float[Tensor, "views batch dim"],
+    tau: float | None = None,
+    anchors: int | None = None,
+    covariance: str = "empirical",
+    eps: float = 1e-8,
+    ess: float | None = None,
+) -> Arbitration:
+    """Weights of views by the paper's rule (UOTA, NeurIPS 2021, M.9–M.11): one call, no state.
+
+    The mean of the squared distances over the global batch is the dimension D (up to `eps`), so τ means something
+    relative to D only. With two views and the all-views centre both views of an image get the same weight. Identical
+    embeddings give uniform weights; so, nearly, do the artefacts of N(M − 1) ≤ D unless the covariance is shrunk.
+
+    Args:
+        z: embeddings of any float dtype, detached here and computed in float32 (float64 in, float64 out). On several
+            ranks: this rank's images, as many on each.
+        tau: the temperature; or
+        ess: the effective sample size in (0, 1] to find it for.
+        anchors: centres are means of the first `anchors` views; None: of all.
+        covariance: "empirical", "oas" or "ledoit_wolf".
+        eps: added to the covariance's diagonal.
+
+    Raises:
+        ValueError: fewer than two views, NaN or infinite entries, no or both of `tau` and `ess`.
+
+    Example:
+        >>> z = torch.nn.functional.normalize(torch.randn(8, 64, 16), dim=-1)
+        >>> result = arbitrate(z, ess=0.9)
+        >>> result.weights.shape, round(float(result.weights.mean()), 4), round(result.ess, 4)
+        (torch.Size([8, 64]), 1.0, 0.9)
+    """
+    score, strength = mahalanobis(tau, ess, anchors, covariance, eps)
+    return _verdict(score, strength, _checked(z))
+
+
+class Arbiter(nn.Module):
+    """Gives every view of every image a weight; one line in any training loop.
+
+        arbiter = Arbiter("learned")
+        weights = arbiter(features).weights        # (views, batch), mean 1, no gradient
+
+    Args:
+        model: "learned", "two_groups", "mahalanobis", or a pair (score, strength) from `uota.arbitration`.
+        start: weights are uniform while `progress` is below this share of training (the paper: 0.5).
+        settings: of the preset: `tau` or `ess`, `anchors`, `covariance`, `eps` for "mahalanobis"; `temperature` for the
+            others; `seed` for "learned".
+
+    Scores and densities are computed, and the learned head trained, before `start` too. In `eval()` mode nothing changes.
+    """
+
+    def __init__(
+        self, model: str | tuple[Score, Strength] = "learned", *, start: float = 0.0, **settings: Any
+    ) -> None:
+        super().__init__()
+        if not 0 <= start <= 1:
+            raise ValueError(f"start is {start}; it is a share of training, from 0 to 1")
+        if isinstance(model, str) and model not in PRESETS:
+            raise ValueError(f"there is no arbiter {model!r}; choose one of {', '.join(PRESETS)}")
+        if not isinstance(model, str) and settings:
+            raise ValueError(f"{', '.join(settings)}: settings go with a named arbiter; set them on the score or strength")
+        self.score, self.strength = PRESETS[model](**settings) if isinstance(model, str) else model
+        self.start = start
+
+    def __call__(self, x: Float[Tensor, "views batch dim"], progress: float = 1.0) -> Arbitration:
+        return super().__call__(x, progress)
+
+    @torch.compiler.disable
+    def forward(self, x: Float[Tensor, "views batch dim"], progress: float = 1.0) -> Arbitration:
+        """Arbitrate a batch.
+
+        Args:
+            x: embeddings, or for "learned" any features of a view: any float dtype, detached here and computed in
+                float32 (float64 stays, but for the learned head).
+            progress: share of training done, for `start`.
+
+        Raises:
+            ValueError: fewer than two views, or NaN or infinite entries.
+
+        One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform weights.
+        """
+        with torch.no_grad():
+            verdict = _verdict(self.score, self.strength, _checked(x))
+        if progress < self.start:
+            return replace(verdict, weights=torch.ones_like(verdict.weights))
+        return verdict
+
+
+def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
+    scores = score(x)
+    weighing = strength(scores)
+    return Arbitration(
+        weights=weighing.weights,
+        scores=scores.observed,
+        distances=-scores.observed if isinstance(score, Mahalanobis) else None,
+        tau=weighing.tau,
+        outlier_probability=weighing.outlier_probability,
+        outlier_rate=weighing.outlier_rate,
+    )
+
+
+def _checked(x: Tensor) -> Tensor:
+    if x.dim() != 3 or not x.is_floating_point():
+        raise ValueError(f"views are floats of shape (views, batch, dim); these are {x.dtype} of shape {tuple(x.shape)}")
+    if x.shape[0] < 2 or x.shape[1] < 1 or x.shape[2] < 1:
+        raise ValueError(f"arbitration compares at least 2 views of at least 1 image; the shape is {tuple(x.shape)}")
+    x = x.detach()
+    x = x if x.dtype == torch.float64 else x.float()
+    if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
+        broken = int((~torch.isfinite(x)).any(-1).sum())
+        raise ValueError(
+            f"{broken} of {x.shape[0] * x.shape[1]} views have NaN or infinite entries; "
+            "the training has diverged (lower the learning rate) or an image is broken"
+        )
+    return x

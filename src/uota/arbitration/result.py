@@ -1,0 +1,73 @@
+"""What an arbiter says of a batch of views."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.collectives import sum_over_ranks, world_size
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well each view shows what the other views of its image show; higher is better.
+
+    Attributes:
+        observed: score of each view against its own image.
+        nulls: makes the scores that the same views get against *another* image: once as if their home image were
+            not in the batch (strangers), once with it there (residents). None where the batch is too small.
+        position: maps a score to its place in [0, 1], where a histogram keeps it; increasing.
+    """
+
+    observed: Float[Tensor, "views batch"]
+    nulls: Callable[[], tuple[Tensor, Tensor]] | None
+    position: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """What a strength makes of scores: weights (mean 1 over the global batch) and what it learned on the way."""
+
+    weights: Float[Tensor, "views batch"]
+    tau: float | None = None
+    outlier_probability: Float[Tensor, "views batch"] | None = None
+    outlier_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Arbitration:
+    """The verdict on a batch of views.
+
+    Attributes:
+        weights: one per view, mean 1 over the global batch, no gradient.
+        scores: what the weights were made from; higher is better.
+        distances: squared Mahalanobis distances, for the paper's score; otherwise None.
+        tau: the temperature used; None where the strength has none.
+        outlier_probability, outlier_rate: for the two-groups strength; otherwise None.
+    """
+
+    weights: Float[Tensor, "views batch"]
+    scores: Float[Tensor, "views batch"]
+    distances: Float[Tensor, "views batch"] | None = None
+    tau: float | None = None
+    outlier_probability: Float[Tensor, "views batch"] | None = None
+    outlier_rate: float | None = None
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size of the weights over the global batch."""
+        return effective_sample_size(self.weights)
+
+
+def effective_sample_size(weights: Float[Tensor, "views batch"]) -> float:
+    """(Σw)² / (Σw² · NM) over the global batch, in (0, 1]; 1 means that all weights are equal."""
+    sums = sum_over_ranks(torch.stack([weights.sum(), weights.square().sum()]))
+    return float(sums[0].square() / (sums[1] * weights.numel() * world_size()))
+
+
+def rescaled_to_mean_one(weights: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
+    """Weights divided by their mean over the global batch; uniform where they are all zero."""
+    mean = sum_over_ranks(weights.sum()) / (weights.numel() * world_size())
+    return torch.where(mean > 0, weights / mean.clamp_min(torch.finfo(weights.dtype).tiny), 1.0)

@@ -1,0 +1,90 @@
+"""Nearer to its own image than to others: the contrast of a view, and what it would be against another image."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from uota.arbitration.result import Scores
+from uota.collectives import gather_rows, rank
+
+# Scores lie in [−2, 2] by construction; nearly all of them between these.
+LOWEST, HIGHEST = -1.5, 2.0
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Cosine to the centre of the image's other views, minus T · log-mean-exp of the cosines to other images' centres.
+
+    Attributes:
+        temperature: T; small T looks at the nearest other images only.
+    """
+
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature is {self.temperature}; it must be above 0")
+
+    def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
+        own, others = cosines(normalize(z, dim=-1))
+        return contrast_scores(own, others, self.temperature)
+
+
+def cosines(
+    z: Float[Tensor, "views batch dim"],
+) -> tuple[Float[Tensor, "views batch"], Float[Tensor, "views batch images"]]:
+    """Cosines of unit vectors to their image's centre (the view itself left out) and to every image's centre.
+
+    Images are those of all ranks. In the second the column of the view's own image means nothing (the view is in that
+    centre): `home_columns` says where it is.
+    """
+    total = z.sum(0)
+    own = (z * normalize(total - z, dim=-1)).sum(-1)
+    return own, z @ gather_rows(normalize(total, dim=-1)).T
+
+
+def home_columns(images: Float[Tensor, "views batch images"]) -> Tensor:
+    """Index of each local image (batch,) among the images of all ranks."""
+    batch = images.shape[1]
+    return torch.arange(batch, device=images.device) + rank() * batch
+
+
+def contrast_scores(
+    own: Float[Tensor, "views batch"], images: Float[Tensor, "views batch images"], temperature: float
+) -> Scores:
+    """Scores from `cosines`. A batch of one image has nothing to compare with: all scores 0."""
+    count = images.shape[-1]
+    if count < 2:
+        return Scores(torch.zeros_like(own), None, _position)
+    likeness = (images - 1).div(temperature).exp()
+    likeness[:, torch.arange(own.shape[1]), home_columns(images)] = 0
+    observed = own - temperature * _log_mean(likeness.sum(-1), count - 1, temperature) - 1
+    nulls = partial(_nulls, own, images, likeness, temperature) if count > 2 else None
+    return Scores(observed, nulls, _position)
+
+
+def _nulls(own: Tensor, images: Tensor, likeness: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Scores of the same views as if the next image were theirs, without and with their home image among the others."""
+    count = images.shape[-1]
+    other = (home_columns(images) + 1) % count
+    local = torch.arange(own.shape[1])
+    cosine = images[:, local, other]
+    rest = likeness.index_put((torch.arange(len(own))[:, None], local, other), likeness.new_zeros(())).sum(-1)
+    home = (own - 1).div(temperature).exp()
+    stranger = cosine - temperature * _log_mean(rest, count - 2, temperature) - 1
+    resident = cosine - temperature * _log_mean(rest + home, count - 1, temperature) - 1
+    return stranger, resident
+
+
+def _log_mean(total: Tensor, count: int, temperature: float) -> Tensor:
+    # No cosine is below −1, which bounds each term: a total below that is rounding.
+    lowest = torch.tensor(-2 / temperature).exp().clamp_min(torch.finfo(total.dtype).tiny)
+    return (total / count).clamp_min(float(lowest)).log()
+
+
+def _position(score: Tensor) -> Tensor:
+    return (score - LOWEST) / (HIGHEST - LOWEST)

@@ -1,0 +1,94 @@
+"""The paper's score: minus the squared Mahalanobis distance of a view to its image's centre (M.9, M.10)."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.arbitration.result import Scores
+from uota.arbitration.shrinkage import SHRINKAGES
+from uota.collectives import sum_over_ranks, world_size
+
+# Distances are kept in histograms on a logarithmic axis that ends at this multiple of their mean D.
+FARTHEST = 1e4
+# Stands in for the trace of a covariance that is zero, so that its rounding has a size.
+SMALLEST_TRACE = 1e-20
+
+
+@dataclass(frozen=True)
+class Mahalanobis:
+    """Score −d² of every view to the centre of its image, under one covariance pooled over all views of all ranks.
+
+    Attributes:
+        anchors: the centre is the mean of the first `anchors` views; None: of all (the paper's formula; the released
+            code takes its two large crops).
+        covariance: "empirical", or shrunk: "oas", "ledoit_wolf". Where N(M − 1) ≤ D the empirical one is singular and
+            every distance an artefact of rounding and `eps`; shrinkage gives them a meaning again.
+        eps: added to the diagonal (1e-8 in the released code).
+    """
+
+    anchors: int | None = None
+    covariance: str = "empirical"
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.covariance not in SHRINKAGES:
+            raise ValueError(f"covariance is {self.covariance!r}; it must be one of {', '.join(SHRINKAGES)}")
+        if self.anchors is not None and self.anchors < 1:
+            raise ValueError(f"anchors is {self.anchors}; it must be at least 1, or None for all views")
+        if not self.eps >= 0:
+            raise ValueError(f"eps is {self.eps}; it must be 0 or more")
+
+    def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
+        deviations = z - z[: self.anchors].mean(0)
+        factor = cholesky_of_scatter(deviations, self.covariance, self.eps)
+        return Scores(
+            observed=-squared_distances(deviations, factor),
+            nulls=partial(self._nulls, z, factor) if z.shape[1] > 1 else None,
+            position=partial(_position, dim=z.shape[-1]),
+        )
+
+    def _nulls(self, z: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+        # A distance to one centre does not depend on who else is in the batch: both nulls are the same.
+        centres = z[: self.anchors].mean(0)
+        null = -squared_distances(z - centres.roll(1, dims=0), factor)
+        return null, null
+
+
+def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance: str, eps: float) -> Tensor:
+    """Lower Cholesky factor of the pooled covariance of the deviations (dim, dim), over all ranks.
+
+    Where rounding leaves the covariance indefinite (D > NM, identical views) the diagonal is raised, tenfold at a time,
+    from the size of that rounding until the factor exists.
+    """
+    rows = deviations.flatten(0, 1)
+    count = len(rows) * world_size()
+    scatter = sum_over_ranks(rows.T @ rows) / count
+    scatter = SHRINKAGES[covariance](rows, scatter, count)
+    scatter.diagonal().add_(eps)
+    trace = float(scatter.trace())
+    if not math.isfinite(trace):
+        raise ValueError("the embeddings are too large to be squared; normalise them, or pass float64")
+    factor, failed = torch.linalg.cholesky_ex(scatter)
+    jitter = torch.finfo(scatter.dtype).eps * max(trace, SMALLEST_TRACE)
+    while bool(failed):
+        scatter.diagonal().add_(jitter)
+        jitter = jitter * 10
+        factor, failed = torch.linalg.cholesky_ex(scatter)
+    return factor
+
+
+def squared_distances(
+    deviations: Float[Tensor, "views batch dim"], factor: Float[Tensor, "dim dim"]
+) -> Float[Tensor, "views batch"]:
+    """‖L⁻¹x‖² for every deviation x: one triangular solve, no inverse, no product of all pairs."""
+    rows = deviations.flatten(0, 1)
+    whitened = torch.linalg.solve_triangular(factor, rows.T, upper=False)
+    return whitened.square().sum(0).view(deviations.shape[:2])
+
+
+def _position(score: Tensor, dim: int) -> Tensor:
+    return 1 - torch.log1p(-score / dim) / math.log1p(FARTHEST)

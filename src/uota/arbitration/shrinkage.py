@@ -1,0 +1,56 @@
+"""Covariance shrinkage in closed form: Σ → (1 − s) Σ + s · tr(Σ)/D · I.
+
+Deviations are already centred; scikit-learn's `ledoit_wolf` and `oas` with `assume_centered=True` are the references.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.collectives import sum_over_ranks
+
+Rows = Float[Tensor, "rows dim"]
+Scatter = Float[Tensor, "dim dim"]
+
+
+def empirical(rows: Rows, scatter: Scatter, count: int) -> Scatter:
+    """The covariance as it is."""
+    return scatter
+
+
+def ledoit_wolf(rows: Rows, scatter: Scatter, count: int) -> Scatter:
+    """Ledoit and Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*, 2004."""
+    dim = len(scatter)
+    mean = scatter.trace() / dim
+    spread = scatter.square().sum() - dim * mean.square()
+    fourth_moment = sum_over_ranks(rows.square().sum(1).square().sum()) / count
+    noise = (fourth_moment - scatter.square().sum()) / count
+    return _shrunk(scatter, noise / _positive(spread))
+
+
+def oas(rows: Rows, scatter: Scatter, count: int) -> Scatter:
+    """Oracle approximating shrinkage: Chen et al., *Shrinkage algorithms for MMSE covariance estimation*, 2010."""
+    dim = len(scatter)
+    mean_square = scatter.square().mean()
+    squared_mean = (scatter.trace() / dim).square()
+    return _shrunk(scatter, (mean_square + squared_mean) / _positive((count + 1) * (mean_square - squared_mean / dim)))
+
+
+def _shrunk(scatter: Scatter, share: Tensor) -> Scatter:
+    share = share.clamp(0, 1)
+    shrunk = (1 - share) * scatter
+    shrunk.diagonal().add_(share * scatter.trace() / len(scatter))
+    return shrunk
+
+
+def _positive(x: Tensor) -> Tensor:
+    return x.clamp_min(torch.finfo(x.dtype).tiny)
+
+
+SHRINKAGES: dict[str, Callable[[Rows, Scatter, int], Scatter]] = {
+    "empirical": empirical,
+    "ledoit_wolf": ledoit_wolf,
+    "oas": oas,
+}

@@ -1,0 +1,7 @@
+"""Strengths: how much a score changes a weight. Each maps `Scores` to a `Weighing`."""
+
+from uota.arbitration.strengths.effective_sample_size import EffectiveSampleSize
+from uota.arbitration.strengths.temperature import Temperature
+from uota.arbitration.strengths.two_groups import TwoGroups
+
+__all__ = ["EffectiveSampleSize", "Temperature", "TwoGroups"]

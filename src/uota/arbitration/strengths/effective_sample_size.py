@@ -1,0 +1,57 @@
+"""The temperature found, not chosen: so that the weights have a given effective sample size."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.arbitration.result import Scores, Weighing
+from uota.arbitration.strengths.temperature import softmax_weights
+from uota.collectives import max_over_ranks, sum_over_ranks, world_size
+
+# Each round tries this many temperatures at once, between the two that enclosed the answer in the round before.
+CANDIDATES, ROUNDS = 64, 4
+# The first round's temperatures, as multiples of the standard deviation of the scores.
+NARROWEST, WIDEST = 1e-4, 1e6
+
+
+@dataclass(frozen=True)
+class EffectiveSampleSize:
+    """Softmax weights whose effective sample size is `share` of the global batch.
+
+    A share below 1/NM cannot be had: then the best view takes all. Equal scores give uniform weights.
+
+    Attributes:
+        share: in (0, 1]; 1 is uniform.
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"ess is {self.share}; an effective sample size is a share above 0 and up to 1")
+
+    def __call__(self, scores: Scores) -> Weighing:
+        tau = temperature_for(scores.observed, self.share)
+        return Weighing(softmax_weights(scores.observed, tau), tau=tau)
+
+
+def temperature_for(scores: Float[Tensor, "views batch"], share: float) -> float:
+    """The τ at which softmax(scores / τ) has this effective sample size. It grows with τ, so the answer is enclosed by
+    ever finer grids; a round exchanges two numbers per candidate across ranks, never the scores."""
+    below_best = (scores - max_over_ranks(scores.max())).double()
+    count = scores.numel() * world_size()
+    spread = float((sum_over_ranks(below_best.square().sum()) / count).sqrt())
+    if spread == 0 or share == 1:
+        return math.inf
+    low, high = math.log(NARROWEST * spread), math.log(WIDEST * spread)
+    for _ in range(ROUNDS):
+        grid = torch.linspace(low, high, CANDIDATES, dtype=torch.float64, device=scores.device)
+        likelihood = (below_best.flatten() / grid.exp()[:, None]).exp()
+        sums = sum_over_ranks(torch.stack([likelihood.sum(1), likelihood.square().sum(1)]))
+        reached = sums[0].square() / (sums[1] * count) >= share
+        first = int(reached.int().argmax()) if bool(reached.any()) else CANDIDATES - 1
+        low, high = float(grid[max(first - 1, 0)]), float(grid[first])
+    return math.exp((low + high) / 2)

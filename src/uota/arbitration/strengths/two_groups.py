@@ -1,0 +1,122 @@
+"""The strength nobody has to choose: Efron's local false discovery rate, with nulls that are known.
+
+The distribution of a score under "this view shows another image" is not assumed but observed: every view is also
+scored against another image. What the observed scores have in common with that is the share of outliers.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.arbitration.result import Scores, Weighing, rescaled_to_mean_one
+from uota.collectives import sum_over_ranks
+
+BINS = 256
+# Standard deviation, in bins, of the Gaussian that smooths the histograms.
+SMOOTHING = 2.5
+# Weight of the past in the running densities.
+MEMORY = 0.95
+# "What its image shows" means nothing unless most views show it. While a score cannot tell, everything looks like an
+# outlier; this bound then leaves all probabilities near one another, and so the weights near uniform.
+HIGHEST_RATE = 0.5
+
+
+class TwoGroups(nn.Module):
+    """w = P(view is no outlier | score), rescaled to mean 1; probability and rate are estimated from the scores.
+
+    f = (1 − π) f₀ + πₐ f₁ₐ + πᵦ f₁ᵦ with the nulls of strangers (a) and of images of the batch (b); πₐ and πᵦ are found
+    where f₀ has no mass (below the median of f₁ₐ). P(outlier | s) is made to fall with s by isotonic regression
+    weighted by f. The densities are running means over steps and ranks, kept in the state dict; in eval mode they
+    are used as they are (before any training: made from the batch at hand and forgotten). Fewer than three images give
+    no null: uniform weights.
+    """
+
+    densities: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("densities", torch.zeros(3, BINS))
+        self.register_buffer("smoothing", _gaussian_band(BINS, SMOOTHING), persistent=False)
+
+    def __call__(self, scores: Scores) -> Weighing:
+        return super().__call__(scores)
+
+    def forward(self, scores: Scores) -> Weighing:
+        if scores.nulls is None:
+            return Weighing(torch.ones_like(scores.observed))
+        densities = self._updated_densities(scores, scores.nulls())
+        smooth = densities.double().cpu() @ self.smoothing.double().cpu()
+        of_bin, rate = outlier_probability(smooth)
+        probability = _interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
+        return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
+
+    def _updated_densities(self, scores: Scores, nulls: tuple[Tensor, Tensor]) -> Tensor:
+        started = bool(self.densities.any())
+        if started and not self.training:
+            return self.densities
+        kinds = (scores.observed, *nulls)
+        counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
+        fresh = (counts / counts.sum(1, keepdim=True)).to(self.densities)
+        if not self.training:
+            return fresh
+        self.densities.copy_(MEMORY * self.densities + (1 - MEMORY) * fresh if started else fresh)
+        return self.densities
+
+
+def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, "bins"], float]:
+    """P(outlier) in every bin, falling from left to right, and the estimated rate of outliers.
+
+    Args:
+        densities: of the observed scores, of the strangers' null and of the residents' null, on the CPU.
+    """
+    observed, stranger, resident = densities
+    lower_tail = stranger.cumsum(0) <= 0.5 * stranger.sum()
+    shares = nonnegative_shares(observed[lower_tail], stranger[lower_tail], resident[lower_tail])
+    rate = min(sum(shares), 1.0)
+    outliers = (shares[0] * stranger + shares[1] * resident) * min(1.0, HIGHEST_RATE / max(rate, HIGHEST_RATE))
+    nothing = torch.finfo(observed.dtype).eps
+    ratio = (outliers / observed.clamp_min(nothing)).clamp(max=1 / nothing)
+    return falling(ratio, observed + nothing).clamp(0, 1), rate
+
+
+def nonnegative_shares(target: Tensor, first: Tensor, second: Tensor) -> tuple[float, float]:
+    """Least squares of target ≈ a · first + b · second under a, b ≥ 0: the free solution, or the best with one at 0."""
+    aa, ab, bb = float(first @ first), float(first @ second), float(second @ second)
+    at, bt = float(first @ target), float(second @ target)
+    determinant = aa * bb - ab * ab
+    candidates = [(max(at / aa, 0.0) if aa else 0.0, 0.0), (0.0, max(bt / bb, 0.0) if bb else 0.0)]
+    if determinant > 1e-9 * aa * bb:
+        free = ((at * bb - bt * ab) / determinant, (bt * aa - at * ab) / determinant)
+        if min(free) >= 0:
+            return free
+    return min(candidates, key=lambda ab: float((target - ab[0] * first - ab[1] * second).square().sum()))
+
+
+def falling(values: Float[Tensor, "bins"], weights: Float[Tensor, "bins"]) -> Float[Tensor, "bins"]:
+    """Isotonic regression, falling: the weighted least-squares fit. Its closed form is min over starts, max over ends
+    (Robertson, Wright and Dykstra, 1988, section 1.4), here on all pairs of bins at once."""
+    mass = torch.cat([weights.new_zeros(1), weights.cumsum(0)])
+    total = torch.cat([weights.new_zeros(1), (weights * values).cumsum(0)])
+    span = mass[None, 1:] - mass[:-1, None]
+    mean = ((total[None, 1:] - total[:-1, None]) / span.clamp_min(torch.finfo(span.dtype).tiny)).triu()
+    ends_after = mean.masked_fill(torch.ones_like(mean).tril(-1).bool(), -math.inf).flip(1).cummax(1).values.flip(1)
+    return ends_after.masked_fill(torch.ones_like(mean).tril(-1).bool(), math.inf).min(0).values
+
+
+def _histogram(position: Tensor) -> Tensor:
+    bins = (position.detach().flatten() * BINS).long().clamp(0, BINS - 1)
+    return torch.zeros(BINS, device=bins.device).index_add_(0, bins, torch.ones(len(bins), device=bins.device))
+
+
+def _interpolate(of_bin: Float[Tensor, "bins"], position: Tensor) -> Tensor:
+    place = (position * BINS - 0.5).clamp(0, BINS - 1)
+    left = place.floor().long().clamp(max=BINS - 2)
+    return torch.lerp(of_bin[left], of_bin[left + 1], place - left)
+
+
+def _gaussian_band(size: int, deviation: float) -> Tensor:
+    places = torch.arange(size, dtype=torch.float64)
+    band = (-(places[:, None] - places).square() / (2 * deviation**2)).exp()
+    return (band / band.sum(1, keepdim=True)).float()
