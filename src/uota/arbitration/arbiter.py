@@ -98,16 +98,16 @@ class Arbiter(nn.Module):
     Scores and densities are computed, and the learned head trained, before `start` too. In `eval()` mode nothing changes.
     """
 
-    def __init__(
-        self, model: str | tuple[Score, Strength] = "learned", *, start: float = 0.0, **settings: Any
-    ) -> None:
+    def __init__(self, model: str | tuple[Score, Strength] = "learned", *, start: float = 0.0, **settings: Any) -> None:
         super().__init__()
         if not 0 <= start <= 1:
             raise ValueError(f"start is {start}; it is a share of training, from 0 to 1")
         if isinstance(model, str) and model not in PRESETS:
             raise ValueError(f"there is no arbiter {model!r}; choose one of {', '.join(PRESETS)}")
         if not isinstance(model, str) and settings:
-            raise ValueError(f"{', '.join(settings)}: settings go with a named arbiter; set them on the score or strength")
+            raise ValueError(
+                f"{', '.join(settings)}: settings go with a named arbiter; set them on the score or strength"
+            )
         self.score, self.strength = PRESETS[model](**settings) if isinstance(model, str) else model
         self.start = start
 
@@ -150,7 +150,9 @@ def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
 
 def _checked(x: Tensor) -> Tensor:
     if x.dim() != 3 or not x.is_floating_point():
-        raise ValueError(f"views are floats of shape (views, batch, dim); these are {x.dtype} of shape {tuple(x.shape)}")
+        raise ValueError(
+            f"views are floats of shape (views, batch, dim); these are {x.dtype} of shape {tuple(x.shape)}"
+        )
     if x.shape[0] < 2 or x.shape[1] < 1 or x.shape[2] < 1:
         raise ValueError(f"arbitration compares at least 2 views of at least 1 image; the shape is {tuple(x.shape)}")
     x = x.detach()

@@ -1,7 +1,7 @@
 """An arbiter with eyes of its own: the contrast on a small head that learns to tell, one step in every call."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -133,9 +133,7 @@ def _trainable(head: nn.Module) -> Iterator[list[nn.Parameter]]:
         head.requires_grad_(False)
 
 
-def _make_head_before_loading(
-    module: LearnedContrast, state: dict[str, Any], prefix: str, *_: Any
-) -> None:
+def _make_head_before_loading(module: LearnedContrast, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """A head is as wide as the features it first met; one that is loaded, as wide as the one that was saved."""
     weight = state.get(f"{prefix}head.0.weight")
     if weight is not None and (module.head is None or module.width != len(weight)):

@@ -1,0 +1,141 @@
+"""The `uota` command: pretrain, evaluate, inspect, demo."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from uota.errors import UotaError
+
+# Exit codes: what a person can mend, and Ctrl-C as shells know it.
+MENDABLE, INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; what a person can mend ends in one sentence and exit code 2."""
+    parser, commands = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        commands[chosen.command](chosen[chosen.command])
+    except UotaError as error:
+        print(f"uota: {error}", file=sys.stderr)
+        return MENDABLE
+    except KeyboardInterrupt:
+        print("uota: stopped", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def pretrain(options: Namespace) -> None:
+    """Pretrain an encoder on a folder of images, without labels."""
+    from uota.config import Pretrain
+    from uota.runs import Run
+    from uota.training.pretrain import pretrain as start
+
+    values = options.as_dict()
+    out = Path(values.pop("out"))
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    values.pop("config", None)
+    settings = Run(out).settings() if resume else Pretrain(**values)
+    run = start(settings, out, resume=resume, overwrite=overwrite)
+    print(
+        f"the run is in {run.folder}; next: uota evaluate knn {run.folder}, uota inspect {run.folder} --out views.png"
+    )
+
+
+def evaluate(options: Namespace) -> None:
+    """Accuracy of a run's frozen features on labelled images."""
+    from uota.evaluation.evaluate import evaluate_run
+    from uota.runs import Run
+
+    result = evaluate_run(Run(Path(options.run)), options.protocol, options.data)
+    print(f"{options.protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+
+
+def inspect(options: Namespace) -> None:
+    """Show which views of images are outliers."""
+    from uota.inspection import inspect as look
+    from uota.runs import Run
+
+    values = options.as_dict()
+    run = values.pop("run")
+    found = look(Path(values.pop("out")), Run(Path(run)) if run else None, **values)
+    rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
+    means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
+    print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; picture: {found.picture}")
+
+
+def demo(options: Namespace) -> None:
+    """Pretrain with and without arbitration on the embedded scenes, and compare."""
+    from uota.demo import run_demo
+
+    run_demo(Path(options.out), options.seed, options.epochs)
+
+
+def _parser() -> tuple[ArgumentParser, dict[str, Callable[[Any], None]]]:
+    parser = ArgumentParser(
+        prog="uota", description="Self-supervised learning that notices which views no longer show their image."
+    )
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    for add in (_pretrain_parser, _evaluate_parser, _inspect_parser, _demo_parser):
+        name, made, description = add()
+        commands.add_subcommand(name, made, help=description)
+    return parser, {"pretrain": pretrain, "evaluate": evaluate, "inspect": inspect, "demo": demo}
+
+
+def _pretrain_parser() -> tuple[str, ArgumentParser, str]:
+    from uota.config import Pretrain
+
+    parser = ArgumentParser(description="Pretrain an encoder. Told nothing: SwAV with arbitration on the demo scenes.")
+    parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
+    parser.add_argument("--out", type=str, default="runs/pretrain", help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
+    parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+    parser.add_class_arguments(Pretrain, nested_key=None)
+    return "pretrain", parser, "pretrain an encoder on images without labels"
+
+
+def _evaluate_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Evaluate a run's frozen features; writes PROTOCOL.json into the run.")
+    parser.add_argument("protocol", type=Literal["linear", "knn"], help="logistic regression, or nearest neighbours")
+    parser.add_argument("run", type=str, help="a run's folder")
+    parser.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
+    return "evaluate", parser, "accuracy of frozen features: linear, knn"
+
+
+def _inspect_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Draw images and their views in descending order of weight.")
+    parser.add_argument(
+        "run", type=str | None, nargs="?", default=None, help="a run's folder; without: learn for --seconds"
+    )
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
+    )
+    parser.add_argument("--out", type=str, default="views.png", help="the picture")
+    parser.add_argument("--views", type=str, default="auto", help="preset of views")
+    parser.add_argument("--inject", type=float, default=0.0, help="share of views taken from other images, as a check")
+    parser.add_argument("--backbone", type=str | None, default=None, help="without a run: look through this timm model")
+    parser.add_argument("--seconds", type=float, default=20.0, help="without a run: how long the arbiter learns")
+    parser.add_argument("--images", type=int, default=8, help="how many images to draw")
+    parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
+    return "inspect", parser, "see which views of images are outliers, with or without a run"
+
+
+def _demo_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
+    parser.add_argument("--out", type=str, default="runs/demo", help="folder of both runs")
+    parser.add_argument("--seed", type=int, default=0, help="of both runs")
+    parser.add_argument("--epochs", type=int, default=10, help="of both runs")
+    return "demo", parser, "what arbitration is worth on the embedded scenes, in minutes"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

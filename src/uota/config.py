@@ -1,0 +1,111 @@
+"""Typed settings of a pretraining run. Every field is a flag of `uota pretrain` and a line of its YAML file."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from uota.errors import UotaError
+
+AT_LEAST_ONE = ("epochs", "batch_size", "checkpoint_every", "devices")
+
+
+@dataclass
+class Pretrain:
+    """Settings of a pretraining run.
+
+    Attributes:
+        data: demo-scenes, demo, a folder of images, or the folder of Fashion-MNIST's original files
+        method: swav or simclr
+        arbiter: how views are weighed: learned, two_groups, mahalanobis (the paper's), or none
+        backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
+        epochs: passes over the images
+        batch_size: images per step, over all devices
+        seed: everything random follows from it
+
+        views: preset of views; auto: by the data
+        local_views: number of small views; null: the preset's
+        inject: share of views replaced by views of another image, for experiments
+        inject_from: strangers to the batch, or images of the same batch
+        workers: processes that load images; null: as many as are useful
+
+        look: what the arbiter sees; auto: thumbnails for learned, else embeddings
+        weigh: the predicting view of a pair or both; auto: predictor for mahalanobis, else both
+        start: share of training before which weights are uniform; null: 0.5 for mahalanobis, else 0
+        tau: temperature of mahalanobis; null: 2.7 times the embedding dimension, as released
+        ess: effective sample size to find the temperature for, instead of tau
+        anchors: centres from the first so many views (the released code: 2); null: from all
+        covariance: of mahalanobis
+
+        method_options: the method's own, such as {prototypes: 3000}; the rest is chosen by the size of views
+        optimizer: any of timm: adamw, sgd, lars, larc, …
+        learning_rate: at the top of the schedule
+        final_learning_rate: at the end of the cosine
+        warmup_steps: linear from zero
+        late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
+        weight_decay: not applied to biases and norms
+        momentum: of sgd, lars and larc
+
+        accelerator: auto, cpu, gpu, …
+        devices: processes that share the batch
+        precision: of the computation
+        threads: CPU threads of each process; null: torch's choice
+        compile: compile the encoder with torch.compile
+        checkpoint_every: steps between checkpoints; another at the end and on Ctrl-C
+    """
+
+    data: str = "demo-scenes"
+    method: str = "swav"
+    arbiter: Literal["learned", "two_groups", "mahalanobis", "none"] = "learned"
+    backbone: str = "auto"
+    epochs: int = 12
+    batch_size: int = 128
+    seed: int = 0
+
+    views: str = "auto"
+    local_views: int | None = None
+    inject: float = 0.0
+    inject_from: Literal["strangers", "batch"] = "strangers"
+    workers: int | None = None
+
+    look: Literal["auto", "thumbnails", "features", "embeddings"] = "auto"
+    weigh: Literal["auto", "predictor", "both"] = "auto"
+    start: float | None = None
+    tau: float | None = None
+    ess: float | None = None
+    anchors: int | None = None
+    covariance: Literal["empirical", "oas", "ledoit_wolf"] = "empirical"
+
+    method_options: dict[str, Any] = field(default_factory=dict)
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 0.0
+    warmup_steps: int = 60
+    late_factor: float = 1.0
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: Literal["32", "bf16"] = "32"
+    threads: int | None = None
+    compile: bool = False
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise UotaError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.batch_size % self.devices:
+            raise UotaError(f"batch_size {self.batch_size} is no multiple of devices {self.devices}; make it one")
+        if not 0 <= self.inject < 1:
+            raise UotaError(f"inject is {self.inject}; it is a share of the views, from 0 to below 1")
+        if self.tau is not None and self.ess is not None:
+            raise UotaError("tau and ess are both set; give one, the other follows from it")
+        paper_only = [name for name in ("tau", "ess", "anchors") if getattr(self, name) is not None]
+        if paper_only and self.arbiter != "mahalanobis":
+            raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")
+        if self.start is not None and not 0 <= self.start <= 1:
+            raise UotaError(f"start is {self.start}; it is a share of training, from 0 to 1")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values, for a file."""
+        return asdict(self)

@@ -1,0 +1,63 @@
+"""The full Fashion-MNIST in its original files."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from uota.data.source import InMemory, Split
+from uota.errors import UotaError
+
+CLASSES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+PREFIX = {"train": "train", "test": "t10k"}
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+# Where the files lie in a folder that somebody names: there, or where torchvision puts them.
+PLACES = (".", "raw", "FashionMNIST/raw")
+
+
+def fashion_mnist_folder(folder: Path) -> Path | None:
+    """The folder of the original files in `folder`, recognised by their names; None when there are none."""
+    return next((folder / place for place in PLACES if _file(folder / place, f"train-{IMAGES}")), None)
+
+
+def open_fashion_mnist(folder: Path, split: Split) -> InMemory:
+    """All 60,000 training or 10,000 test images with their labels, (1, 28, 28) each.
+
+    Raises:
+        UotaError: a file is missing or damaged.
+    """
+    images = read_idx(_need(folder, f"{PREFIX[split]}-{IMAGES}"), dimensions=3)
+    labels = read_idx(_need(folder, f"{PREFIX[split]}-{LABELS}"), dimensions=1)
+    if len(images) != len(labels):
+        raise UotaError(f"{folder} holds {len(images)} images and {len(labels)} labels of {split}: fetch it again.")
+    return InMemory(
+        "fashion-mnist", torch.from_numpy(images)[:, None], torch.from_numpy(labels.astype(np.int64)), CLASSES
+    )
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """An array of an idx file of unsigned bytes, gzipped or not."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        magic, *shape = np.frombuffer(data, dtype=">i4", count=1 + dimensions).tolist()
+        if magic != 0x0800 + dimensions:
+            raise ValueError(f"magic number {magic}")
+        return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UotaError(
+            f"{path} is not a whole idx file of {dimensions} dimension(s) ({error}): fetch it again."
+        ) from error
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _need(folder: Path, name: str) -> Path:
+    path = _file(folder, name)
+    if path is None:
+        raise UotaError(f"{folder} has other files of Fashion-MNIST but neither {name} nor {name}.gz: fetch it too.")
+    return path

@@ -1,0 +1,170 @@
+"""A folder of images: flat, or one sub-folder per class."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from uota.data.cache import Cache
+from uota.data.decode import Colour, UnreadableError, read_image, read_size
+from uota.data.listing import EXTENSIONS, Listing, find_images, list_split
+from uota.data.source import Split, printable
+from uota.errors import UotaError
+
+# Up to so many files the header of each is read at opening (some seconds), to leave out what is no image at once.
+CHECKED_AT_OPENING = 20_000
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How the images of a folder are read.
+
+    Attributes:
+        channels: 1 (grey) or 3 (RGB), whatever the files are.
+        max_side: shrink images on reading so that no side is longer; None: keep their sizes.
+        background: RGB colour that shows through where an image is transparent.
+        cache_megabytes: keep decoded images in memory if all of them take no more than this; 0: never.
+    """
+
+    channels: int = 3
+    max_side: int | None = None
+    background: Colour = (255, 255, 255)
+    cache_megabytes: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be read so."""
+        if self.channels not in (1, 3):
+            raise UotaError(f"channels={self.channels}: images are read with 1 channel (grey) or 3 (RGB).")
+        if self.max_side is not None and self.max_side < 1:
+            raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes.")
+        if any(not 0 <= value <= 255 for value in self.background):
+            raise UotaError(f"background={self.background} must be three numbers from 0 to 255.")
+
+
+class Folder:
+    """Images of one split of a folder, decoded when asked for.
+
+    A file that turns out unreadable is replaced by the next readable one of its class, the same in every process, and
+    is named in `skipped`. Files whose header is no image's are left out at opening, in folders of up to
+    `CHECKED_AT_OPENING` files.
+    """
+
+    def __init__(self, name: str, listing: Listing, options: FolderOptions, cache: Cache, left_out: list[Path]) -> None:
+        """Use `open_folder`."""
+        self.name, self.channels, self.classes = name, options.channels, listing.classes
+        labels = listing.labels()
+        self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
+        self.root, self.files = listing.root, listing.files
+        self.options, self.cache = options, cache
+        self._left_out = left_out
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.files)
+
+    @property
+    def skipped(self) -> list[Path]:
+        """Files and folders that could not be read so far, by this process or its forked workers."""
+        return self._left_out + [self.path(index) for index in self.cache.bad()]
+
+    def path(self, index: int) -> Path:
+        """Where an image lies."""
+        return self.root / self.files[index]
+
+    def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
+        """These images. They may be views of the cache: do not write to them.
+
+        Raises:
+            UotaError: not one image of the folder can be read.
+        """
+        return [self._readable(int(index)) for index in indices]
+
+    def check(self) -> list[Path]:
+        """Decode every image now, and return all that cannot be read."""
+        for index in range(len(self)):
+            self._image(index)
+        return self.skipped
+
+    def truth(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> None:
+        """Nothing is known of crops of these images."""
+
+    def _readable(self, index: int) -> Tensor:
+        """The image, or the next that can be read."""
+        for candidate in self._candidates(index):
+            image = self._image(candidate)
+            if image is not None:
+                return image
+        raise UotaError(f"Not one of the {len(self)} images of {self.name} can be read any more: is it still there?")
+
+    def _candidates(self, index: int) -> Iterator[int]:
+        """The image itself; those after it, first of its class, so that its label stays true; then any."""
+        yield index
+        following = range(index + 1, index + len(self))
+        after = np.fromiter(following, dtype=np.int64, count=len(following)) % len(self)
+        if self.labels is not None:
+            same = self.labels.numpy()[after] == int(self.labels[index])
+            after = np.concatenate([after[same], after[~same]])
+        yield from after.tolist()
+
+    def _image(self, index: int) -> Tensor | None:
+        if self.cache.is_bad(index):
+            return None
+        kept = self.cache.get(index)
+        if kept is not None:
+            return kept
+        o = self.options
+        try:
+            image = read_image(self.path(index), o.channels, o.background, o.max_side)
+        except UnreadableError:
+            self.cache.mark_bad(index)
+            return None
+        self.cache.put(index, image)
+        return image
+
+
+def open_folder(folder: Path, split: Split, options: FolderOptions | None = None) -> Folder:
+    """The images of a split of a folder.
+
+    Labels are the first-level sub-folders, where every image lies in one and there are at least two. A folder with
+    `train/` and `test/` (or `val/`) has its splits there; of any other a fifth of each class is the test split, by a
+    hash of the path; without labels both splits are all images.
+
+    Raises:
+        UotaError: there are no images, a single one, or none that can be read.
+    """
+    options = options or FolderOptions()
+    files, closed = find_images(folder)
+    if not files:
+        raise UotaError(f"{folder} has no images: looked, at any depth, for files ending in {', '.join(EXTENSIONS)}.")
+    sizes, bad = _check(folder, files, options) if len(files) <= CHECKED_AT_OPENING else ({}, [])
+    left_out = [folder / name for name in closed + bad]
+    good = [file for file in files if file in sizes] if len(files) <= CHECKED_AT_OPENING else files
+    if not good:
+        raise UotaError(f"None of the {len(files)} image files in {folder} can be read, {printable(files[0])} for one.")
+    if len(good) < 2:
+        raise UotaError(f"{folder} has a single readable image, {printable(good[0])}: at least two images are needed.")
+    listing = list_split(folder, good, split)
+    inner = listing.root.relative_to(folder).as_posix()
+    within = [sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
+    return Folder(str(folder), listing, options, _make_cache(within, options.cache_megabytes), left_out)
+
+
+def _check(folder: Path, files: list[str], options: FolderOptions) -> tuple[dict[str, int], list[str]]:
+    """Bytes of each image when decoded, by its header, and the files that have none."""
+    sizes, bad = {}, []
+    for file in files:
+        try:
+            height, width = read_size(folder / file, options.max_side)
+            sizes[file] = options.channels * height * width
+        except UnreadableError:
+            bad.append(file)
+    return sizes, bad
+
+
+def _make_cache(sizes: list[int], megabytes: int) -> Cache:
+    fits = all(sizes) and sum(sizes) <= megabytes * 10**6
+    return Cache(len(sizes), np.array(sizes, dtype=np.int64) if fits else None)

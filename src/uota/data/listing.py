@@ -1,0 +1,147 @@
+"""Which files of a folder are images, what they are labelled and which split they belong to."""
+
+import hashlib
+import os
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from uota.data.source import Split
+from uota.errors import UotaError
+
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif"),
+)
+TEST_FOLDERS = ("test", "val", "valid", "validation")
+# Share of each class that is set aside for evaluation where the folder itself does not say what to set aside.
+TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images of one split of a folder.
+
+    Attributes:
+        root: what the files are relative to; the first part of a relative path is the class.
+        files: relative to `root`, sorted, with / between the parts.
+        classes: of both splits, sorted; None: the images are not labelled.
+    """
+
+    root: Path
+    files: list[str]
+    classes: list[str] | None
+
+    def labels(self) -> list[int] | None:
+        """Place of each file's class in `classes`."""
+        if self.classes is None:
+            return None
+        place = {name: number for number, name in enumerate(self.classes)}
+        return [place[class_of(file)] for file in self.files]
+
+
+def find_images(root: Path) -> tuple[list[str], list[str]]:
+    """Image files under `root`, sorted and relative to it, and folders that may not be entered.
+
+    Follows links to folders, each real folder once. Leaves out hidden files and folders, what archives of other
+    systems leave behind (`__MACOSX`, `@eaDir`), and whatever is no file (pipes, sockets).
+    """
+    found: list[str] = []
+    closed: list[str] = []
+    entered: set[tuple[int, int]] = set()
+    waiting = deque([""])
+    while waiting:
+        folder = waiting.popleft()
+        try:
+            status = (root / folder).stat()
+            if (status.st_dev, status.st_ino) in entered:
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError:
+            closed.append(folder)
+            continue
+        for entry in entries:
+            _sort_in(entry, f"{folder}/{entry.name}" if folder else entry.name, found, waiting)
+    return sorted(found), closed
+
+
+def _sort_in(entry: "os.DirEntry[str]", relative: str, found: list[str], waiting: deque[str]) -> None:
+    if entry.name.startswith((".", "__MACOSX", "@eaDir")):
+        return
+    if entry.is_dir(follow_symlinks=False):
+        waiting.appendleft(relative)
+    elif _is_dir(entry):
+        waiting.append(relative)  # links last, so that an image is known by its real place where there is one
+    elif entry.name.lower().endswith(EXTENSIONS) and (entry.is_symlink() or entry.is_file()):
+        found.append(relative)  # a broken link is an image that cannot be read, and is named as such
+
+
+def _is_dir(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def class_of(file: str) -> str:
+    """The first folder of a relative path."""
+    return file.split("/", 1)[0]
+
+
+def classes_of(files: Iterable[str]) -> list[str] | None:
+    """The first-level folders, sorted; None where an image lies in none of them, or there is but one."""
+    files = list(files)
+    names = sorted({class_of(file) for file in files})
+    return names if len(names) > 1 and all("/" in file for file in files) else None
+
+
+def list_split(root: Path, files: Sequence[str], split: Split) -> Listing:
+    """Images of a split: those in `train/` or `test/` (or `val/`) where both are, else a fifth of each class is test.
+
+    Images without labels are all training images, and all test images. A lone top folder is stepped into.
+
+    Raises:
+        UotaError: the split is empty.
+    """
+    root, files = _step_in(root, files)
+    tops = {class_of(file) for file in files if "/" in file}
+    test_folder = next((name for name in TEST_FOLDERS if name in tops), None)
+    if "train" in tops and test_folder:
+        listing = _of_folder(root, files, "train" if split == "train" else test_folder, ["train", test_folder])
+    else:
+        classes = classes_of(files)
+        listing = Listing(root, list(files) if classes is None else _of_share(files, split), classes)
+    if not listing.files:
+        raise UotaError(
+            f"{root} has too few images of every class to set some aside: give each class at least 3 images"
+        )
+    return listing
+
+
+def _step_in(root: Path, files: Sequence[str]) -> tuple[Path, Sequence[str]]:
+    """Past folders that hold nothing but one folder, such as an unpacked archive, or `train/` alone."""
+    while len({class_of(file) for file in files}) == 1 and "/" in files[0]:
+        root, files = root / class_of(files[0]), [file.split("/", 1)[1] for file in files]
+    return root, files
+
+
+def _of_folder(root: Path, files: Sequence[str], chosen: str, both: list[str]) -> Listing:
+    inner = {name: [file.split("/", 1)[1] for file in files if class_of(file) == name] for name in both}
+    classes = classes_of(file for name in both for file in inner[name])
+    return Listing(root / chosen, inner[chosen], classes)
+
+
+def _of_share(files: Sequence[str], split: Split) -> list[str]:
+    """By a hash of the path: neither order nor machine matters, and pictures taken in a row are parted."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        members[class_of(file)].append(file)
+    test = {file for of_class in members.values() for file in _first_by_hash(of_class)}
+    return [file for file in files if (file in test) == (split == "test")]
+
+
+def _first_by_hash(files: list[str]) -> list[str]:
+    ranked = sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file)).digest())
+    return ranked[: round(TEST_SHARE * len(files))]

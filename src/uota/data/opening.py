@@ -1,0 +1,57 @@
+"""Sources by name, or by folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from uota.data.embedded import open_demo
+from uota.data.fashion_mnist import fashion_mnist_folder, open_fashion_mnist
+from uota.data.folder import FolderOptions, open_folder
+from uota.data.scenes import SceneOptions, open_scenes
+from uota.data.source import Source, Split
+from uota.errors import UotaError
+
+NAMES: dict[str, Callable[[Split, SceneOptions], Source]] = {
+    "demo": lambda split, _: open_demo(split),
+    "demo-scenes": open_scenes,
+}
+
+
+def open_source(
+    name_or_path: str | Path,
+    split: Split = "train",
+    folder: FolderOptions | None = None,
+    scenes: SceneOptions | None = None,
+) -> Source:
+    """Open images by name (`demo`, `demo-scenes`), or in a folder.
+
+    Args:
+        name_or_path: a name, the folder of Fashion-MNIST's original files, or any folder of images; a folder that is
+            called like a name is given as ./demo.
+        split: train or test.
+        folder: how the images of a folder are read.
+        scenes: how demo-scenes are laid out.
+
+    Raises:
+        UotaError: there is no such name or folder, or no images in it.
+
+    >>> source = open_source("demo", "test")
+    >>> len(source), source.images([0])[0].shape, source.classes[int(source.labels[0])]
+    (2000, torch.Size([1, 28, 28]), 'T-shirt')
+    """
+    if split not in ("train", "test"):
+        raise UotaError(f"There is no split {split!r}: choose train or test.")
+    if str(name_or_path) in NAMES:
+        return NAMES[str(name_or_path)](split, scenes or SceneOptions())
+    if not str(name_or_path):
+        raise UotaError(f"Say which images: {', '.join(NAMES)}, or a folder.")
+    path = Path(name_or_path).expanduser()
+    if not path.is_dir():
+        raise UotaError(_nowhere(str(name_or_path), path))
+    original = fashion_mnist_folder(path)
+    return open_fashion_mnist(original, split) if original else open_folder(path, split, folder)
+
+
+def _nowhere(name: str, path: Path) -> str:
+    if path.exists():
+        return f"{name} is a file: give the folder it lies in ({path.parent}), or one of {', '.join(NAMES)}."
+    return f"There is no folder {name}, and it is none of the known names: {', '.join(NAMES)}."

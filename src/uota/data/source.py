@@ -1,0 +1,98 @@
+"""What the rest of the package asks of a source of images, and the source that holds them in one tensor."""
+
+from collections.abc import Sequence
+from os import fsencode
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+Split = Literal["train", "test"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Images by index. Whatever has these members is a source; there is nothing to inherit from.
+
+    Attributes:
+        name: what it was opened by; `demo`, `demo-scenes`, `fashion-mnist` or the folder's path.
+        channels: 1 or 3, the same for all images.
+        labels: (len,) int64, or None where nobody labelled the images.
+        classes: names of the labels, or None.
+        skipped: files that could not be read so far; grows while images are read.
+    """
+
+    name: str
+    channels: int
+    labels: Int64[Tensor, " len"] | None
+    classes: list[str] | None
+
+    @property
+    def skipped(self) -> list[Path]:
+        """Files that could not be read so far."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
+        """These images, decoded. They may be views of the source's memory: do not write to them."""
+        ...
+
+    def truth(
+        self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]
+    ) -> Bool[Tensor, "views batch"] | None:
+        """True where a crop (top, left, height, width in pixels) is known to be an outlier; None: nothing is known."""
+        ...
+
+
+class InMemory:
+    """A source of images of one size, kept in one tensor."""
+
+    def __init__(
+        self,
+        name: str,
+        pixels: UInt8[Tensor, "len channels height width"],
+        labels: Int64[Tensor, " len"] | None = None,
+        classes: list[str] | None = None,
+    ) -> None:
+        """Keep the tensors; nothing is copied."""
+        self.name, self.pixels, self.labels, self.classes = name, pixels, labels, classes
+        self.channels = pixels.shape[1]
+
+    @property
+    def skipped(self) -> list[Path]:
+        """None: these images were read already."""
+        return []
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.pixels)
+
+    def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels height width"]]:
+        """These images; a copy."""
+        return list(self.pixels[torch.as_tensor(list(indices), dtype=torch.int64)])
+
+    def truth(
+        self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]
+    ) -> Bool[Tensor, "views batch"] | None:
+        """None: nothing is known of crops of these images."""
+        return None
+
+
+def describe_skipped(source: Source, at_most: int = 5) -> str | None:
+    """One sentence for a person about the files that could not be read; None when there are none."""
+    skipped = source.skipped
+    if not skipped:
+        return None
+    named = ", ".join(printable(path) for path in skipped[:at_most])
+    more = f" and {len(skipped) - at_most} more" if len(skipped) > at_most else ""
+    return f"{len(skipped)} file(s) of {source.name} could not be read and were skipped: {named}{more}"
+
+
+def printable(path: Path | str) -> str:
+    """A path as text that any terminal takes, even where its bytes are no text."""
+    return fsencode(path).decode(errors="replace")

@@ -1,0 +1,89 @@
+"""`make demo`: what arbitration is worth on the embedded scenes, in minutes."""
+
+import json
+import multiprocessing
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from uota.config import Pretrain
+from uota.data import open_source
+from uota.errors import UotaError
+from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
+from uota.inspection import inspect
+from uota.runs import Run, write_atomically
+from uota.training.build import build_method, choose_preset
+from uota.training.pretrain import pretrain
+
+WITHOUT, WITH = "SwAV", "SwAV + arbitration"
+
+
+def run_demo(out: Path, seed: int, epochs: int) -> dict[str, dict[str, float]]:
+    """Pretrain twice side by side, one core each; evaluate beside an untrained encoder and raw pixels; draw the views.
+
+    Returns:
+        For each row of the table linear and knn top-1 in per cent.
+    """
+    console = Console(highlight=False)
+    began = time.monotonic()
+    plain = Pretrain(arbiter="none", seed=seed, epochs=epochs, threads=1, accelerator="cpu")
+    jobs = {WITHOUT: (plain, out / "plain"), WITH: (replace(plain, arbiter="learned"), out / "arbitrated")}
+    console.print(
+        f"pretraining twice on demo-scenes, {epochs} epochs, side by side; the lines are the run with arbitration"
+    )
+    _side_by_side(list(jobs.values()))
+    rows = {"raw pixels": None, "untrained encoder": None} | {name: Run(folder) for name, (_, folder) in jobs.items()}
+    table = {name: _accuracies(name, run, plain) for name, run in rows.items()}
+    picture = inspect(out / "views.png", Run(out / "arbitrated"), seed=seed).picture
+    write_atomically(out / "demo.json", json.dumps({"seed": seed, "epochs": epochs, "top1": table}, indent=1))
+    _print_table(console, table)
+    console.print(
+        f"runs      {out / 'plain'}, {out / 'arbitrated'}\ntable     {out / 'demo.json'}\npicture   {picture}"
+    )
+    console.print(
+        f"{time.monotonic() - began:.0f} s. Much of the gain at this length is learning faster: benchmarks/ has more."
+    )
+    return table
+
+
+def _side_by_side(jobs: list[tuple[Pretrain, Path]]) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_pretrain_once, args=job) for job in jobs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise UotaError("one of the two pretraining runs failed; its message is above")
+
+
+def _pretrain_once(settings: Pretrain, out: Path) -> None:
+    torch.set_num_threads(1)
+    pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
+
+
+def _accuracies(name: str, run: Run | None, settings: Pretrain) -> dict[str, float]:
+    train, test = _features(name, run, settings)
+    return {"linear": evaluate_linear(train, test).top1, "knn": evaluate_knn(train, test).top1}
+
+
+def _features(name: str, run: Run | None, settings: Pretrain) -> tuple[Features, Features]:
+    from uota.runs import load_encoder
+
+    train, test = (open_source(settings.data, split=split) for split in ("train", "test"))
+    preset = choose_preset(settings, train.name)
+    if name == "raw pixels":
+        return pixel_features(train, preset), pixel_features(test, preset)
+    encoder = load_encoder(run, preset, "tiny") if run else build_method(settings, preset).encoder
+    return encoder_features(encoder, train, preset), encoder_features(encoder, test, preset)
+
+
+def _print_table(console: Console, table: dict[str, dict[str, float]]) -> None:
+    shown = Table("top-1, %", "linear", "kNN")
+    for name, accuracy in table.items():
+        shown.add_row(name, f"{accuracy['linear']:.1f}", f"{accuracy['knn']:.1f}")
+    console.print(shown)

@@ -1,0 +1,56 @@
+"""Features of whole images, computed once and kept."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from uota.data import Source
+from uota.errors import UotaError
+from uota.nn.encoder import Encoder
+from uota.views import ViewPreset, evaluation_view
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a labelled source, float32 on the CPU."""
+
+    x: Float[Tensor, "images dim"]
+    labels: Int64[Tensor, "images"]
+
+
+def encoder_features(encoder: Encoder, source: Source, preset: ViewPreset) -> Features:
+    """The encoder's output for every image, in eval mode."""
+    device = next(encoder.parameters()).device
+    encoder.eval()
+
+    @torch.no_grad()
+    def encoded(images: Tensor) -> Tensor:
+        return encoder(images.to(device).contiguous(memory_format=torch.channels_last)).float().cpu()
+
+    return _features(encoded, source, preset)
+
+
+def pixel_features(source: Source, preset: ViewPreset) -> Features:
+    """The pixels that an encoder would see, as a baseline."""
+    return _features(lambda images: images.flatten(1), source, preset)
+
+
+def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tensor, "images"], k: int) -> float:
+    """Share of images, in per cent, whose label is among the first k of their ranking of classes."""
+    return 100 * float((ranking[:, :k] == labels[:, None]).any(1).float().mean())
+
+
+def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset) -> Features:
+    if source.labels is None:
+        raise UotaError(f"{source.name} has no labels; evaluation needs a folder with one sub-folder per class")
+    return Features(torch.cat([of(images) for images in _batches(source, preset)]), source.labels)
+
+
+def _batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:
+    for start in range(0, len(source), BATCH):
+        yield evaluation_view(source.images(range(start, min(start + BATCH, len(source)))), preset)

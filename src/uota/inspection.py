@@ -1,0 +1,145 @@
+"""Which views of my images are outliers: from a run's arbiter, or from one that learns for some seconds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from uota.arbitration import Arbiter, Arbitration
+from uota.config import Pretrain
+from uota.data import Source, open_source
+from uota.errors import UotaError
+from uota.nn.encoder import Encoder, encode
+from uota.report.gallery import Row, draw_gallery
+from uota.runs import Run, states_of
+from uota.training.batches import GlobalBatches
+from uota.training.build import build_arbiter, build_module, check_channels, choose_preset
+from uota.training.looks import early_and_late, look, thumbnails
+from uota.methods.embedded import Embedded
+from uota.views import ViewPipeline, Views, unnormalise
+
+BATCH = 128
+# Of these batches the last settles the densities' memory; the weights shown are those of the rows drawn.
+Look = Callable[[Views], Float[Tensor, "views batch dim"]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        picture: where the gallery was written.
+        outlier_rate: estimated; None where the arbiter estimates none.
+        mean_weight: of global and of local views.
+    """
+
+    picture: Path
+    outlier_rate: float | None
+    mean_weight: list[float]
+
+
+def inspect(
+    out: Path,
+    run: Run | None = None,
+    data: str | None = None,
+    views: str = "auto",
+    inject: float = 0.0,
+    backbone: str | None = None,
+    seconds: float = 20.0,
+    images: int = 8,
+    seed: int = 0,
+) -> Inspection:
+    """Draw some images and their views in descending order of weight.
+
+    Args:
+        out: the picture, .png or whatever matplotlib writes.
+        run: take its arbiter, views and data; None: an arbiter learns now, on thumbnails.
+        data: where images come from; None: the run's, or demo-scenes.
+        views: preset of views; auto: the run's, or by the data.
+        inject: share of views taken from other images, to see whether the arbiter finds them.
+        backbone: without a run, look through this timm model (random weights) instead of at thumbnails.
+        seconds: how long the arbiter learns, without a run.
+        images: how many to draw.
+        seed: of the views and of the choice of images.
+    """
+    settings = run.settings() if run else Pretrain()
+    settings = Pretrain(**settings.as_dict() | {"inject": inject, "seed": seed})
+    settings.data = data or settings.data
+    settings.views = settings.views if views == "auto" else views
+    source = open_source(settings.data, split="train")
+    preset = choose_preset(settings, source.name)
+    check_channels(source, preset)
+    stream = _Stream(source, ViewPipeline(preset, seed, inject, settings.inject_from), seed)
+    if run:
+        arbiter, see = _from_run(run, settings, source)
+    else:
+        arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
+    shown, verdict = stream.next(), None
+    verdict = arbiter.eval()(see(shown))
+    draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
+    sizes = [len(group) for group in shown.groups]
+    means = [float(part.mean()) for part in verdict.weights.split(sizes)]
+    return Inspection(out, verdict.outlier_rate, means)
+
+
+class _Stream:
+    """Batches of views without end."""
+
+    def __init__(self, source: Source, pipeline: ViewPipeline, seed: int) -> None:
+        self.source = source
+        self.pipeline = pipeline
+        self.step = 0
+        self.batches = GlobalBatches(len(source), BATCH, seed, 0, 1, lambda: self.step)
+
+    def next(self) -> Views:
+        samples = next(iter(self.batches))
+        self.step += 1
+        return self.pipeline(self.source, samples)
+
+
+def _from_run(run: Run, settings: Pretrain, source: Source) -> tuple[Arbiter, Look]:
+    """The arbiter and the eyes of a run, as its checkpoint left them."""
+    state = run.state()["state_dict"]
+    preset = choose_preset(settings, source.name)
+    module = build_module(settings, preset, total_steps=1)
+    module.method.load_state_dict(states_of(state, "method."))
+    arbiter = module.arbiter or build_arbiter(Pretrain(arbiter="two_groups"), module.method.dim)
+    assert arbiter is not None
+    arbiter.load_state_dict(states_of(state, "arbiter.") or arbiter.state_dict())
+    looks_at = module.looks_at if module.arbiter else "embeddings"
+    method = module.method.eval()
+
+    @torch.no_grad()
+    def see(views: Views) -> Tensor:
+        return look(looks_at, views.groups, method.embed(views.groups))
+
+    return arbiter, see
+
+
+def _learned_now(
+    stream: _Stream, backbone: str | None, channels: int, size: int, seconds: float
+) -> tuple[Arbiter, Look]:
+    """An arbiter that learned for some seconds, on thumbnails or through an encoder that nobody trained."""
+    encoder = Encoder(backbone, channels, size).eval() if backbone else None
+
+    @torch.no_grad()
+    def see(views: Views) -> Tensor:
+        if encoder is None:
+            return thumbnails(views.groups)
+        features, early = encode(encoder, views.groups)
+        return early_and_late(Embedded(features, features, early))
+
+    arbiter = Arbiter("learned")
+    columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task("", total=seconds)
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < seconds:
+            arbiter(see(stream.next()))
+            progress.update(task, completed=elapsed)
+    return arbiter, see

@@ -1,0 +1,40 @@
+"""NT-Xent (Chen et al., 2020, equation 1) for any number of views."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from uota.collectives import gather_rows, rank
+from uota.losses.pairs import Pairs
+
+
+def nt_xent_terms(
+    z: Float[Tensor, "views batch dim"],
+    pairs: Pairs,
+    temperature: float = 0.1,
+    negative_weights: Float[Tensor, "views batch"] | None = None,
+) -> Float[Tensor, "pairs batch"]:
+    """Cross-entropy of picking the positive among itself and all views of all other images, of all ranks.
+
+    The anchor's other positives are not in its denominator; with two views this is the NT-Xent of the paper.
+
+    Args:
+        z: embeddings; normalised here.
+        pairs: predictor is the anchor, target the positive.
+        temperature: of the softmax.
+        negative_weights: how much every view counts among the negatives of others; None: 1.
+    """
+    z = normalize(z.float(), dim=-1)
+    everyone = gather_rows(z.transpose(0, 1)).transpose(0, 1)
+    similarity = torch.einsum("vbd,wgd->vbwg", z, everyone) / temperature
+    images = torch.arange(z.shape[1], device=z.device)
+    own = images + rank() * z.shape[1]
+    positive = similarity[:, images, :, own].permute(1, 2, 0)
+    if negative_weights is not None:
+        similarity = similarity + gather_rows(negative_weights.T).T.log()
+    own_image = torch.zeros(similarity.shape[1], similarity.shape[3], dtype=torch.bool, device=z.device)
+    own_image[images, own] = True
+    negatives = similarity.masked_fill(own_image[:, None], -torch.inf).flatten(2).logsumexp(-1)
+    chosen = positive[pairs.predictor, pairs.target]
+    return torch.logaddexp(chosen, negatives[pairs.predictor]) - chosen

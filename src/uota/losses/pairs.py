@@ -1,0 +1,17 @@
+"""Which view predicts which: the rows of a loss's terms."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Row r of a loss's terms is view `predictor[r]` against view `target[r]`."""
+
+    predictor: list[int]
+    target: list[int]
+
+
+def ordered_pairs(predictors: int, targets: int) -> Pairs:
+    """Every view of the first `predictors` against every other of the first `targets`, target by target."""
+    pairs = [(p, t) for t in range(targets) for p in range(predictors) if p != t]
+    return Pairs([p for p, _ in pairs], [t for _, t in pairs])

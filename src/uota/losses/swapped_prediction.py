@@ -1,0 +1,25 @@
+"""SwAV's swapped prediction (Caron et al., 2020, equation 2)."""
+
+from jaxtyping import Float
+from torch import Tensor, stack
+from torch.nn.functional import log_softmax
+
+from uota.losses.pairs import Pairs
+
+
+def swapped_prediction_terms(
+    logits: Float[Tensor, "views batch prototypes"],
+    codes: Float[Tensor, "crops batch prototypes"],
+    pairs: Pairs,
+    temperature: float = 0.1,
+) -> Float[Tensor, "pairs batch"]:
+    """Cross-entropy between the code of a global crop (target) and another view's prediction of it.
+
+    Args:
+        logits: cosines of every view to every prototype.
+        codes: soft assignments of the global crops, which are the first views; each sums to 1, without gradient.
+        pairs: which view predicts which crop's code.
+        temperature: of the prediction's softmax.
+    """
+    predictions = log_softmax(logits.float() / temperature, dim=-1)
+    return stack([-(codes[t] * predictions[p]).sum(-1) for p, t in zip(pairs.predictor, pairs.target, strict=True)])

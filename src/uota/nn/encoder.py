@@ -1,0 +1,127 @@
+"""Encoders: any timm model by name, with a stem for small images, and a small ResNet for work on a CPU."""
+
+import timm
+import torch
+from jaxtyping import Float
+from timm.models.resnet import BasicBlock
+from torch import Tensor, nn
+
+from uota.errors import UotaError
+
+# Below this many pixels a stem that shrinks the image fourfold leaves too little of it.
+SMALL_IMAGE = 64
+TINY_WIDTHS = (16, 32, 64, 128)
+
+
+class TinyResNet(nn.Module):
+    """A 3×3 stem and four basic blocks of width 16, 32, 64, 128: 3,000 small views a second and core, both ways."""
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        width = TINY_WIDTHS[0]
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        inputs = (width, *TINY_WIDTHS[:-1])
+        self.stages = nn.ModuleList(
+            _basic_block(a, b, 1 if a == b else 2) for a, b in zip(inputs, TINY_WIDTHS, strict=True)
+        )
+        self.num_features = TINY_WIDTHS[-1]
+
+    def forward_intermediates(
+        self, images: Float[Tensor, "rows channels height width"], indices: list[int]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The last feature map and those after the stages in `indices`, as timm's models give them."""
+        x, kept = self.stem(images), []
+        for stage, block in enumerate(self.stages):
+            x = block(x)
+            if stage in indices:
+                kept.append(x)
+        return x, kept
+
+    def forward_head(self, x: Tensor, pre_logits: bool = True) -> Tensor:
+        return x.mean((2, 3))
+
+
+class Encoder(nn.Module):
+    """Images to one feature vector each, and the early feature map that an arbiter may look at.
+
+    Args:
+        name: "tiny", or any timm model; `uota` adds nothing to its weights.
+        channels: of the images, 1 or 3.
+        image_size: of the largest view, in pixels; below 64 the model gets a stem that keeps the resolution.
+    """
+
+    def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224) -> None:
+        super().__init__()
+        self.backbone = TinyResNet(channels) if name == "tiny" else _timm_model(name, channels, image_size)
+        self.width: int = getattr(self.backbone, "head_hidden_size", self.backbone.num_features)
+        stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
+        self.early_stage = (stages - 1) // 2
+
+    def forward(self, images: Float[Tensor, "rows channels height width"]) -> Float[Tensor, "rows features"]:
+        return self.with_early_map(images)[0]
+
+    def with_early_map(
+        self, images: Float[Tensor, "rows channels height width"]
+    ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
+        """Pooled features, and the feature map from before the middle of the network."""
+        last, early = self.backbone.forward_intermediates(images, indices=[self.early_stage])
+        return self.backbone.forward_head(last, pre_logits=True), early[0]
+
+
+def _basic_block(inputs: int, width: int, stride: int) -> BasicBlock:
+    shortcut = None
+    if inputs != width:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+    return BasicBlock(inputs, width, stride=stride, downsample=shortcut)
+
+
+def _timm_model(name: str, channels: int, image_size: int) -> nn.Module:
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name}*")[:5] or [
+            "resnet18",
+            "resnet50",
+            "convnext_tiny",
+            "vit_small_patch16_224",
+        ]
+        raise UotaError(f"there is no backbone {name!r}; use 'tiny' or a timm model, for example {', '.join(near)}")
+    options: dict[str, object] = {"num_classes": 0, "in_chans": channels}
+    if "vit" in name:
+        # Multi-crop brings views of two sizes, which needs position embeddings that follow the size.
+        options |= {"dynamic_img_size": True, "img_size": image_size}
+        options |= {"patch_size": 4} if image_size < SMALL_IMAGE else {}
+    try:
+        model = timm.create_model(name, **options)
+    except TypeError as error:
+        raise UotaError(f"backbone {name!r} cannot be built for {channels} channels: {error}") from error
+    if not hasattr(model, "forward_intermediates"):
+        raise UotaError(f"backbone {name!r} does not give feature maps; choose another timm model, e.g. resnet18")
+    if image_size < SMALL_IMAGE and "vit" not in name:
+        _keep_resolution_in_stem(model)
+    return model
+
+
+def _keep_resolution_in_stem(model: nn.Module) -> None:
+    """ResNets as usual for CIFAR: a 3×3 stem without stride, no pooling. Others: their first convolution without stride."""
+    if isinstance(getattr(model, "maxpool", None), nn.Module) and isinstance(getattr(model, "conv1", None), nn.Conv2d):
+        old = model.conv1
+        model.conv1 = nn.Conv2d(old.in_channels, old.out_channels, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+        model.maxpool = nn.Identity()
+        return
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    if first is not None:
+        first.stride = (1, 1)
+
+
+def encode(
+    encoder: Encoder, groups: list[Float[Tensor, "_ batch channels _ _"]]
+) -> tuple[Float[Tensor, "views batch features"], list[Tensor]]:
+    """Features of all views, one forward pass per size, and the early maps of each size."""
+    features, early = [], []
+    for views in groups:
+        pooled, maps = encoder.with_early_map(views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        features.append(pooled.unflatten(0, views.shape[:2]))
+        early.append(maps.unflatten(0, views.shape[:2]))
+    return torch.cat(features), early

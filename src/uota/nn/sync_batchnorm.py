@@ -1,0 +1,48 @@
+"""Batch norm over the batches of all ranks, on any device. torch's own works on accelerators only."""
+
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from uota.collectives import differentiable_sum, world_size
+
+
+class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Two sums per channel cross the ranks, with their gradients. Ranks hold equal batches."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"batch norm needs (rows, channels, …); this is {tuple(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or world_size() == 1:
+            return super().forward(input)
+        axes = [axis for axis in range(input.dim()) if axis != 1]
+        count = input.numel() // input.shape[1] * world_size()
+        x = input.float()
+        mean = differentiable_sum(x.sum(axes)) / count
+        shape = (1, -1) + (1,) * (input.dim() - 2)
+        variance = differentiable_sum((x - mean.view(shape)).square().sum(axes)) / count
+        self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        return batch_norm(input, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
+
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        if not self.track_running_stats:
+            return
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean.to(self.running_mean), momentum)
+        self.running_var.lerp_(variance.to(self.running_var), momentum)
+
+
+def synchronised(module: nn.Module) -> nn.Module:
+    """The module with every plain batch norm exchanged for one over all ranks, its state kept."""
+    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
+        new = SyncBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
+        new.load_state_dict(module.state_dict())
+        return new.train(module.training)
+    for name, child in list(module.named_children()):
+        setattr(module, name, synchronised(child))
+    return module

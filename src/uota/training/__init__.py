@@ -1,0 +1,1 @@
+"""Training: the step, its schedule and its record, on Lightning's Trainer."""

@@ -1,0 +1,90 @@
+"""Which images each step sees: a pure function of the seed and the step, whatever the number of ranks."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from uota.config import Pretrain
+from uota.errors import UotaError
+from uota.views import ViewDataset, Views, keep
+
+# What a loader asks of a dataset of views: (epoch, index).
+Sample = tuple[int, int]
+
+
+class GlobalBatches:
+    """Batches of one rank. Each epoch is a permutation, cut into global batches; a rank takes its slice of each.
+
+    An iteration starts at the step that `current_step` tells and ends with that step's epoch: so a resumed run goes on
+    within an epoch where it stopped. Images that do not fill a last global batch wait for another epoch.
+
+    Args:
+        images: number of images.
+        batch_size: of the global batch; with fewer images than that, all images are the batch.
+        seed: of the permutations.
+        rank, ranks: this process, and how many there are.
+        current_step: steps done since the start of training.
+    """
+
+    def __init__(
+        self, images: int, batch_size: int, seed: int, rank: int, ranks: int, current_step: Callable[[], int]
+    ) -> None:
+        if images < 2 * ranks:
+            raise UotaError(f"{images} images cannot be shared by {ranks} processes; at least 2 images each are needed")
+        self.images = images
+        self.local_size = min(batch_size, images) // ranks
+        self.seed = seed
+        self.rank = rank
+        self.ranks = ranks
+        self.current_step = current_step
+
+    def __len__(self) -> int:
+        return self.images // (self.local_size * self.ranks)
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        epoch, first = divmod(self.current_step(), len(self))
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.images)
+        for batch in range(first, len(self)):
+            start = (batch * self.ranks + self.rank) * self.local_size
+            yield [(epoch, int(index)) for index in order[start : start + self.local_size]]
+
+
+class ViewsOfRank(pl.LightningDataModule):
+    """The views of this rank, made once Lightning has said which rank it is."""
+
+    def __init__(self, settings: Pretrain, dataset: ViewDataset, in_memory: bool) -> None:
+        super().__init__()
+        self.settings = settings
+        self.dataset = dataset
+        self.in_memory = in_memory
+
+    def train_dataloader(self) -> DataLoader[Views]:
+        assert self.trainer is not None
+        trainer = self.trainer
+        batches = GlobalBatches(
+            len(self.dataset),
+            self.settings.batch_size,
+            self.settings.seed,
+            trainer.global_rank,
+            trainer.world_size,
+            lambda: trainer.global_step,
+        )
+        workers = self._workers(trainer.world_size)
+        return DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            collate_fn=keep,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _workers(self, ranks: int) -> int:
+        if self.settings.workers is not None:
+            return self.settings.workers
+        # Images that are in memory already cost less to transform than to send between processes.
+        return 0 if self.in_memory else max(1, min(8, (os.cpu_count() or 1) // ranks))

@@ -1,0 +1,97 @@
+"""From settings to the objects of a run."""
+
+import inspect
+from typing import Any
+
+import torch
+
+from uota.arbitration import Arbiter
+from uota.config import Pretrain
+from uota.data import Source
+from uota.errors import UotaError
+from uota.methods import METHODS, SimCLR, SwAV
+from uota.nn.encoder import SMALL_IMAGE, Encoder
+from uota.training.module import Pretraining
+from uota.views import PRESETS, ViewPreset
+
+# The released SwAV + UOTA code has τ = 350 at dimension 128.
+TAU_PER_DIMENSION = 2.7
+# Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
+VIEWS_OF = {"demo-scenes": "scenes", "demo": "small-grey", "fashion-mnist": "small-grey"}
+# Method options for small views, where nobody chose them: the paper's are for ImageNet.
+SMALL_OPTIONS: dict[str, dict[str, Any]] = {
+    "swav": {"hidden": 256, "dim": 64, "prototypes": 100, "frozen_steps": 30},
+    "simclr": {"hidden": 256, "dim": 64, "temperature": 0.2},
+}
+
+
+def choose_preset(settings: Pretrain, source_name: str) -> ViewPreset:
+    """The preset of views: by name, or by the source."""
+    name = settings.views
+    if name == "auto":
+        name = VIEWS_OF.get(source_name, "swav" if torch.cuda.is_available() else "small")
+    if name not in PRESETS:
+        raise UotaError(f"there is no preset of views {name!r}; choose one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    local = settings.local_views
+    return preset if local is None else preset.with_local_views(local)
+
+
+def choose_backbone(settings: Pretrain, preset: ViewPreset) -> str:
+    """The backbone: by name, or by the size of the views."""
+    if settings.backbone != "auto":
+        return settings.backbone
+    return "tiny" if preset.groups[0].size <= SMALL_IMAGE else "resnet50"
+
+
+def build_method(settings: Pretrain, preset: ViewPreset) -> SwAV | SimCLR:
+    """The method, its encoder and heads, with weights that follow from the seed."""
+    if settings.method not in METHODS:
+        raise UotaError(f"there is no method {settings.method!r}; choose one of {', '.join(METHODS)}")
+    cls = METHODS[settings.method]
+    known = [name for name in inspect.signature(cls).parameters if name != "encoder"]
+    unknown = set(settings.method_options) - set(known)
+    if unknown:
+        raise UotaError(f"{settings.method} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    small = SMALL_OPTIONS[settings.method] if preset.groups[0].size <= SMALL_IMAGE else {}
+    torch.manual_seed(settings.seed)
+    encoder = Encoder(choose_backbone(settings, preset), preset.channels, preset.groups[0].size)
+    try:
+        method = cls(encoder, **(small | settings.method_options))
+    except (TypeError, RuntimeError) as error:
+        raise UotaError(f"the options of {settings.method} do not fit: {error}") from error
+    return method.to(memory_format=torch.channels_last)
+
+
+def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:
+    """The arbiter of a run, or None."""
+    if settings.arbiter == "none":
+        return None
+    if settings.arbiter == "mahalanobis":
+        tau = settings.tau if settings.tau is not None or settings.ess is not None else TAU_PER_DIMENSION * dim
+        start = 0.5 if settings.start is None else settings.start
+        paper = {"ess": settings.ess, "anchors": settings.anchors, "covariance": settings.covariance}
+        return Arbiter("mahalanobis", start=start, tau=tau, **paper)
+    seed = {"seed": settings.seed} if settings.arbiter == "learned" else {}
+    return Arbiter(settings.arbiter, start=settings.start or 0.0, **seed)
+
+
+def build_module(settings: Pretrain, preset: ViewPreset, total_steps: int) -> Pretraining:
+    """The Lightning module of a run."""
+    method = build_method(settings, preset)
+    if settings.compile:
+        method.encoder.compile()
+    looks_at = settings.look
+    if looks_at == "auto":
+        looks_at = "thumbnails" if settings.arbiter == "learned" else "embeddings"
+    both = settings.weigh == "both" or (settings.weigh == "auto" and settings.arbiter != "mahalanobis")
+    return Pretraining(method, build_arbiter(settings, method.dim), looks_at, both, settings, total_steps)
+
+
+def check_channels(source: Source, preset: ViewPreset) -> None:
+    """Refuse grey views of colour pictures and the other way round."""
+    if source.channels != preset.channels:
+        raise UotaError(
+            f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "
+            "choose another preset with --views"
+        )

@@ -1,0 +1,108 @@
+"""`pretrain`: one run, from settings to a checkpoint."""
+
+import json
+import logging
+import shutil
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from uota.config import Pretrain
+from uota.data import open_source
+from uota.errors import UotaError
+from uota.runs import Run, write_atomically
+from uota.training.batches import GlobalBatches, ViewsOfRank
+from uota.training.build import VIEWS_OF, build_module, check_channels, choose_preset
+from uota.training.checkpoints import Checkpoints
+from uota.training.monitor import Monitor
+from uota.views import ViewDataset, ViewPipeline
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+def pretrain(
+    settings: Pretrain, out: Path, resume: bool = False, overwrite: bool = False, bar: bool = True, lines: bool = True
+) -> Run:
+    """Pretrain an encoder and leave a run folder.
+
+    Args:
+        settings: of the run; with `resume` they must be those it was started with.
+        out: the run's folder.
+        resume: go on from the folder's checkpoint.
+        overwrite: throw away what is in the folder.
+        bar: show a progress bar.
+        lines: print a line every epoch.
+
+    Raises:
+        UotaError: the folder is taken, the settings contradict each other, the images cannot be had.
+    """
+    run = Run(out)
+    source = open_source(settings.data, split="train")
+    preset = choose_preset(settings, source.name)
+    check_channels(source, preset)
+    _prepare(run, settings, resume, overwrite)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+
+    steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
+    module = build_module(settings, preset, steps * settings.epochs)
+    checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
+    monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
+    trainer = _trainer(settings, run, [checkpoints, monitor], bar)
+    pipeline = ViewPipeline(preset, settings.seed, settings.inject, settings.inject_from)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*Found .* module.s. in eval mode.*")
+        data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
+        trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
+    if checkpoints.interrupted:
+        raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
+    return run
+
+
+@rank_zero_only
+def _prepare(run: Run, settings: Pretrain, resume: bool, overwrite: bool) -> None:
+    """Make the folder, or see that it may be used."""
+    written = json.dumps(settings.as_dict(), indent=1)
+    if resume:
+        if run.settings().as_dict() != json.loads(written):
+            raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
+        run.state()
+        return
+    if run.folder.exists() and any(run.folder.iterdir()):
+        if not overwrite:
+            raise UotaError(
+                f"{run.folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
+            )
+        shutil.rmtree(run.folder)
+    write_atomically(run.settings_file, written)
+
+
+def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    loggers: list[Logger] = [CSVLogger(run.folder, name="logs")]
+    if find_spec("tensorboard"):
+        loggers.append(TensorBoardLogger(run.folder, name="logs"))
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy="ddp" if settings.devices > 1 else "auto",
+        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+        max_epochs=settings.epochs,
+        callbacks=[*callbacks, *([RichProgressBar()] if bar else [])],
+        logger=loggers,
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=run.folder,
+    )

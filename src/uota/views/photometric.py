@@ -1,0 +1,210 @@
+"""Colour, blur and normalisation of many views at once, each with its own parameters and its own order.
+
+Views are worked on in place, in chunks that stay in a core's cache; within a chunk an operation touches only the views
+that need it. Values equal torchvision's float operations applied view by view.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from uota.views.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewParameters
+from uota.views.presets import GroupPreset
+
+ALONE = 16_000  # values from which a view is worked on alone: copies of the needed views cost more than calls
+CHUNK = 160_000  # values of smaller views worked on at a time, which a core's cache holds
+TILE = 32  # rows of a banded blur matrix multiplied at a time, without the zeros beside the band
+GREY = (0.2989, 0.587, 0.114)  # luma weights, torchvision's
+HEXAGON = torch.tensor([3.0, 5.0, 1.0])[:, None, None] / 6  # cyan, magenta, yellow: complements of R, G, B in turns
+
+Work = Callable[[Tensor, Tensor], object]
+Step = tuple[Work, ndarray, ndarray]  # what is done in place, which of n views need it, a value for each of the n
+
+
+def photometric(
+    crops: UInt8[Tensor, "n channels size size"] | Float[Tensor, "n channels size size"],
+    parameters: ViewParameters,
+    group: GroupPreset,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float[Tensor, "n channels size size"]:
+    """Jitter, turn grey, blur, solarise and normalise; n is the flattened (views, batch) of `parameters`.
+
+    uint8 crops are 0 to 255, float crops 0 to 1 and are overwritten.
+    """
+    out = crops if crops.is_floating_point() else torch.empty(crops.shape)
+    steps = _steps(parameters, group, crops.shape[1])
+    scale, offset = _normalisation(mean, std)
+    size = 1 if crops[0].numel() >= ALONE else CHUNK // crops[0].numel()
+    for start in range(0, len(crops), size):
+        part = slice(start, start + size)
+        chunk = out[part]
+        if chunk.dtype != crops.dtype:
+            chunk.copy_(crops[part]).mul_(1 / 255)
+        for work, needed, values in steps:
+            _apply(chunk, work, needed[part], values[part])
+        chunk.mul_(scale).add_(offset)
+    return out
+
+
+def normalise(
+    x: Float[Tensor, "*rest channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "*rest channels height width"]:
+    """(x - mean) / std by channel, in place."""
+    scale, offset = _normalisation(mean, std)
+    return x.mul_(scale).add_(offset)
+
+
+def unnormalise(
+    views: Float[Tensor, "*rest channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "*rest channels height width"]:
+    """Bring normalised views back to [0, 1], to be looked at."""
+    scale, offset = _normalisation(mean, std)
+    return ((views - offset.to(views)) / scale.to(views)).clamp_(0, 1)
+
+
+def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
+    scale = 1 / torch.tensor(std)[:, None, None]
+    return scale, -torch.tensor(mean)[:, None, None] * scale
+
+
+def _steps(parameters: ViewParameters, group: GroupPreset, channels: int) -> list[Step]:
+    """What to do to the flattened views, in order; on grey views colour does nothing."""
+    jitter = _grey_jitter(parameters) if channels == 1 else _jitter(parameters)
+    sigma, solarise = parameters.blur_sigma.flatten().numpy(), parameters.solarise.flatten().numpy()
+    finish: list[Step] = [
+        (_grey_, parameters.grey.flatten().numpy() & (channels == 3), sigma),
+        (partial(_blur_, kernel=group.blur_kernel), sigma > 0, sigma),
+        (partial(_solarise_, threshold=group.solarise_threshold), solarise, sigma),
+    ]
+    return [step for step in jitter + finish if step[1].any()]
+
+
+def _jitter(parameters: ViewParameters) -> list[Step]:
+    """Four rounds of four operations."""
+    p = parameters
+    factors = [values.flatten().numpy() for values in (p.brightness, p.contrast, p.saturation, p.hue)]
+    changed = [values != neutral for values, neutral in zip(factors, (1, 1, 1, 0), strict=True)]
+    orders = p.jitter_order.flatten(0, 1).numpy()
+    return [
+        (_OPERATIONS[operation], (orders[:, place] == operation) & changed[operation], factors[operation])
+        for place in range(4)
+        for operation in _OPERATIONS
+    ]
+
+
+def _grey_jitter(parameters: ViewParameters) -> list[Step]:
+    """Two rounds, in which each view has its brightness or its contrast changed, all at once."""
+    orders = parameters.jitter_order.flatten(0, 1).numpy()
+    brightness, contrast = parameters.brightness.flatten().numpy(), parameters.contrast.flatten().numpy()
+    changed = (brightness != 1) | (contrast != 1)
+    contrast_first = (orders == CONTRAST).argmax(1) < (orders == BRIGHTNESS).argmax(1)
+    rounds = ((turn, np.where(turn, contrast, brightness)) for turn in (contrast_first, ~contrast_first))
+    return [(_scale_, changed, np.stack((factor, turn), 1).astype(np.float32)) for turn, factor in rounds]
+
+
+def _apply(x: Tensor, work: Work, needed: ndarray, values: ndarray) -> None:
+    """Let `work(part, values)` change the needed views; copies are made only where some are left out."""
+    count = np.count_nonzero(needed)
+    if not count:
+        return
+    if count == len(needed):
+        work(x, torch.from_numpy(values)[:, None, None, None])
+        return
+    rows = torch.from_numpy(needed.nonzero()[0])
+    part = x[rows]
+    work(part, torch.from_numpy(values[needed])[:, None, None, None])
+    x[rows] = part
+
+
+def _brightness_(x: Tensor, factor: Tensor) -> None:
+    x.mul_(factor).clamp_(0, 1)
+
+
+def _contrast_(x: Tensor, factor: Tensor) -> None:
+    mean = _luma(x.mean((-2, -1), keepdim=True))
+    x.mul_(factor).add_(mean.mul_(1 - factor)).clamp_(0, 1)
+
+
+def _scale_(x: Tensor, values: Tensor) -> None:
+    """Contrast where the second value is 1, brightness where it is 0: scaling around the mean or around black."""
+    factor, around_mean = values.unbind(-1)
+    mean = x.mean((-2, -1), keepdim=True)
+    x.mul_(factor).add_(mean.mul_(1 - factor).mul_(around_mean)).clamp_(0, 1)
+
+
+def _saturation_(x: Tensor, factor: Tensor) -> None:
+    grey = _luma(x).mul_(1 - factor)
+    x.mul_(factor).add_(grey).clamp_(0, 1)
+
+
+def _grey_(x: Tensor, _: Tensor) -> None:
+    x.copy_(_luma(x))
+
+
+def _luma(x: Tensor) -> Tensor:
+    """(n, 1, height, width) of RGB."""
+    return (x[:, :1] * GREY[0]).add_(x[:, 1:2], alpha=GREY[1]).add_(x[:, 2:], alpha=GREY[2])
+
+
+def _hue_(x: Tensor, turns: Tensor) -> None:
+    """Shift the hue in HSV: value and chroma stay, so only the place on the hexagon is computed.
+
+    On the hexagon of circumference 6 (red 0, green 2, blue 4) a channel lies below the highest by
+    chroma * clamp(2 - distance, 0, 1), where distance is that of the hue from the channel's complement. The other
+    way round, the hue's distance from red is 2 + (G + B - R - highest) / chroma, on the green side where G >= B.
+    Comparisons and torch.where are slow on a CPU; this needs neither.
+    """
+    red, green, blue = x[:, :1], x[:, 1:2], x[:, 2:]
+    high = torch.maximum(red, green)
+    torch.maximum(high, blue, out=high)
+    low = torch.minimum(red, green)
+    torch.minimum(low, blue, out=low)
+    chroma = torch.sub(high, low, out=low)
+    place = (green + blue).sub_(red).sub_(high).div_(chroma.clamp(min=1e-12)).add_(2)
+    place.copysign_(green - blue).mul_(1 / 6).add_(turns)
+    distance = place - HEXAGON
+    distance.sub_(distance.round()).abs_().mul_(-6).add_(2).clamp_(0, 1).mul_(chroma)
+    torch.sub(high, distance, out=x)
+
+
+def _solarise_(x: Tensor, _: Tensor, threshold: float) -> None:
+    x.copy_(torch.where(x >= threshold, 1 - x, x))
+
+
+def _blur_(x: Tensor, sigma: Tensor, kernel: int) -> None:
+    """Separable Gaussian with reflected borders: products with banded matrices, along rows, then along columns."""
+    size, radius = x.shape[-1], kernel // 2
+    band = blur_matrices(sigma.flatten(), kernel, size)
+    wide, across = x.flatten(1, 2), torch.empty_like(x)
+    for start in range(0, size, TILE):
+        made, read = slice(start, start + TILE), slice(max(0, start - radius), start + TILE + radius)
+        across.flatten(1, 2)[:, :, made] = torch.bmm(wide[:, :, read], band[:, made, read].mT)
+    for start in range(0, size, TILE):
+        made, read = slice(start, start + TILE), slice(max(0, start - radius), start + TILE + radius)
+        x[:, :, made] = torch.matmul(band[:, None, made, read], across[:, :, read])
+
+
+def blur_matrices(sigma: Float[Tensor, " n"], kernel: int, size: int) -> Float[Tensor, "n size size"]:
+    """Matrices that blur a line of `size` pixels with a Gaussian of `kernel` (odd) taps, borders reflected."""
+    radius = kernel // 2
+    taps = torch.arange(-radius, radius + 1, dtype=sigma.dtype)
+    weights = torch.softmax(-(taps**2) / (2 * sigma[:, None] ** 2), -1)
+    pixel = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)).abs()
+    pixel = size - 1 - (size - 1 - pixel).abs()
+    shape = (len(sigma), size, kernel)
+    matrices = torch.zeros(len(sigma), size, size, dtype=sigma.dtype)
+    return matrices.scatter_add_(2, pixel.expand(shape), weights[:, None].expand(shape))
+
+
+_OPERATIONS: dict[int, Work] = {
+    BRIGHTNESS: _brightness_,
+    CONTRAST: _contrast_,
+    SATURATION: _saturation_,
+    HUE: _hue_,
+}

@@ -1,0 +1,230 @@
+"""What is done to an image, as data: the strengths of the papers' recipes, by name.
+
+A preset is a tuple of groups (views of one size, the global ones first), and what the pixels mean in the end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from uota.errors import UotaError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FASHION_MEAN, FASHION_STD = (0.286,), (0.353,)
+
+PerView = float | tuple[float, ...]  # one value for all views of a group, or one for each
+
+
+@dataclass(frozen=True)
+class GroupPreset:
+    """Views of one size and how they are made.
+
+    Probabilities are in [0, 1]; `scale` is the crop's share of the image's area and `ratio` its width / height;
+    colour strengths are torchvision's (a factor in [max(0, 1 - s), 1 + s], hue in turns [-s, s]); blur sigmas are
+    pixels of the view; the solarise threshold is a grey level in [0, 1]. `blur_probability` and
+    `solarise_probability` may be a tuple with one value per view (BYOL's two views differ).
+    """
+
+    count: int
+    size: int
+    scale: tuple[float, float]
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip_probability: float = 0.5
+    jitter_probability: float = 0.8
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey_probability: float = 0.0
+    blur_probability: PerView = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarise_probability: PerView = 0.0
+    solarise_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn, naming the field."""
+        if self.count < 1 or self.size < 1:
+            raise UotaError(f"A group of views needs count and size of at least 1, not {self.count} and {self.size}.")
+        for name, (low, high) in (
+            ("scale", self.scale),
+            ("ratio", self.ratio),
+            ("blur_sigma", self.blur_sigma),
+        ):
+            if not 0 < low <= high:
+                raise UotaError(f"{name}={(low, high)} must be two positive numbers, the smaller first.")
+        if not 0 <= self.hue <= 0.5:
+            raise UotaError(f"hue={self.hue} is in turns and must lie between 0 and 0.5.")
+        self.blur_probabilities, self.solarise_probabilities  # noqa: B018  # each refuses a tuple of a wrong length
+
+    @property
+    def blur_probabilities(self) -> tuple[float, ...]:
+        """One probability per view."""
+        return _per_view(self.blur_probability, self.count, "blur_probability")
+
+    @property
+    def solarise_probabilities(self) -> tuple[float, ...]:
+        """One probability per view."""
+        return _per_view(self.solarise_probability, self.count, "solarise_probability")
+
+    @property
+    def blur_kernel(self) -> int:
+        """Odd width of the blur kernel in pixels: about a tenth of the view (23 at 224), as in SimCLR."""
+        return 2 * int(self.size * 0.05) + 1
+
+    def times(self, count: int) -> "GroupPreset":
+        """The same group with `count` views; per-view values are repeated in their order."""
+        blur = tuple(self.blur_probabilities[view % self.count] for view in range(count))
+        solarise = tuple(self.solarise_probabilities[view % self.count] for view in range(count))
+        return replace(self, count=count, blur_probability=blur, solarise_probability=solarise)
+
+
+@dataclass(frozen=True)
+class ViewPreset:
+    """Groups of views (global first), the statistics they are normalised with, and the image for evaluation.
+
+    `evaluation_resize` is the short side before the centre crop of `evaluation_size`; None: the whole image is
+    resized to a square of `evaluation_size`, without a crop (small images).
+    """
+
+    name: str
+    groups: tuple[GroupPreset, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    evaluation_size: int
+    evaluation_resize: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse statistics that do not fit any image."""
+        if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
+            raise UotaError("mean and std of a preset need one value per channel: both 1 (grey) or both 3 (RGB).")
+        if not self.groups:
+            raise UotaError(f"Preset {self.name!r} has no views left: keep at least one group.")
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return len(self.mean)
+
+    @property
+    def views(self) -> int:
+        """Number of views of one image, over all groups."""
+        return sum(group.count for group in self.groups)
+
+    @property
+    def global_views(self) -> int:
+        """Number of views in the first group."""
+        return self.groups[0].count
+
+    def with_local_views(self, count: int) -> "ViewPreset":
+        """The same preset with `count` views in its second group (0: global views only)."""
+        if count < 0:
+            raise UotaError(f"The number of local views must be 0 or more, not {count}.")
+        if count and len(self.groups) < 2:
+            raise UotaError(f"Preset {self.name!r} has no local views to change: take one with local crops ('swav').")
+        return self.with_counts([self.global_views] + ([count] if len(self.groups) > 1 else []))
+
+    def with_counts(self, counts: Sequence[int]) -> "ViewPreset":
+        """The same preset with these numbers of views per group; groups with 0 are left out."""
+        if len(counts) != len(self.groups):
+            raise UotaError(f"Preset {self.name!r} has {len(self.groups)} groups of views, {len(counts)} were counted.")
+        pairs = zip(self.groups, counts, strict=True)
+        return replace(self, groups=tuple(group.times(count) for group, count in pairs if count))
+
+
+def find_preset(name: str) -> ViewPreset:
+    """Look up a preset of `PRESETS`; a name that is not there is an error that lists those that are."""
+    if name not in PRESETS:
+        raise UotaError(f"There is no view preset {name!r}: choose one of {', '.join(sorted(PRESETS))}.")
+    return PRESETS[name]
+
+
+def _per_view(value: PerView, count: int, name: str) -> tuple[float, ...]:
+    values = value if isinstance(value, tuple) else (value,) * count
+    if len(values) != count:
+        raise UotaError(f"{name} has {len(values)} values for a group of {count} views: give one, or one per view.")
+    return values
+
+
+def _imagenet(name: str, *groups: GroupPreset) -> ViewPreset:
+    return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, evaluation_size=224, evaluation_resize=256)
+
+
+def _swav(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
+    return GroupPreset(
+        count,
+        size,
+        scale,
+        brightness=0.8,
+        contrast=0.8,
+        saturation=0.8,
+        hue=0.2,
+        grey_probability=0.2,
+        blur_probability=0.5,
+    )
+
+
+def _small(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
+    return GroupPreset(count, size, scale, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey_probability=0.2)
+
+
+def _plain_grey(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
+    return GroupPreset(count, size, scale, jitter_probability=1.0, brightness=0.4, contrast=0.4)
+
+
+def _grey(name: str, *groups: GroupPreset) -> ViewPreset:
+    return ViewPreset(name, groups, FASHION_MEAN, FASHION_STD, evaluation_size=groups[0].size)
+
+
+_MOCO_V1 = GroupPreset(
+    2,
+    224,
+    (0.2, 1.0),
+    jitter_probability=1.0,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    hue=0.4,
+    grey_probability=0.2,
+)  # its code turns grey before the jitter; the same views, up to clipping
+_MOCO_V2 = GroupPreset(
+    2,
+    224,
+    (0.2, 1.0),
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    hue=0.1,
+    grey_probability=0.2,
+    blur_probability=0.5,
+)
+_BYOL = GroupPreset(
+    2,
+    224,
+    (0.08, 1.0),
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    grey_probability=0.2,
+    blur_probability=(1.0, 0.1),
+    solarise_probability=(0.0, 0.2),
+)
+
+PRESETS: dict[str, ViewPreset] = {
+    preset.name: preset
+    for preset in (
+        _imagenet("swav", _swav(2, 224, (0.14, 1.0)), _swav(6, 96, (0.05, 0.14))),
+        _imagenet("simclr", _swav(2, 224, (0.08, 1.0))),
+        _imagenet("mocov1", _MOCO_V1),
+        _imagenet("mocov2", _MOCO_V2),
+        _imagenet("byol", _BYOL),
+        ViewPreset(
+            "small",
+            (_small(2, 32, (0.3, 1.0)), _small(4, 20, (0.08, 0.3))),
+            IMAGENET_MEAN,
+            IMAGENET_STD,
+            evaluation_size=32,
+        ),
+        _grey("small-grey", _plain_grey(2, 24, (0.5, 1.0)), _plain_grey(4, 16, (0.15, 0.5))),
+        _grey("scenes", _plain_grey(2, 28, (0.3, 1.0)), _plain_grey(4, 20, (0.05, 0.3))),
+    )
+}

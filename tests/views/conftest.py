@@ -1,0 +1,43 @@
+"""A source of random images in memory, and one thread, so that the tests are not slowed by others."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+
+class MemorySource:
+    """Random images; its truth says that boxes which start in the top row are outliers."""
+
+    def __init__(self, sizes: Sequence[tuple[int, int, int]], truth: bool = False) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.stored = [torch.randint(0, 256, size, generator=generator).to(torch.uint8) for size in sizes]
+        self.knows = truth
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def images(self, indices: Sequence[int]) -> list[Tensor]:
+        return [self.stored[index] for index in indices]
+
+    def truth(self, index: Tensor, boxes: Tensor) -> Tensor | None:
+        return boxes[..., 0] == 0 if self.knows else None
+
+
+@pytest.fixture
+def small_source() -> MemorySource:
+    """Twelve grey images of 28x28."""
+    return MemorySource([(1, 28, 28)] * 12)
+
+
+@pytest.fixture
+def large_source() -> MemorySource:
+    """RGB images of different sizes."""
+    return MemorySource([(3, 120, 160), (3, 150, 100), (3, 97, 97), (3, 300, 80)])
+
+
+@pytest.fixture
+def knowing_source() -> MemorySource:
+    """Grey images with a truth about every crop."""
+    return MemorySource([(1, 28, 28)] * 12, truth=True)

@@ -1,0 +1,72 @@
+"""Both ways of cropping against torchvision's resized_crop."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as F
+
+from uota.views.crops import are_small, crop_any, crop_small, resampling
+from uota.views.parameters import resized_crop_boxes, sample_uniforms
+
+
+def drawn_boxes(count, height, width, scale=(0.02, 1.0)):
+    uniforms = sample_uniforms(0, [(0, index) for index in range(count)], 1)
+    sides = (np.full((1, count), side) for side in (height, width))
+    return torch.from_numpy(resized_crop_boxes(uniforms, *sides, scale, (3 / 4, 4 / 3)))[0]
+
+
+def reference(image, box, flip, size):
+    view = F.resized_crop(image, *(int(side) for side in box), (size, size), antialias=True)
+    return F.horizontal_flip(view) if flip else view
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(28, 28), (56, 40)])
+@pytest.mark.parametrize("size", [7, 16, 33])
+def test_small_crops_equal_torchvision(channels, shape, size):
+    torch.manual_seed(0)
+    images = torch.rand(5, channels, *shape)
+    boxes = drawn_boxes(60, *shape).unflatten(0, (4, 15))
+    which, flip = torch.randint(5, (4, 15)), torch.rand(4, 15) < 0.5
+    ours = crop_small(images, which, boxes, flip, size)
+    flat = zip(ours, which.flatten(), boxes.flatten(0, 1), flip.flatten(), strict=True)
+    for view, image, box, mirrored in flat:
+        torch.testing.assert_close(view, reference(images[image], box, mirrored, size), atol=1e-5, rtol=0)
+
+
+def test_the_same_images_in_order_give_the_same_crops_as_any():
+    torch.manual_seed(0)
+    images, boxes = torch.rand(6, 1, 28, 28), drawn_boxes(24, 28, 28).unflatten(0, (4, 6))
+    flip = torch.rand(4, 6) < 0.5
+    ordered = crop_small(images, torch.arange(6).expand(4, 6), boxes, flip, 16)
+    gathered = crop_small(images[torch.arange(5, -1, -1)], torch.arange(5, -1, -1).expand(4, 6), boxes, flip, 16)
+    torch.testing.assert_close(ordered, gathered, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crops_of_any_images_equal_torchvision(channels):
+    torch.manual_seed(0)
+    images = [torch.randint(0, 256, (channels, *side), dtype=torch.uint8) for side in ((120, 90), (61, 200))]
+    which, flip = torch.randint(2, (2, 10)), torch.rand(2, 10) < 0.5
+    boxes = drawn_boxes(20, 61, 90).unflatten(0, (2, 10))
+    ours = crop_any(images, which, boxes, flip, 32)
+    flat = zip(ours, which.flatten(), boxes.flatten(0, 1), flip.flatten(), strict=True)
+    for view, image, box, mirrored in flat:
+        expected = reference(images[image], box, mirrored, 32)
+        exact = reference(images[image].float(), box, mirrored, 32)
+        torch.testing.assert_close(view, expected, atol=1, rtol=0)
+        torch.testing.assert_close(view.float(), exact, atol=1.01, rtol=0)
+
+
+def test_weights_sum_to_one_and_stay_in_the_piece():
+    weights = resampling(torch.tensor([1, 7, 20]), 20, 8)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 8))
+    assert not weights[0, :, 1:].any()
+    assert not weights[1, :, 7:].any()
+
+
+def test_small_means_one_size():
+    small, other, large = (torch.zeros(1, *side, dtype=torch.uint8) for side in ((28, 28), (28, 30), (97, 97)))
+    assert are_small([small, small])
+    assert not are_small([small, other])
+    assert not are_small([large, large])

@@ -1,0 +1,64 @@
+import pytest
+
+from uota.errors import UotaError
+from uota.views import PRESETS, GroupPreset, ViewPreset, find_preset
+
+
+def test_every_preset_is_found_by_its_name():
+    assert all(find_preset(name) is preset and preset.name == name for name, preset in PRESETS.items())
+    assert {"swav", "simclr", "mocov1", "mocov2", "byol", "small", "small-grey", "scenes"} <= set(PRESETS)
+
+
+def test_an_unknown_preset_is_an_error_that_lists_the_known():
+    with pytest.raises(UotaError, match=r"swaw.*choose one of.*swav"):
+        find_preset("swaw")
+
+
+def test_views_are_counted_over_groups():
+    preset = PRESETS["swav"]
+    assert (preset.views, preset.global_views, preset.channels) == (8, 2, 3)
+    assert PRESETS["scenes"].channels == 1
+
+
+def test_blur_kernels_are_a_tenth_of_the_view_and_odd():
+    assert [group.blur_kernel for group in PRESETS["swav"].groups] == [23, 9]
+
+
+@pytest.mark.parametrize(("count", "views", "groups"), [(0, 2, 1), (1, 3, 2), (9, 11, 2)])
+def test_the_number_of_local_views_is_changed(count, views, groups):
+    preset = PRESETS["swav"].with_local_views(count)
+    assert (preset.views, len(preset.groups), preset.global_views) == (views, groups, 2)
+
+
+def test_a_preset_without_local_views_says_so():
+    assert PRESETS["byol"].with_local_views(0).views == 2
+    with pytest.raises(UotaError, match="no local views"):
+        PRESETS["byol"].with_local_views(3)
+
+
+def test_per_view_values_are_repeated_with_their_views():
+    twice = PRESETS["byol"].with_counts([4]).groups[0]
+    assert twice.blur_probabilities == (1.0, 0.1, 1.0, 0.1)
+    assert twice.solarise_probabilities == (0.0, 0.2, 0.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"count": 0}, "count and size"),
+        ({"scale": (0.5, 0.1)}, "scale"),
+        ({"hue": 0.7}, "turns"),
+        ({"blur_probability": (1.0,)}, "one per view"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(settings, message):
+    with pytest.raises(UotaError, match=message):
+        GroupPreset(**{"count": 2, "size": 8, "scale": (0.1, 1.0), **settings})
+
+
+def test_statistics_must_fit_an_image():
+    group = GroupPreset(2, 8, (0.1, 1.0))
+    with pytest.raises(UotaError, match="one value per channel"):
+        ViewPreset("odd", (group,), (0.5, 0.5), (0.5, 0.5), evaluation_size=8)
+    with pytest.raises(UotaError, match="no views left"):
+        ViewPreset("none", (), (0.5,), (0.5,), evaluation_size=8)
