@@ -13,18 +13,16 @@ from torch import Tensor
 from uota.arbitration import Arbiter, Arbitration
 from uota.config import Pretrain
 from uota.data import Source, open_source
-from uota.errors import UotaError
+from uota.methods.embedded import Embedded
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, states_of
 from uota.training.batches import GlobalBatches
 from uota.training.build import build_arbiter, build_module, check_channels, choose_preset
 from uota.training.looks import early_and_late, look, thumbnails
-from uota.methods.embedded import Embedded
-from uota.views import ViewPipeline, Views, unnormalise
+from uota.views import ViewPipeline, ViewPreset, Views, unnormalise
 
 BATCH = 128
-# Of these batches the last settles the densities' memory; the weights shown are those of the rows drawn.
 Look = Callable[[Views], Float[Tensor, "views batch dim"]]
 
 
@@ -79,7 +77,7 @@ def inspect(
         arbiter, see = _from_run(run, settings, source)
     else:
         arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
-    shown, verdict = stream.next(), None
+    shown = stream.next()
     verdict = arbiter.eval()(see(shown))
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
@@ -143,3 +141,22 @@ def _learned_now(
             arbiter(see(stream.next()))
             progress.update(task, completed=elapsed)
     return arbiter, see
+
+
+def _rows(source: Source, shown: Views, verdict: Arbitration, preset: ViewPreset, count: int) -> list[Row]:
+    """The first images of the batch, with their views as a person sees them."""
+    pictures = [unnormalise(group, preset.mean, preset.std).cpu() for group in shown.groups]
+    rows = []
+    for place, image in enumerate(source.images(shown.index[:count].tolist())):
+        views = [view[place] for group in pictures for view in group]
+        wrong = None if shown.wrong is None else shown.wrong[:, place]
+        rows.append(Row(image, views, verdict.weights[:, place].cpu(), wrong))
+    return rows
+
+
+def _title(source: Source, verdict: Arbitration, run: Run | None) -> str:
+    who = f"run {run.folder.name}" if run else "an arbiter that learned on these images just now"
+    title = f"{source.name}, weighed by {who}: image (red frame), views by weight (1 is the mean)"
+    if verdict.outlier_rate is None:
+        return title
+    return f"{title}; estimated share of outlier views {100 * verdict.outlier_rate:.0f} %"

@@ -95,7 +95,8 @@ class Arbiter(nn.Module):
         settings: of the preset: `tau` or `ess`, `anchors`, `covariance`, `eps` for "mahalanobis"; `temperature` for the
             others; `seed` for "learned".
 
-    Scores and densities are computed, and the learned head trained, before `start` too. In `eval()` mode nothing changes.
+    Scores and densities are computed, and the learned head trained, before `start` too. In `eval()` mode nothing
+    changes.
     """
 
     def __init__(self, model: str | tuple[Score, Strength] = "learned", *, start: float = 0.0, **settings: Any) -> None:
@@ -126,7 +127,8 @@ class Arbiter(nn.Module):
         Raises:
             ValueError: fewer than two views, or NaN or infinite entries.
 
-        One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform weights.
+        One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform
+        weights.
         """
         with torch.no_grad():
             verdict = _verdict(self.score, self.strength, _checked(x))

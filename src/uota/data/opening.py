@@ -18,7 +18,7 @@ NAMES: dict[str, Callable[[Split, SceneOptions], Source]] = {
 
 def open_source(
     name_or_path: str | Path,
-    split: Split = "train",
+    split: str = "train",
     folder: FolderOptions | None = None,
     scenes: SceneOptions | None = None,
 ) -> Source:
@@ -38,17 +38,24 @@ def open_source(
     >>> len(source), source.images([0])[0].shape, source.classes[int(source.labels[0])]
     (2000, torch.Size([1, 28, 28]), 'T-shirt')
     """
-    if split not in ("train", "test"):
-        raise UotaError(f"There is no split {split!r}: choose train or test.")
+    chosen = _split(split)
     if str(name_or_path) in NAMES:
-        return NAMES[str(name_or_path)](split, scenes or SceneOptions())
+        return NAMES[str(name_or_path)](chosen, scenes or SceneOptions())
     if not str(name_or_path):
         raise UotaError(f"Say which images: {', '.join(NAMES)}, or a folder.")
     path = Path(name_or_path).expanduser()
     if not path.is_dir():
         raise UotaError(_nowhere(str(name_or_path), path))
     original = fashion_mnist_folder(path)
-    return open_fashion_mnist(original, split) if original else open_folder(path, split, folder)
+    return open_fashion_mnist(original, chosen) if original else open_folder(path, chosen, folder)
+
+
+def _split(name: str) -> Split:
+    if name == "train":
+        return "train"
+    if name == "test":
+        return "test"
+    raise UotaError(f"There is no split {name!r}: choose train or test.")
 
 
 def _nowhere(name: str, path: Path) -> str:

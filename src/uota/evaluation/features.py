@@ -20,7 +20,7 @@ class Features:
     """Features of a labelled source, float32 on the CPU."""
 
     x: Float[Tensor, "images dim"]
-    labels: Int64[Tensor, "images"]
+    labels: Int64[Tensor, " images"]
 
 
 def encoder_features(encoder: Encoder, source: Source, preset: ViewPreset) -> Features:
@@ -40,7 +40,7 @@ def pixel_features(source: Source, preset: ViewPreset) -> Features:
     return _features(lambda images: images.flatten(1), source, preset)
 
 
-def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tensor, "images"], k: int) -> float:
+def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tensor, " images"], k: int) -> float:
     """Share of images, in per cent, whose label is among the first k of their ranking of classes."""
     return 100 * float((ranking[:, :k] == labels[:, None]).any(1).float().mean())
 

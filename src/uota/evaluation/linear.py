@@ -26,7 +26,7 @@ class Linear:
 
 
 def evaluate_linear(train: Features, test: Features, seed: int = 0) -> Linear:
-    """Fit on the training features, choosing the strength on a stratified fifth of them; report on the test features."""
+    """Fit on the training features, the strength chosen on a stratified fifth of them; report on the test features."""
     x, y = train.x.numpy(), train.labels.numpy()
     few = bool((train.labels.bincount()[train.labels.unique()] < 2).any())
     fit_x, held_x, fit_y, held_y = train_test_split(

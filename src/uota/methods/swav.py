@@ -32,6 +32,9 @@ class SwAV(nn.Module):
         queue_start: share of training from which the queue is used.
     """
 
+    queue: Tensor
+    queued: Tensor
+
     def __init__(
         self,
         encoder: Encoder,

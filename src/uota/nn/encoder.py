@@ -1,5 +1,7 @@
 """Encoders: any timm model by name, with a stem for small images, and a small ResNet for work on a CPU."""
 
+from typing import Any
+
 import timm
 import torch
 from jaxtyping import Float
@@ -54,8 +56,11 @@ class Encoder(nn.Module):
 
     def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224) -> None:
         super().__init__()
+        # timm promises `forward_intermediates` and `forward_head` of its models, not their type.
+        self.backbone: Any
         self.backbone = TinyResNet(channels) if name == "tiny" else _timm_model(name, channels, image_size)
-        self.width: int = getattr(self.backbone, "head_hidden_size", self.backbone.num_features)
+        # Where a head has a hidden layer, that is what it pools to.
+        self.width: int = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
         stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
         self.early_stage = (stages - 1) // 2
 
@@ -86,7 +91,7 @@ def _timm_model(name: str, channels: int, image_size: int) -> nn.Module:
             "vit_small_patch16_224",
         ]
         raise UotaError(f"there is no backbone {name!r}; use 'tiny' or a timm model, for example {', '.join(near)}")
-    options: dict[str, object] = {"num_classes": 0, "in_chans": channels}
+    options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
     if "vit" in name:
         # Multi-crop brings views of two sizes, which needs position embeddings that follow the size.
         options |= {"dynamic_img_size": True, "img_size": image_size}
@@ -102,8 +107,8 @@ def _timm_model(name: str, channels: int, image_size: int) -> nn.Module:
     return model
 
 
-def _keep_resolution_in_stem(model: nn.Module) -> None:
-    """ResNets as usual for CIFAR: a 3×3 stem without stride, no pooling. Others: their first convolution without stride."""
+def _keep_resolution_in_stem(model: Any) -> None:
+    """ResNets as usual for CIFAR: a 3×3 stem without stride or pooling. Others: no stride in the first convolution."""
     if isinstance(getattr(model, "maxpool", None), nn.Module) and isinstance(getattr(model, "conv1", None), nn.Conv2d):
         old = model.conv1
         model.conv1 = nn.Conv2d(old.in_channels, old.out_channels, 3, padding=1, bias=False)

@@ -39,7 +39,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 def synchronised(module: nn.Module) -> nn.Module:
     """The module with every plain batch norm exchanged for one over all ranks, its state kept."""
-    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
         new = SyncBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
         new.load_state_dict(module.state_dict())
         return new.train(module.training)

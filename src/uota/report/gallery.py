@@ -25,14 +25,12 @@ class Row:
         views: one picture per view, each (channels, h, w) in [0, 1], sizes may differ.
         weights: of the views.
         wrong: which views are outliers by the known truth; None: unknown.
-        boxes: of the views in the image, (top, left, height, width) in pixels.
     """
 
     image: UInt8[Tensor, "channels height width"]
     views: list[Float[Tensor, "channels _ _"]]
-    weights: Float[Tensor, "views"]
-    wrong: Bool[Tensor, "views"] | None
-    boxes: Float[Tensor, "views 4"]
+    weights: Float[Tensor, " views"]
+    wrong: Bool[Tensor, " views"] | None
 
 
 def draw_gallery(rows: list[Row], title: str, out: Path) -> None:

@@ -77,7 +77,7 @@ class ViewsOfRank(pl.LightningDataModule):
         return DataLoader(
             self.dataset,
             batch_sampler=batches,
-            collate_fn=keep,
+            collate_fn=keep,  # type: ignore[arg-type]  # the dataset makes whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -24,8 +24,8 @@ class Pretraining(pl.LightningModule):
         arbiter: weighs views; None: all alike.
         looks_at: thumbnails, features or embeddings.
         both: weigh both views of a pair, or the predicting one only.
-        settings: of the run; the optimiser's and the seed are used here. What a step draws at random (dropout, stochastic
-            depth) follows from the seed and the step.
+        settings: of the run; the optimiser's and the seed are used here. What a step draws at random (dropout,
+            stochastic depth) follows from the seed and the step.
         total_steps: of the whole run.
     """
 
@@ -68,7 +68,7 @@ class Pretraining(pl.LightningModule):
 
     def configure_model(self) -> None:
         if self.trainer.world_size > 1:
-            self.method = synchronised(self.method)
+            synchronised(self.method)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.settings

@@ -225,6 +225,6 @@ PRESETS: dict[str, ViewPreset] = {
             evaluation_size=32,
         ),
         _grey("small-grey", _plain_grey(2, 24, (0.5, 1.0)), _plain_grey(4, 16, (0.15, 0.5))),
-        _grey("scenes", _plain_grey(2, 28, (0.3, 1.0)), _plain_grey(4, 20, (0.05, 0.3))),
+        _grey("scenes", _plain_grey(2, 24, (0.3, 1.0)), _plain_grey(4, 16, (0.05, 0.3))),
     )
 }

@@ -68,7 +68,7 @@ class LearnedContrast(nn.Module):
     def width(self) -> int:
         """Width of the features that the head was made for."""
         assert self.head is not None
-        return self.head[0].normalized_shape[0]
+        return int(self.head.get_parameter("0.weight").shape[0])
 
     def _look(self, features: Tensor) -> tuple[Tensor, Tensor]:
         assert self.head is not None

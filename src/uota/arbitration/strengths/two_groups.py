@@ -34,6 +34,7 @@ class TwoGroups(nn.Module):
     """
 
     densities: Tensor
+    smoothing: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class TwoGroups(nn.Module):
         return self.densities
 
 
-def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, "bins"], float]:
+def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, " bins"], float]:
     """P(outlier) in every bin, falling from left to right, and the estimated rate of outliers.
 
     Args:
@@ -94,7 +95,7 @@ def nonnegative_shares(target: Tensor, first: Tensor, second: Tensor) -> tuple[f
     return min(candidates, key=lambda ab: float((target - ab[0] * first - ab[1] * second).square().sum()))
 
 
-def falling(values: Float[Tensor, "bins"], weights: Float[Tensor, "bins"]) -> Float[Tensor, "bins"]:
+def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> Float[Tensor, " bins"]:
     """Isotonic regression, falling: the weighted least-squares fit. Its closed form is min over starts, max over ends
     (Robertson, Wright and Dykstra, 1988, section 1.4), here on all pairs of bins at once."""
     mass = torch.cat([weights.new_zeros(1), weights.cumsum(0)])
@@ -110,7 +111,7 @@ def _histogram(position: Tensor) -> Tensor:
     return torch.zeros(BINS, device=bins.device).index_add_(0, bins, torch.ones(len(bins), device=bins.device))
 
 
-def _interpolate(of_bin: Float[Tensor, "bins"], position: Tensor) -> Tensor:
+def _interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
     place = (position * BINS - 0.5).clamp(0, BINS - 1)
     left = place.floor().long().clamp(max=BINS - 2)
     return torch.lerp(of_bin[left], of_bin[left + 1], place - left)
