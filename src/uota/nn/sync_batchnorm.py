@@ -1,7 +1,6 @@
 """Batch norm over the batches of all ranks, on any device. torch's own works on accelerators only."""
 
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
 
 from uota.collectives import differentiable_sum, world_size
 
@@ -23,7 +22,10 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         shape = (1, -1) + (1,) * (input.dim() - 2)
         variance = differentiable_sum((x - mean.view(shape)).square().sum(axes)) / count
         self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
-        return batch_norm(input, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
+        x = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            x = x * self.weight.view(shape) + self.bias.view(shape)
+        return x.to(input.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         if not self.track_running_stats:

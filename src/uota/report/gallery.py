@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
@@ -42,7 +43,7 @@ def draw_gallery(rows: list[Row], title: str, out: Path) -> None:
     columns = 1 + max(len(row.views) for row in rows)
     figure = Figure(figsize=(columns * CELL, len(rows) * (CELL + 0.28) + 0.75), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+    figure.suptitle("\n".join(wrap(title, 15 * columns)), fontsize=9, x=0.01, ha="left")
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
         _draw_row(list(axes), row)

@@ -11,6 +11,7 @@ from uota.data import Source
 from uota.errors import UotaError
 from uota.methods import METHODS, SimCLR, SwAV
 from uota.nn.encoder import SMALL_IMAGE, Encoder
+from uota.nn.sync_batchnorm import synchronised
 from uota.training.module import Pretraining
 from uota.views import PRESETS, ViewPreset
 
@@ -79,6 +80,8 @@ def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:
 def build_module(settings: Pretrain, preset: ViewPreset, total_steps: int) -> Pretraining:
     """The Lightning module of a run."""
     method = build_method(settings, preset)
+    if settings.devices > 1:
+        synchronised(method)
     if settings.compile:
         method.encoder.compile()
     looks_at = settings.look

@@ -10,7 +10,6 @@ from torch import Tensor
 from uota.arbitration import Arbiter
 from uota.config import Pretrain
 from uota.methods import SimCLR, SwAV
-from uota.nn.sync_batchnorm import synchronised
 from uota.training.looks import look
 from uota.training.schedules import learning_rate
 from uota.views import Views
@@ -65,10 +64,6 @@ class Pretraining(pl.LightningModule):
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
-
-    def configure_model(self) -> None:
-        if self.trainer.world_size > 1:
-            synchronised(self.method)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.settings

@@ -20,16 +20,14 @@ class Monitor(pl.Callback):
     def __init__(self, names: list[str], quiet: bool = False) -> None:
         self.names = names
         self.console = Console(quiet=quiet, highlight=False)
-        self.means: dict[str, MeanMetric] = {}
-        self.auroc = BinaryAUROC()
-        self.knows_truth = False
+        self._begin_epoch()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # A run that is resumed within an epoch does not start that epoch again.
+        self._begin_epoch()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.means = {}
-        self.auroc = BinaryAUROC()
-        self.knows_truth = False
-        self.embeddings = torch.zeros(0)
-        self.began, self.images = time.perf_counter(), 0
+        self._begin_epoch()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Views, batch_index: int
@@ -50,6 +48,7 @@ class Monitor(pl.Callback):
             self.auroc.update(-weights.flatten().cpu(), batch.wrong.flatten().cpu().int())
             self.knows_truth = True
         self.embeddings = outputs["embeddings"].flatten(0, 1)
+        module.log("step_loss", outputs["loss"].detach(), sync_dist=True)
         module.log_dict(self._now(), prog_bar=True, logger=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -64,6 +63,14 @@ class Monitor(pl.Callback):
         if trainer.is_global_zero:
             shown = "  ".join(f"{name} {values[name]:.3g}" for name in _SHOWN if name in values)
             self.console.print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}")
+
+    def _begin_epoch(self) -> None:
+        self.means: dict[str, MeanMetric] = {}
+        self.auroc = BinaryAUROC()
+        self.knows_truth = False
+        self.embeddings = torch.zeros(0)
+        self.began = time.perf_counter()
+        self.images = 0
 
     def _mean(self, name: str, value: torch.Tensor | float) -> None:
         self.means.setdefault(name, MeanMetric()).update(float(value))

@@ -1,0 +1,54 @@
+import pytest
+import torch
+from lightly.loss import NTXentLoss, SwaVLoss
+from lightly.loss.swav_loss import sinkhorn
+
+from uota.losses import nt_xent_terms, ordered_pairs, swapped_prediction_terms, weighted_mean
+
+
+def unit(*shape, seed=0):
+    return torch.nn.functional.normalize(torch.randn(shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def test_nt_xent_equals_lightlys_for_two_views():
+    z = unit(2, 16, 8)
+    terms = nt_xent_terms(z, ordered_pairs(2, 2), 0.3)
+    torch.testing.assert_close(terms.mean(), NTXentLoss(0.3)(z[0], z[1]), rtol=1e-5, atol=1e-5)
+
+
+def test_nt_xent_of_more_views_equals_its_definition():
+    z = unit(3, 5, 8).double()
+    pairs = ordered_pairs(3, 3)
+    terms = nt_xent_terms(z, pairs, 0.5)
+    for row, (j, k) in enumerate(zip(pairs.predictor, pairs.target, strict=True)):
+        for i in range(5):
+            positive = (z[j, i] @ z[k, i] / 0.5).exp()
+            others = sum((z[j, i] @ z[v, n] / 0.5).exp() for v in range(3) for n in range(5) if n != i)
+            expected = -(positive / (positive + others)).log()
+            assert float(terms[row, i]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_swapped_prediction_equals_lightlys():
+    logits = unit(6, 16, 30)
+    codes = torch.stack([sinkhorn(crop, 3, 0.05) for crop in logits[:2]])
+    terms = swapped_prediction_terms(logits, codes, ordered_pairs(6, 2), 0.1)
+    expected = SwaVLoss()(list(logits[:2]), list(logits[2:]))
+    torch.testing.assert_close(terms.mean(), expected.squeeze(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_uniform_weights_change_nothing_and_scale_does_not_matter_for_pairs(both):
+    terms, pairs = torch.rand(10, 4), ordered_pairs(6, 2)
+    torch.testing.assert_close(weighted_mean(terms, pairs, torch.ones(6, 4), both), terms.mean())
+    weights = torch.rand(6, 4)
+    if both:
+        torch.testing.assert_close(
+            weighted_mean(terms, pairs, weights, both), weighted_mean(terms, pairs, 7 * weights, both)
+        )
+
+
+def test_a_term_weighs_what_its_predictor_weighs():
+    pairs = ordered_pairs(3, 2)
+    terms, weights = torch.rand(4, 1), torch.tensor([[0.5], [2.0], [0.5]])
+    by_hand = sum(weights[p, 0] * terms[r, 0] for r, p in enumerate(pairs.predictor)) / 4
+    torch.testing.assert_close(weighted_mean(terms, pairs, weights, both=False), by_hand)

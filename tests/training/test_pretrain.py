@@ -1,0 +1,127 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from uota.config import Pretrain
+from uota.errors import UotaError
+from uota.runs import Run
+from uota.training.pretrain import pretrain
+
+
+def command(out, settings, *flags):
+    values = {key: value for key, value in settings.as_dict().items() if value is not None and key != "method_options"}
+    arguments = [f"--{key}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
+    return [sys.executable, "-m", "uota.cli", "pretrain", f"--out={out}", *arguments, *flags]
+
+
+def rows(log):
+    return list(csv.DictReader(log.read_text().splitlines()))
+
+
+def weights(run):
+    return Run(run).state()["state_dict"]
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[key]), key
+
+
+@pytest.mark.parametrize("method", ["swav", "simclr"])
+@pytest.mark.parametrize("arbiter", ["learned", "two_groups", "mahalanobis", "none"])
+def test_every_arbiter_trains_every_method(small, tmp_path, method, arbiter):
+    run = pretrain(small(method=method, arbiter=arbiter, inject=0.3), tmp_path / "run", bar=False)
+    assert all(bool(torch.isfinite(value).all()) for value in weights(run.folder).values() if torch.is_tensor(value))
+    (log,) = (tmp_path / "run" / "logs").glob("*/metrics.csv")
+    row = rows(log)[-1]
+    assert {"loss", "rankme", "images_per_second", "weight_global", "weight_local"} <= row.keys()
+    assert float(row["true_outlier_rate"]) == pytest.approx(0.3, abs=0.1)
+    assert ("auroc" in row) == (arbiter != "none")
+
+
+def test_killed_and_resumed_equals_uninterrupted(small, tmp_path):
+    settings = small(epochs=40, checkpoint_every=4)
+    whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
+    process = subprocess.Popen(command(tmp_path / "killed", settings), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not Run(tmp_path / "killed").checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert Run(tmp_path / "killed").state()["global_step"] < 120
+    resumed = subprocess.run(command(tmp_path / "killed", settings, "--resume"), capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same(weights(tmp_path / "killed"), weights(whole.folder))
+
+
+def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
+    settings = small(epochs=60, checkpoint_every=1000)
+    process = subprocess.Popen(command(tmp_path / "run", settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not list((tmp_path).glob("run/logs/*/metrics.csv")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert b"--resume" in errors
+    again = subprocess.run(command(tmp_path / "run", settings, "--resume"), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert Run(tmp_path / "run").state()["global_step"] == 180
+
+
+@pytest.mark.parametrize("method", ["swav", "simclr"])
+def test_two_processes_equal_one(small, tmp_path, method):
+    """With SGD: AdamW's first steps are signs of gradients, and turn the rounding of a zero into a step of full length."""
+    losses = []
+    for devices in (1, 2):
+        settings = small(method=method, epochs=4, devices=devices, optimizer="sgd", learning_rate=0.05)
+        out = tmp_path / str(devices)
+        done = subprocess.run(
+            command(out, settings), capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""}
+        )
+        assert done.returncode == 0, done.stderr
+        (log,) = (out / "logs").glob("*/metrics.csv")
+        losses.append([float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10])
+    assert len(losses[0]) == 10
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_bf16_trains(small, tmp_path):
+    run = pretrain(small(precision="bf16"), tmp_path / "run", bar=False)
+    assert all(bool(torch.isfinite(value).all()) for value in weights(run.folder).values() if torch.is_tensor(value))
+
+
+def test_a_folder_that_is_taken_is_refused(small, tmp_path):
+    (tmp_path / "precious.txt").write_text("do not touch")
+    with pytest.raises(UotaError, match="--overwrite"):
+        pretrain(small(), tmp_path)
+    assert (tmp_path / "precious.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"method": "nope"}, "swav"), ({"views": "nope"}, "scenes"), ({"backbone": "nope"}, "timm"),
+     ({"method_options": {"colour": 3}}, "prototypes"), ({"data": "/no/such/folder"}, "folder"),
+     ({"views": "scenes"}, "--views")],
+)  # fmt: skip
+def test_mistakes_are_answered_before_anything_is_written(small, tmp_path, changes, message):
+    with pytest.raises(UotaError, match=message):
+        pretrain(small(**changes), tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint.ckpt").exists()
+
+
+def test_contradictory_settings_are_refused():
+    with pytest.raises(UotaError, match="tau and ess"):
+        Pretrain(arbiter="mahalanobis", tau=1.0, ess=0.5)
+    with pytest.raises(UotaError, match="mahalanobis only"):
+        Pretrain(arbiter="learned", tau=1.0)
+    with pytest.raises(UotaError, match="no multiple of devices"):
+        Pretrain(batch_size=3, devices=2)

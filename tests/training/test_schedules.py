@@ -1,0 +1,20 @@
+import math
+
+import pytest
+
+from uota.config import Pretrain
+from uota.training.schedules import learning_rate
+
+PAPER = Pretrain(learning_rate=0.6, final_learning_rate=0.0006, warmup_steps=0, late_factor=2.0)
+
+
+def test_the_released_recipe_doubles_its_learning_rate_when_arbitration_starts():
+    before, after = (learning_rate(step, 200, PAPER, 0.5) for step in (99, 100))
+    assert before == pytest.approx(0.0006 + (0.6 - 0.0006) * (1 + math.cos(math.pi * 99 / 200)) / 2)
+    assert after == pytest.approx(0.0006 + (1.2 - 0.0006) * 0.5)
+
+
+def test_warmup_is_linear_and_the_end_is_final():
+    settings = Pretrain(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
+    assert [learning_rate(step, 100, settings) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert learning_rate(100, 100, settings) == pytest.approx(0.1)
