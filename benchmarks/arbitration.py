@@ -1,7 +1,7 @@
 """How long `arbitrate` takes beside the released formulation: python benchmarks/arbitration.py.
 
-The released code inverts the covariance, forms the product of all pairs of views and reads its diagonal. Both run on the
-same embeddings, in turn, in this run; medians, and their ratio, go to benchmarks/results/arbitration.json.
+The released code inverts the covariance, forms the product of all pairs of views and reads its diagonal. Both run on
+the same embeddings, in turn, in this run; medians, and their ratio, go to benchmarks/results/arbitration.json.
 """
 
 import json

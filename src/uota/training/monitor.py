@@ -20,6 +20,7 @@ class Monitor(pl.Callback):
     def __init__(self, names: list[str], quiet: bool = False) -> None:
         self.names = names
         self.console = Console(quiet=quiet, highlight=False)
+        self.images = 0
         self._begin_epoch()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
