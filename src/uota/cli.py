@@ -129,7 +129,7 @@ def _demo_parser() -> tuple[str, ArgumentParser, str]:
     parser = ArgumentParser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
     parser.add_argument("--out", type=str, default="runs/demo", help="folder of both runs")
     parser.add_argument("--seed", type=int, default=0, help="of both runs")
-    parser.add_argument("--epochs", type=int, default=10, help="of both runs")
+    parser.add_argument("--epochs", type=int, default=7, help="of both runs")
     return "demo", parser, "what arbitration is worth on the embedded scenes, in minutes"
 
 
