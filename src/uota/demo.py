@@ -44,9 +44,7 @@ def run_demo(out: Path, seed: int, epochs: int) -> dict[str, dict[str, float]]:
     console.print(
         f"runs      {out / 'plain'}, {out / 'arbitrated'}\ntable     {out / 'demo.json'}\npicture   {picture}"
     )
-    console.print(
-        f"{time.monotonic() - began:.0f} s. Much of the gain at this length is learning faster: benchmarks/ has more."
-    )
+    console.print(f"{time.monotonic() - began:.0f} s. Much of a gain at this length is learning faster.")
     return table
 
 
