@@ -15,7 +15,7 @@ from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
 from uota.inspection import inspect
-from uota.runs import Run, write_atomically
+from uota.runs import Run, load_encoder, write_atomically
 from uota.training.build import build_method, choose_preset
 from uota.training.pretrain import pretrain
 
@@ -70,8 +70,6 @@ def _accuracies(name: str, run: Run | None, settings: Pretrain) -> dict[str, flo
 
 
 def _features(name: str, run: Run | None, settings: Pretrain) -> tuple[Features, Features]:
-    from uota.runs import load_encoder
-
     train, test = (open_source(settings.data, split=split) for split in ("train", "test"))
     preset = choose_preset(settings, train.name)
     if name == "raw pixels":

@@ -11,9 +11,7 @@ from torch.utils.data import DataLoader
 from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.views import ViewDataset, Views, keep
-
-# What a loader asks of a dataset of views: (epoch, index).
-Sample = tuple[int, int]
+from uota.views.pipeline import Sample
 
 
 class GlobalBatches:

@@ -13,7 +13,7 @@ from uota.methods import METHODS, SimCLR, SwAV
 from uota.nn.encoder import SMALL_IMAGE, Encoder
 from uota.nn.sync_batchnorm import synchronised
 from uota.training.module import Pretraining
-from uota.views import PRESETS, ViewPreset
+from uota.views import ViewPreset, find_preset
 
 # The released SwAV + UOTA code has τ = 350 at dimension 128.
 TAU_PER_DIMENSION = 2.7
@@ -31,9 +31,7 @@ def choose_preset(settings: Pretrain, source_name: str) -> ViewPreset:
     name = settings.views
     if name == "auto":
         name = VIEWS_OF.get(source_name, "swav" if torch.cuda.is_available() else "small")
-    if name not in PRESETS:
-        raise UotaError(f"there is no preset of views {name!r}; choose one of {', '.join(PRESETS)}")
-    preset = PRESETS[name]
+    preset = find_preset(name)
     local = settings.local_views
     return preset if local is None else preset.with_local_views(local)
 
