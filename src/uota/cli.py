@@ -126,10 +126,12 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
 
 
 def _demo_parser() -> tuple[str, ArgumentParser, str]:
+    from uota.config import DEMO_EPOCHS
+
     parser = ArgumentParser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
     parser.add_argument("--out", type=str, default="runs/demo", help="folder of both runs")
     parser.add_argument("--seed", type=int, default=0, help="of both runs")
-    parser.add_argument("--epochs", type=int, default=7, help="of both runs")
+    parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="of both runs")
     return "demo", parser, "what arbitration is worth on the embedded scenes, in minutes"
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from uota.errors import UotaError
 
+DEMO_EPOCHS = 7
 AT_LEAST_ONE = ("epochs", "batch_size", "checkpoint_every", "devices")
 
 
@@ -46,7 +47,7 @@ class Pretrain:
 
         accelerator: auto, cpu, gpu, …
         devices: processes that share the batch
-        precision: of the computation
+        precision: of the computation; 64 bits are for comparisons free of rounding
         threads: CPU threads of each process; null: torch's choice
         compile: compile the encoder with torch.compile
         checkpoint_every: steps between checkpoints; another at the end and on Ctrl-C
@@ -85,7 +86,7 @@ class Pretrain:
 
     accelerator: str = "auto"
     devices: int = 1
-    precision: Literal["32", "bf16"] = "32"
+    precision: Literal["32", "bf16", "64"] = "32"
     threads: int | None = None
     compile: bool = False
     checkpoint_every: int = 100

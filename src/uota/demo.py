@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from uota.config import Pretrain
+from uota.config import DEMO_EPOCHS, Pretrain
 from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
@@ -22,7 +22,7 @@ from uota.training.pretrain import pretrain
 WITHOUT, WITH = "SwAV", "SwAV + arbitration"
 
 
-def run_demo(out: Path, seed: int, epochs: int) -> dict[str, dict[str, float]]:
+def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[str, float]]:
     """Pretrain twice side by side, one core each; evaluate beside an untrained encoder and raw pixels; draw the views.
 
     Returns:

@@ -77,24 +77,24 @@ def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
     assert Run(tmp_path / "run").state()["global_step"] == 180
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the first loss agrees, the second differs by 2e-4: under Lightning's DDP, not in plain gloo"
-)
-@pytest.mark.parametrize("method", ["swav", "simclr"])
-def test_two_processes_equal_one(small, tmp_path, method):
-    """With SGD: AdamW's first steps are signs of gradients, and make full steps of the rounding of a zero."""
-    losses = []
-    for devices in (1, 2):
-        settings = small(method=method, epochs=4, devices=devices, optimizer="sgd", learning_rate=0.05)
-        out = tmp_path / str(devices)
-        done = subprocess.run(
-            command(out, settings), capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""}
-        )
-        assert done.returncode == 0, done.stderr
-        (log,) = (out / "logs").glob("*/metrics.csv")
-        losses.append([float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10])
-    assert len(losses[0]) == 10
-    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+def step_losses(small, out, **changes):
+    settings = small(epochs=4, optimizer="sgd", learning_rate=0.05, **changes)
+    done = subprocess.run(
+        command(out, settings), capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""}
+    )
+    assert done.returncode == 0, done.stderr
+    (log,) = (out / "logs").glob("*/metrics.csv")
+    return [float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10]
+
+
+@pytest.mark.parametrize(("method", "arbiter"), [("swav", "learned"), ("simclr", "mahalanobis")])
+def test_two_processes_equal_one(small, tmp_path, method, arbiter):
+    """In 64 bits: in 32, torch's batch norm of one process and ours of two round differently, and training amplifies
+    that. With SGD: AdamW's first steps are signs of gradients, and make full steps of the rounding of a zero."""
+    same = {"method": method, "arbiter": arbiter, "start": 0.1, "precision": "64"}
+    one, two = (step_losses(small, tmp_path / str(devices), devices=devices, **same) for devices in (1, 2))
+    assert len(one) == 10
+    assert two == pytest.approx(one, abs=1e-6)
 
 
 def test_bf16_trains(small, tmp_path):

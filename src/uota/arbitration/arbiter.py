@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
+from uota.precision import at_least_float32
 
 Score = Callable[[Tensor], Scores]
 Strength = Callable[[Scores], Weighing]
@@ -157,8 +158,7 @@ def _checked(x: Tensor) -> Tensor:
         )
     if x.shape[0] < 2 or x.shape[1] < 1 or x.shape[2] < 1:
         raise ValueError(f"arbitration compares at least 2 views of at least 1 image; the shape is {tuple(x.shape)}")
-    x = x.detach()
-    x = x if x.dtype == torch.float64 else x.float()
+    x = at_least_float32(x.detach())
     if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
         broken = int((~torch.isfinite(x)).any(-1).sum())
         raise ValueError(

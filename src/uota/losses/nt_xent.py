@@ -7,6 +7,7 @@ from torch.nn.functional import normalize
 
 from uota.collectives import gather_rows, rank
 from uota.losses.pairs import Pairs
+from uota.precision import at_least_float32
 
 
 def nt_xent_terms(
@@ -25,7 +26,7 @@ def nt_xent_terms(
         temperature: of the softmax.
         negative_weights: how much every view counts among the negatives of others; None: 1.
     """
-    z = normalize(z.float(), dim=-1)
+    z = normalize(at_least_float32(z), dim=-1)
     everyone = gather_rows(z.transpose(0, 1)).transpose(0, 1)
     similarity = torch.einsum("vbd,wgd->vbwg", z, everyone) / temperature
     images = torch.arange(z.shape[1], device=z.device)

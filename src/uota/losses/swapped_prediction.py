@@ -5,6 +5,7 @@ from torch import Tensor, stack
 from torch.nn.functional import log_softmax
 
 from uota.losses.pairs import Pairs
+from uota.precision import at_least_float32
 
 
 def swapped_prediction_terms(
@@ -21,5 +22,5 @@ def swapped_prediction_terms(
         pairs: which view predicts which crop's code.
         temperature: of the prediction's softmax.
     """
-    predictions = log_softmax(logits.float() / temperature, dim=-1)
+    predictions = log_softmax(at_least_float32(logits) / temperature, dim=-1)
     return stack([-(codes[t] * predictions[p]).sum(-1) for p, t in zip(pairs.predictor, pairs.target, strict=True)])

@@ -7,11 +7,10 @@ any number: a term per ordered pair of an image's views.
 from jaxtyping import Float
 from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from uota.losses import nt_xent_terms, ordered_pairs, weighted_mean
-from uota.methods.embedded import Embedded
-from uota.nn.encoder import Encoder, encode
+from uota.methods.embedded import Embedded, embed
+from uota.nn.encoder import Encoder
 
 
 class SimCLR(nn.Module):
@@ -32,9 +31,7 @@ class SimCLR(nn.Module):
 
     def embed(self, groups: list[Tensor]) -> Embedded:
         """Encode and project all views."""
-        features, early = encode(self.encoder, groups)
-        z = self.projector(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        return Embedded(normalize(z.float(), dim=-1), features, early)
+        return embed(self.encoder, self.projector, groups)
 
     def loss(
         self,

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from uota.losses import ordered_pairs, swapped_prediction_terms, weighted_mean
-from uota.methods.embedded import Embedded
-from uota.nn.encoder import Encoder, encode
+from uota.methods.embedded import Embedded, embed
+from uota.nn.encoder import Encoder
+from uota.precision import at_least_float32
 
 
 class SwAV(nn.Module):
@@ -65,9 +66,7 @@ class SwAV(nn.Module):
 
     def embed(self, groups: list[Tensor]) -> Embedded:
         """Encode and project all views; the first group holds the global ones."""
-        features, early = encode(self.encoder, groups)
-        z = self.projector(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        return Embedded(normalize(z.float(), dim=-1), features, early)
+        return embed(self.encoder, self.projector, groups)
 
     def loss(
         self,
@@ -96,7 +95,8 @@ class SwAV(nn.Module):
         length = self.queue.shape[1]
         if length and progress >= self.queue_start and int(self.queued) >= length:
             logits = torch.cat([logits, linear(self.queue, prototypes)], dim=1)
-        spread = [sinkhorn(crop.float(), self.iterations, self.epsilon, gather_distributed=True) for crop in logits]
+        logits = at_least_float32(logits)
+        spread = [sinkhorn(crop, self.iterations, self.epsilon, gather_distributed=True) for crop in logits]
         return torch.stack(spread)[:, :batch]
 
     def _enqueue(self, z: Float[Tensor, "crops batch dim"]) -> None:

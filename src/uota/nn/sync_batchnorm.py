@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from uota.collectives import differentiable_sum, world_size
+from uota.precision import at_least_float32
 
 
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -17,7 +18,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(input)
         axes = [axis for axis in range(input.dim()) if axis != 1]
         count = input.numel() // input.shape[1] * world_size()
-        x = input.float()
+        x = at_least_float32(input)
         mean = differentiable_sum(x.sum(axes)) / count
         shape = (1, -1) + (1,) * (input.dim() - 2)
         variance = differentiable_sum((x - mean.view(shape)).square().sum(axes)) / count

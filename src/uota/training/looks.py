@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from uota.methods.embedded import Embedded
+from uota.precision import at_least_float32
 
 THUMBNAIL = 12
 EARLY_SIDE = 4
@@ -30,5 +31,5 @@ def look(at: str, groups: list[Tensor], embedded: Embedded) -> Float[Tensor, "vi
 
 
 def _pooled(images: Tensor, side: int) -> Tensor:
-    pooled = adaptive_avg_pool2d(images.flatten(0, 1).float(), side)
+    pooled = adaptive_avg_pool2d(at_least_float32(images.flatten(0, 1)), side)
     return pooled.flatten(1).unflatten(0, images.shape[:2])

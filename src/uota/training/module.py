@@ -54,7 +54,7 @@ class Pretraining(pl.LightningModule):
         weights = torch.ones(embedded.z.shape[:2], device=self.device)
         if self.arbiter is not None:
             verdict = self.arbiter(look(self.looks_at, views.groups, embedded), progress)
-            weights = verdict.weights.float()
+            weights = verdict.weights
         loss = self.method.loss(embedded, weights, self.both, self.global_step, progress)
 
         return {"loss": loss, "weights": weights, "verdict": verdict, "embeddings": embedded.z.detach()}

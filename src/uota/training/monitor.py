@@ -60,7 +60,7 @@ class Monitor(pl.Callback):
         values["images_per_second"] = self.images / (time.perf_counter() - self.began)
         if self.knows_truth and module.arbiter is not None:
             values["auroc"] = float(self.auroc.compute())
-        module.log_dict(values)
+        module.log_dict(values, sync_dist=True)
         if trainer.is_global_zero:
             shown = "  ".join(f"{name} {values[name]:.3g}" for name in _SHOWN if name in values)
             self.console.print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}")

@@ -23,7 +23,7 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.monitor import Monitor
 from uota.views import ViewDataset, ViewPipeline
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
 
 def pretrain(

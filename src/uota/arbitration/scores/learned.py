@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, normalize
 from uota.arbitration.result import Scores
 from uota.arbitration.scores.contrast import contrast_scores, cosines, home_columns
 from uota.collectives import mean_over_ranks
+from uota.precision import at_least_float32
 
 HIDDEN, OUTPUT = 256, 64
 
@@ -51,15 +52,17 @@ class LearnedContrast(nn.Module):
         return super().__call__(features)
 
     def forward(self, features: Float[Tensor, "views batch dim"]) -> Scores:
-        features = features.detach().float()
+        """Scores by the head as it was before this call's step."""
+        features = at_least_float32(features.detach())
         if self.head is None:
-            self._make_head(features.shape[-1], features.device)
+            self._make_head(features.shape[-1], like=features)
         assert self.head is not None
         if features.shape[-1] != self.width:
             raise ValueError(
                 f"the arbiter learned on features of width {self.width} and was given width {features.shape[-1]}; "
                 "use one arbiter per kind of feature"
             )
+        features = features.to(self.head.get_parameter("0.weight"))
         with torch.inference_mode(False), torch.autocast(features.device.type, enabled=False):
             own, images = self._learn(features) if self.training else self._look(features)
         return contrast_scores(own, images, self.temperature)
@@ -88,7 +91,7 @@ class LearnedContrast(nn.Module):
                 self.optimizer.zero_grad(set_to_none=True)
         return own.detach(), images.detach()
 
-    def _make_head(self, width: int, device: torch.device) -> None:
+    def _make_head(self, width: int, like: Tensor) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             head = nn.Sequential(
@@ -98,7 +101,7 @@ class LearnedContrast(nn.Module):
                 nn.GELU(),
                 nn.Linear(HIDDEN, OUTPUT),
             )
-        self.head = head.to(device).requires_grad_(False)
+        self.head = head.to(like).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.head.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
@@ -137,4 +140,4 @@ def _make_head_before_loading(module: LearnedContrast, state: dict[str, Any], pr
     """A head is as wide as the features it first met; one that is loaded, as wide as the one that was saved."""
     weight = state.get(f"{prefix}head.0.weight")
     if weight is not None and (module.head is None or module.width != len(weight)):
-        module._make_head(len(weight), weight.device)
+        module._make_head(len(weight), like=weight)
