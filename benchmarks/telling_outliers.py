@@ -18,7 +18,7 @@ from uota import Arbiter
 from uota.config import Pretrain
 from uota.data import open_source
 from uota.training.batches import GlobalBatches
-from uota.training.build import TAU_PER_DIMENSION, build_module, choose_preset
+from uota.training.build import TAU_PER_DIMENSION, build_module, decide, preset_of
 from uota.training.looks import look
 from uota.training.schedules import learning_rate
 from uota.views import ViewPipeline
@@ -44,12 +44,12 @@ def watchers(dim: int) -> dict[str, tuple[str, Arbiter]]:
 def watch(settings: Pretrain, train: bool) -> list[dict]:
     """A row per arbiter and part of the run."""
     source = open_source(settings.data)
-    preset = choose_preset(settings, source.name)
-    pipeline = ViewPipeline(preset, settings.seed, settings.inject)
+    settings = decide(settings, source)
+    pipeline = ViewPipeline(preset_of(settings), settings.seed, settings.inject)
     step = 0
     batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: step)
     total = len(batches) * settings.epochs
-    module = build_module(settings, preset, total)
+    module = build_module(settings, total)
     optimizer = module.configure_optimizers()
     arbiters = watchers(module.method.dim)
     rows, seen = [], {name: [] for name in arbiters}

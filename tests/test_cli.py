@@ -7,7 +7,14 @@ from PIL import Image
 
 from uota.cli import main
 from uota.config import Pretrain
-from uota.training.build import build_module, choose_preset
+from uota.training.build import build_module, decide, preset_of
+
+
+class Photographs:
+    """What recipes are for."""
+
+    name, channels = "ImageNet", 3
+
 
 RECIPES = sorted(path for path in (files("uota") / "recipes").iterdir() if path.name.endswith(".yaml"))
 
@@ -54,9 +61,8 @@ def test_mistakes_end_in_a_sentence_and_code_2(arguments, says, tmp_path, monkey
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 def test_recipes_load_and_build(recipe):
-    settings = Pretrain(**yaml.safe_load(recipe.read_text()))
-    preset = choose_preset(settings, "ImageNet")
-    module = build_module(settings, preset, total_steps=10)
-    assert [group.size for group in preset.groups] == [224, 96]
+    settings = decide(Pretrain(**yaml.safe_load(recipe.read_text())), Photographs())
+    module = build_module(settings, total_steps=10)
+    assert [group.size for group in preset_of(settings).groups] == [224, 96]
     assert module.method.prototypes.shape == (3000, 128)
-    assert module.both == (settings.arbiter == "learned")
+    assert settings.weigh == ("both" if settings.arbiter == "learned" else "predictor")

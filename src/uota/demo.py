@@ -15,8 +15,8 @@ from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
 from uota.inspection import inspect
-from uota.runs import Run, load_encoder, write_atomically
-from uota.training.build import build_method, choose_preset
+from uota.runs import Run, load_part, write_atomically
+from uota.training.build import build_method, decide, preset_of
 from uota.training.pretrain import pretrain
 
 WITHOUT, WITH = "SwAV", "SwAV + arbitration"
@@ -71,10 +71,13 @@ def _accuracies(name: str, run: Run | None, settings: Pretrain) -> dict[str, flo
 
 def _features(name: str, run: Run | None, settings: Pretrain) -> tuple[Features, Features]:
     train, test = (open_source(settings.data, split=split) for split in ("train", "test"))
-    preset = choose_preset(settings, train.name)
+    settings = decide(settings, train)
+    preset = preset_of(settings)
     if name == "raw pixels":
         return pixel_features(train, preset), pixel_features(test, preset)
-    encoder = load_encoder(run, preset, "tiny") if run else build_method(settings, preset).encoder
+    encoder = build_method(settings).encoder
+    if run:
+        load_part(encoder, run, "method.encoder")
     return encoder_features(encoder, train, preset), encoder_features(encoder, test, preset)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration
 from uota.config import Pretrain
-from uota.data import Source, open_source
+from uota.data import Source, describe_skipped, open_source
 from uota.methods.embedded import Embedded
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
-from uota.runs import Run, states_of
+from uota.runs import Run, load_part
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_arbiter, build_module, check_channels, choose_preset
+from uota.training.build import build_module, decide, preset_of
 from uota.training.looks import early_and_late, look, thumbnails
 from uota.views import ViewPipeline, ViewPreset, Views, unnormalise
 
@@ -66,19 +66,18 @@ def inspect(
         seed: of the views and of the choice of images.
     """
     settings = run.settings() if run else Pretrain()
-    settings = Pretrain(**settings.as_dict() | {"inject": inject, "seed": seed})
-    settings.data = data or settings.data
-    settings.views = settings.views if views == "auto" else views
-    source = open_source(settings.data, split="train")
-    preset = choose_preset(settings, source.name)
-    check_channels(source, preset)
+    source = open_source(data or settings.data, split="train")
+    settings = decide(settings if views == "auto" else replace(settings, views=views), source)
+    preset = preset_of(settings)
     stream = _Stream(source, ViewPipeline(preset, seed, inject, settings.inject_from), seed)
     if run:
-        arbiter, see = _from_run(run, settings, source)
+        arbiter, see = _from_run(run)
     else:
         arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
     shown = stream.next()
     verdict = arbiter.eval()(see(shown))
+    if skipped := describe_skipped(source):
+        print(skipped)
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
     means = [float(part.mean()) for part in verdict.weights.split(sizes)]
@@ -100,17 +99,16 @@ class _Stream:
         return self.pipeline(self.source, samples)
 
 
-def _from_run(run: Run, settings: Pretrain, source: Source) -> tuple[Arbiter, Look]:
-    """The arbiter and the eyes of a run, as its checkpoint left them."""
-    state = run.state()["state_dict"]
-    preset = choose_preset(settings, source.name)
-    module = build_module(settings, preset, total_steps=1)
-    module.method.load_state_dict(states_of(state, "method."))
-    arbiter = module.arbiter or build_arbiter(Pretrain(arbiter="two_groups"), module.method.dim)
-    assert arbiter is not None
-    arbiter.load_state_dict(states_of(state, "arbiter.") or arbiter.state_dict())
-    looks_at = module.looks_at if module.arbiter else "embeddings"
+def _from_run(run: Run) -> tuple[Arbiter, Look]:
+    """The arbiter and the eyes of a run, as its checkpoint left them; two groups on embeddings if it had none."""
+    settings = run.settings()
+    module = build_module(settings, total_steps=1)
     method = module.method.eval()
+    load_part(method, run, "method")
+    arbiter, looks_at = Arbiter("two_groups"), "embeddings"
+    if module.arbiter is not None:
+        arbiter, looks_at = module.arbiter, settings.look
+        load_part(arbiter, run, "arbiter")
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.nn.encoder import Encoder
-from uota.views import ViewPreset
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ class Run:
                 f"{self.folder} is not the folder of a run: it has no settings.json; "
                 "give the folder that `uota pretrain --out` wrote"
             ) from error
-        except (json.JSONDecodeError, TypeError) as error:
-            raise UotaError(f"{self.settings_file} cannot be read: {error}") from error
+        except (ValueError, TypeError, OSError) as error:
+            raise UotaError(f"{self.settings_file} cannot be read: {error}; mend it or start a new run") from error
 
     def state(self) -> dict[str, Any]:
         """The last checkpoint, on the CPU.
@@ -66,20 +64,20 @@ class Run:
             raise UotaError(f"{self.checkpoint} cannot be read; the file is broken: {error}") from error
 
 
-def states_of(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries below a prefix, without it."""
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+def load_part(module: nn.Module, run: Run, part: str) -> None:
+    """Load one part of a run's checkpoint, e.g. `method.encoder`, into a module.
 
-
-def load_encoder(run: Run, preset: ViewPreset, backbone: str) -> Encoder:
-    """The pretrained encoder of a run, in eval mode."""
-    encoder = Encoder(backbone, preset.channels, preset.groups[0].size)
-    weights = states_of(run.state()["state_dict"], "method.encoder.")
+    Raises:
+        UotaError: it is of another shape.
+    """
+    prefix = f"{part}."
+    state = run.state()["state_dict"]
     try:
-        encoder.load_state_dict(weights)
+        module.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
     except RuntimeError as error:
-        raise UotaError(f"{run.checkpoint} does not fit backbone {backbone!r}: {error}") from error
-    return encoder.eval()
+        raise UotaError(
+            f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? {error}"
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:

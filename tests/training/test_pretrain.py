@@ -1,6 +1,8 @@
 import csv
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +121,53 @@ def test_mistakes_are_answered_before_anything_is_written(small, tmp_path, chang
     with pytest.raises(UotaError, match=message):
         pretrain(small(**changes), tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint.ckpt").exists()
+
+
+@pytest.mark.parametrize("arbiter", ["learned", "two_groups", "none"])
+def test_diverged_training_says_so(small, tmp_path, arbiter):
+    with pytest.raises(UotaError, match="lower learning_rate"):
+        pretrain(small(arbiter=arbiter, optimizer="sgd", learning_rate=1e30, epochs=3), tmp_path / "run", bar=False)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_leaves_the_last_checkpoint(small, tmp_path):
+    settings = small(epochs=2, checkpoint_every=1000)
+    run = pretrain(settings, tmp_path / "run", bar=False)
+    before = run.checkpoint.read_bytes()
+    longer = tmp_path / "run" / "settings.json"
+    longer.write_text(longer.read_text().replace('"epochs": 2', '"epochs": 4'))
+    full = subprocess.run(
+        command(run.folder, settings, "--resume"),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2,) * 2),
+    )
+    assert full.returncode == 2
+    assert "make room" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert run.checkpoint.read_bytes() == before
+
+
+def test_a_checkpoint_of_another_shape_is_refused(small, tmp_path):
+    wide = pretrain(small(method_options={"hidden": 32}), tmp_path / "wide", bar=False)
+    run = pretrain(small(), tmp_path / "run", bar=False)
+    run.checkpoint.write_bytes(wide.checkpoint.read_bytes())
+    with pytest.raises(UotaError, match="copied from another run"):
+        pretrain(small(), run.folder, resume=True)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"epochs": "many"}', '{"colour": 1}', "\udcff"])
+def test_broken_settings_are_named(tmp_path, text):
+    Run(tmp_path).settings_file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UotaError, match=r"settings\.json cannot be read"):
+        Run(tmp_path).settings()
+
+
+def test_unreadable_pictures_are_named_at_the_end(small, pictures, tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    (folder / "class0" / "broken.png").write_bytes((folder / "class0" / "000.png").read_bytes()[:90])
+    pretrain(small(data=str(folder)), tmp_path / "run", bar=False)
+    assert "broken.png" in capsys.readouterr().out
 
 
 def test_contradictory_settings_are_refused():

@@ -1,6 +1,7 @@
 """From settings to the objects of a run."""
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from uota.views import ViewPreset, find_preset
 
 # The released SwAV + UOTA code has τ = 350 at dimension 128.
 TAU_PER_DIMENSION = 2.7
+UNDECIDED = ("auto", None)
 # Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
 VIEWS_OF = {"demo-scenes": "scenes", "demo": "small-grey", "fashion-mnist": "small-grey"}
 # Method options for small views, where nobody chose them: the paper's are for ImageNet.
@@ -26,25 +28,41 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def choose_preset(settings: Pretrain, source_name: str) -> ViewPreset:
-    """The preset of views: by name, or by the source."""
-    name = settings.views
-    if name == "auto":
-        name = VIEWS_OF.get(source_name, "swav" if torch.cuda.is_available() else "small")
-    preset = find_preset(name)
-    local = settings.local_views
-    return preset if local is None else preset.with_local_views(local)
+def decide(settings: Pretrain, source: Source) -> Pretrain:
+    """The settings with nothing left on `auto`: a run writes these down, and everything after reads them.
+
+    Raises:
+        UotaError: there is no such preset of views, or it is for another number of channels than the images have.
+    """
+    views = settings.views
+    if views == "auto":
+        views = VIEWS_OF.get(source.name, "swav" if torch.cuda.is_available() else "small")
+    preset = find_preset(views)
+    if source.channels != preset.channels:
+        raise UotaError(
+            f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "
+            "choose another preset with --views"
+        )
+    small = preset.groups[0].size <= SMALL_IMAGE
+    chosen: dict[str, Any] = {
+        "views": views,
+        "backbone": "tiny" if small else "resnet50",
+        "look": "thumbnails" if settings.arbiter == "learned" else "embeddings",
+        "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
+        "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
+    }
+    return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
 
 
-def choose_backbone(settings: Pretrain, preset: ViewPreset) -> str:
-    """The backbone: by name, or by the size of the views."""
-    if settings.backbone != "auto":
-        return settings.backbone
-    return "tiny" if preset.groups[0].size <= SMALL_IMAGE else "resnet50"
+def preset_of(settings: Pretrain) -> ViewPreset:
+    """The preset of views of decided settings."""
+    preset = find_preset(settings.views)
+    return preset if settings.local_views is None else preset.with_local_views(settings.local_views)
 
 
-def build_method(settings: Pretrain, preset: ViewPreset) -> SwAV | SimCLR:
+def build_method(settings: Pretrain) -> SwAV | SimCLR:
     """The method, its encoder and heads, with weights that follow from the seed."""
+    preset = preset_of(settings)
     if settings.method not in METHODS:
         raise UotaError(f"there is no method {settings.method!r}; choose one of {', '.join(METHODS)}")
     cls = METHODS[settings.method]
@@ -54,7 +72,7 @@ def build_method(settings: Pretrain, preset: ViewPreset) -> SwAV | SimCLR:
         raise UotaError(f"{settings.method} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}")
     small = SMALL_OPTIONS[settings.method] if preset.groups[0].size <= SMALL_IMAGE else {}
     torch.manual_seed(settings.seed)
-    encoder = Encoder(choose_backbone(settings, preset), preset.channels, preset.groups[0].size)
+    encoder = Encoder(settings.backbone, preset.channels, preset.groups[0].size)
     try:
         method = cls(encoder, **(small | settings.method_options))
     except (TypeError, RuntimeError) as error:
@@ -68,31 +86,17 @@ def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:
         return None
     if settings.arbiter == "mahalanobis":
         tau = settings.tau if settings.tau is not None or settings.ess is not None else TAU_PER_DIMENSION * dim
-        start = 0.5 if settings.start is None else settings.start
         paper = {"ess": settings.ess, "anchors": settings.anchors, "covariance": settings.covariance}
-        return Arbiter("mahalanobis", start=start, tau=tau, **paper)
+        return Arbiter("mahalanobis", start=settings.start or 0.0, tau=tau, **paper)
     seed = {"seed": settings.seed} if settings.arbiter == "learned" else {}
     return Arbiter(settings.arbiter, start=settings.start or 0.0, **seed)
 
 
-def build_module(settings: Pretrain, preset: ViewPreset, total_steps: int) -> Pretraining:
-    """The Lightning module of a run."""
-    method = build_method(settings, preset)
+def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
+    """The Lightning module of a run with decided settings."""
+    method = build_method(settings)
     if settings.devices > 1:
         synchronised(method)
     if settings.compile:
         method.encoder.compile()
-    looks_at = settings.look
-    if looks_at == "auto":
-        looks_at = "thumbnails" if settings.arbiter == "learned" else "embeddings"
-    both = settings.weigh == "both" or (settings.weigh == "auto" and settings.arbiter != "mahalanobis")
-    return Pretraining(method, build_arbiter(settings, method.dim), looks_at, both, settings, total_steps)
-
-
-def check_channels(source: Source, preset: ViewPreset) -> None:
-    """Refuse grey views of colour pictures and the other way round."""
-    if source.channels != preset.channels:
-        raise UotaError(
-            f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "
-            "choose another preset with --views"
-        )
+    return Pretraining(method, build_arbiter(settings, method.dim), settings, total_steps)

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from uota.errors import UotaError
-
 
 class Checkpoints(pl.Callback):
     """Keeps one checkpoint up to date. Ctrl-C lets the step finish, saves and stops; a second one stops at once.
@@ -50,10 +48,5 @@ class Checkpoints(pl.Callback):
         self.interrupted = True
 
     def _save(self, trainer: pl.Trainer) -> None:
-        try:
-            trainer.save_checkpoint(self.path)
-        except OSError as error:
-            raise UotaError(
-                f"the checkpoint cannot be written to {self.path} ({error.strerror or error}); "
-                "make room, then go on with --resume: the checkpoint before it is whole"
-            ) from error
+        # Lightning writes beside the checkpoint and then renames: a full disk leaves the one before it whole.
+        trainer.save_checkpoint(self.path)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter
 from uota.config import Pretrain
+from uota.errors import UotaError
 from uota.methods import SimCLR, SwAV
 from uota.training.looks import look
 from uota.training.schedules import learning_rate
@@ -21,10 +22,8 @@ class Pretraining(pl.LightningModule):
     Args:
         method: embeds views and returns its weighted loss.
         arbiter: weighs views; None: all alike.
-        looks_at: thumbnails, features or embeddings.
-        both: weigh both views of a pair, or the predicting one only.
-        settings: of the run; the optimiser's and the seed are used here. What a step draws at random (dropout,
-            stochastic depth) follows from the seed and the step.
+        settings: of the run, decided. What a step draws at random (dropout, stochastic depth) follows from the seed and
+            the step.
         total_steps: of the whole run.
     """
 
@@ -32,40 +31,48 @@ class Pretraining(pl.LightningModule):
         self,
         method: SwAV | SimCLR,
         arbiter: Arbiter | None,
-        looks_at: str,
-        both: bool,
         settings: Pretrain,
         total_steps: int,
     ) -> None:
         super().__init__()
         self.method = method
         self.arbiter = arbiter
-        self.looks_at = looks_at
-        self.both = both
         self.settings = settings
         self.total_steps = total_steps
 
     def training_step(self, views: Views, batch_index: int) -> dict[str, Any]:
+        """Embed, weigh, and return the loss, with what a monitor wants to see."""
         progress = self.global_step / self.total_steps
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
 
         embedded = self.method.embed(views.groups)
+        self._refuse_divergence(embedded.z, "embeddings")
         verdict = None
         weights = torch.ones(embedded.z.shape[:2], device=self.device)
         if self.arbiter is not None:
-            verdict = self.arbiter(look(self.looks_at, views.groups, embedded), progress)
+            verdict = self.arbiter(look(self.settings.look, views.groups, embedded), progress)
             weights = verdict.weights
-        loss = self.method.loss(embedded, weights, self.both, self.global_step, progress)
+        loss = self.method.loss(embedded, weights, self.settings.weigh == "both", self.global_step, progress)
+        self._refuse_divergence(loss, "loss")
 
         return {"loss": loss, "weights": weights, "verdict": verdict, "embeddings": embedded.z.detach()}
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
+        """Set the learning rate, a function of the step alone."""
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
+    def _refuse_divergence(self, x: Tensor, what: str) -> None:
+        if not bool(torch.isfinite(x.detach().sum())):
+            raise UotaError(
+                f"the {what} of step {self.global_step} have NaN or infinite values: the training has diverged; lower "
+                "learning_rate, or with precision bf16 try 32. The last checkpoint is whole"
+            )
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """timm's, which knows which parameters not to decay; the arbiter's head has its own."""
         settings = self.settings
         return create_optimizer_v2(
             self.method,

@@ -14,15 +14,16 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
-from uota.data import open_source
+from uota.data import describe_skipped, open_source
 from uota.errors import UotaError
-from uota.runs import Run, write_atomically
+from uota.runs import Run, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
-from uota.training.build import VIEWS_OF, build_module, check_channels, choose_preset
+from uota.training.build import VIEWS_OF, build_module, decide, preset_of
 from uota.training.checkpoints import Checkpoints
 from uota.training.monitor import Monitor
 from uota.views import ViewDataset, ViewPipeline
 
+MAKE_ROOM = "make room, then go on with --resume: the last checkpoint is whole"
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
 
@@ -44,14 +45,16 @@ def pretrain(
     """
     run = Run(out)
     source = open_source(settings.data, split="train")
-    preset = choose_preset(settings, source.name)
-    check_channels(source, preset)
+    settings = decide(settings, source)
+    preset = preset_of(settings)
     _prepare(run, settings, resume, overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
 
     steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
-    module = build_module(settings, preset, steps * settings.epochs)
+    module = build_module(settings, steps * settings.epochs)
+    if resume:
+        load_part(module.method, run, "method")
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
@@ -61,9 +64,14 @@ def pretrain(
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*Found .* module.s. in eval mode.*")
         data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
-        trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
+        try:
+            trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
+        except OSError as error:
+            raise UotaError(f"{run.folder} cannot be written ({error.strerror or error}); {MAKE_ROOM}") from error
     if checkpoints.interrupted:
         raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
+    if skipped := describe_skipped(source):
+        print(skipped)
     return run
 
 
@@ -74,7 +82,6 @@ def _prepare(run: Run, settings: Pretrain, resume: bool, overwrite: bool) -> Non
     if resume:
         if run.settings().as_dict() != json.loads(written):
             raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
-        run.state()
         return
     if run.folder.exists() and any(run.folder.iterdir()):
         if not overwrite:
