@@ -1,7 +1,7 @@
 """What an arbiter costs of a training step: python benchmarks/step.py (a few minutes).
 
-SwAV with a ResNet-18, 64 images x (2 views of 224 pixels + 6 of 96), forward, backward and optimiser; beside it, in turn,
-each arbiter on what it looks at in that step. Medians go to benchmarks/results/step.json.
+SwAV with a ResNet-18, 64 images x (2 views of 224 pixels + 6 of 96), forward, backward and optimiser; beside it,
+in turn, each arbiter on what it looks at in that step. Medians go to benchmarks/results/step.json.
 """
 
 import json
