@@ -3,7 +3,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint lowest clean
 
 demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
@@ -22,5 +22,12 @@ $(VENV)/installed: pyproject.toml
 	$(RUN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+# The tests with the oldest releases that pyproject.toml allows.
+lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python tools/lower_bounds.py > $(VENV)-lowest/constraints.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(VENV)-lowest/constraints.txt
+	$(VENV)-lowest/bin/python -m pytest tests
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VENV)-lowest runs
