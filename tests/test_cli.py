@@ -2,20 +2,16 @@ import json
 from importlib.resources import files
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from uota.cli import main
 from uota.config import Pretrain
+from uota.data.source import InMemory
 from uota.training.build import build_module, decide, preset_of
 
-
-class Photographs:
-    """What recipes are for."""
-
-    name, channels = "ImageNet", 3
-
-
+PHOTOGRAPHS = InMemory("ImageNet", torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
 RECIPES = sorted(path for path in (files("uota") / "recipes").iterdir() if path.name.endswith(".yaml"))
 
 
@@ -61,7 +57,7 @@ def test_mistakes_end_in_a_sentence_and_code_2(arguments, says, tmp_path, monkey
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 def test_recipes_load_and_build(recipe):
-    settings = decide(Pretrain(**yaml.safe_load(recipe.read_text())), Photographs())
+    settings = decide(Pretrain(**yaml.safe_load(recipe.read_text())), PHOTOGRAPHS)
     module = build_module(settings, total_steps=10)
     assert [group.size for group in preset_of(settings).groups] == [224, 96]
     assert module.method.prototypes.shape == (3000, 128)
