@@ -31,7 +31,9 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     console = Console(highlight=False)
     began = time.monotonic()
     plain = Pretrain(arbiter="none", seed=seed, epochs=epochs, threads=1, accelerator="cpu")
-    jobs = {WITHOUT: (plain, out / "plain"), WITH: (replace(plain, arbiter="learned"), out / "arbitrated")}
+    # Here features tell better than thumbnails, the default (benchmarks/telling_outliers.py).
+    arbitrated = replace(plain, arbiter="learned", look="features")
+    jobs = {WITHOUT: (plain, out / "plain"), WITH: (arbitrated, out / "arbitrated")}
     console.print(
         f"pretraining twice on demo-scenes, {epochs} epochs, side by side; the lines are the run with arbitration"
     )
