@@ -5,14 +5,13 @@ the same embeddings, in turn, in this run; medians, and their ratio, go to bench
 """
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import torch
 
 import uota
+from timing import seconds
 
 VIEWS, BATCH, DIM, TAU, REPETITIONS = 8, 512, 128, 350.0, 15
 OUT = Path(__file__).parent / "results/arbitration.json"
@@ -24,12 +23,6 @@ def released(z: torch.Tensor) -> torch.Tensor:
     covariance = deviations.T @ deviations / len(deviations) + 1e-8 * torch.eye(z.shape[-1])
     distances = torch.diagonal(deviations @ torch.inverse(covariance) @ deviations.T)
     return (len(distances) * torch.softmax(-distances / TAU, 0)).view(z.shape[:2])
-
-
-def seconds(function: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
 
 
 def main() -> None:

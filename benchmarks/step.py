@@ -5,13 +5,12 @@ in turn, each arbiter on what it looks at in that step. Medians go to benchmarks
 """
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import torch
 
+from timing import seconds
 from uota import Arbiter
 from uota.config import Pretrain
 from uota.training.build import build_module
@@ -20,12 +19,6 @@ from uota.training.looks import look
 BATCH, STEPS = 64, 5
 OUT = Path(__file__).parent / "results/step.json"
 GOALS = {"mahalanobis": 0.01, "two_groups": 0.03, "learned": 0.03}
-
-
-def seconds(function: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
 
 
 def main() -> None:

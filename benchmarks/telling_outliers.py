@@ -8,6 +8,8 @@ over its steps, to benchmarks/results/telling_outliers-CONDITION.json.
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -17,11 +19,12 @@ from sklearn.metrics import roc_auc_score
 from uota import Arbiter
 from uota.config import Pretrain
 from uota.data import open_source
+from uota.methods.embedded import Embedded
 from uota.training.batches import GlobalBatches
 from uota.training.build import TAU_PER_DIMENSION, build_module, decide, preset_of
 from uota.training.looks import look
 from uota.training.schedules import learning_rate
-from uota.views import ViewPipeline
+from uota.views import ViewPipeline, Views
 
 CONDITIONS = {
     "injected-10": {"data": "demo", "inject": 0.1},
@@ -41,8 +44,8 @@ def watchers(dim: int) -> dict[str, tuple[str, Arbiter]]:
     }
 
 
-def watch(settings: Pretrain, train: bool) -> list[dict]:
-    """A row per arbiter and part of the run."""
+def steps(settings: Pretrain, train: bool) -> Iterator[tuple[float, Views, Embedded]]:
+    """SwAV's steps: the share of the run that each completes, its views, and what the encoder makes of them."""
     source = open_source(settings.data)
     settings = decide(settings, source)
     pipeline = ViewPipeline(preset_of(settings), settings.seed, settings.inject)
@@ -51,29 +54,35 @@ def watch(settings: Pretrain, train: bool) -> list[dict]:
     total = len(batches) * settings.epochs
     module = build_module(settings, total)
     optimizer = module.configure_optimizers()
-    arbiters = watchers(module.method.dim)
-    rows, seen = [], {name: [] for name in arbiters}
-    for _ in range(settings.epochs):
-        for samples in batches:
-            views = pipeline(source, samples)
-            truth = views.wrong.flatten()
-            with torch.set_grad_enabled(train):
-                embedded = module.method.embed(views.groups)
-            for name, (at, arbiter) in arbiters.items():
-                verdict = arbiter(look(at, views.groups, embedded))
-                auroc = roc_auc_score(truth, -verdict.scores.flatten())
-                seen[name].append((auroc, verdict.outlier_rate, float(truth.float().mean())))
-            if train:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, total, settings)
-                loss = module.method.loss(embedded, torch.ones(verdict.weights.shape), True, step, step / total)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-            step += 1
-            if step * PARTS // total > (step - 1) * PARTS // total:
-                rows += [row(name, seen.pop(name), step * PARTS // total, train) for name in list(seen)]
-                seen = {name: [] for name in arbiters}
+    while step < total:
+        views = pipeline(source, next(iter(batches)))
+        with torch.set_grad_enabled(train):
+            embedded = module.method.embed(views.groups)
+        yield (step + 1) / total, views, embedded
+        if train:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, total, settings)
+            uniform = torch.ones(embedded.z.shape[:2])
+            optimizer.zero_grad()
+            module.method.loss(embedded, uniform, True, step, step / total).backward()
+            optimizer.step()
+        step += 1
+
+
+def watch(settings: Pretrain, train: bool) -> list[dict]:
+    """A row per arbiter and part of the run."""
+    rows, arbiters, seen, part = [], {}, {}, 0
+    for done, views, embedded in steps(settings, train):
+        arbiters = arbiters or watchers(embedded.z.shape[-1])
+        truth = views.wrong.flatten()
+        for name, (at, arbiter) in arbiters.items():
+            verdict = arbiter(look(at, views.groups, embedded))
+            auroc = roc_auc_score(truth, -verdict.scores.flatten())
+            seen.setdefault(name, []).append((auroc, verdict.outlier_rate, float(truth.float().mean())))
+        if int(done * PARTS) > part:
+            part = int(done * PARTS)
+            rows += [row(name, values, part, train) for name, values in seen.items()]
+            seen = {}
     return rows
 
 
@@ -95,9 +104,7 @@ def row(name: str, seen: list[tuple], part: int, train: bool) -> dict:
 def main(condition: str) -> None:
     torch.set_num_threads(1)
     settings = Pretrain(arbiter="none", epochs=EPOCHS, **CONDITIONS[condition])
-    rows = watch(settings, train=True)
-    settings.epochs = 2
-    rows += watch(settings, train=False)
+    rows = watch(settings, train=True) + watch(replace(settings, epochs=2), train=False)
     out = Path(__file__).parent / f"results/telling_outliers-{condition}.json"
     out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 

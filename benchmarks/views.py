@@ -8,8 +8,7 @@ the repetitions. Goal: at least twice lightly's rate.
 """
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
+from timing import seconds
 from uota.views import PRESETS, ViewPipeline
 
 RESULT = Path(__file__).parent / "results" / "views.json"
@@ -54,13 +54,6 @@ def smooth_images(count: int, channels: int, height: int, width: int) -> Tensor:
         total += strength * interpolate(field, (height, width), mode="bicubic")
     total += 0.02 * torch.randn(total.shape, generator=generator)
     return (total * 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def compare_with_lightly() -> dict[str, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration
 from uota.config import Pretrain
-from uota.data import Source, describe_skipped, open_source
+from uota.data import Source, open_source, say_skipped
 from uota.methods.embedded import Embedded
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
@@ -76,8 +76,7 @@ def inspect(
         arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
     shown = stream.next()
     verdict = arbiter.eval()(see(shown))
-    if skipped := describe_skipped(source):
-        print(skipped)
+    say_skipped(source)
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
     means = [float(part.mean()) for part in verdict.weights.split(sizes)]
@@ -103,12 +102,11 @@ def _from_run(run: Run) -> tuple[Arbiter, Look]:
     """The arbiter and the eyes of a run, as its checkpoint left them; two groups on embeddings if it had none."""
     settings = run.settings()
     module = build_module(settings, total_steps=1)
+    load_part(module, run)
     method = module.method.eval()
-    load_part(method, run, "method")
-    arbiter, looks_at = Arbiter("two_groups"), "embeddings"
-    if module.arbiter is not None:
-        arbiter, looks_at = module.arbiter, settings.look
-        load_part(arbiter, run, "arbiter")
+    arbiter, looks_at = module.arbiter, settings.look
+    if arbiter is None:
+        arbiter, looks_at = Arbiter("two_groups"), "embeddings"
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:

@@ -64,13 +64,13 @@ class Run:
             raise UotaError(f"{self.checkpoint} cannot be read; the file is broken: {error}") from error
 
 
-def load_part(module: nn.Module, run: Run, part: str) -> None:
-    """Load one part of a run's checkpoint, e.g. `method.encoder`, into a module.
+def load_part(module: nn.Module, run: Run, part: str = "") -> None:
+    """Load a run's checkpoint, or one part of it, e.g. `method.encoder`, into a module.
 
     Raises:
         UotaError: it is of another shape.
     """
-    prefix = f"{part}."
+    prefix = f"{part}." if part else ""
     state = run.state()["state_dict"]
     try:
         module.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})

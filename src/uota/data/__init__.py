@@ -3,7 +3,7 @@
 from uota.data.folder import Folder, FolderOptions
 from uota.data.opening import NAMES, open_source
 from uota.data.scenes import SceneOptions, Scenes, Shown
-from uota.data.source import InMemory, Source, Split, describe_skipped
+from uota.data.source import InMemory, Source, Split, describe_skipped, say_skipped
 
 __all__ = [
     "NAMES",
@@ -17,4 +17,5 @@ __all__ = [
     "Split",
     "describe_skipped",
     "open_source",
+    "say_skipped",
 ]

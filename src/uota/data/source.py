@@ -93,6 +93,13 @@ def describe_skipped(source: Source, at_most: int = 5) -> str | None:
     return f"{len(skipped)} file(s) of {source.name} could not be read and were skipped: {named}{more}"
 
 
+def say_skipped(*sources: Source) -> None:
+    """Print which files could not be read, if there are any."""
+    for source in sources:
+        if skipped := describe_skipped(source):
+            print(skipped)
+
+
 def printable(path: Path | str) -> str:
     """A path as text that any terminal takes, even where its bytes are no text."""
     return fsencode(path).decode(errors="replace")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from uota.data import describe_skipped, open_source
+from uota.data import open_source, say_skipped
 from uota.evaluation.features import Features, encoder_features
 from uota.evaluation.knn import Knn, evaluate_knn
 from uota.evaluation.linear import Linear, evaluate_linear
@@ -32,7 +32,5 @@ def evaluate_run(run: Run, protocol: str, data: str | None = None) -> Linear | K
     result = evaluate(encoder_features(encoder, train, preset), encoder_features(encoder, test, preset))
     written = {"protocol": protocol, "data": train.name, "epochs": settings.epochs} | asdict(result)
     write_atomically(run.folder / f"{protocol}.json", json.dumps(written, indent=1))
-    for source in (train, test):
-        if skipped := describe_skipped(source):
-            print(skipped)
+    say_skipped(train, test)
     return result

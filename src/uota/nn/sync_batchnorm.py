@@ -14,6 +14,7 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             raise ValueError(f"batch norm needs (rows, channels, …); this is {tuple(input.shape)}")
 
     def forward(self, input: Tensor) -> Tensor:
+        """Normalise by the moments of all ranks while training; in eval mode, and alone, as torch does."""
         if not self.training or world_size() == 1:
             return super().forward(input)
         axes = [axis for axis in range(input.dim()) if axis != 1]

@@ -61,6 +61,7 @@ class ViewsOfRank(pl.LightningDataModule):
         self.in_memory = in_memory
 
     def train_dataloader(self) -> DataLoader[Views]:
+        """Batches of this rank, from the trainer's step on."""
         assert self.trainer is not None
         trainer = self.trainer
         batches = GlobalBatches(

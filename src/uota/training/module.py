@@ -67,7 +67,7 @@ class Pretraining(pl.LightningModule):
     def _refuse_divergence(self, x: Tensor, what: str) -> None:
         if not bool(torch.isfinite(x.detach().sum())):
             raise UotaError(
-                f"the {what} of step {self.global_step} have NaN or infinite values: the training has diverged; lower "
+                f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower "
                 "learning_rate, or with precision bf16 try 32. The last checkpoint is whole"
             )
 

@@ -33,6 +33,7 @@ class Monitor(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Views, batch_index: int
     ) -> None:
+        """Add a step to the epoch's means, and show where they stand."""
         weights, verdict = outputs["weights"], outputs["verdict"]
         self.images += weights.shape[1] * trainer.world_size
         self._mean("loss", outputs["loss"])
@@ -53,6 +54,7 @@ class Monitor(pl.Callback):
         module.log_dict(self._now(), prog_bar=True, logger=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Log the epoch, and print its line."""
         if not self.means:
             return
         values = {name: float(mean.compute()) for name, mean in self.means.items()}

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
-from uota.data import describe_skipped, open_source
+from uota.data import open_source, say_skipped
 from uota.errors import UotaError
 from uota.runs import Run, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
@@ -23,7 +23,6 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.monitor import Monitor
 from uota.views import ViewDataset, ViewPipeline
 
-MAKE_ROOM = "make room, then go on with --resume: the last checkpoint is whole"
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
 
@@ -54,7 +53,7 @@ def pretrain(
     steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
     module = build_module(settings, steps * settings.epochs)
     if resume:
-        load_part(module.method, run, "method")
+        load_part(module, run)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
@@ -67,11 +66,13 @@ def pretrain(
         try:
             trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
         except OSError as error:
-            raise UotaError(f"{run.folder} cannot be written ({error.strerror or error}); {MAKE_ROOM}") from error
+            raise UotaError(
+                f"training stopped: {error}. If {run.folder} is full or cannot be written, make room, "
+                "then go on with --resume: the last checkpoint is whole"
+            ) from error
     if checkpoints.interrupted:
         raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
-    if skipped := describe_skipped(source):
-        print(skipped)
+    say_skipped(source)
     return run
 
 

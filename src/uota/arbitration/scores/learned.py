@@ -55,7 +55,7 @@ class LearnedContrast(nn.Module):
         """Scores by the head as it was before this call's step."""
         features = at_least_float32(features.detach())
         if self.head is None:
-            self._make_head(features.shape[-1], like=features)
+            self._make_head(features)
         assert self.head is not None
         if features.shape[-1] != self.width:
             raise ValueError(
@@ -91,7 +91,8 @@ class LearnedContrast(nn.Module):
                 self.optimizer.zero_grad(set_to_none=True)
         return own.detach(), images.detach()
 
-    def _make_head(self, width: int, like: Tensor) -> None:
+    def _make_head(self, like: Tensor) -> None:
+        width = like.shape[-1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             head = nn.Sequential(
@@ -140,4 +141,4 @@ def _make_head_before_loading(module: LearnedContrast, state: dict[str, Any], pr
     """A head is as wide as the features it first met; one that is loaded, as wide as the one that was saved."""
     weight = state.get(f"{prefix}head.0.weight")
     if weight is not None and (module.head is None or module.width != len(weight)):
-        module._make_head(len(weight), like=weight)
+        module._make_head(weight)
