@@ -109,9 +109,7 @@ def _evaluate_parser() -> tuple[str, ArgumentParser, str]:
 
 def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     parser = ArgumentParser(description="Draw images and their views in descending order of weight.")
-    parser.add_argument(
-        "run", type=str | None, nargs="?", default=None, help="a run's folder; without: learn for --seconds"
-    )
+    parser.add_argument("run", type=str | None, nargs="?", help="a run's folder; without: learn for --seconds")
     parser.add_argument(
         "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
     )
