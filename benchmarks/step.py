@@ -13,6 +13,7 @@ import torch
 from timing import seconds
 from uota import Arbiter
 from uota.config import Pretrain
+from uota.methods.embedded import Step
 from uota.training.build import build_module
 from uota.training.looks import look
 
@@ -35,17 +36,17 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in ("step", *arbiters)}
 
     def step() -> None:
-        loss = method.loss(method.embed(groups), torch.ones(8, BATCH), True, 1000, 0.5)
+        loss = method.loss(method.embed(groups, Step()), torch.ones(8, BATCH), Step(1000, 0.5))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     with torch.no_grad():
-        embedded = method.embed(groups)
+        embedded = method.embed(groups, Step())
     for repetition in range(STEPS + 1):
         taken = {"step": seconds(step)}
         for name, (at, arbiter) in arbiters.items():
-            taken[name] = seconds(lambda at=at, arbiter=arbiter: arbiter(look(at, groups, embedded)))
+            taken[name] = seconds(lambda at=at, arbiter=arbiter: arbiter(look(at, embedded)))
         if repetition:  # the first warms up
             for name, value in taken.items():
                 times[name].append(value)

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from uota import Arbiter
 from uota.config import Pretrain
 from uota.data import open_source
-from uota.methods.embedded import Embedded
+from uota.methods.embedded import Embedded, Step
 from uota.training.batches import GlobalBatches
 from uota.training.build import TAU_PER_DIMENSION, build_module, decide, preset_of
 from uota.training.looks import look
@@ -57,14 +57,14 @@ def steps(settings: Pretrain, train: bool) -> Iterator[tuple[float, Views, Embed
     while step < total:
         views = pipeline(source, next(iter(batches)))
         with torch.set_grad_enabled(train):
-            embedded = module.method.embed(views.groups)
+            embedded = module.method.embed(views.groups, Step())
         yield (step + 1) / total, views, embedded
         if train:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, total, settings)
             uniform = torch.ones(embedded.z.shape[:2])
             optimizer.zero_grad()
-            module.method.loss(embedded, uniform, True, step, step / total).backward()
+            module.method.loss(embedded, uniform, Step(step, step / total)).backward()
             optimizer.step()
         step += 1
 
@@ -76,7 +76,7 @@ def watch(settings: Pretrain, train: bool) -> list[dict]:
         arbiters = arbiters or watchers(embedded.z.shape[-1])
         truth = views.wrong.flatten()
         for name, (at, arbiter) in arbiters.items():
-            verdict = arbiter(look(at, views.groups, embedded))
+            verdict = arbiter(look(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
             seen.setdefault(name, []).append((auroc, verdict.outlier_rate, float(truth.float().mean())))
         if int(done * PARTS) > part:

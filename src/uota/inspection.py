@@ -13,7 +13,7 @@ from torch import Tensor
 from uota.arbitration import Arbiter, Arbitration
 from uota.config import Pretrain
 from uota.data import Source, open_source, say_skipped
-from uota.methods.embedded import Embedded
+from uota.methods.embedded import Embedded, Step
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, load_part
@@ -110,7 +110,7 @@ def _from_run(run: Run) -> tuple[Arbiter, Look]:
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look(looks_at, views.groups, method.embed(views.groups))
+        return look(looks_at, method.embed(views.groups, Step()))
 
     return arbiter, see
 
@@ -126,7 +126,7 @@ def _learned_now(
         if encoder is None:
             return thumbnails(views.groups)
         features, early = encode(encoder, views.groups)
-        return early_and_late(Embedded(features, features, early))
+        return early_and_late(Embedded(features, features, early, views.groups))
 
     arbiter = Arbiter("learned")
     columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())

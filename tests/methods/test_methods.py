@@ -1,86 +1,222 @@
+"""What holds for every method that embeds each view: uniform weights give the published loss, weight 0 no gradient."""
+
 import pytest
 import torch
-from lightly.loss import NTXentLoss, SwaVLoss
+from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, SwaVLoss
+from torch.nn.functional import normalize
 
-from uota.methods import SimCLR, SwAV
-from uota.methods.embedded import Embedded
+from uota.methods import BYOL, JCL, METHODS, BarlowTwins, Embedded, MoCo, SimCLR, SimSiam, Step, SwAV
+from uota.methods.byol import momentum_at
 from uota.nn.encoder import Encoder
 
-VIEWS, BATCH, DIM = 4, 8, 16
+VIEWS, GLOBALS, BATCH, DIM, QUEUE = 5, 3, 8, 16, 24
+OPTIONS = {
+    SwAV: {"hidden": 32, "dim": DIM, "prototypes": 12, "crops": GLOBALS, "frozen_steps": 0},
+    SimCLR: {"hidden": 32, "dim": DIM, "temperature": 0.2},
+    MoCo: {"hidden": 32, "dim": DIM, "queue_length": QUEUE},
+    JCL: {"hidden": 32, "dim": DIM, "queue_length": QUEUE},
+    BYOL: {"hidden": 32, "dim": DIM},
+    SimSiam: {"dim": DIM, "bottleneck": 8},
+    BarlowTwins: {"hidden": 32, "dim": DIM, "scale": 1.0},
+}
+every_method = pytest.mark.parametrize("cls", OPTIONS, ids=lambda cls: cls.__name__)
 
 
 def make(cls, **options):
     torch.manual_seed(0)
-    return cls(Encoder("tiny", 1, 28), hidden=32, dim=DIM, **options)
+    return cls(Encoder("tiny", 1, 28), **(OPTIONS[cls] | options)).double()
 
 
-def embedded(z):
-    return Embedded(z, z, [])
+def rows(views=VIEWS, seed=0, dim=DIM):
+    return torch.randn(views, BATCH, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def unit(views=VIEWS, seed=0):
-    z = torch.randn(views, BATCH, DIM, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.normalize(z, dim=-1)
+def embedded(x, globals_=GLOBALS, targets=None):
+    return Embedded(x, x, [], [x[:globals_], x[globals_:]], targets)
 
 
-def swav(**options):
-    return make(SwAV, **({"prototypes": 12, "frozen_steps": 0} | options))
+def loss_of(method, x, weights=None, step=None, targets=None, globals_=GLOBALS):
+    """Without batch norm's coupling of views in a predictor, and without a queue that moves."""
+    targets = rows(GLOBALS, seed=9)[:, : x.shape[1]] if targets is None else targets
+    weights = torch.ones(x.shape[:2], dtype=x.dtype) if weights is None else weights
+    return method.eval().loss(embedded(x, globals_, targets), weights, step or Step(5))
 
 
 def test_swav_equals_lightlys_loss():
-    method, z = swav(), unit()
-    logits = z @ torch.nn.functional.normalize(method.prototypes, dim=-1).T
+    method, x = make(SwAV, crops=2), rows()
+    logits = normalize(x, dim=-1) @ normalize(method.prototypes, dim=-1).T
     expected = SwaVLoss()(list(logits[:2]), list(logits[2:])).squeeze()
-    torch.testing.assert_close(method.loss(embedded(z), torch.ones(VIEWS, BATCH), True, 1, 0.0), expected)
+    torch.testing.assert_close(loss_of(method, x), expected)
 
 
 def test_simclr_equals_lightlys_loss():
-    method, z = make(SimCLR, temperature=0.2), unit(views=2)
-    loss = method.loss(embedded(z), torch.ones(2, BATCH), True, 1, 0.0)
-    torch.testing.assert_close(loss, NTXentLoss(0.2)(z[0], z[1]), rtol=1e-5, atol=1e-5)
+    x = rows(2)
+    torch.testing.assert_close(loss_of(make(SimCLR), x, globals_=2), NTXentLoss(0.2)(x[0], x[1]))
 
 
-@pytest.mark.parametrize("view", [0, 3])
-@pytest.mark.parametrize("method", [swav(), make(SimCLR)], ids=["swav", "simclr"])
-def test_weight_zero_leaves_no_gradient(method, view):
-    z = unit().requires_grad_()
-    weights = torch.ones(VIEWS, BATCH)
+def test_moco_equals_lightlys_loss():
+    method, x, keys = make(MoCo, queries=1), rows(2), rows(2, seed=9)
+    lightlys = NTXentLoss(method.temperature, memory_bank_size=(QUEUE, DIM))
+    lightlys.memory_bank.bank = method.queue.rows.clone()
+    lightlys.memory_bank.bank_ptr = torch.zeros(1, dtype=torch.long)
+    expected = lightlys(x[0], keys[1])
+    torch.testing.assert_close(loss_of(method, x, targets=keys, globals_=2), expected)
+
+
+def test_moco_takes_every_view_as_query_of_the_other_global_keys():
+    method, x, keys = make(MoCo), normalize(rows(), dim=-1), normalize(rows(GLOBALS, seed=9), dim=-1)
+    terms = []
+    for query in range(VIEWS):
+        for key in set(range(GLOBALS)) - {query}:
+            positive = (x[query] * keys[key]).sum(-1, keepdim=True)
+            logits = torch.cat([positive, x[query] @ method.queue.rows.T], dim=1) / 0.2
+            terms.append(torch.nn.functional.cross_entropy(logits, torch.zeros(BATCH, dtype=torch.long)))
+    torch.testing.assert_close(loss_of(method, x, targets=keys), torch.stack(terms).mean())
+
+
+def test_jcl_equals_the_papers_bound_with_the_whole_covariance():
+    method, x, keys = make(JCL, queries=1), rows(6), rows(6, seed=9)
+    q, k = normalize(x[0], dim=-1), normalize(keys[1:], dim=-1)
+    terms = []
+    for image in range(BATCH):
+        mean = k[:, image].mean(0)
+        covariance = (k[:, image] - mean).T @ (k[:, image] - mean) / len(k)
+        exponent = q[image] @ mean / 0.2 + 4 / (2 * 0.2**2) * q[image] @ covariance @ q[image]
+        negatives = (method.queue.rows @ q[image] / 0.2).exp().sum()
+        terms.append((exponent.exp() + negatives).log() - q[image] @ mean / 0.2)
+    torch.testing.assert_close(loss_of(method, x, targets=keys, globals_=6), torch.stack(terms).mean())
+
+
+def test_jcl_leaves_a_key_of_weight_0_out_of_the_moments():
+    method, x, keys = make(JCL, queries=1), rows(6), rows(6, seed=9)
+    weights = torch.ones(6, BATCH, dtype=torch.float64)
+    weights[3] = 0
+    kept = [0, 1, 2, 4, 5]
+    expected = loss_of(method, x[kept], targets=keys[kept], globals_=5)
+    torch.testing.assert_close(loss_of(method, x, weights, Step(both=False), keys, globals_=6), expected)
+
+
+def test_byol_equals_the_papers_equation():
+    method, x, targets = make(BYOL).eval(), rows(2), rows(2, seed=9)
+    predictions = [normalize(method.predictor(view), dim=-1) for view in x]
+    targets = normalize(targets, dim=-1)
+    distances = [(p - t).square().sum(-1).mean() for p, t in zip(predictions, targets.flip(0), strict=True)]
+    torch.testing.assert_close(loss_of(method, x, targets=targets, globals_=2), torch.stack(distances).mean())
+
+
+def test_byols_momentum_rises_to_1():
+    assert momentum_at(0.0, 0.996) == pytest.approx(0.996)
+    assert momentum_at(0.5, 0.996) == pytest.approx(0.998)
+    assert momentum_at(1.0, 0.996) == 1
+
+
+def test_simsiam_equals_lightlys_loss():
+    method, x = make(SimSiam).eval(), rows(2)
+    lightlys = NegativeCosineSimilarity()
+    expected = (lightlys(method.predictor(x[0]), x[1]) + lightlys(method.predictor(x[1]), x[0])) / 2
+    torch.testing.assert_close(loss_of(method, x, globals_=2), expected)
+
+
+def test_barlow_twins_equals_lightlys_loss():
+    x = rows(2)
+    expected = BarlowTwinsLoss(lambda_param=0.0051)(x[0], x[1])
+    torch.testing.assert_close(loss_of(make(BarlowTwins), x, globals_=2), expected)
+
+
+def test_barlow_twins_with_weights_0_and_1_is_the_loss_of_the_images_kept():
+    x, weights = rows(2), torch.ones(2, BATCH, dtype=torch.float64)
+    weights[0, 2], weights[1, 5] = 0, 0
+    kept = [0, 1, 3, 4, 6, 7]
+    expected = loss_of(make(BarlowTwins), x[:, kept], torch.ones(2, 6, dtype=torch.float64), globals_=2)
+    torch.testing.assert_close(loss_of(make(BarlowTwins), x, weights, globals_=2), expected)
+
+
+@pytest.mark.parametrize("view", [0, VIEWS - 1])
+@every_method
+def test_weight_zero_leaves_no_gradient(cls, view):
+    x, weights = rows().requires_grad_(), torch.ones(VIEWS, BATCH, dtype=torch.float64)
     weights[view, 3] = 0
-    method.loss(embedded(z), weights, True, 1, 0.0).backward()
-    assert float(z.grad[view, 3].abs().max()) < 1e-9
-    assert float(z.grad.abs().amax(-1).sort().values.flatten()[-1]) > 1e-5
+    loss_of(make(cls), x, weights).backward()
+    assert float(x.grad[view, 3].abs().max()) < 1e-9
+    others = x.grad.abs().amax(-1)
+    others[view, 3] = 1
+    assert float(others.min()) > 1e-6
 
 
-def test_swavs_predictor_weight_zero_leaves_no_gradient():
-    z = unit().requires_grad_()
-    weights = torch.ones(VIEWS, BATCH)
-    weights[3, 2] = 0
-    swav().loss(embedded(z), weights, False, 1, 0.0).backward()
-    assert float(z.grad[3, 2].abs().max()) == 0
+@pytest.mark.parametrize("cls", [SwAV, MoCo, JCL, BYOL, SimSiam], ids=lambda cls: cls.__name__)
+def test_weight_zero_of_a_predictor_leaves_no_gradient(cls):
+    x, weights = rows().requires_grad_(), torch.ones(VIEWS, BATCH, dtype=torch.float64)
+    weights[VIEWS - 1, 2] = 0
+    loss_of(make(cls), x, weights, Step(both=False)).backward()
+    assert float(x.grad[VIEWS - 1, 2].abs().max()) == 0
+
+
+@every_method
+def test_a_target_of_weight_0_has_no_part_in_any_pair(cls):
+    """Moving a view of weight 0, which is a target as well, changes nothing."""
+    x, weights, method = rows(), torch.ones(VIEWS, BATCH, dtype=torch.float64), make(cls)
+    weights[1, 3] = 0
+    targets = rows(GLOBALS, seed=9)
+    before = loss_of(method, x, weights, targets=targets)
+    moved, moved_targets = x.clone(), targets.clone()
+    moved[1, 3], moved_targets[1, 3] = rows(seed=4)[0, 0], rows(seed=5)[0, 0]
+    if cls is SwAV:  # its codes spread all crops over the prototypes, whatever they weigh
+        return
+    torch.testing.assert_close(loss_of(method, moved, weights, targets=moved_targets), before)
+
+
+@every_method
+def test_only_ratios_of_weights_matter(cls):
+    x = rows()
+    weights = torch.rand(VIEWS, BATCH, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
+    torch.testing.assert_close(loss_of(make(cls), x, 7 * weights), loss_of(make(cls), x, weights))
 
 
 def test_frozen_prototypes_get_a_zero_gradient():
-    method = swav(frozen_steps=5)
+    method = make(SwAV, frozen_steps=5)
     for step, moves in ((4, False), (5, True)):
         method.zero_grad()
-        method.loss(embedded(unit()), torch.ones(VIEWS, BATCH), True, step, 0.0).backward()
+        loss_of(method, rows(), step=Step(step)).backward()
         assert bool(method.prototypes.grad.abs().max() > 0) == moves
 
 
-def test_the_queue_holds_the_newest_and_widens_the_codes_once_full():
-    method = swav(queue_length=12, queue_start=0.5)
-    first, second = unit(seed=1), unit(seed=2)
-    method.loss(embedded(first), torch.ones(VIEWS, BATCH), True, 1, 0.6)
+def test_swavs_queue_holds_the_newest_and_widens_the_codes_once_full():
+    method = make(SwAV, crops=2, queue_length=12, queue_start=0.5)
+    first, second = normalize(rows(seed=1), dim=-1), normalize(rows(seed=2), dim=-1)
+    uniform = torch.ones(VIEWS, BATCH, dtype=torch.float64)
+    method.loss(embedded(first), uniform, Step(1, 0.6))
     without = method._codes((second[:2] @ method.prototypes.T).detach(), method.prototypes.detach(), 0.6)
-    method.loss(embedded(second), torch.ones(VIEWS, BATCH), True, 2, 0.6)
-    assert torch.equal(method.queue, torch.cat([second[:2], first[:2]], 1)[:, :12])
+    method.loss(embedded(second), uniform, Step(2, 0.6))
+    torch.testing.assert_close(method.queue, torch.cat([second[:2], first[:2]], 1)[:, :12])
     with_queue = method._codes((second[:2] @ method.prototypes.T).detach(), method.prototypes.detach(), 0.6)
     assert without.shape == with_queue.shape
     assert not torch.allclose(without, with_queue)
-    torch.testing.assert_close(with_queue.sum(-1), torch.ones(2, BATCH))
+    torch.testing.assert_close(with_queue.sum(-1), torch.ones(2, BATCH, dtype=torch.float64))
 
 
-def test_embed_gives_unit_vectors_for_views_of_two_sizes():
-    found = swav().embed([torch.randn(2, BATCH, 1, 28, 28), torch.randn(4, BATCH, 1, 16, 16)])
-    assert found.z.shape == (6, BATCH, DIM)
-    torch.testing.assert_close(found.z.norm(dim=-1), torch.ones(6, BATCH))
+@pytest.mark.parametrize("cls", [MoCo, JCL], ids=lambda cls: cls.__name__)
+def test_keys_are_pushed_in_training_only(cls):
+    method, x, keys = make(cls), rows(), rows(GLOBALS, seed=9)
+    loss_of(method, x, targets=keys)
+    assert int(method.queue.pushed) == 0
+    method.train().loss(embedded(x, targets=keys), torch.ones(VIEWS, BATCH, dtype=torch.float64), Step())
+    torch.testing.assert_close(method.queue.rows, normalize(keys, dim=-1).transpose(0, 1).reshape(-1, DIM))
+
+
+@every_method
+def test_embed_takes_views_of_two_sizes(cls):
+    method = make(cls).float()
+    groups = [torch.randn(GLOBALS, BATCH, 1, 28, 28), torch.randn(2, BATCH, 1, 16, 16)]
+    found = method.embed(groups, Step())
+    assert found.projected.shape == (VIEWS, BATCH, DIM)
+    assert found.globals == GLOBALS
+    torch.testing.assert_close(found.z.norm(dim=-1), torch.ones(VIEWS, BATCH))
+    assert found.targets is None or found.targets.shape == (GLOBALS, BATCH, DIM)
+    assert bool(torch.isfinite(method.loss(found, torch.ones(VIEWS, BATCH), Step())))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_a_file_of_less_than_150_lines(name):
+    import inspect
+
+    assert len(inspect.getsource(inspect.getmodule(METHODS[name].build)).splitlines()) < 150

@@ -1,8 +1,24 @@
 """Loss terms, unreduced, one per pair of views and image; and the one place that weighs and averages them."""
 
+from uota.losses.cross_correlation import barlow_loss, cross_correlation
+from uota.losses.info_nce import info_nce_terms, joint_contrastive_terms
+from uota.losses.negative_cosine import negative_cosine_terms
 from uota.losses.nt_xent import nt_xent_terms
-from uota.losses.pairs import Pairs, ordered_pairs
+from uota.losses.pairs import Pairs, ordered_pairs, unordered_pairs
 from uota.losses.swapped_prediction import swapped_prediction_terms
-from uota.losses.weighted import weighted_mean
+from uota.losses.weighted import mean_of_weighted, weighted_mean
 
-__all__ = ["Pairs", "nt_xent_terms", "ordered_pairs", "swapped_prediction_terms", "weighted_mean"]
+__all__ = [
+    "Pairs",
+    "barlow_loss",
+    "cross_correlation",
+    "info_nce_terms",
+    "joint_contrastive_terms",
+    "mean_of_weighted",
+    "negative_cosine_terms",
+    "nt_xent_terms",
+    "ordered_pairs",
+    "swapped_prediction_terms",
+    "unordered_pairs",
+    "weighted_mean",
+]

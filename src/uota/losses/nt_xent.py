@@ -24,7 +24,7 @@ def nt_xent_terms(
         z: embeddings; normalised here.
         pairs: predictor is the anchor, target the positive.
         temperature: of the softmax.
-        negative_weights: how much every view counts among the negatives of others; None: 1.
+        negative_weights: how much every view counts among the negatives of others, relative to the mean; None: alike.
     """
     z = normalize(at_least_float32(z), dim=-1)
     everyone = gather_rows(z.transpose(0, 1)).transpose(0, 1)
@@ -33,7 +33,8 @@ def nt_xent_terms(
     own = images + rank() * z.shape[1]
     positive = similarity[:, images, :, own].permute(1, 2, 0)
     if negative_weights is not None:
-        similarity = similarity + gather_rows(negative_weights.T).T.log()
+        counts = gather_rows(negative_weights.T).T
+        similarity = similarity + (counts / counts.mean().clamp_min(1e-12)).log()
     own_image = torch.zeros(similarity.shape[1], similarity.shape[3], dtype=torch.bool, device=z.device)
     own_image[images, own] = True
     negatives = similarity.masked_fill(own_image[:, None], -torch.inf).flatten(2).logsumexp(-1)

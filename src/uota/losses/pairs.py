@@ -15,3 +15,9 @@ def ordered_pairs(predictors: int, targets: int) -> Pairs:
     """Every view of the first `predictors` against every other of the first `targets`, target by target."""
     pairs = [(p, t) for t in range(targets) for p in range(predictors) if p != t]
     return Pairs([p for p, _ in pairs], [t for _, t in pairs])
+
+
+def unordered_pairs(predictors: int, targets: int) -> Pairs:
+    """The same, each two views once."""
+    pairs = [(p, t) for t in range(targets) for p in range(t + 1, predictors)]
+    return Pairs([p for p, _ in pairs], [t for _, t in pairs])

@@ -21,7 +21,11 @@ def weighted_mean(
     """
     weight = weights[pairs.predictor]
     if both:
-        weight = weight * weights[pairs.target]
-        mean = sum_over_ranks(weight.sum()) / (weight.numel() * world_size())
-        weight = weight / mean.clamp_min(1e-12)
+        return mean_of_weighted(terms, weight * weights[pairs.target])
     return (weight * terms).mean()
+
+
+def mean_of_weighted(terms: Float[Tensor, "rows batch"], weights: Float[Tensor, "rows batch"]) -> Float[Tensor, ""]:
+    """Mean of weight × term, the weights rescaled to mean 1 over all ranks."""
+    mean = sum_over_ranks(weights.sum()) / (weights.numel() * world_size())
+    return (weights / mean.clamp_min(1e-12) * terms).mean()

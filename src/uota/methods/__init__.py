@@ -1,8 +1,48 @@
 """Self-supervised methods: a file each, with the whole algorithm in it."""
 
+from uota.methods import barlow_twins, baselines, byol, infomin, jcl, moco, simclr, simsiam, swav
+from uota.methods.barlow_twins import BarlowTwins
+from uota.methods.baselines import Supervised, Untrained
+from uota.methods.byol import BYOL
+from uota.methods.card import Card, Method, imported
+from uota.methods.embedded import Embedded, Step, embed
+from uota.methods.infomin import InfoMin
+from uota.methods.jcl import JCL
+from uota.methods.moco import MoCo
 from uota.methods.simclr import SimCLR
+from uota.methods.simsiam import SimSiam
 from uota.methods.swav import SwAV
 
-METHODS: dict[str, type[SwAV] | type[SimCLR]] = {"swav": SwAV, "simclr": SimCLR}
+METHODS: dict[str, Card] = {
+    "swav": swav.CARD,
+    "simclr": simclr.CARD,
+    "moco_v1": moco.V1,
+    "moco_v2": moco.V2,
+    "jcl": jcl.CARD,
+    "infomin": infomin.CARD,
+    "simsiam": simsiam.CARD,
+    "byol": byol.CARD,
+    "barlow_twins": barlow_twins.CARD,
+    "supervised": baselines.SUPERVISED,
+    "random": baselines.RANDOM,
+}
 
-__all__ = ["METHODS", "SimCLR", "SwAV"]
+__all__ = [
+    "BYOL",
+    "JCL",
+    "METHODS",
+    "BarlowTwins",
+    "Card",
+    "Embedded",
+    "InfoMin",
+    "Method",
+    "MoCo",
+    "SimCLR",
+    "SimSiam",
+    "Step",
+    "Supervised",
+    "SwAV",
+    "Untrained",
+    "embed",
+    "imported",
+]

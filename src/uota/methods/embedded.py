@@ -1,9 +1,9 @@
-"""What a method knows of a batch of views before it computes a loss."""
+"""What a method knows of a batch of views before it computes a loss, and what it knows of the step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -12,24 +12,69 @@ from uota.precision import at_least_float32
 
 
 @dataclass(frozen=True)
+class Step:
+    """Where training stands, and what is known besides the views.
+
+    Attributes:
+        number: steps done before this one.
+        progress: share of training done.
+        both: weights multiply both views of a pair; False: the predicting view's only, as in the paper.
+        labels: of the batch's images, for methods that learn from them.
+    """
+
+    number: int = 0
+    progress: float = 0.0
+    both: bool = True
+    labels: Int64[Tensor, " batch"] | None = None
+
+
+@dataclass(frozen=True)
 class Embedded:
     """Embeddings of a batch, and what an arbiter may look at.
 
     Attributes:
-        z: projected, normalised embeddings, with gradient.
+        projected: the projector's output, with gradient.
         features: the encoder's output.
         early: early feature maps (views of a size, batch, channels, height, width), one tensor per view size.
+        groups: the views themselves, one tensor per size, the global ones first.
+        targets: projections of the global views by a momentum encoder, without gradient; None: the method has none.
     """
 
-    z: Float[Tensor, "views batch dim"]
+    projected: Float[Tensor, "views batch dim"]
     features: Float[Tensor, "views batch features"]
     early: list[Tensor]
+    groups: list[Tensor]
+    targets: Float[Tensor, "targets batch dim"] | None = None
+
+    @property
+    def z(self) -> Float[Tensor, "views batch dim"]:
+        """Embeddings on the unit sphere, in float32 at least."""
+        return unit(self.projected)
+
+    @property
+    def globals(self) -> int:
+        """Number of global views, those of the first group."""
+        return len(self.groups[0])
 
 
 def embed(
-    encoder: Encoder, projector: Callable[[Tensor], Tensor], groups: list[Float[Tensor, "_ batch channels _ _"]]
+    encoder: Encoder,
+    projector: Callable[[Tensor], Tensor],
+    groups: list[Float[Tensor, "_ batch channels _ _"]],
+    targets: Tensor | None = None,
 ) -> Embedded:
-    """All views encoded, projected and put on the unit sphere."""
+    """All views encoded and projected."""
     features, early = encode(encoder, groups)
-    z = projector(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-    return Embedded(normalize(at_least_float32(z), dim=-1), features, early)
+    return Embedded(project(projector, features), features, early, groups, targets)
+
+
+def project(
+    projector: Callable[[Tensor], Tensor], features: Float[Tensor, "views batch features"]
+) -> Float[Tensor, "views batch dim"]:
+    """A head over the rows of all views at once, so that its batch norm sees them all."""
+    return projector(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+
+
+def unit(x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
+    """Rows on the unit sphere, in float32 at least."""
+    return normalize(at_least_float32(x), dim=-1)

@@ -9,7 +9,8 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 
 from uota.losses import nt_xent_terms, ordered_pairs, weighted_mean
-from uota.methods.embedded import Embedded, embed
+from uota.methods.card import Card
+from uota.methods.embedded import Embedded, Step, embed
 from uota.nn.encoder import Encoder
 
 
@@ -29,19 +30,25 @@ class SimCLR(nn.Module):
         self.projector = SimCLRProjectionHead(encoder.width, hidden, dim)
         self.temperature = temperature
 
-    def embed(self, groups: list[Tensor]) -> Embedded:
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
         return embed(self.encoder, self.projector, groups)
 
-    def loss(
-        self,
-        embedded: Embedded,
-        weights: Float[Tensor, "views batch"],
-        both: bool,
-        step: int,
-        progress: float,
-    ) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
         """NT-Xent, every term times the weight of its anchor; or of both views, which then also weigh as negatives."""
         pairs = ordered_pairs(len(embedded.z), len(embedded.z))
-        terms = nt_xent_terms(embedded.z, pairs, self.temperature, weights if both else None)
-        return weighted_mean(terms, pairs, weights, both)
+        terms = nt_xent_terms(embedded.z, pairs, self.temperature, weights if step.both else None)
+        return weighted_mean(terms, pairs, weights, step.both)
+
+
+CARD = Card(
+    SimCLR,
+    "SimCLR",
+    "Chen et al., ICML 2020, arXiv 2002.05709",
+    2020,
+    "the anchor view",
+    69.3,
+    "simclr_imagenet",
+    views="simclr",
+    small={"hidden": 256, "dim": 64, "temperature": 0.2},
+)

@@ -1,7 +1,7 @@
 """From settings to the objects of a run."""
 
-import inspect
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import torch
@@ -10,8 +10,8 @@ from uota.arbitration import Arbiter
 from uota.config import Pretrain
 from uota.data import Source
 from uota.errors import UotaError
-from uota.methods import METHODS, SimCLR, SwAV
-from uota.nn.encoder import SMALL_IMAGE, Encoder
+from uota.methods import METHODS, Card, imported
+from uota.nn.encoder import SMALL_IMAGE
 from uota.nn.sync_batchnorm import synchronised
 from uota.training.module import Pretraining
 from uota.views import ViewPreset, find_preset
@@ -21,12 +21,6 @@ TAU_PER_DIMENSION = 2.7
 UNDECIDED = ("auto", None)
 # Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
 VIEWS_OF = {"demo-scenes": "scenes", "demo": "small-grey", "fashion-mnist": "small-grey"}
-# Method options for small views, where nobody chose them: the paper's are for ImageNet. Epsilon: with the paper's
-# 0.05 and batches of 128, seeds 1 and 2 of the demo ended below an untrained encoder; 0.02 did best of 0.02 and 0.03.
-SMALL_OPTIONS: dict[str, dict[str, Any]] = {
-    "swav": {"hidden": 256, "dim": 64, "prototypes": 100, "frozen_steps": 30, "epsilon": 0.02},
-    "simclr": {"hidden": 256, "dim": 64, "temperature": 0.2},
-}
 
 
 def decide(settings: Pretrain, source: Source) -> Pretrain:
@@ -35,9 +29,10 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
     Raises:
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
     """
+    card = find_method(settings.method)
     views = settings.views
     if views == "auto":
-        views = VIEWS_OF.get(source.name, "swav" if torch.cuda.is_available() else "small")
+        views = VIEWS_OF.get(source.name, card.views if torch.cuda.is_available() else "small")
     preset = find_preset(views)
     if source.channels != preset.channels:
         raise UotaError(
@@ -52,6 +47,11 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
         "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
     }
+    if card.needs_labels:
+        if source.labels is None:
+            raise UotaError(f"{settings.method} needs labels; {source.name} has none: give one sub-folder per class")
+        classes = {"classes": int(source.labels.max()) + 1}
+        settings = replace(settings, method_options=classes | settings.method_options)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
 
 
@@ -61,21 +61,32 @@ def preset_of(settings: Pretrain) -> ViewPreset:
     return preset if settings.local_views is None else preset.with_local_views(settings.local_views)
 
 
-def build_method(settings: Pretrain) -> SwAV | SimCLR:
+def find_method(name: str) -> Card:
+    """A method by its name here, or a user's own by package.module.Class.
+
+    Raises:
+        UotaError: there is none.
+    """
+    card = METHODS.get(name) or imported(name)
+    if card is None:
+        raise UotaError(
+            f"there is no method {name!r}; choose one of {', '.join(METHODS)}, or give package.module.Class"
+        )
+    return card
+
+
+def build_method(settings: Pretrain) -> Any:
     """The method, its encoder and heads, with weights that follow from the seed."""
-    preset = preset_of(settings)
-    if settings.method not in METHODS:
-        raise UotaError(f"there is no method {settings.method!r}; choose one of {', '.join(METHODS)}")
-    cls = METHODS[settings.method]
-    known = [name for name in inspect.signature(cls).parameters if name != "encoder"]
+    preset, card = preset_of(settings), find_method(settings.method)
+    known = [name for name in signature(card.build).parameters if name != "encoder"]
     unknown = set(settings.method_options) - set(known)
     if unknown:
         raise UotaError(f"{settings.method} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}")
-    small = SMALL_OPTIONS[settings.method] if preset.groups[0].size <= SMALL_IMAGE else {}
+    options = card.options | (card.small if preset.groups[0].size <= SMALL_IMAGE else {}) | settings.method_options
     torch.manual_seed(settings.seed)
-    encoder = Encoder(settings.backbone, preset.channels, preset.groups[0].size)
+    encoder = card.encoder(settings.backbone, preset.channels, preset.groups[0].size)
     try:
-        method = cls(encoder, **(small | settings.method_options))
+        method = card.build(encoder, **options)
     except (TypeError, RuntimeError) as error:
         raise UotaError(f"the options of {settings.method} do not fit: {error}") from error
     return method.to(memory_format=torch.channels_last)

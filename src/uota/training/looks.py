@@ -23,10 +23,10 @@ def early_and_late(embedded: Embedded) -> Float[Tensor, "views batch dim"]:
     return torch.cat([early, embedded.features.detach()], dim=-1)
 
 
-def look(at: str, groups: list[Tensor], embedded: Embedded) -> Float[Tensor, "views batch dim"]:
+def look(at: str, embedded: Embedded) -> Float[Tensor, "views batch dim"]:
     """What an arbiter that looks at `thumbnails`, `features` or `embeddings` sees."""
     if at == "thumbnails":
-        return thumbnails(groups)
+        return thumbnails(embedded.groups)
     return early_and_late(embedded) if at == "features" else embedded.z.detach()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from uota.arbitration import Arbiter
 from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.methods import SimCLR, SwAV
+from uota.methods.embedded import Step
 from uota.training.looks import look
 from uota.training.schedules import learning_rate
 from uota.views import Views
@@ -29,7 +29,7 @@ class Pretraining(pl.LightningModule):
 
     def __init__(
         self,
-        method: SwAV | SimCLR,
+        method: Any,
         arbiter: Arbiter | None,
         settings: Pretrain,
         total_steps: int,
@@ -45,14 +45,16 @@ class Pretraining(pl.LightningModule):
         progress = self.global_step / self.total_steps
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
 
-        embedded = self.method.embed(views.groups)
-        self._refuse_divergence(embedded.z, "embeddings")
+        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels)
+
+        embedded = self.method.embed(views.groups, step)
+        self._refuse_divergence(embedded.projected, "embeddings")
         verdict = None
-        weights = torch.ones(embedded.z.shape[:2], device=self.device)
+        weights = torch.ones(embedded.projected.shape[:2], device=self.device)
         if self.arbiter is not None:
-            verdict = self.arbiter(look(self.settings.look, views.groups, embedded), progress)
+            verdict = self.arbiter(look(self.settings.look, embedded), progress)
             weights = verdict.weights
-        loss = self.method.loss(embedded, weights, self.settings.weigh == "both", self.global_step, progress)
+        loss = self.method.loss(embedded, weights, step)
         self._refuse_divergence(loss, "loss")
 
         return {"loss": loss, "weights": weights, "verdict": verdict, "embeddings": embedded.z.detach()}
