@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -8,10 +9,13 @@ from PIL import Image
 
 from uota.cli import main
 from uota.config import Pretrain
+from uota.data import open_source
 from uota.data.source import InMemory
+from uota.methods import METHODS
 from uota.training.build import build_module, decide, preset_of
 
-PHOTOGRAPHS = InMemory("ImageNet", torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+PHOTOGRAPHS = InMemory("ImageNet", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 999]))
+FEWER = {"barlow_twins": {"hidden": 256, "dim": 256}}  # 8192 in the recipe would take seconds and a gigabyte
 RECIPES = sorted(path for path in (files("uota") / "recipes").iterdir() if path.name.endswith(".yaml"))
 
 
@@ -57,8 +61,35 @@ def test_mistakes_end_in_a_sentence_and_code_2(arguments, says, tmp_path, monkey
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 def test_recipes_load_and_build(recipe):
-    settings = decide(Pretrain(**yaml.safe_load(recipe.read_text())), PHOTOGRAPHS)
+    settings = Pretrain(**yaml.safe_load(recipe.read_text()))
+    settings = decide(settings, PHOTOGRAPHS if "imagenet" in recipe.name else open_source(settings.data))
+    settings = replace(settings, method_options=settings.method_options | FEWER.get(settings.method, {}))
     module = build_module(settings, total_steps=10)
-    assert [group.size for group in preset_of(settings).groups] == [224, 96]
-    assert module.method.prototypes.shape == (3000, 128)
-    assert settings.weigh == ("both" if settings.arbiter == "learned" else "predictor")
+    assert recipe.name.startswith(settings.method)
+    sizes = [group.size for group in preset_of(settings).groups]
+    assert (max(sizes) >= 224) == ("imagenet" in recipe.name)
+    assert settings.weigh == ("predictor" if settings.arbiter == "mahalanobis" else "both")
+    assert isinstance(module.method.dim, int)
+
+
+def test_every_method_has_its_recipes():
+    names = {path.name.removesuffix(".yaml") for path in RECIPES}
+    for method in set(METHODS) - {"random"}:
+        assert {f"{method}_imagenet", f"{method}_demo"} <= names
+
+
+def test_a_recipe_is_taken_by_its_name(tmp_path, capsys):
+    flags = ["--epochs=1", "--batch_size=2000", "--accelerator=cpu", "--threads=1", f"--out={tmp_path / 'run'}"]
+    assert main(["pretrain", "--config", "simsiam_demo", "--data=demo", "--local_views=0", *flags]) == 0
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["method"] == "simsiam"
+    assert main(["pretrain", "--config=nope", *flags]) == 2
+    assert "swav_imagenet" in capsys.readouterr().err
+
+
+def test_the_table_of_methods_names_them_all(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["methods"]) == 0
+    table = capsys.readouterr().out
+    for name, card in METHODS.items():
+        assert name in table
+        assert card.title in table

@@ -1,4 +1,4 @@
-"""The `uota` command: pretrain, evaluate, inspect, demo."""
+"""The `uota` command: pretrain, evaluate, inspect, methods, demo."""
 
 import json
 import sys
@@ -18,8 +18,8 @@ MENDABLE, INTERRUPTED = 2, 130
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; what a person can mend ends in one sentence and exit code 2."""
     parser, commands = _parser()
-    chosen = parser.parse_args(arguments)
     try:
+        chosen = parser.parse_args(_with_recipes(sys.argv[1:] if arguments is None else arguments))
         commands[chosen.command](chosen[chosen.command])
     except UotaError as error:
         print(f"uota: {error}", file=sys.stderr)
@@ -69,6 +69,15 @@ def inspect(options: Namespace) -> None:
     print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; picture: {found.picture}")
 
 
+def methods(options: Namespace) -> None:
+    """Print the table of methods."""
+    from rich.console import Console
+
+    from uota.report.methods import table_of_methods
+
+    Console().print(table_of_methods())
+
+
 def demo(options: Namespace) -> None:
     """Pretrain with and without arbitration on the embedded scenes, and compare."""
     from uota.demo import run_demo
@@ -81,17 +90,39 @@ def _parser() -> tuple[ArgumentParser, dict[str, Callable[[Any], None]]]:
         prog="uota", description="Self-supervised learning that notices which views no longer show their image."
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    for add in (_pretrain_parser, _evaluate_parser, _inspect_parser, _demo_parser):
+    for add in (_pretrain_parser, _evaluate_parser, _inspect_parser, _methods_parser, _demo_parser):
         name, made, description = add()
         commands.add_subcommand(name, made, help=description)
-    return parser, {"pretrain": pretrain, "evaluate": evaluate, "inspect": inspect, "demo": demo}
+    return parser, {
+        "pretrain": pretrain,
+        "evaluate": evaluate,
+        "inspect": inspect,
+        "methods": methods,
+        "demo": demo,
+    }
+
+
+def _with_recipes(arguments: list[str]) -> list[str]:
+    """`--config NAME` of a recipe, where there is no such file, becomes the recipe's file."""
+    from uota.recipes import recipe_file
+
+    found, after_config = [], False
+    for argument in arguments:
+        flag, equals, value = argument.rpartition("=")
+        if (after_config or flag == "--config") and not Path(value).exists():
+            argument = f"{flag}{equals}{recipe_file(value)}"
+        found.append(argument)
+        after_config = argument == "--config"
+    return found
 
 
 def _pretrain_parser() -> tuple[str, ArgumentParser, str]:
     from uota.config import Pretrain
 
     parser = ArgumentParser(description="Pretrain an encoder. Told nothing: SwAV with arbitration on the demo scenes.")
-    parser.add_argument("--config", action="config", help="a YAML file with any of the settings below")
+    parser.add_argument(
+        "--config", action="config", help="a YAML file with any of the settings below, or a recipe's name"
+    )
     parser.add_argument("--out", type=str, default="runs/pretrain", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
     parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
@@ -121,6 +152,11 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     parser.add_argument("--images", type=int, default=8, help="how many images to draw")
     parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
     return "inspect", parser, "see which views of images are outliers, with or without a run"
+
+
+def _methods_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Which methods there are, and what the weights act on in each.")
+    return "methods", parser, "the table of methods"
 
 
 def _demo_parser() -> tuple[str, ArgumentParser, str]:

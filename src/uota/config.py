@@ -15,14 +15,14 @@ class Pretrain:
 
     Attributes:
         data: demo-scenes, demo, a folder of images, or the folder of Fashion-MNIST's original files
-        method: swav or simclr
+        method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class
         arbiter: how views are weighed: learned, two_groups, mahalanobis (the paper's), or none
         backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
         epochs: passes over the images
         batch_size: images per step, over all devices
         seed: everything random follows from it
 
-        views: preset of views; auto: by the data
+        views: preset of views; auto: by the data, and on an accelerator the method's own
         local_views: number of small views; null: the preset's
         inject: share of views replaced by views of another image, for experiments
         inject_from: strangers to the batch, or images of the same batch

@@ -14,6 +14,7 @@ class MemorySource:
         generator = torch.Generator().manual_seed(0)
         self.stored = [torch.randint(0, 256, size, generator=generator).to(torch.uint8) for size in sizes]
         self.knows = truth
+        self.labels = torch.arange(len(self.stored)) % 3
 
     def __len__(self) -> int:
         return len(self.stored)

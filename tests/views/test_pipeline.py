@@ -82,6 +82,8 @@ def test_injected_views_are_those_of_the_other_image():
     constant = [torch.full((1, 28, 28), 20 * index, dtype=torch.uint8) for index in range(8)]
 
     class Constant:
+        labels = None
+
         def __len__(self):
             return 8
 
@@ -208,3 +210,9 @@ def test_images_that_are_not_bytes_are_an_error(small_source):
 def test_an_empty_batch_is_an_error(small_source):
     with pytest.raises(UotaError, match="at least one sample"):
         ViewPipeline(GREY)(small_source, [])
+
+
+def test_views_carry_the_labels_of_the_images_asked_for(small_source):
+    views = ViewPipeline(GREY, inject=0.5)(small_source, [(0, index) for index in (4, 0, 5)])
+    assert views.labels.tolist() == [1, 0, 2]
+    assert views.to("cpu").labels.tolist() == [1, 0, 2]

@@ -48,7 +48,6 @@ CARD = Card(
     2020,
     "the anchor view",
     69.3,
-    "simclr_imagenet",
     views="simclr",
     small={"hidden": 256, "dim": 64, "temperature": 0.2},
 )

@@ -110,6 +110,5 @@ CARD = Card(
     2020,
     "the predicting view",
     72.7,
-    "swav_imagenet",
     small={"hidden": 256, "dim": 64, "prototypes": 100, "frozen_steps": 30, "epsilon": 0.02},
 )

@@ -23,7 +23,13 @@ Sample = tuple[int, int]  # (epoch, index)
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """What a view pipeline asks of a source of images (`uota.data.Source` has more)."""
+    """What a view pipeline asks of a source of images (`uota.data.Source` has more).
+
+    Attributes:
+        labels: (len,), or None where nobody labelled the images.
+    """
+
+    labels: Int64[Tensor, " len"] | None
 
     def __len__(self) -> int:
         """Number of images."""
@@ -49,12 +55,14 @@ class Views:
         parameters: what was done to each view, every field (views, batch), in the order of the groups.
         index: (batch,), each image's index in its source.
         wrong: (views, batch), True for an outlier by the known truth (injected, or the source says so); None: unknown.
+        labels: (batch,), of the images asked for; None: nobody labelled them.
     """
 
     groups: list[Float[Tensor, "_views batch channels _h _w"]]
     parameters: ViewParameters
     index: Int64[Tensor, " batch"]
     wrong: Bool[Tensor, "views batch"] | None
+    labels: Int64[Tensor, " batch"] | None = None
 
     @property
     def views(self) -> int:
@@ -73,6 +81,7 @@ class Views:
             self.parameters.to(device, non_blocking),
             self.index.to(device, non_blocking=non_blocking),
             None if self.wrong is None else self.wrong.to(device, non_blocking=non_blocking),
+            None if self.labels is None else self.labels.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> "Views":
@@ -82,6 +91,7 @@ class Views:
             self.parameters.pin_memory(),
             self.index.pin_memory(),
             None if self.wrong is None else self.wrong.pin_memory(),
+            None if self.labels is None else self.labels.pin_memory(),
         )
 
 
@@ -132,7 +142,8 @@ class ViewPipeline:
         if self.inject:
             known = torch.from_numpy(injected)
             wrong = known if wrong is None else wrong | known
-        return Views(groups, parameters, index, wrong)
+        labels = None if source.labels is None else source.labels[index]
+        return Views(groups, parameters, index, wrong, labels)
 
     def of_image(self, image: UInt8[Tensor, "channels height width"], epoch: int = 0, index: int = 0) -> Views:
         """The views of one image, a batch of 1; another `epoch` or `index` gives other views."""
@@ -220,6 +231,8 @@ def keep(views: Views) -> Views:
 
 class _OneImage:
     """A source of one image of which nothing is known."""
+
+    labels: Tensor | None = None
 
     def __init__(self, image: UInt8[Tensor, "channels height width"]) -> None:
         self.image = image

@@ -209,6 +209,9 @@ _BYOL = GroupPreset(
     solarise_probability=(0.0, 0.2),
 )
 
+_CMC = GroupPreset(1, 224, (0.2, 1.0), jitter_probability=0.0)  # colour is what it contrasts
+_SUPERVISED = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, saturation=0.4)
+
 PRESETS: dict[str, ViewPreset] = {
     preset.name: preset
     for preset in (
@@ -217,12 +220,24 @@ PRESETS: dict[str, ViewPreset] = {
         _imagenet("mocov1", _MOCO_V1),
         _imagenet("mocov2", _MOCO_V2),
         _imagenet("byol", _BYOL),
+        _imagenet("barlow", _BYOL),
+        _imagenet("simsiam", _MOCO_V2),
+        _imagenet("jcl", _MOCO_V2.times(6)),  # a query and five keys
+        _imagenet("cmc", _CMC),
+        _imagenet("supervised", _SUPERVISED),
         ViewPreset(
             "small",
             (_small(2, 32, (0.3, 1.0)), _small(4, 20, (0.08, 0.3))),
             IMAGENET_MEAN,
             IMAGENET_STD,
             evaluation_size=32,
+        ),
+        ViewPreset(
+            "scenes-colour",
+            (_plain_grey(2, 24, (0.3, 1.0)), _plain_grey(4, 16, (0.05, 0.3))),
+            IMAGENET_MEAN,
+            IMAGENET_STD,
+            evaluation_size=24,
         ),
         _grey("small-grey", _plain_grey(2, 24, (0.5, 1.0)), _plain_grey(4, 16, (0.15, 0.5))),
         _grey("scenes", _plain_grey(2, 24, (0.3, 1.0)), _plain_grey(4, 16, (0.05, 0.3))),

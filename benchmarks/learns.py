@@ -1,0 +1,69 @@
+"""Does every method learn, with and without arbitration: python benchmarks/learns.py [METHOD...]  (5 minutes each).
+
+For each method the small recipe for the demo data (`uota/recipes/demo`) is trained twice, side by side, a core each:
+without an arbiter and with the learned one on features; beside them an untrained encoder of the same shape. One line
+a method, as it ends, to benchmarks/results/learns.jsonl; methods that are there already are not run again.
+"""
+
+import csv
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from uota.config import Pretrain
+from uota.evaluation.evaluate import evaluate_run
+from uota.methods import METHODS
+from uota.recipes import recipe
+from uota.training.pretrain import pretrain
+
+OUT = Path(__file__).parent / "results/learns.jsonl"
+
+
+def train(settings: Pretrain) -> dict[str, float]:
+    """Pretrain and evaluate: top-1 in per cent, effective rank of the embeddings, seconds of training."""
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        began = time.monotonic()
+        run = pretrain(settings, Path(folder), overwrite=True, bar=False, lines=False)
+        seconds = time.monotonic() - began
+        (log,) = (Path(folder) / "logs").glob("*/metrics.csv")
+        ranks = [row["rankme"] for row in csv.DictReader(log.read_text().splitlines()) if row["rankme"]]
+        top1 = {protocol: round(evaluate_run(run, protocol).top1, 2) for protocol in ("linear", "knn")}
+    return top1 | {"rankme": round(float(ranks[-1]), 1), "seconds": round(seconds)}
+
+
+def measure(name: str, pool: ProcessPoolExecutor) -> dict:
+    """A row: untrained, without and with arbitration, of the same encoder and views."""
+    without = replace(recipe(f"{name}_demo"), arbiter="none", threads=1, accelerator="cpu")
+    settings = {
+        "without": without,
+        "with": replace(without, arbiter="learned", look="features"),
+        "untrained": replace(without, method="random", method_options={}, epochs=1),
+    }
+    if name == "cmc":  # its encoder is two, and "random" has one
+        settings["untrained"] = replace(without, learning_rate=0.0, weight_decay=0.0, epochs=1)
+    results = dict(zip(settings, pool.map(train, settings.values()), strict=True))
+    gain = results["without"]["linear"] - results["untrained"]["linear"]
+    return {"method": name, "data": without.data, "epochs": without.epochs, **results, "learned": round(gain, 2)}
+
+
+def main(names: list[str]) -> None:
+    done = {json.loads(line)["method"] for line in OUT.read_text().splitlines()} if OUT.exists() else set()
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        for name in names or [name for name in METHODS if name != "random"]:
+            if name not in done:
+                row = json.dumps(measure(name, pool))
+                with OUT.open("a") as file:
+                    file.write(row + "\n")
+                print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

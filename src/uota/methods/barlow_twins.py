@@ -1,0 +1,72 @@
+"""Barlow Twins: Zbontar et al., *Self-Supervised Learning via Redundancy Reduction*, ICML 2021.
+
+The cross-correlation of the projections of two views, over the batch, is pulled to the identity.
+"""
+
+import torch
+from jaxtyping import Float
+from lightly.models.modules.heads import BarlowTwinsProjectionHead
+from torch import Tensor, nn
+
+from uota.collectives import sum_over_ranks, world_size
+from uota.losses import barlow_loss, cross_correlation, unordered_pairs
+from uota.methods.card import Card
+from uota.methods.embedded import Embedded, Step, embed
+from uota.nn.encoder import Encoder
+
+
+class BarlowTwins(nn.Module):
+    """Barlow Twins with any number of views: a cross-correlation for each view with each global one.
+
+    Args:
+        encoder: images to features.
+        hidden, dim: widths of the projector.
+        off_diagonal: λ, how much redundancy counts (0.0051 in the paper).
+        scale: of the loss (0.024 in the released code, for its learning rates).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        hidden: int = 8192,
+        dim: int = 8192,
+        off_diagonal: float = 0.0051,
+        scale: float = 0.024,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dim = dim
+        self.projector = BarlowTwinsProjectionHead(encoder.width, hidden, dim)
+        self.off_diagonal = off_diagonal
+        self.scale = scale
+
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+        """Encode and project all views."""
+        return embed(self.encoder, self.projector, groups)
+
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+        """Each image counts in a pair's moments as the product of its two views' weights, and a pair as their sum.
+
+        There is no term of one view, so the weights of both views always enter.
+        """
+        pairs = unordered_pairs(len(weights), embedded.globals)
+        weight = weights[pairs.predictor] * weights[pairs.target]
+        pair_weight = sum_over_ranks(weight.sum(1)) / (weight.shape[1] * world_size())
+        losses = [
+            barlow_loss(cross_correlation(embedded.projected[a], embedded.projected[b], w), self.off_diagonal)
+            for a, b, w in zip(pairs.predictor, pairs.target, weight, strict=True)
+        ]
+        return self.scale * (torch.stack(losses) * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
+
+
+# At the paper's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.
+CARD = Card(
+    BarlowTwins,
+    "Barlow Twins",
+    "Zbontar et al., ICML 2021, arXiv 2103.03230",
+    2021,
+    "moments of the cross-correlation",
+    73.2,
+    views="barlow",
+    small={"hidden": 256, "dim": 256, "scale": 0.1},
+)

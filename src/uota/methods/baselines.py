@@ -1,0 +1,72 @@
+"""The two rows that every comparison needs: an encoder that nobody trained, and one trained with labels."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from uota.errors import UotaError
+from uota.methods.card import Card
+from uota.methods.embedded import Embedded, Step, embed, project
+from uota.nn.encoder import Encoder
+
+
+class Untrained(nn.Module):
+    """Leaves its encoder as it was made.
+
+    Args:
+        encoder: images to features.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False)
+        self.dim = encoder.width
+        self.nothing = nn.Parameter(torch.zeros(()))  # an optimiser wants a parameter
+
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+        """Features of all views."""
+        self.encoder.eval()  # the statistics of batch norm stay too
+        return embed(self.encoder, nn.Identity(), groups)
+
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+        """Nothing."""
+        return 0 * self.nothing
+
+
+class Supervised(nn.Module):
+    """A linear classifier on the encoder's features of every view.
+
+    Args:
+        encoder: images to features.
+        classes: their number; those of the images where nobody says.
+    """
+
+    def __init__(self, encoder: Encoder, classes: int = 1000) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dim = encoder.width
+        self.classifier = nn.Linear(encoder.width, classes)
+
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+        """Features of all views, which are their embeddings."""
+        return embed(self.encoder, nn.Identity(), groups)
+
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+        """Cross-entropy, every term times the weight of its view."""
+        if step.labels is None:
+            raise UotaError("supervised needs labels; give a folder with one sub-folder per class")
+        logits = project(self.classifier, embedded.features).float()
+        labels = step.labels.expand(len(logits), -1)
+        terms = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+        return (weights * terms).mean()
+
+
+RANDOM = Card(Untrained, "random", weighs="–")
+SUPERVISED = Card(
+    Supervised,
+    "supervised",
+    weighs="the view",
+    views="supervised",
+    needs_labels=True,
+)

@@ -1,0 +1,74 @@
+"""What the package knows of a method besides its algorithm."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.errors import UotaError
+from uota.methods.embedded import Embedded, Step
+from uota.nn.encoder import Encoder
+
+
+class Method(Protocol):
+    """What training asks of a method, which is also an `nn.Module`. Nothing is inherited."""
+
+    encoder: nn.Module
+    dim: int
+
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+        """Encode and project all views."""
+        ...
+
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+        """The weighted loss of a batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """A row of `uota methods`.
+
+    Attributes:
+        build: the method's class.
+        title, paper, year: as a person would cite it.
+        weighs: what the weights act on.
+        top1: published linear top-1 on ImageNet, per cent, in the UOTA paper's table; None: not in it.
+        views: preset of views for large images, the paper's.
+        options: of `build`, where they differ from its defaults.
+        small: options for views of up to 64 pixels; the paper's are for ImageNet.
+        encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
+        needs_labels: it learns from labels.
+    """
+
+    build: Callable[..., Any]
+    title: str
+    paper: str = ""
+    year: int | None = None
+    weighs: str = "the predicting view"
+    top1: float | None = None
+    views: str = "swav"
+    options: dict[str, Any] = field(default_factory=dict)
+    small: dict[str, Any] = field(default_factory=dict)
+    encoder: Callable[[str, int, int], nn.Module] = Encoder
+    needs_labels: bool = False
+
+
+def imported(name: str) -> Card | None:
+    """A method of a user's own, `package.module.Class`; None where the name has no dot.
+
+    Raises:
+        UotaError: there is no such module or class.
+    """
+    module, dot, cls = name.rpartition(".")
+    if not dot:
+        return None
+    try:
+        return Card(getattr(import_module(module), cls), title=cls)
+    except (ImportError, AttributeError) as error:
+        raise UotaError(
+            f"method {name!r} cannot be imported: {error}; give package.module.Class on Python's path"
+        ) from error

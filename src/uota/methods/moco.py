@@ -1,0 +1,92 @@
+"""MoCo: He et al., *Momentum Contrast*, CVPR 2020; and v2: Chen et al., *Improved Baselines*, 2020.
+
+A query must pick the key of its image, made by a momentum encoder, among the keys of earlier batches in a queue. v2 has
+a head with a hidden layer, stronger views and a softer softmax.
+"""
+
+from jaxtyping import Float
+from lightly.models.modules.heads import MoCoProjectionHead
+from torch import Tensor, nn
+
+from uota.losses import info_nce_terms, ordered_pairs, weighted_mean
+from uota.methods.card import Card
+from uota.methods.embedded import Embedded, Step, embed, unit
+from uota.nn.encoder import Encoder
+from uota.nn.momentum import MomentumCopy
+from uota.nn.queue import Queue
+
+
+class MoCo(nn.Module):
+    """MoCo with any number of views: each is a query for the keys of the other global views.
+
+    Args:
+        encoder: images to features.
+        hidden, dim: widths of the projector; hidden None: it is linear, as in v1.
+        temperature: of the softmax.
+        queue_length: keys kept as negatives.
+        momentum: of the key encoder.
+        queries: only so many views are queries, and the others keys only; None: all. The paper: 1 of 2 views.
+        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        hidden: int | None = 2048,
+        dim: int = 128,
+        temperature: float = 0.2,
+        queue_length: int = 65536,
+        momentum: float = 0.999,
+        queries: int | None = None,
+        parts: int = 2,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dim = dim
+        width = encoder.width
+        self.projector = MoCoProjectionHead(width, hidden, dim) if hidden else nn.Linear(width, dim)
+        self.key = MomentumCopy(encoder, self.projector, parts)
+        self.queue = Queue(queue_length, dim)
+        self.temperature = temperature
+        self.momentum = momentum
+        self.queries = queries
+
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+        """Queries of all views and keys of the global ones; the key encoder first takes its step."""
+        if self.training:
+            self.key.follow(self.encoder, self.projector, self.momentum)
+        return embed(self.encoder, self.projector, groups, self.key(groups[0]))
+
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+        """InfoNCE, every term times the weight of its query, or of both views."""
+        assert embedded.targets is not None
+        keys = unit(embedded.targets)
+        pairs = ordered_pairs(self.queries or len(embedded.z), embedded.globals)
+        terms = info_nce_terms(embedded.z, keys, self.queue.rows.clone(), pairs, self.temperature)
+        if self.training:
+            self.queue.push(keys)
+        return weighted_mean(terms, pairs, weights, step.both)
+
+
+SMALL = {"dim": 64, "queue_length": 2048, "momentum": 0.99}
+V1 = Card(
+    MoCo,
+    "MoCo",
+    "He et al., CVPR 2020, arXiv 1911.05722",
+    2020,
+    "the query view",
+    60.6,
+    views="mocov1",
+    options={"hidden": None, "temperature": 0.07},
+    small=SMALL,
+)
+V2 = Card(
+    MoCo,
+    "MoCo v2",
+    "Chen et al., 2020, arXiv 2003.04297",
+    2020,
+    "the query view",
+    67.6,
+    views="mocov2",
+    small=SMALL | {"hidden": 256},
+)

@@ -1,0 +1,47 @@
+"""Momentum encoders: slow copies that make targets (He et al., 2020; Grill et al., 2020)."""
+
+from copy import deepcopy
+
+import torch
+from jaxtyping import Float
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import Tensor, nn
+
+from uota.nn.encoder import Encoder
+
+
+class MomentumCopy(nn.Module):
+    """A copy of an encoder and its projector that follows them slowly and is never trained.
+
+    Args:
+        encoder, projector: what is copied.
+        parts: in how many parts of the batch targets are computed. Each part has its own batch statistics, and holds
+            every parts-th image, so that a target does not share its statistics with its own prediction: what MoCo
+            reaches by shuffling the batch between devices. A rank's batch should be a multiple of it.
+    """
+
+    def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1) -> None:
+        super().__init__()
+        self.encoder, self.projector = deepcopy(encoder), deepcopy(projector)
+        self.parts = parts
+        deactivate_requires_grad(self)
+
+    @torch.no_grad()
+    def follow(self, encoder: Encoder, projector: nn.Module, momentum: float) -> None:
+        """Each parameter becomes momentum × itself + (1 - momentum) × the original's."""
+        update_momentum(encoder, self.encoder, momentum)
+        update_momentum(projector, self.projector, momentum)
+
+    @torch.no_grad()
+    def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
+        """Projections of the views."""
+        parts = min(self.parts, views.shape[1])
+        made = [self._project(views[:, part::parts]) for part in range(parts)]
+        out = made[0].new_empty(*views.shape[:2], made[0].shape[-1])
+        for part, projected in enumerate(made):
+            out[:, part::parts] = projected
+        return out
+
+    def _project(self, views: Tensor) -> Tensor:
+        rows = views.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return self.projector(self.encoder(rows)).unflatten(0, views.shape[:2])

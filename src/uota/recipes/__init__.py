@@ -1,0 +1,28 @@
+"""Settings as data: a row of a paper's table each (`…_imagenet`), or a run of minutes on the demo data (`…_demo`)."""
+
+from pathlib import Path
+
+import yaml
+
+from uota.config import Pretrain
+from uota.errors import UotaError
+
+FOLDER = Path(__file__).parent
+
+
+def recipe_file(name: str) -> Path:
+    """The file of a recipe.
+
+    Raises:
+        UotaError: there is no such recipe.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise UotaError(f"there is neither a file nor a recipe {name!r}; the recipes are {known}")
+    return path
+
+
+def recipe(name: str) -> Pretrain:
+    """The settings of a recipe."""
+    return Pretrain(**yaml.safe_load(recipe_file(name).read_text()))
