@@ -14,7 +14,7 @@ class Pretrain:
     """Settings of a pretraining run.
 
     Attributes:
-        data: demo-scenes, demo, a folder of images, or the folder of Fashion-MNIST's original files
+        data: demo-scenes, demo-scenes-colour, demo, a folder of images, or the folder of Fashion-MNIST's original files
         method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class
         arbiter: how views are weighed: learned, two_groups, mahalanobis (the paper's), or none
         backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
@@ -41,6 +41,7 @@ class Pretrain:
         learning_rate: at the top of the schedule
         final_learning_rate: at the end of the cosine
         warmup_steps: linear from zero
+        drops: shares of training at which the rate is divided by 10, instead of the cosine
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
         weight_decay: not applied to biases and norms
         momentum: of sgd, lars and larc
@@ -80,6 +81,7 @@ class Pretrain:
     learning_rate: float = 2e-3
     final_learning_rate: float = 0.0
     warmup_steps: int = 60
+    drops: list[float] = field(default_factory=list)
     late_factor: float = 1.0
     weight_decay: float = 1e-4
     momentum: float = 0.9
@@ -97,6 +99,8 @@ class Pretrain:
                 raise UotaError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.batch_size % self.devices:
             raise UotaError(f"batch_size {self.batch_size} is no multiple of devices {self.devices}; make it one")
+        if any(not 0 < drop < 1 for drop in self.drops):
+            raise UotaError(f"drops are {self.drops}; they are shares of training, between 0 and 1")
         if not 0 <= self.inject < 1:
             raise UotaError(f"inject is {self.inject}; it is a share of the views, from 0 to below 1")
         if self.tau is not None and self.ess is not None:

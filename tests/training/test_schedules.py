@@ -3,6 +3,7 @@ import math
 import pytest
 
 from uota.config import Pretrain
+from uota.errors import UotaError
 from uota.training.schedules import learning_rate
 
 PAPER = Pretrain(learning_rate=0.6, final_learning_rate=0.0006, warmup_steps=0, late_factor=2.0)
@@ -18,3 +19,15 @@ def test_warmup_is_linear_and_the_end_is_final():
     settings = Pretrain(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
     assert [learning_rate(step, 100, settings) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
     assert learning_rate(100, 100, settings) == pytest.approx(0.1)
+
+
+def test_drops_divide_the_rate_by_ten():
+    settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8])
+    assert [learning_rate(step, 100, settings) for step in (0, 59, 60, 79, 80, 99)] == pytest.approx(
+        [1, 1, 0.1, 0.1, 0.01, 0.01]
+    )
+
+
+def test_drops_outside_training_are_refused():
+    with pytest.raises(UotaError, match="shares of training"):
+        Pretrain(drops=[120.0])

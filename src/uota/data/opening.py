@@ -1,6 +1,7 @@
 """Sources by name, or by folder."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from uota.data.embedded import open_demo
@@ -13,6 +14,7 @@ from uota.errors import UotaError
 NAMES: dict[str, Callable[[Split, SceneOptions], Source]] = {
     "demo": lambda split, _: open_demo(split),
     "demo-scenes": open_scenes,
+    "demo-scenes-colour": lambda split, scenes: open_scenes(split, replace(scenes, tint=True)),
 }
 
 
@@ -22,7 +24,7 @@ def open_source(
     folder: FolderOptions | None = None,
     scenes: SceneOptions | None = None,
 ) -> Source:
-    """Open images by name (`demo`, `demo-scenes`), or in a folder.
+    """Open images by name (`demo`, `demo-scenes`, `demo-scenes-colour`), or in a folder.
 
     Args:
         name_or_path: a name, the folder of Fashion-MNIST's original files, or any folder of images; a folder that is

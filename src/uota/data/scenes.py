@@ -90,7 +90,7 @@ class Scenes(InMemory):
         ink: UInt8[Tensor, "len objects side side"],
     ) -> None:
         """Keep the tensors."""
-        super().__init__("demo-scenes", pixels, labels, classes)
+        super().__init__("demo-scenes" if pixels.shape[1] == 1 else "demo-scenes-colour", pixels, labels, classes)
         self.ink = ink
 
     def shown(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> Shown:

@@ -17,7 +17,7 @@ class Source(Protocol):
     """Images by index. Whatever has these members is a source; there is nothing to inherit from.
 
     Attributes:
-        name: what it was opened by; `demo`, `demo-scenes`, `fashion-mnist` or the folder's path.
+        name: what it was opened by; `demo`, `demo-scenes`, `demo-scenes-colour`, `fashion-mnist` or the folder's path.
         channels: 1 or 3, the same for all images.
         labels: (len,) int64, or None where nobody labelled the images.
         classes: names of the labels, or None.

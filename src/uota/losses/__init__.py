@@ -4,12 +4,14 @@ from uota.losses.cross_correlation import barlow_loss, cross_correlation
 from uota.losses.info_nce import info_nce_terms, joint_contrastive_terms
 from uota.losses.negative_cosine import negative_cosine_terms
 from uota.losses.nt_xent import nt_xent_terms
-from uota.losses.pairs import Pairs, ordered_pairs, unordered_pairs
+from uota.losses.pairs import Pairs, all_pairs, ordered_pairs, unordered_pairs
+from uota.losses.patch_prediction import patch_prediction_terms
 from uota.losses.swapped_prediction import swapped_prediction_terms
 from uota.losses.weighted import mean_of_weighted, weighted_mean
 
 __all__ = [
     "Pairs",
+    "all_pairs",
     "barlow_loss",
     "cross_correlation",
     "info_nce_terms",
@@ -18,6 +20,7 @@ __all__ = [
     "negative_cosine_terms",
     "nt_xent_terms",
     "ordered_pairs",
+    "patch_prediction_terms",
     "swapped_prediction_terms",
     "unordered_pairs",
     "weighted_mean",

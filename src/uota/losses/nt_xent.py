@@ -15,6 +15,7 @@ def nt_xent_terms(
     pairs: Pairs,
     temperature: float = 0.1,
     negative_weights: Float[Tensor, "views batch"] | None = None,
+    others: Float[Tensor, "views batch dim"] | None = None,
 ) -> Float[Tensor, "pairs batch"]:
     """Cross-entropy of picking the positive among itself and all views of all other images, of all ranks.
 
@@ -25,9 +26,11 @@ def nt_xent_terms(
         pairs: predictor is the anchor, target the positive.
         temperature: of the softmax.
         negative_weights: how much every view counts among the negatives of others, relative to the mean; None: alike.
+        others: embeddings among which anchors pick, where those are of another network; None: `z`.
     """
     z = normalize(at_least_float32(z), dim=-1)
-    everyone = gather_rows(z.transpose(0, 1)).transpose(0, 1)
+    others = z if others is None else normalize(at_least_float32(others), dim=-1)
+    everyone = gather_rows(others.transpose(0, 1)).transpose(0, 1)
     similarity = torch.einsum("vbd,wgd->vbwg", z, everyone) / temperature
     images = torch.arange(z.shape[1], device=z.device)
     own = images + rank() * z.shape[1]

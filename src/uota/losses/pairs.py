@@ -17,6 +17,12 @@ def ordered_pairs(predictors: int, targets: int) -> Pairs:
     return Pairs([p for p, _ in pairs], [t for _, t in pairs])
 
 
+def all_pairs(predictors: int, targets: int) -> Pairs:
+    """Every view of the first `predictors` against every one of the first `targets`, itself too."""
+    pairs = [(p, t) for t in range(targets) for p in range(predictors)]
+    return Pairs([p for p, _ in pairs], [t for _, t in pairs])
+
+
 def unordered_pairs(predictors: int, targets: int) -> Pairs:
     """The same, each two views once."""
     pairs = [(p, t) for t in range(targets) for p in range(t + 1, predictors)]

@@ -1,10 +1,12 @@
 """Self-supervised methods: a file each, with the whole algorithm in it."""
 
-from uota.methods import barlow_twins, baselines, byol, infomin, jcl, moco, simclr, simsiam, swav
+from uota.methods import barlow_twins, baselines, byol, cmc, cpc, infomin, jcl, moco, simclr, simsiam, swav
 from uota.methods.barlow_twins import BarlowTwins
 from uota.methods.baselines import Supervised, Untrained
 from uota.methods.byol import BYOL
 from uota.methods.card import Card, Method, imported
+from uota.methods.cmc import CMC
+from uota.methods.cpc import CPC
 from uota.methods.embedded import Embedded, Step, embed
 from uota.methods.infomin import InfoMin
 from uota.methods.jcl import JCL
@@ -16,6 +18,8 @@ from uota.methods.swav import SwAV
 METHODS: dict[str, Card] = {
     "swav": swav.CARD,
     "simclr": simclr.CARD,
+    "cpc_v2": cpc.CARD,
+    "cmc": cmc.CARD,
     "moco_v1": moco.V1,
     "moco_v2": moco.V2,
     "jcl": jcl.CARD,
@@ -29,6 +33,8 @@ METHODS: dict[str, Card] = {
 
 __all__ = [
     "BYOL",
+    "CMC",
+    "CPC",
     "JCL",
     "METHODS",
     "BarlowTwins",

@@ -1,8 +1,10 @@
 """What the package knows of a method besides its algorithm."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 from jaxtyping import Float
@@ -38,6 +40,7 @@ class Card:
         weighs: what the weights act on.
         top1: published linear top-1 on ImageNet, per cent, in the UOTA paper's table; None: not in it.
         views: preset of views for large images, the paper's.
+        small_views: preset of small views by channels, where those for any method do not do.
         options: of `build`, where they differ from its defaults.
         small: options for views of up to 64 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
@@ -53,6 +56,7 @@ class Card:
     views: str = "swav"
     options: dict[str, Any] = field(default_factory=dict)
     small: dict[str, Any] = field(default_factory=dict)
+    small_views: dict[int, str] = field(default_factory=dict)
     encoder: Callable[[str, int, int], nn.Module] = Encoder
     needs_labels: bool = False
 
@@ -66,6 +70,8 @@ def imported(name: str) -> Card | None:
     module, dot, cls = name.rpartition(".")
     if not dot:
         return None
+    if str(Path.cwd()) not in sys.path:  # the `uota` command does not look where it is started, as `python` does
+        sys.path.append(str(Path.cwd()))
     try:
         return Card(getattr(import_module(module), cls), title=cls)
     except (ImportError, AttributeError) as error:

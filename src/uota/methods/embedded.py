@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.nn.encoder import Encoder, encode
+from uota.nn.encoder import FeatureEncoder, encode
 from uota.precision import at_least_float32
 
 
@@ -58,7 +58,7 @@ class Embedded:
 
 
 def embed(
-    encoder: Encoder,
+    encoder: FeatureEncoder,
     projector: Callable[[Tensor], Tensor],
     groups: list[Float[Tensor, "_ batch channels _ _"]],
     targets: Tensor | None = None,

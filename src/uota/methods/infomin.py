@@ -102,6 +102,6 @@ CARD = Card(
     2020,
     "the query view",
     70.1,
-    views="mocov2",
+    views="infomin",
     small={"hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
 )

@@ -1,6 +1,6 @@
 """Encoders: any timm model by name, with a stem for small images, and a small ResNet for work on a CPU."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import timm
 import torch
@@ -13,6 +13,19 @@ from uota.errors import UotaError
 # Below this many pixels a stem that shrinks the image fourfold leaves too little of it.
 SMALL_IMAGE = 64
 TINY_WIDTHS = (16, 32, 64, 128)
+
+
+@runtime_checkable
+class FeatureEncoder(Protocol):
+    """What a method asks of its encoder: features of a known width, and an early map for an arbiter to look at."""
+
+    width: int
+
+    def with_early_map(
+        self, images: Float[Tensor, "rows channels height width"]
+    ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
+        """Pooled features, and the feature map from before the middle of the network."""
+        ...
 
 
 class TinyResNet(nn.Module):
@@ -121,7 +134,7 @@ def _keep_resolution_in_stem(model: Any) -> None:
 
 
 def encode(
-    encoder: Encoder, groups: list[Float[Tensor, "_ batch channels _ _"]]
+    encoder: FeatureEncoder, groups: list[Float[Tensor, "_ batch channels _ _"]]
 ) -> tuple[Float[Tensor, "views batch features"], list[Tensor]]:
     """Features of all views, one forward pass per size, and the early maps of each size."""
     features, early = [], []

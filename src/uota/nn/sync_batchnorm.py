@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from uota.collectives import differentiable_sum, world_size
+from uota.nn.norms import exchanged
 from uota.precision import at_least_float32
 
 
@@ -43,10 +44,10 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 def synchronised(module: nn.Module) -> nn.Module:
     """The module with every plain batch norm exchanged for one over all ranks, its state kept."""
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
-        new = SyncBatchNorm(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats)
-        new.load_state_dict(module.state_dict())
-        return new.train(module.training)
-    for name, child in list(module.named_children()):
-        setattr(module, name, synchronised(child))
-    return module
+    return exchanged(module, _over_ranks)
+
+
+def _over_ranks(norm: nn.modules.batchnorm._BatchNorm) -> SyncBatchNorm:
+    new = SyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+    new.load_state_dict(norm.state_dict())
+    return new.train(norm.training)

@@ -20,7 +20,12 @@ from uota.views import ViewPreset, find_preset
 TAU_PER_DIMENSION = 2.7
 UNDECIDED = ("auto", None)
 # Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
-VIEWS_OF = {"demo-scenes": "scenes", "demo": "small-grey", "fashion-mnist": "small-grey"}
+VIEWS_OF = {
+    "demo-scenes": "scenes",
+    "demo-scenes-colour": "scenes-colour",
+    "demo": "small-grey",
+    "fashion-mnist": "small-grey",
+}
 
 
 def decide(settings: Pretrain, source: Source) -> Pretrain:
@@ -32,7 +37,7 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
     card = find_method(settings.method)
     views = settings.views
     if views == "auto":
-        views = VIEWS_OF.get(source.name, card.views if torch.cuda.is_available() else "small")
+        views = _views_of(source, card)
     preset = find_preset(views)
     if source.channels != preset.channels:
         raise UotaError(
@@ -53,6 +58,12 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
         classes = {"classes": int(source.labels.max()) + 1}
         settings = replace(settings, method_options=classes | settings.method_options)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
+
+
+def _views_of(source: Source, card: Card) -> str:
+    if source.name in VIEWS_OF:
+        return card.small_views.get(source.channels, VIEWS_OF[source.name])
+    return card.views if torch.cuda.is_available() else card.small_views.get(source.channels, "small")
 
 
 def preset_of(settings: Pretrain) -> ViewPreset:

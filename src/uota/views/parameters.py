@@ -40,6 +40,7 @@ class ViewParameters:
         grey: turned grey.
         blur_sigma: of the Gaussian blur, in pixels of the view, 0 for none.
         solarise: inverted above the preset's threshold.
+        rand_augment: seed of RandAugment's operations, 0 for none.
     """
 
     image: Int64[Tensor, "views batch"]
@@ -53,6 +54,7 @@ class ViewParameters:
     grey: Bool[Tensor, "views batch"]
     blur_sigma: Float[Tensor, "views batch"]
     solarise: Bool[Tensor, "views batch"]
+    rand_augment: Int64[Tensor, "views batch"]
 
     def __getitem__(self, views: slice | Tensor) -> "ViewParameters":
         """The parameters of some of the views, e.g. `parameters[:2]`."""
@@ -132,6 +134,24 @@ def resized_crop_boxes(
     return np.stack((top, left, high, wide), -1).astype(np.float32)
 
 
+def grid_cells(boxes: Float[ndarray, "cells *shape 4"], grid: int, overlap: float) -> Float[ndarray, "cells *shape 4"]:
+    """Cell c of a grid × grid over box c, whole pixels; neighbours share `overlap` of their side."""
+    row, col = (place.reshape(-1, *[1] * (boxes.ndim - 2)) for place in np.divmod(np.arange(grid**2), grid))
+    top, left, height, width = np.moveaxis(boxes, -1, 0)
+    sides = 1 + (grid - 1) * (1 - overlap)  # of a cell, along the box
+    high, wide = (np.maximum(np.floor(side / sides), 1) for side in (height, width))
+    steps = max(grid - 1, 1)
+    down, right = np.rint(row * (height - high) / steps), np.rint(col * (width - wide) / steps)
+    return np.stack((top + down, left + right, high, wide), -1).astype(np.float32)
+
+
+def _boxes(group: GroupPreset, uniforms: ndarray, height: ndarray, width: ndarray) -> ndarray:
+    if not group.grid:
+        return resized_crop_boxes(uniforms, height, width, group.scale, group.ratio)
+    shared = np.broadcast_to(uniforms[:1], uniforms.shape)
+    return grid_cells(resized_crop_boxes(shared, height, width, group.scale, group.ratio), group.grid, group.overlap)
+
+
 def _central_box(height: ndarray, width: ndarray, ratio: tuple[float, float]) -> tuple[ndarray, ndarray]:
     narrow, broad = width / height < ratio[0], width / height > ratio[1]
     high = np.where(narrow, np.rint(width / ratio[0]), height)
@@ -151,7 +171,7 @@ def _group_parameters(group: GroupPreset, uniforms: ndarray, height: ndarray, wi
     hue = np.where(jittered, _between(column(uniforms, "hue"), -group.hue, group.hue), 0.0)
     order = _orders()[(column(uniforms, "order") * 24).astype(np.int64)]
     return {
-        "box": resized_crop_boxes(uniforms, height, width, group.scale, group.ratio),
+        "box": _boxes(group, uniforms, height, width),
         "flip": column(uniforms, "flip") < group.flip_probability,
         "brightness": factor("brightness", group.brightness),
         "contrast": factor("contrast", group.contrast),
@@ -161,6 +181,8 @@ def _group_parameters(group: GroupPreset, uniforms: ndarray, height: ndarray, wi
         "grey": column(uniforms, "grey") < group.grey_probability,
         "blur_sigma": np.where(blurred, sigma, 0.0).astype(np.float32),
         "solarise": column(uniforms, "solarise") < np.array(group.solarise_probabilities)[:, None],
+        # The order of the jitter is read off the first digits of its uniform, this seed off all of them.
+        "rand_augment": (column(uniforms, "order") * 2**53 * (group.rand_augment is not None)).astype(np.int64),
     }
 
 

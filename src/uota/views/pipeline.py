@@ -17,6 +17,7 @@ from uota.views.crops import are_small, crop_any, crop_small
 from uota.views.parameters import ViewParameters, column, sample_uniforms, view_parameters
 from uota.views.photometric import GREY, normalise, photometric
 from uota.views.presets import ViewPreset
+from uota.views.rand_augment import rand_augmented
 
 Sample = tuple[int, int]  # (epoch, index)
 
@@ -182,6 +183,8 @@ def make_views(
             if small
             else crop_any(images, which[views], part.box, part.flip, group.size)
         )
+        if group.rand_augment:
+            crops = rand_augmented(crops, part.rand_augment, *group.rand_augment)
         made = photometric(crops, part, group, preset.mean, preset.std)
         groups.append(made.unflatten(0, (group.count, -1)))
         start += group.count

@@ -22,6 +22,10 @@ class GroupPreset:
     colour strengths are torchvision's (a factor in [max(0, 1 - s), 1 + s], hue in turns [-s, s]); blur sigmas are
     pixels of the view; the solarise threshold is a grey level in [0, 1]. `blur_probability` and
     `solarise_probability` may be a tuple with one value per view (BYOL's two views differ).
+
+    With a `grid` the views are not crops of their own but its grid × grid cells over one crop, row by row, neighbours
+    sharing `overlap` of their side (CPC). `rand_augment` is RandAugment's number of operations and their magnitude, 0
+    to 30, done before all else (InfoMin).
     """
 
     count: int
@@ -39,6 +43,9 @@ class GroupPreset:
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     solarise_probability: PerView = 0.0
     solarise_threshold: float = 0.5
+    grid: int = 0
+    overlap: float = 0.5
+    rand_augment: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, naming the field."""
@@ -51,6 +58,10 @@ class GroupPreset:
         ):
             if not 0 < low <= high:
                 raise UotaError(f"{name}={(low, high)} must be two positive numbers, the smaller first.")
+        if self.grid and self.count != self.grid**2:
+            raise UotaError(f"A grid of {self.grid} has {self.grid**2} views, not {self.count}.")
+        if not 0 <= self.overlap < 1:
+            raise UotaError(f"overlap={self.overlap} is a share of a cell's side, from 0 to below 1.")
         if not 0 <= self.hue <= 0.5:
             raise UotaError(f"hue={self.hue} is in turns and must lie between 0 and 0.5.")
         self.blur_probabilities, self.solarise_probabilities  # noqa: B018  # each refuses a tuple of a wrong length
@@ -210,6 +221,24 @@ _BYOL = GroupPreset(
 )
 
 _CMC = GroupPreset(1, 224, (0.2, 1.0), jitter_probability=0.0)  # colour is what it contrasts
+# Stronger colour than MoCo v2, and RandAugment at its full magnitude, which timm calls m10.
+_INFOMIN = replace(
+    _MOCO_V2, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, blur_probability=0.5, rand_augment=(2, 30)
+)
+# 6 × 6 cells of 80 pixels, 36 apart, of a crop of 260 out of 300. The paper also shears and posterises cells.
+_CPC = GroupPreset(
+    36,
+    80,
+    (0.75, 1.0),
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    hue=0.1,
+    grey_probability=0.25,
+    grid=6,
+    overlap=0.55,
+)
+_SMALL_CPC = GroupPreset(16, 12, (0.6, 1.0), brightness=0.4, contrast=0.4, grid=4)
 _SUPERVISED = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, saturation=0.4)
 
 PRESETS: dict[str, ViewPreset] = {
@@ -223,7 +252,11 @@ PRESETS: dict[str, ViewPreset] = {
         _imagenet("barlow", _BYOL),
         _imagenet("simsiam", _MOCO_V2),
         _imagenet("jcl", _MOCO_V2.times(6)),  # a query and five keys
+        _imagenet("infomin", _INFOMIN),
         _imagenet("cmc", _CMC),
+        ViewPreset("cpc", (_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=260, evaluation_resize=300),
+        ViewPreset("small-cpc", (_SMALL_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=30),
+        ViewPreset("small-grey-cpc", (_SMALL_CPC,), FASHION_MEAN, FASHION_STD, evaluation_size=30),
         _imagenet("supervised", _SUPERVISED),
         ViewPreset(
             "small",

@@ -1,0 +1,37 @@
+"""InfoNCE of predicted patches (Hénaff et al., 2020, equation 3)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.collectives import gather_rows, rank
+from uota.precision import at_least_float32
+
+
+def patch_prediction_terms(
+    predictions: Float[Tensor, "rows batch dim"],
+    patches: Float[Tensor, "patches batch dim"],
+    predicted: list[int],
+    negative_weights: Float[Tensor, "patches batch"] | None = None,
+) -> Float[Tensor, "rows batch"]:
+    """Cross-entropy of picking the predicted patch among all patches of all images of all ranks, by inner products.
+
+    Args:
+        predictions: several for each image.
+        patches: embeddings of each image's patches.
+        predicted: the patch that each row of predictions is about.
+        negative_weights: how much every patch counts among the negatives, relative to the mean; None: alike.
+    """
+    predictions, patches = at_least_float32(predictions), at_least_float32(patches)
+    everyone = gather_rows(patches.transpose(0, 1))
+    logits = torch.einsum("rbd,gpd->rbgp", predictions, everyone)
+    images = torch.arange(predictions.shape[1], device=logits.device)
+    row = torch.arange(len(predicted), device=logits.device)[:, None]
+    patch = torch.tensor(predicted, device=logits.device)[:, None]
+    own = (row, images, images + rank() * len(images), patch)
+    positive = logits[own]
+    if negative_weights is not None:
+        counts = gather_rows(negative_weights.T)
+        logits = logits + (counts / counts.mean().clamp_min(1e-12)).log()
+    negatives = logits.index_put(own, logits.new_tensor(-torch.inf)).flatten(2).logsumexp(-1)
+    return torch.logaddexp(positive, negatives) - positive

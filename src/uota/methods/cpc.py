@@ -1,0 +1,131 @@
+"""CPC v2: Hénaff et al., *Data-Efficient Image Recognition with Contrastive Predictive Coding*, ICML 2020.
+
+An image is a grid of overlapping patches, each encoded alone. From what lies on one side of a place, a masked network
+predicts the patches some steps away on the other side, which must be picked among all patches of the batch; so in four
+directions. Batch norm would let patches tell each other the answer: the encoder has layer norm.
+"""
+
+from math import isqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.arbitration.result import rescaled_to_mean_one
+from uota.errors import UotaError
+from uota.losses import Pairs, patch_prediction_terms, weighted_mean
+from uota.methods.card import Card
+from uota.methods.embedded import Embedded, Step, embed
+from uota.nn.encoder import Encoder
+from uota.nn.norms import with_layer_norm
+
+DIRECTIONS = 4
+
+
+class CPC(nn.Module):
+    """CPC v2; its views are the patches of an image, row by row.
+
+    Args:
+        encoder: patches to features.
+        dim: of the space in which predictions and patches are compared.
+        hidden, blocks: width and number of the blocks of each direction's context network.
+        skip: patches so near are not predicted, since they overlap with what is seen.
+        steps: how many distances beyond those are predicted.
+        scale: of the predictions.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        dim: int = 64,
+        hidden: int = 256,
+        blocks: int = 5,
+        skip: int = 2,
+        steps: int = 3,
+        scale: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dim = dim
+        self.projector = nn.Linear(encoder.width, dim)
+        width = encoder.width
+        self.contexts = nn.ModuleList(
+            nn.Sequential(*(MaskedBlock(width, hidden) for _ in range(blocks)), nn.ReLU()) for _ in range(DIRECTIONS)
+        )
+        self.predictors = nn.ModuleList(nn.Linear(width, steps * dim) for _ in range(DIRECTIONS))
+        self.distances = range(skip + 1, skip + steps + 1)
+        self.scale = scale
+
+    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+        """Encode and project all patches."""
+        side = isqrt(len(groups[0]))
+        if len(groups) > 1 or side**2 != len(groups[0]) or side <= self.distances[-1]:
+            raise UotaError(
+                f"cpc_v2 predicts over {self.distances[-1]} steps in a grid of patches, and these views are "
+                f"{' + '.join(str(len(group)) for group in groups)}; choose --views cpc, small-cpc or small-grey-cpc"
+            )
+        return embed(self.encoder, self.projector, groups)
+
+    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+        """InfoNCE, every term times the weight of its predicted patch.
+
+        Where both sides are weighed, also times that of the patch at which its context ends; contexts then see every
+        patch times its weight (as dropout would blank it), and patches weigh as negatives.
+        """
+        seen = embedded.features
+        if step.both:
+            seen = seen * rescaled_to_mean_one(weights)[..., None].to(seen)
+        predictions, pairs = self._predict(seen)
+        negative_weights = weights if step.both else None
+        terms = patch_prediction_terms(self.scale * predictions, embedded.projected, pairs.predictor, negative_weights)
+        return weighted_mean(terms, pairs, weights, step.both)
+
+    def _predict(self, seen: Float[Tensor, "views batch features"]) -> tuple[Float[Tensor, "rows batch dim"], Pairs]:
+        """Predictions, and of each the patch that it is about and the patch at which its context ends."""
+        side = isqrt(len(seen))
+        numbers = torch.arange(len(seen)).view(side, side)
+        predictions, about, at = [], [], []
+        for turn, (context, predictor) in enumerate(zip(self.contexts, self.predictors, strict=True)):
+            order = torch.rot90(numbers, turn)  # so that each direction looks from the top down
+            grid = seen[order].permute(2, 3, 0, 1)
+            made = predictor(context(grid).permute(2, 3, 0, 1)).unflatten(-1, (-1, self.dim))
+            for step, distance in enumerate(self.distances):
+                predictions.append(made[:-distance, :, :, step].flatten(0, 1))
+                about += order[distance:].flatten().tolist()
+                at += order[:-distance].flatten().tolist()
+        return torch.cat(predictions), Pairs(about, at)
+
+
+class MaskedBlock(nn.Module):
+    """A residual block that sees its own row, and the row above."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.inwards = nn.Conv2d(width, hidden, 1)
+        self.sideways = nn.Conv2d(hidden, hidden, (1, 3), padding=(0, 1))
+        self.downwards = nn.Conv2d(hidden, hidden, (2, 1))
+        self.outwards = nn.Conv2d(hidden, width, 1)
+
+    def forward(self, x: Float[Tensor, "batch width rows columns"]) -> Float[Tensor, "batch width rows columns"]:
+        y = self.sideways(torch.relu(self.inwards(x)))
+        y = self.downwards(nn.functional.pad(y, (0, 0, 1, 0)))
+        return x + self.outwards(torch.relu(y))
+
+
+def layer_norm_encoder(name: str, channels: int, image_size: int) -> nn.Module:
+    """An encoder whose patches know nothing of each other."""
+    return with_layer_norm(Encoder(name, channels, image_size))
+
+
+CARD = Card(
+    CPC,
+    "CPC v2",
+    "Hénaff et al., ICML 2020, arXiv 1905.09272",
+    2020,
+    "the predicted patch",
+    63.8,
+    views="cpc",
+    small={"blocks": 2, "hidden": 64, "skip": 1, "steps": 2},
+    small_views={1: "small-grey-cpc", 3: "small-cpc"},
+    encoder=layer_norm_encoder,
+)

@@ -1,0 +1,63 @@
+"""Lightness and colour apart: the CIE L*a*b* space, and an encoder for each of its two halves (CMC)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.errors import UotaError
+from uota.nn.encoder import Encoder
+from uota.precision import at_least_float32
+from uota.views.photometric import unnormalise
+from uota.views.presets import IMAGENET_MEAN, IMAGENET_STD
+
+# Linear sRGB to CIE XYZ under D65, each row divided by that white's X, Y or Z (IEC 61966-2-1).
+TO_XYZ = (
+    (0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
+)
+# L is 0 to 100, a and b about -100 to 100: brought to a spread near 1.
+MIDDLE, SPREAD = (50.0, 0.0, 0.0), (25.0, 20.0, 20.0)
+
+
+def rgb_to_lab(images: Float[Tensor, "*rest 3 height width"]) -> Float[Tensor, "*rest 3 height width"]:
+    """sRGB in [0, 1] to L (0 to 100), a and b."""
+    images = at_least_float32(images)
+    linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055).clamp_min(0) ** 2.4, images / 12.92)
+    xyz = torch.einsum("xc,...chw->...xhw", linear.new_tensor(TO_XYZ), linear)
+    x, y, z = torch.where(xyz > 216 / 24389, xyz.clamp_min(1e-6) ** (1 / 3), xyz * 841 / 108 + 4 / 29).unbind(-3)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
+
+
+class LabEncoder(nn.Module):
+    """Two encoders of one backbone: one sees lightness, the other colour; their features stand side by side.
+
+    Args:
+        name: of the backbone, as for `Encoder`.
+        channels: 3; images come normalised with ImageNet's statistics.
+        image_size: of the largest view, in pixels.
+    """
+
+    def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224) -> None:
+        super().__init__()
+        if channels != 3:
+            raise UotaError(
+                "cmc contrasts lightness with colour and these images are grey; give images in colour "
+                "(the demo's: --data demo-scenes-colour)"
+            )
+        self.lightness, self.colour = Encoder(name, 1, image_size), Encoder(name, 2, image_size)
+        self.width = self.lightness.width + self.colour.width
+
+    def forward(self, images: Float[Tensor, "rows 3 height width"]) -> Float[Tensor, "rows features"]:
+        return self.with_early_map(images)[0]
+
+    def with_early_map(
+        self, images: Float[Tensor, "rows 3 height width"]
+    ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
+        """Features of both, lightness first, and the early maps of both."""
+        lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
+        lab = (lab - lab.new_tensor(MIDDLE)[:, None, None]) / lab.new_tensor(SPREAD)[:, None, None]
+        lab = lab.to(images.dtype)
+        halves = (self.lightness.with_early_map(lab[:, :1]), self.colour.with_early_map(lab[:, 1:]))
+        (light, light_map), (colour, colour_map) = halves
+        return torch.cat([light, colour], dim=1), torch.cat([light_map, colour_map], dim=1)
