@@ -1,8 +1,8 @@
-"""Does every method learn, with and without arbitration: python benchmarks/learns.py [METHOD...]  (5 minutes each).
+"""Does every method learn, with and without arbitration: python benchmarks/learns.py [METHOD...]  (4 minutes each).
 
-For each method the small recipe for the demo data (`uota/recipes/demo`) is trained twice, side by side, a core each:
-without an arbiter and with the learned one on features; beside them an untrained encoder of the same shape. One line
-a method, as it ends, to benchmarks/results/learns.jsonl; methods that are there already are not run again.
+For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained twice, side by side, a core
+each: without an arbiter and with the learned one on features; beside them an untrained encoder of the same shape. One
+line a method, as it ends, to benchmarks/results/learns.jsonl; methods that are there already are not run again.
 """
 
 import csv
@@ -20,6 +20,7 @@ import torch
 from uota.config import Pretrain
 from uota.evaluation.evaluate import evaluate_run
 from uota.methods import METHODS
+from uota.nn.encoder import Encoder
 from uota.recipes import recipe
 from uota.training.pretrain import pretrain
 
@@ -47,7 +48,7 @@ def measure(name: str, pool: ProcessPoolExecutor) -> dict:
         "with": replace(without, arbiter="learned", look="features"),
         "untrained": replace(without, method="random", method_options={}, epochs=1),
     }
-    if name == "cmc":  # its encoder is two, and "random" has one
+    if METHODS[name].encoder is not Encoder:  # that of "random"
         settings["untrained"] = replace(without, learning_rate=0.0, weight_decay=0.0, epochs=1)
     results = dict(zip(settings, pool.map(train, settings.values()), strict=True))
     gain = results["without"]["linear"] - results["untrained"]["linear"]

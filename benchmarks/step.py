@@ -1,31 +1,47 @@
-"""What an arbiter costs of a training step: python benchmarks/step.py (a few minutes).
+"""A training step beside others: python benchmarks/step.py cost | peers  (a few minutes each, on an idle machine).
 
-SwAV with a ResNet-18, 64 images x (2 views of 224 pixels + 6 of 96), forward, backward and optimiser; beside it,
-in turn, each arbiter on what it looks at in that step. Medians go to benchmarks/results/step.json.
+cost: what an arbiter costs of a step. SwAV with a ResNet-18, 64 images x (2 views of 224 pixels + 6 of 96); beside it,
+    in turn, each arbiter on what it looks at in that step.
+peers: images per second of six methods with the learned arbiter, beside the same method in the style of lightly's
+    examples, without one. ResNet-18, 64 images x 2 views of 96 pixels (SwAV: and 6 of 48), views already made, the same
+    heads, in turn, 2 threads.
+
+Medians go to benchmarks/results/step-cost.json and step-peers.json.
 """
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import torch
+from torch import Tensor
 
+from lightly_steps import STEPS, lightly_step
 from timing import seconds
 from uota import Arbiter
 from uota.config import Pretrain
-from uota.methods.embedded import Step
+from uota.methods import METHODS, Step
+from uota.nn.encoder import Encoder
 from uota.training.build import build_module
 from uota.training.looks import look
 
-BATCH, STEPS = 64, 5
-OUT = Path(__file__).parent / "results/step.json"
+BATCH, REPETITIONS = 64, 5
+RESULTS = Path(__file__).parent / "results"
 GOALS = {"mahalanobis": 0.01, "two_groups": 0.03, "learned": 0.03}
+FASTER = 1.2
 
 
-def main() -> None:
+def in_turn(work: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median seconds of each, the first round left out."""
+    rounds = [{name: seconds(function) for name, function in work.items()} for _ in range(REPETITIONS + 1)]
+    return {name: median(taken[name] for taken in rounds[1:]) for name in work}
+
+
+def cost() -> None:
     torch.manual_seed(0)
-    settings = Pretrain(views="swav", backbone="resnet18", arbiter="none", weigh="both")
-    module = build_module(settings, total_steps=STEPS)
+    module = build_module(Pretrain(views="swav", backbone="resnet18", arbiter="none", weigh="both"), total_steps=10)
     method, optimizer = module.method, module.configure_optimizers()
     groups = [torch.randn(2, BATCH, 3, 224, 224), torch.randn(6, BATCH, 3, 96, 96)]
     arbiters = {
@@ -33,7 +49,6 @@ def main() -> None:
         "two_groups": ("embeddings", Arbiter("two_groups")),
         "learned": ("thumbnails", Arbiter("learned")),
     }
-    times: dict[str, list[float]] = {name: [] for name in ("step", *arbiters)}
 
     def step() -> None:
         loss = method.loss(method.embed(groups, Step()), torch.ones(8, BATCH), Step(1000, 0.5))
@@ -43,21 +58,52 @@ def main() -> None:
 
     with torch.no_grad():
         embedded = method.embed(groups, Step())
-    for repetition in range(STEPS + 1):
-        taken = {"step": seconds(step)}
-        for name, (at, arbiter) in arbiters.items():
-            taken[name] = seconds(lambda at=at, arbiter=arbiter: arbiter(look(at, embedded)))
-        if repetition:  # the first warms up
-            for name, value in taken.items():
-                times[name].append(value)
-    medians = {name: median(values) for name, values in times.items()}
+    judged = {
+        name: lambda at=at, arbiter=arbiter: arbiter(look(at, embedded)) for name, (at, arbiter) in arbiters.items()
+    }
+    medians = in_turn({"step": step} | judged)
     shares = {name: medians[name] / medians["step"] for name in arbiters}
-    OUT.write_text(json.dumps({"step_seconds": medians["step"], "share": shares}, indent=1) + "\n")
+    written = {"step_seconds": medians["step"], "share": shares}
+    (RESULTS / "step-cost.json").write_text(json.dumps(written, indent=1) + "\n")
     for name, share in shares.items():
         print(
             f"{name:12} {1000 * medians[name]:7.1f} ms, {100 * share:.2f} % of a step (goal {100 * GOALS[name]:.0f} %)"
         )
 
 
+def our_step(name: str, groups: list[Tensor]) -> Callable[[], None]:
+    """The same step here, with the learned arbiter on thumbnails."""
+    torch.manual_seed(0)
+    card = METHODS[name]
+    heads = {"hidden": 2048, "dim": 2048} if name == "barlow_twins" else {}
+    method = card.build(Encoder("resnet18", 3, 96), **card.options | heads).to(memory_format=torch.channels_last)
+    arbiter = Arbiter("learned")
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9)
+
+    def step() -> None:
+        embedded = method.embed(groups, Step(1000, 0.5))
+        weights = arbiter(look("thumbnails", embedded)).weights
+        method.loss(embedded, weights, Step(1000, 0.5)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def peers() -> None:
+    torch.set_num_threads(2)
+    rows = {}
+    for name in STEPS:
+        groups = [torch.randn(2, BATCH, 3, 96, 96)] + ([torch.randn(6, BATCH, 3, 48, 48)] if name == "swav" else [])
+        views = [view for group in groups for view in group]
+        taken = in_turn({"uota": our_step(name, groups), "lightly": lightly_step(name, views)})
+        rates = {who: round(BATCH / value, 2) for who, value in taken.items()}
+        rows[name] = rates | {"ratio": round(taken["lightly"] / taken["uota"], 3)}
+        print(
+            f"{name:13} images/s: uota {rates['uota']}, lightly {rates['lightly']}; {rows[name]['ratio']} (goal {FASTER})"
+        )
+    (RESULTS / "step-peers.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    main()
+    {"cost": cost, "peers": peers}[sys.argv[1]]()

@@ -61,6 +61,8 @@ def pretrain(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+        # `GlobalBatches` goes on within an epoch by itself.
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", message=".*Found .* module.s. in eval mode.*")
         data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
         try:
