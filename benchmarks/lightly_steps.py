@@ -1,7 +1,7 @@
 """Training steps written with lightly's modules, as its plain PyTorch examples write them: a forward pass per view.
 
-Two changes, so that both do the same work: the backbone is timm's, and MoCo's step goes both ways (its example makes one
-of the two views the query).
+Two changes, so that both do the same work: the backbone is timm's, and MoCo's step goes both ways (its example makes
+one of the two views the query).
 """
 
 from collections.abc import Callable
