@@ -12,6 +12,7 @@ Medians go to benchmarks/results/step-cost.json and step-peers.json.
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -58,17 +59,13 @@ def cost() -> None:
 
     with torch.no_grad():
         embedded = method.embed(groups, Step())
-    judged = {
-        name: lambda at=at, arbiter=arbiter: arbiter(look(at, embedded)) for name, (at, arbiter) in arbiters.items()
-    }
+    judged = {name: partial(lambda at, arbiter: arbiter(look(at, embedded)), *pair) for name, pair in arbiters.items()}
     medians = in_turn({"step": step} | judged)
     shares = {name: medians[name] / medians["step"] for name in arbiters}
     written = {"step_seconds": medians["step"], "share": shares}
     (RESULTS / "step-cost.json").write_text(json.dumps(written, indent=1) + "\n")
     for name, share in shares.items():
-        print(
-            f"{name:12} {1000 * medians[name]:7.1f} ms, {100 * share:.2f} % of a step (goal {100 * GOALS[name]:.0f} %)"
-        )
+        print(f"{name:12} {100 * share:.2f} % of a step (goal {100 * GOALS[name]:.0f} %)")
 
 
 def our_step(name: str, groups: list[Tensor]) -> Callable[[], None]:
@@ -99,9 +96,7 @@ def peers() -> None:
         taken = in_turn({"uota": our_step(name, groups), "lightly": lightly_step(name, views)})
         rates = {who: round(BATCH / value, 2) for who, value in taken.items()}
         rows[name] = rates | {"ratio": round(taken["lightly"] / taken["uota"], 3)}
-        print(
-            f"{name:13} images/s: uota {rates['uota']}, lightly {rates['lightly']}; {rows[name]['ratio']} (goal {FASTER})"
-        )
+        print(f"{name:13} {rows[name]} (goal {FASTER})", flush=True)
     (RESULTS / "step-peers.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
