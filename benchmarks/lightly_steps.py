@@ -1,13 +1,12 @@
 """Training steps written with lightly's modules, as its plain PyTorch examples write them: a forward pass per view.
 
-Two changes, so that both do the same work: the backbone is timm's, and MoCo's step goes both ways (its example makes
+Two changes, so that both do the same work: the backbone is the same, and MoCo's step goes both ways (its example makes
 one of the two views the query).
 """
 
 from collections.abc import Callable
 from copy import deepcopy
 
-import timm
 import torch
 from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, SwaVLoss
 from lightly.models.modules import (
@@ -23,6 +22,8 @@ from lightly.models.modules import (
 )
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
+
+from uota.nn.encoder import Encoder
 
 Loss = Callable[[list[Tensor]], Tensor]
 
@@ -101,11 +102,11 @@ def swav(backbone: nn.Module, width: int) -> tuple[nn.Module, Loss]:
 STEPS = {f.__name__: f for f in (simclr, moco_v2, byol, simsiam, barlow_twins, swav)}
 
 
-def lightly_step(name: str, views: list[Tensor]) -> Callable[[], None]:
+def lightly_step(name: str, backbone: str, views: list[Tensor]) -> Callable[[], None]:
     """A step on these views, each (batch, 3, size, size): forward, backward, optimiser."""
     torch.manual_seed(0)
-    backbone = timm.create_model("resnet18", num_classes=0)
-    parameters, loss_of = STEPS[name](backbone, backbone.num_features)
+    encoder = Encoder(backbone, 3, views[0].shape[-1])
+    parameters, loss_of = STEPS[name](encoder, encoder.width)
     optimizer = torch.optim.SGD(parameters.parameters(), lr=0.01, momentum=0.9)
 
     def step() -> None:
