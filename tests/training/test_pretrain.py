@@ -115,12 +115,13 @@ def test_a_folder_that_is_taken_is_refused(small, tmp_path):
     ("changes", "message"),
     [({"method": "nope"}, "swav"), ({"views": "nope"}, "scenes"), ({"backbone": "nope"}, "timm"),
      ({"method_options": {"colour": 3}}, "prototypes"), ({"data": "/no/such/folder"}, "folder"),
-     ({"views": "scenes"}, "--views")],
+     ({"views": "scenes"}, "--views"), ({"method": "cpc_v2"}, "small-cpc"),
+     ({"method": "cmc", "data": "demo", "views": "scenes"}, "grey")],
 )  # fmt: skip
 def test_mistakes_are_answered_before_anything_is_written(small, tmp_path, changes, message):
     with pytest.raises(UotaError, match=message):
         pretrain(small(**changes), tmp_path / "run")
-    assert not (tmp_path / "run" / "checkpoint.ckpt").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("arbiter", ["learned", "two_groups", "none"])

@@ -1,5 +1,6 @@
 """The table of methods, for a terminal."""
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from uota.methods import METHODS
@@ -9,11 +10,18 @@ from uota.views import find_preset
 
 def table_of_methods() -> Table:
     """A row per method: what it is called, where it comes from, and what the weights act on."""
-    table = Table("name", "method", "paper", "views", "weights act on", "top-1", "recipes")
+    table = Table(box=SIMPLE, show_lines=True, padding=(0, 1, 0, 0))
+    widths = {"name": 12, "paper": 16, "views": 7, "weights act on": 9, "top-1": 5, "recipes": 16}
+    for title, width in widths.items():
+        table.add_column(title, min_width=width, overflow="fold")
     for name, card in METHODS.items():
         sizes = " + ".join(f"{group.count}×{group.size}" for group in find_preset(card.views).groups)
-        recipes = "\n".join(sorted(file.stem for file in FOLDER.glob(f"{name}_*.yaml")))
+        recipes = "\n".join(sorted(file.stem.removeprefix(f"{name}_") for file in FOLDER.glob(f"{name}_*.yaml")))
         top1 = "–" if card.top1 is None else f"{card.top1:.1f}"
-        table.add_row(name, card.title, card.paper, sizes, card.weighs, top1, recipes)
-    table.caption = "views of the paper's preset, count × pixels; published linear top-1 on ImageNet, per cent"
+        paper = f"{card.title}: {card.paper}" if card.paper else card.title
+        table.add_row(name, paper, sizes, card.weighs, top1, recipes)
+    table.caption = (
+        "views: of the paper's preset, count × pixels. top-1: published, linear, ImageNet, per cent. "
+        "recipes: uota pretrain --config NAME_RECIPE"
+    )
     return table

@@ -39,6 +39,9 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
     if views == "auto":
         views = _views_of(source, card)
     preset = find_preset(views)
+    own = [card.views, *card.small_views.values()]
+    if card.small_views and views not in own:
+        raise UotaError(f"{settings.method} needs views of its own, not {views!r}; choose --views {' or '.join(own)}")
     if source.channels != preset.channels:
         raise UotaError(
             f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "

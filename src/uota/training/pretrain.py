@@ -46,12 +46,12 @@ def pretrain(
     source = open_source(settings.data, split="train")
     settings = decide(settings, source)
     preset = preset_of(settings)
+    # All that can be refused is refused before the folder is touched.
+    steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
+    module = build_module(settings, steps * settings.epochs)
     _prepare(run, settings, resume, overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-
-    steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
-    module = build_module(settings, steps * settings.epochs)
     if resume:
         load_part(module, run)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
