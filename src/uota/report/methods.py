@@ -13,7 +13,7 @@ def table_of_methods() -> Table:
     table = Table(box=SIMPLE, show_lines=True, padding=(0, 1, 0, 0))
     widths = {"name": 12, "paper": 16, "views": 7, "weights act on": 9, "top-1": 5, "recipes": 16}
     for title, width in widths.items():
-        table.add_column(title, min_width=width, overflow="fold")
+        table.add_column(title, min_width=width, no_wrap=title == "recipes", overflow="fold")
     for name, card in METHODS.items():
         sizes = " + ".join(f"{group.count}×{group.size}" for group in find_preset(card.views).groups)
         recipes = "\n".join(sorted(file.stem.removeprefix(f"{name}_") for file in FOLDER.glob(f"{name}_*.yaml")))
