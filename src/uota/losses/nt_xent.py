@@ -7,6 +7,7 @@ from torch.nn.functional import normalize
 
 from uota.collectives import gather_rows, rank
 from uota.losses.pairs import Pairs
+from uota.losses.weighted import log_negative_weights
 from uota.precision import at_least_float32
 
 
@@ -36,8 +37,7 @@ def nt_xent_terms(
     own = images + rank() * z.shape[1]
     positive = similarity[:, images, :, own].permute(1, 2, 0)
     if negative_weights is not None:
-        counts = gather_rows(negative_weights.T).T
-        similarity = similarity + (counts / counts.mean().clamp_min(1e-12)).log()
+        similarity = similarity + log_negative_weights(negative_weights).T
     own_image = torch.zeros(similarity.shape[1], similarity.shape[3], dtype=torch.bool, device=z.device)
     own_image[images, own] = True
     negatives = similarity.masked_fill(own_image[:, None], -torch.inf).flatten(2).logsumexp(-1)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.collectives import gather_rows, rank
+from uota.losses.weighted import log_negative_weights
 from uota.precision import at_least_float32
 
 
@@ -31,7 +32,6 @@ def patch_prediction_terms(
     own = (row, images, images + rank() * len(images), patch)
     positive = logits[own]
     if negative_weights is not None:
-        counts = gather_rows(negative_weights.T)
-        logits = logits + (counts / counts.mean().clamp_min(1e-12)).log()
+        logits = logits + log_negative_weights(negative_weights)
     negatives = logits.index_put(own, logits.new_tensor(-torch.inf)).flatten(2).logsumexp(-1)
     return torch.logaddexp(positive, negatives) - positive

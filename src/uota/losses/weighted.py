@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import sum_over_ranks, world_size
+from uota.collectives import gather_rows, sum_over_ranks, world_size
 from uota.losses.pairs import Pairs
 
 
@@ -29,3 +29,9 @@ def mean_of_weighted(terms: Float[Tensor, "rows batch"], weights: Float[Tensor, 
     """Mean of weight × term, the weights rescaled to mean 1 over all ranks."""
     mean = sum_over_ranks(weights.sum()) / (weights.numel() * world_size())
     return (weights / mean.clamp_min(1e-12) * terms).mean()
+
+
+def log_negative_weights(weights: Float[Tensor, "views batch"]) -> Float[Tensor, "images views"]:
+    """What is added to the logits of the images of all ranks, so that each counts among negatives as it weighs."""
+    counts = gather_rows(weights.T)
+    return (counts / counts.mean().clamp_min(1e-12)).log()

@@ -222,9 +222,7 @@ _BYOL = GroupPreset(
 
 _CMC = GroupPreset(1, 224, (0.2, 1.0), jitter_probability=0.0)  # colour is what it contrasts
 # Stronger colour than MoCo v2, and RandAugment at its full magnitude, which timm calls m10.
-_INFOMIN = replace(
-    _MOCO_V2, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, blur_probability=0.5, rand_augment=(2, 30)
-)
+_INFOMIN = replace(_MOCO_V2, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, rand_augment=(2, 30))
 # 6 × 6 cells of 80 pixels, 36 apart, of a crop of 260 out of 300. The paper also shears and posterises cells.
 _CPC = GroupPreset(
     36,
