@@ -1,8 +1,8 @@
-"""Does every method learn, with and without arbitration: python benchmarks/learns.py [METHOD...]  (4 minutes each).
+"""Does every method learn, with and without arbitration: python benchmarks/learns.py [METHOD[:DATA]...]
 
 For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained twice, side by side, a core
 each: without an arbiter and with the learned one on features; beside them an untrained encoder of the same shape. One
-line a method, as it ends, to benchmarks/results/learns.jsonl; methods that are there already are not run again.
+line each, after four minutes, to benchmarks/results/learns.jsonl; those that are there already are not run again.
 """
 
 import csv
@@ -25,6 +25,8 @@ from uota.recipes import recipe
 from uota.training.pretrain import pretrain
 
 OUT = Path(__file__).parent / "results/learns.jsonl"
+# Beside CMC, which needs colour, and whose recipe says so.
+IN_COLOUR = ("simclr:demo-scenes-colour",)
 
 
 def train(settings: Pretrain) -> dict[str, float]:
@@ -43,9 +45,9 @@ def train(settings: Pretrain) -> dict[str, float]:
     return top1 | {"rankme": round(float(ranks[-1]), 1)} | {name: round(value) for name, value in spent.items()}
 
 
-def measure(name: str, pool: ProcessPoolExecutor) -> dict:
+def measure(name: str, data: str, pool: ProcessPoolExecutor) -> dict:
     """A row: untrained, without and with arbitration, of the same encoder and views."""
-    without = replace(recipe(f"{name}_demo"), arbiter="none", threads=1, accelerator="cpu")
+    without = replace(recipe(f"{name}_demo"), data=data, arbiter="none", threads=1, accelerator="cpu")
     settings = {
         "without": without,
         "with": replace(without, arbiter="learned", look="features"),
@@ -59,11 +61,14 @@ def measure(name: str, pool: ProcessPoolExecutor) -> dict:
 
 
 def main(names: list[str]) -> None:
-    done = {json.loads(line)["method"] for line in OUT.read_text().splitlines()} if OUT.exists() else set()
+    rows = [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
+    done = {(row["method"], row["data"]) for row in rows}
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for name in names or [name for name in METHODS if name != "random"]:
-            if name not in done:
-                row = json.dumps(measure(name, pool))
+        for asked in names or [*(name for name in METHODS if name != "random"), *IN_COLOUR]:
+            name, _, data = asked.partition(":")
+            data = data or recipe(f"{name}_demo").data
+            if (name, data) not in done:
+                row = json.dumps(measure(name, data, pool))
                 with OUT.open("a") as file:
                     file.write(row + "\n")
                 print(row, flush=True)
