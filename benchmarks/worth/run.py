@@ -1,0 +1,154 @@
+"""One run of the benchmark: a condition, a method, an arm and a seed, to one line of results."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from statistics import mean
+from time import process_time
+from typing import Any
+
+import torch
+from benchmarks.worth.arms import ARMS, Arm
+from benchmarks.worth.conditions import CONDITIONS
+from benchmarks.worth.robust import ROBUST
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from uota.arbitration import Arbitration
+from uota.config import Pretrain
+from uota.data import Source
+from uota.evaluation import encoder_features, evaluate_knn, evaluate_linear
+from uota.methods import Embedded, Step
+from uota.recipes import recipe
+from uota.training.batches import GlobalBatches
+from uota.training.build import build_method, decide, preset_of
+from uota.training.module import Pretraining
+from uota.training.schedules import learning_rate
+from uota.views import ViewPipeline, ViewPreset
+
+PARTS = 8
+# Of the run: when an arbiter should tell already, and over how much of the end it is judged.
+EARLY, LATE = (0.08, 0.12), (0.9, 1.0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What identifies a line of results."""
+
+    condition: str
+    method: str
+    arm: str
+    seed: int
+
+    def settings(self) -> Pretrain:
+        """As `uota pretrain` would take them: the method's recipe for the demo, on the condition's images."""
+        condition = CONDITIONS[self.condition]
+        own = {"method": self.method, "seed": self.seed, "arbiter": "none"}
+        return replace(recipe(f"{self.method}_demo"), **{"views": "auto"} | condition.settings | own)
+
+
+def measure(run: Run) -> dict[str, Any]:
+    """Train and evaluate; everything a line of results holds."""
+    torch.set_num_threads(1)
+    settings, arm, condition = run.settings(), ARMS[run.arm], CONDITIONS[run.condition]
+    train, test = condition.source("train"), condition.source("test")
+    settings = decide(settings, train)
+    preset = arm.preset(preset_of(settings))
+    training = Training(settings, arm, train, preset)
+    began, evaluating, way = process_time(), 0.0, []
+    for part in training.parts(PARTS if condition.along_the_way else 1):
+        paused = process_time()
+        way.append({"done": part} | evaluate(training, train, test, preset))
+        evaluating += process_time() - paused
+    spent = process_time() - began - evaluating
+    final = way.pop()
+    result = {name: final[name] for name in ("linear", "knn")} | training.told()
+    result |= {"milliseconds_an_image": round(1000 * spent / training.images, 3)}
+    return asdict(run) | {"epochs": settings.epochs} | result | ({"way": way} if way else {})
+
+
+def evaluate(training: "Training", train: Source, test: Source, preset: ViewPreset) -> dict[str, float]:
+    """Top-1 in per cent of the encoder as it is."""
+    encoder = training.module.method.encoder
+    features = [encoder_features(encoder, source, preset) for source in (train, test)]
+    training.module.train()
+    return {"linear": round(evaluate_linear(*features).top1, 2), "knn": round(evaluate_knn(*features).top1, 2)}
+
+
+class Training:
+    """The training step of `uota pretrain`, with a judge in the arbiter's place.
+
+    Args:
+        settings: decided, without an arbiter.
+        arm: what judges, and what else is changed.
+        source: images to train on.
+        preset: the views.
+    """
+
+    def __init__(self, settings: Pretrain, arm: Arm, source: Source, preset: ViewPreset) -> None:
+        self.settings, self.arm, self.source = settings, arm, source
+        self.pipeline = ViewPipeline(preset, settings.seed, settings.inject, settings.inject_from)
+        self.step = 0
+        self.batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: self.step)
+        self.total = len(self.batches) * settings.epochs
+        self.module = Pretraining(build_method(settings), None, settings, self.total)
+        self.judge = arm.judge(self.module.method.dim, settings.seed)
+        if arm.auxiliary:
+            self.module.method.auxiliary = arm.auxiliary(settings.seed)
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.seen: dict[str, list[tuple[float, float | None, float]]] = defaultdict(list)
+
+    @property
+    def images(self) -> int:
+        """Images that training takes, one pass after the other."""
+        return self.total * self.settings.batch_size
+
+    def parts(self, count: int) -> Iterator[float]:
+        """Train, pausing after each of `count` equal parts with the share that is done."""
+        ends = {round(self.total * part / count): part / count for part in range(1, count + 1)}
+        while self.step < self.total:
+            for samples in self.batches:
+                self.take_step(samples)
+                if self.step in ends:
+                    yield ends[self.step]
+
+    def take_step(self, samples: list[tuple[int, int]]) -> None:
+        """One step of the method, weighed by the judge."""
+        step = Step(self.step, self.step / self.total, self.arm.both)
+        torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
+        views = self.pipeline(self.source, samples)
+        embedded = self.module.method.embed(views.groups, step)
+        verdict = self.judge(embedded, views, step.progress)
+        self._note(verdict, views.wrong)
+        loss = self._loss(embedded, verdict, step)
+        if self.optimizer is None:  # an auxiliary head takes its width from its first batch
+            self.optimizer = self.module.configure_optimizers()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.total, self.settings)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+
+    def _loss(self, embedded: Embedded, verdict: Arbitration, step: Step) -> Tensor:
+        method = self.module.method
+        if self.arm.robust is not None:
+            return ROBUST[self.settings.method](method, embedded, self.arm.robust)
+        loss = method.loss(embedded, verdict.weights, step)
+        return loss + method.auxiliary(embedded) if self.arm.auxiliary else loss
+
+    def _note(self, verdict: Arbitration, wrong: Tensor | None) -> None:
+        """Keep how well the judge told at this step."""
+        done = (self.step + 1) / self.total
+        for when, (first, last) in {"early": EARLY, "late": LATE}.items():
+            if wrong is not None and first <= done <= last and bool(verdict.scores.any()):
+                auroc = roc_auc_score(wrong.flatten(), -verdict.scores.flatten())
+                self.seen[when].append((auroc, verdict.outlier_rate, float(wrong.float().mean())))
+
+    def told(self) -> dict[str, float]:
+        """AUROC after a tenth and at the end, estimated and true rate at the end, as far as there are any."""
+        told = {f"auroc_{when}": round(mean(auroc for auroc, _, _ in seen), 4) for when, seen in self.seen.items()}
+        rates = [(rate, true) for _, rate, true in self.seen["late"] if rate is not None]
+        if rates:
+            told |= {"rate": round(rates[-1][0], 4), "true_rate": round(mean(true for _, true in rates), 4)}
+        return told
