@@ -5,13 +5,14 @@ from inspect import signature
 from typing import Any
 
 import torch
+from torch import nn
 
 from uota.arbitration import Arbiter
 from uota.config import Pretrain
 from uota.data import Source
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, imported
-from uota.nn.encoder import SMALL_IMAGE
+from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
 from uota.nn.sync_batchnorm import synchronised
 from uota.training.module import Pretraining
 from uota.views import ViewPreset, find_preset
@@ -124,5 +125,12 @@ def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     if settings.devices > 1:
         synchronised(method)
     if settings.compile:
-        method.encoder.compile()
+        _compile_encoders(method)
     return Pretraining(method, build_arbiter(settings, method.dim), settings, total_steps)
+
+
+def _compile_encoders(method: nn.Module) -> None:
+    """Compile what methods call of their encoders, momentum copies too."""
+    for module in method.modules():
+        if isinstance(module, FeatureEncoder):
+            module.with_early_map = torch.compile(module.with_early_map)  # type: ignore[method-assign]
