@@ -3,7 +3,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint lowest clean
+.PHONY: demo test lint worth worth-table lowest clean
 
 demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
@@ -21,6 +21,13 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+# Goes on where it stopped; 8 hours in all.
+worth: $(VENV)/installed
+	$(RUN)/python -m benchmarks.worth
+
+worth-table: $(VENV)/installed
+	$(RUN)/python -m benchmarks.worth.table
 
 # The tests with the oldest releases that pyproject.toml allows; what those deprecate among themselves is not ours.
 lowest:

@@ -1,0 +1,124 @@
+"""What the runs say: python -m benchmarks.worth.table  (or make worth-table).
+
+Gains are against the same method without weights, paired by seed: mean, 95 % interval (Student's t) and paired p. The
+share is that of the oracle's mean gain, where the oracle gains a point or more.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+LINES = Path(__file__).parents[1] / "results/worth.jsonl"
+WORTH_SHARING = 1.0  # points: of less, a share says nothing
+
+Row = dict[str, Any]
+Cell = tuple[str, str, str]  # condition, method, arm
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Paired differences of a figure: mean, half the 95 % interval, and p of no difference; NaN with one pair."""
+
+    mean: float
+    half: float
+    p: float
+    pairs: int
+
+    @classmethod
+    def of(cls, differences: list[float]) -> "Gain":
+        """From one difference per seed."""
+        n = len(differences)
+        if n < 2:
+            return cls(mean(differences), float("nan"), float("nan"), n)
+        error = stdev(differences) / n**0.5
+        if error == 0:
+            return cls(mean(differences), 0.0, float(not any(differences)), n)
+        half = float(stats.t.ppf(0.975, n - 1)) * error
+        return cls(mean(differences), half, float(2 * stats.t.sf(abs(mean(differences)) / error, n - 1)), n)
+
+    def __str__(self) -> str:
+        """As +1.2 ± 0.3 (p 0.02)."""
+        return f"{self.mean:+.1f}" + (f" ± {self.half:.1f} (p {self.p:.2g})" if self.pairs > 1 else "")
+
+
+def cells(rows: list[Row]) -> dict[Cell, dict[int, Row]]:
+    """Rows by cell and seed."""
+    found: dict[Cell, dict[int, Row]] = defaultdict(dict)
+    for row in rows:
+        found[row["condition"], row["method"], row["arm"]][row["seed"]] = row
+    return found
+
+
+def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str) -> Gain | None:
+    """Of a cell over the same condition and method without weights, on the seeds that both have."""
+    plain, seeds = found.get((*cell[:2], "none"), {}), found.get(cell, {})
+    differences = [seeds[seed][figure] - plain[seed][figure] for seed in seeds if seed in plain]
+    return Gain.of(differences) if differences else None
+
+
+def share_of_oracle(found: dict[Cell, dict[int, Row]], cell: Cell) -> float | None:
+    """Mean gain in linear top-1 as a share of the oracle's."""
+    own, best = gain(found, cell, "linear"), gain(found, (*cell[:2], "oracle"), "linear")
+    return own.mean / best.mean if own and best and best.mean >= WORTH_SHARING else None
+
+
+def lines(rows: list[Row]) -> Iterator[list[str]]:
+    """The table's lines, in the order of the rows."""
+    found = cells(rows)
+    for cell, seeds in found.items():
+        of_cell = list(seeds.values())
+        gains = ["" if cell[2] == "none" else str(gain(found, cell, figure) or "") for figure in ("linear", "knn")]
+        share = share_of_oracle(found, cell)
+        yield [
+            *cell,
+            str(len(seeds)),
+            f"{mean(row['linear'] for row in of_cell):.1f} / {mean(row['knn'] for row in of_cell):.1f}",
+            *gains,
+            "" if share is None or cell[2] in ("none", "oracle") else f"{100 * share:.0f} %",
+            " → ".join(_mean_of(of_cell, name, ".2f") for name in ("auroc_early", "auroc_late")).strip(" →"),
+            " of ".join(_mean_of(of_cell, name, ".3f") for name in ("rate", "true_rate")).strip("of "),
+            f"{mean(row['milliseconds_an_image'] for row in of_cell):.2f}",
+        ]
+
+
+HEADER = ("condition", "method", "arm", "seeds", "linear / kNN", "gain, linear", "gain, kNN", "share", "AUROC")
+HEADER += ("rate", "ms")
+
+
+def _mean_of(rows: list[Row], name: str, form: str) -> str:
+    values = [row[name] for row in rows if name in row]
+    return format(mean(values), form) if values else ""
+
+
+def way(rows: list[Row]) -> Iterator[list[str]]:
+    """Mean linear top-1 after every eighth, where it was measured."""
+    for cell, seeds in cells([row for row in rows if "way" in row]).items():
+        reached = [[point["linear"] for point in row["way"]] + [row["linear"]] for row in seeds.values()]
+        yield [*cell, str(len(seeds)), *(f"{mean(values):.1f}" for values in zip(*reached, strict=True))]
+
+
+def main() -> None:
+    rows = [json.loads(line) for line in LINES.read_text().splitlines()]
+    console = Console(width=180)
+    table = Table(*HEADER, title="What arbitration is worth: top-1 in per cent")
+    for line in lines(rows):
+        table.add_row(*line)
+    console.print(table)
+    if found := list(way(rows)):
+        eighths = [f"{part}/8" for part in range(1, 9)]
+        table = Table("condition", "method", "arm", "seeds", *eighths, title="Linear top-1 along the way")
+        for line in found:
+            table.add_row(*line)
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The statistics of the benchmark's table, against scipy."""
+
+import pytest
+from benchmarks.worth.table import Gain, cells, gain, lines, share_of_oracle
+from scipy import stats
+
+
+def row(arm: str, seed: int, linear: float) -> dict:
+    same = {"condition": "injected-25", "method": "swav", "knn": linear - 2, "milliseconds_an_image": 4.0}
+    return same | {"arm": arm, "seed": seed, "linear": linear}
+
+
+ROWS = [
+    *(row("none", seed, linear) for seed, linear in enumerate((60.0, 64.0, 62.0))),
+    *(row("learned", seed, linear) for seed, linear in enumerate((66.0, 68.0, 69.0))),
+    *(row("oracle", seed, linear) for seed, linear in enumerate((70.0, 70.0, 70.0))),
+]
+
+
+def test_gains_are_paired_by_seed():
+    found = gain(cells(ROWS), ("injected-25", "swav", "learned"), "linear")
+
+    reference = stats.ttest_rel((66.0, 68.0, 69.0), (60.0, 64.0, 62.0))
+    interval = reference.confidence_interval(0.95)
+    assert found is not None
+    assert found.mean == pytest.approx(17 / 3)
+    assert found.p == pytest.approx(reference.pvalue)
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((interval.low, interval.high))
+
+
+def test_a_seed_without_its_pair_is_left_out():
+    found = gain(cells([*ROWS, row("learned", 7, 0.0)]), ("injected-25", "swav", "learned"), "linear")
+    assert found is not None
+    assert found.pairs == 3
+
+
+def test_share_is_of_the_oracles_mean_gain():
+    assert share_of_oracle(cells(ROWS), ("injected-25", "swav", "learned")) == pytest.approx(17 / 24)
+
+
+def test_no_share_of_an_oracle_that_gains_nothing():
+    rows = [row(arm, 0, 60.0) for arm in ("none", "learned", "oracle")]
+    assert share_of_oracle(cells(rows), ("injected-25", "swav", "learned")) is None
+
+
+def test_one_seed_has_a_gain_and_no_interval():
+    assert str(Gain.of([1.25])) == "+1.2"
+
+
+def test_every_cell_has_a_line():
+    table = list(lines(ROWS))
+    assert [line[2] for line in table] == ["none", "learned", "oracle"]
+    assert table[1][3:6] == ["3", "67.7 / 65.7", "+5.7 ± 3.8 (p 0.023)"]
