@@ -35,6 +35,7 @@ class Arm:
         both: weights act on both views of a pair.
         preset: changes the views.
         auxiliary: the learned head's contrastive loss is added to the method's, through its encoder.
+        candidates: so many times the views are made, and a sampler keeps those that are encoded.
         robust: RINCE's q, for methods with a contrastive loss.
     """
 
@@ -42,6 +43,7 @@ class Arm:
     both: bool = True
     preset: Callable[[ViewPreset], ViewPreset] = lambda preset: preset
     auxiliary: Callable[[int], AuxiliaryContrast] | None = None
+    candidates: int = 1
     robust: float | None = None
 
 
@@ -114,6 +116,8 @@ ARMS: dict[str, Arm] = {
     "two_groups": Arm(lambda dim, seed: Watched("embeddings", Arbiter("two_groups"))),
     "learned-embeddings": Arm(learned("embeddings")),
     "ess-0.9": Arm(lambda dim, seed: Watched("embeddings", Arbiter("mahalanobis", ess=0.9)), both=False),
+    "sampled": Arm(lambda dim, seed: uniform, candidates=2),
+    "sampled-and-weighed": Arm(learned("thumbnails"), candidates=2),
     "shuffled": Arm(lambda dim, seed: Shuffled(learned("features")(dim, seed))),
     "auxiliary": Arm(lambda dim, seed: uniform, auxiliary=AuxiliaryContrast),
     "milder-crops": Arm(lambda dim, seed: uniform, preset=milder),

@@ -7,6 +7,7 @@ from benchmarks.worth.run import Run
 
 SEEDS = (0, 1, 2)
 MAIN = ("none", "paper", "learned-thumbnails", "learned-features", "oracle")
+SAMPLED = ("sampled", "sampled-and-weighed")
 OTHER_WEIGHTS = ("two_groups", "learned-embeddings", "ess-0.9")
 CONTROLS = ("shuffled", "auxiliary", "milder-crops")
 PAPERS = tuple(f"paper-{tau}" for tau in TAUS)
@@ -18,8 +19,8 @@ def plan() -> Iterator[Run]:
     first = ("clean", "scenes", "injected-25")
     yield from _grid(first, ("swav",), MAIN)
     yield from _grid(("drawings", "injected-10", "injected-25-batch", "injected-10-batch"), ("swav",), MAIN)
-    yield from _grid(("scenes-long", "injected-25-long"), ("swav",), ("none", "learned-features", "oracle"))
-    yield from _grid(first, ("swav",), CONTROLS + OTHER_WEIGHTS)
+    yield from _grid(("scenes-long", "injected-25-long"), ("swav",), ("none", "learned-features", "sampled", "oracle"))
+    yield from _grid(first, ("swav",), SAMPLED + CONTROLS + OTHER_WEIGHTS)
     yield from _grid(first, OTHERS, ("none", "paper", "learned-features", "oracle"))
     yield from _grid(("injected-25", "scenes"), ("swav",), PAPERS)
     yield from _grid(("injected-25", "clean"), ("simclr", "moco_v2"), tuple(f"rince-{q}" for q in QS))

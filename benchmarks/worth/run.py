@@ -14,7 +14,7 @@ from benchmarks.worth.robust import ROBUST
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from uota.arbitration import Arbitration
+from uota.arbitration import Arbitration, ViewSampler
 from uota.config import Pretrain
 from uota.data import Source
 from uota.evaluation import encoder_features, evaluate_knn, evaluate_linear
@@ -87,11 +87,14 @@ class Training:
 
     def __init__(self, settings: Pretrain, arm: Arm, source: Source, preset: ViewPreset) -> None:
         self.settings, self.arm, self.source = settings, arm, source
-        self.pipeline = ViewPipeline(preset, settings.seed, settings.inject, settings.inject_from)
+        candidates = preset.with_candidates(arm.candidates)
+        self.pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
+        keep = [group.count for group in preset.groups]
+        self.sampler = ViewSampler(keep, settings.seed) if arm.candidates > 1 else None
         self.step = 0
         self.batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: self.step)
         self.total = len(self.batches) * settings.epochs
-        self.module = Pretraining(build_method(settings), None, settings, self.total)
+        self.module = Pretraining(build_method(settings), None, None, settings, self.total)
         self.judge = arm.judge(self.module.method.dim, settings.seed)
         if arm.auxiliary:
             self.module.method.auxiliary = arm.auxiliary(settings.seed)
@@ -117,6 +120,10 @@ class Training:
         step = Step(self.step, self.step / self.total, self.arm.both)
         torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
         views = self.pipeline(self.source, samples)
+        if self.sampler:
+            sampled = self.sampler(views.groups)
+            self._note(sampled.verdict, views.wrong)
+            views = views.kept(sampled.chosen, sampled.groups)
         embedded = self.module.method.embed(views.groups, step)
         verdict = self.judge(embedded, views, step.progress)
         self._note(verdict, views.wrong)

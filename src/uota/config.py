@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uota.errors import UotaError
 
 DEMO_EPOCHS = 7
-AT_LEAST_ONE = ("epochs", "batch_size", "checkpoint_every", "devices")
+AT_LEAST_ONE = ("epochs", "batch_size", "candidates", "checkpoint_every", "devices")
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Pretrain:
 
         views: preset of views; auto: by the data, and on an accelerator the method's own
         local_views: number of small views; null: the preset's
+        candidates: make so many times the views that are encoded, and keep those that likely show their image
         inject: share of views replaced by views of another image, for experiments
         inject_from: strangers to the batch, or images of the same batch
         workers: processes that load images; null: as many as are useful
@@ -64,6 +65,7 @@ class Pretrain:
 
     views: str = "auto"
     local_views: int | None = None
+    candidates: int = 1
     inject: float = 0.0
     inject_from: Literal["strangers", "batch"] = "strangers"
     workers: int | None = None

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from uota.arbitration import Arbiter, Arbitration
+from uota.arbitration import Arbiter, Arbitration, thumbnails
 from uota.config import Pretrain
 from uota.data import Source, open_source, say_skipped
 from uota.methods.embedded import Embedded, Step
@@ -19,7 +19,7 @@ from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, load_part
 from uota.training.batches import GlobalBatches
 from uota.training.build import build_module, decide, preset_of
-from uota.training.looks import early_and_late, look, thumbnails
+from uota.training.looks import early_and_late, look
 from uota.views import ViewPipeline, ViewPreset, Views, unnormalise
 
 BATCH = 128
@@ -99,13 +99,16 @@ class _Stream:
 
 
 def _from_run(run: Run) -> tuple[Arbiter, Look]:
-    """The arbiter and the eyes of a run, as its checkpoint left them; two groups on embeddings if it had none."""
+    """The arbiter and the eyes of a run, as its checkpoint left them: what weighed; or what chose among candidates; or
+    two groups on embeddings."""
     settings = run.settings()
     module = build_module(settings, total_steps=1)
     load_part(module, run)
     method = module.method.eval()
     arbiter, looks_at = module.arbiter, settings.look
-    if arbiter is None:
+    if arbiter is None and module.sampler is not None:
+        arbiter, looks_at = module.sampler.arbiter, "thumbnails"
+    elif arbiter is None:
         arbiter, looks_at = Arbiter("two_groups"), "embeddings"
 
     @torch.no_grad()

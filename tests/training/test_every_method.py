@@ -26,6 +26,7 @@ from uota.views import ViewPipeline
 
 LEARNING = [name for name in METHODS if name != "random"]
 VIEWS = {"cpc_v2": "small-cpc"}
+CANDIDATES = {"swav": 2, "byol": 2}  # views are chosen before the encoder
 BATCH, STEPS = 16, 2
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -40,8 +41,9 @@ def settings(small, pictures, tmp_path):
             shutil.copytree(pictures / "class0", unlabelled)
         data = pictures if METHODS[method].needs_labels else unlabelled
         views = VIEWS.get(method, "small")
+        candidates = {"candidates": CANDIDATES.get(method, 1)}
         local = {"local_views": None if method in VIEWS else 1}
-        return small(method=method, data=str(data), views=views, batch_size=12, **local | changes)
+        return small(method=method, data=str(data), views=views, batch_size=12, **local | candidates | changes)
 
     return make
 

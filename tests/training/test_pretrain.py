@@ -89,11 +89,13 @@ def step_losses(small, out, **changes):
     return [float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10]
 
 
-@pytest.mark.parametrize(("method", "arbiter"), [("swav", "learned"), ("simclr", "mahalanobis")])
-def test_two_processes_equal_one(small, tmp_path, method, arbiter):
+@pytest.mark.parametrize(
+    ("method", "arbiter", "candidates"), [("swav", "learned", 1), ("simclr", "mahalanobis", 1), ("swav", "none", 2)]
+)
+def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates):
     """In 64 bits: in 32, torch's batch norm of one process and ours of two round differently, and training amplifies
     that. With SGD: AdamW's first steps are signs of gradients, and make full steps of the rounding of a zero."""
-    same = {"method": method, "arbiter": arbiter, "start": 0.1, "precision": "64"}
+    same = {"method": method, "arbiter": arbiter, "candidates": candidates, "start": 0.1, "precision": "64"}
     one, two = (step_losses(small, tmp_path / str(devices), devices=devices, **same) for devices in (1, 2))
     assert len(one) == 10
     assert two == pytest.approx(one, abs=1e-6)
@@ -116,6 +118,7 @@ def test_a_folder_that_is_taken_is_refused(small, tmp_path):
     [({"method": "nope"}, "swav"), ({"views": "nope"}, "scenes"), ({"backbone": "nope"}, "timm"),
      ({"method_options": {"colour": 3}}, "prototypes"), ({"data": "/no/such/folder"}, "folder"),
      ({"views": "scenes"}, "--views"), ({"method": "cpc_v2"}, "small-cpc"),
+     ({"method": "cpc_v2", "views": "small-cpc", "local_views": None, "candidates": 2}, "candidates to 1"),
      ({"method": "cmc", "data": "demo", "views": "scenes"}, "grey")],
 )  # fmt: skip
 def test_mistakes_are_answered_before_anything_is_written(small, tmp_path, changes, message):

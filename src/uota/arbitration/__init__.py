@@ -6,8 +6,10 @@ a **strength** (how much a score changes a weight). The paper is one pair, `Maha
 
 from uota.arbitration.arbiter import PRESETS, Arbiter, arbitrate
 from uota.arbitration.result import Arbitration, Scores, Weighing, effective_sample_size
+from uota.arbitration.sampler import Sampled, ViewSampler
 from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
+from uota.arbitration.thumbnails import thumbnails
 
 __all__ = [
     "PRESETS",
@@ -17,10 +19,13 @@ __all__ = [
     "EffectiveSampleSize",
     "LearnedContrast",
     "Mahalanobis",
+    "Sampled",
     "Scores",
     "Temperature",
     "TwoGroups",
+    "ViewSampler",
     "Weighing",
     "arbitrate",
     "effective_sample_size",
+    "thumbnails",
 ]

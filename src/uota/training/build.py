@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from uota.arbitration import Arbiter
+from uota.arbitration import Arbiter, ViewSampler
 from uota.config import Pretrain
 from uota.data import Source
 from uota.errors import UotaError
@@ -119,6 +119,13 @@ def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:
     return Arbiter(settings.arbiter, start=settings.start or 0.0, **seed)
 
 
+def build_sampler(settings: Pretrain) -> ViewSampler | None:
+    """What chooses among candidate views, or None where all views are encoded."""
+    if settings.candidates == 1:
+        return None
+    return ViewSampler([group.count for group in preset_of(settings).groups], settings.seed)
+
+
 def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     """The Lightning module of a run with decided settings."""
     method = build_method(settings)
@@ -126,7 +133,7 @@ def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
         synchronised(method)
     if settings.compile:
         _compile_encoders(method)
-    return Pretraining(method, build_arbiter(settings, method.dim), settings, total_steps)
+    return Pretraining(method, build_arbiter(settings, method.dim), build_sampler(settings), settings, total_steps)
 
 
 def _compile_encoders(method: nn.Module) -> None:

@@ -7,7 +7,7 @@ import torch
 from timm.optim import create_optimizer_v2
 from torch import Tensor
 
-from uota.arbitration import Arbiter
+from uota.arbitration import Arbiter, ViewSampler
 from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.methods.embedded import Step
@@ -22,6 +22,7 @@ class Pretraining(pl.LightningModule):
     Args:
         method: embeds views and returns its weighted loss.
         arbiter: weighs views; None: all alike.
+        sampler: chooses among candidate views before any is encoded; None: all are.
         settings: of the run, decided. What a step draws at random (dropout, stochastic depth) follows from the seed and
             the step.
         total_steps: of the whole run.
@@ -31,22 +32,28 @@ class Pretraining(pl.LightningModule):
         self,
         method: Any,
         arbiter: Arbiter | None,
+        sampler: ViewSampler | None,
         settings: Pretrain,
         total_steps: int,
     ) -> None:
         super().__init__()
         self.method = method
         self.arbiter = arbiter
+        self.sampler = sampler
         self.settings = settings
         self.total_steps = total_steps
 
     def training_step(self, views: Views, batch_index: int) -> dict[str, Any]:
-        """Embed, weigh, and return the loss, with what a monitor wants to see."""
+        """Choose, embed, weigh, and return the loss, with what a monitor wants to see."""
         progress = self.global_step / self.total_steps
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
 
         step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels)
 
+        rate = None
+        if self.sampler is not None:
+            sampled = self.sampler(views.groups)
+            views, rate = views.kept(sampled.chosen, sampled.groups), sampled.verdict.outlier_rate
         embedded = self.method.embed(views.groups, step)
         self._refuse_divergence(embedded.projected, "embeddings")
         verdict = None
@@ -57,7 +64,8 @@ class Pretraining(pl.LightningModule):
         loss = self.method.loss(embedded, weights, step)
         self._refuse_divergence(loss, "loss")
 
-        return {"loss": loss, "weights": weights, "verdict": verdict, "embeddings": embedded.z.detach()}
+        seen = {"views": views, "candidates_outlier_rate": rate, "weights": weights, "verdict": verdict}
+        return {"loss": loss, "embeddings": embedded.z.detach()} | seen
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
         """Set the learning rate, a function of the step alone."""

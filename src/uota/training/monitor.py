@@ -34,20 +34,22 @@ class Monitor(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Views, batch_index: int
     ) -> None:
         """Add a step to the epoch's means, and show where they stand."""
-        weights, verdict = outputs["weights"], outputs["verdict"]
+        weights, verdict, views = outputs["weights"], outputs["verdict"], outputs["views"]
         self.images += weights.shape[1] * trainer.world_size
         self._mean("loss", outputs["loss"])
         first = 0
-        for name, group in zip(self.names, batch.groups, strict=True):
+        for name, group in zip(self.names, views.groups, strict=True):
             self._mean(f"weight_{name}", weights[first : first + len(group)].mean())
             first += len(group)
         if verdict is not None:
             self._mean("ess", verdict.ess)
             if verdict.outlier_rate is not None:
                 self._mean("outlier_rate", verdict.outlier_rate)
-        if batch.wrong is not None:
-            self._mean("true_outlier_rate", batch.wrong.float().mean())
-            self.auroc.update(-weights.flatten().cpu(), batch.wrong.flatten().cpu().int())
+        if outputs["candidates_outlier_rate"] is not None:
+            self._mean("candidates_outlier_rate", outputs["candidates_outlier_rate"])
+        if views.wrong is not None:
+            self._mean("true_outlier_rate", views.wrong.float().mean())
+            self.auroc.update(-weights.flatten().cpu(), views.wrong.flatten().cpu().int())
             self.knows_truth = True
         self.embeddings = outputs["embeddings"].flatten(0, 1)
         module.log("step_loss", outputs["loss"].detach(), sync_dist=True)
@@ -85,4 +87,13 @@ class Monitor(pl.Callback):
         return shown | {"img/s": self.images / (time.perf_counter() - self.began)}
 
 
-_SHOWN = ("loss", "images_per_second", "ess", "outlier_rate", "true_outlier_rate", "auroc", "rankme")
+_SHOWN = (
+    "loss",
+    "images_per_second",
+    "ess",
+    "candidates_outlier_rate",
+    "outlier_rate",
+    "true_outlier_rate",
+    "auroc",
+    "rankme",
+)

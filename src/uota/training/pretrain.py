@@ -47,6 +47,7 @@ def pretrain(
     settings = decide(settings, source)
     preset = preset_of(settings)
     # All that can be refused is refused before the folder is touched.
+    candidates = preset.with_candidates(settings.candidates)
     steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
     module = build_module(settings, steps * settings.epochs)
     _prepare(run, settings, resume, overwrite)
@@ -57,7 +58,7 @@ def pretrain(
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
-    pipeline = ViewPipeline(preset, settings.seed, settings.inject, settings.inject_from)
+    pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")

@@ -56,8 +56,8 @@ class ViewParameters:
     solarise: Bool[Tensor, "views batch"]
     rand_augment: Int64[Tensor, "views batch"]
 
-    def __getitem__(self, views: slice | Tensor) -> "ViewParameters":
-        """The parameters of some of the views, e.g. `parameters[:2]`."""
+    def __getitem__(self, views: slice | Tensor | tuple[Tensor, Tensor]) -> "ViewParameters":
+        """The parameters of some of the views, e.g. `parameters[:2]`, or `parameters[views, images]`."""
         return ViewParameters(*(getattr(self, field.name)[views] for field in fields(self)))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "ViewParameters":

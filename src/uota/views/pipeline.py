@@ -75,6 +75,12 @@ class Views:
         """Number of images."""
         return len(self.index)
 
+    def kept(self, chosen: Int64[Tensor, "kept batch"], groups: list[Tensor]) -> "Views":
+        """Some of the views: `groups` holds them, and `chosen` says which of all views each was."""
+        rows = (chosen, torch.arange(self.batch, device=chosen.device))
+        wrong = None if self.wrong is None else self.wrong[rows]
+        return Views(groups, self.parameters[rows], self.index, wrong, self.labels)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Views":
         """All tensors on `device`."""
         return Views(

@@ -133,6 +133,12 @@ class ViewPreset:
             raise UotaError(f"Preset {self.name!r} has no local views to change: take one with local crops ('swav').")
         return self.with_counts([self.global_views] + ([count] if len(self.groups) > 1 else []))
 
+    def with_candidates(self, times: int) -> "ViewPreset":
+        """The same preset with so many times the views; the cells of a grid belong together and cannot be chosen."""
+        if times > 1 and any(group.grid for group in self.groups):
+            raise UotaError(f"The views of preset {self.name!r} are cells of one crop: set candidates to 1.")
+        return self.with_counts([times * group.count for group in self.groups])
+
     def with_counts(self, counts: Sequence[int]) -> "ViewPreset":
         """The same preset with these numbers of views per group; groups with 0 are left out."""
         if len(counts) != len(self.groups):
