@@ -12,8 +12,8 @@ test: lint
 	$(RUN)/python -m pytest tests
 
 lint: $(VENV)/installed
-	$(RUN)/ruff check src tests benchmarks tools
-	$(RUN)/ruff format --check src tests benchmarks tools
+	$(RUN)/ruff check src tests benchmarks examples tools
+	$(RUN)/ruff format --check src tests benchmarks examples tools
 	$(RUN)/mypy
 
 # Made again only when the dependencies change; the package itself is installed editable.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models import resnet18
 
 import uota
 
@@ -25,3 +26,15 @@ def test_readme(code):
     names = {"thumbnails": torch.rand(6, 32, 144), "z": torch.randn(6, 32, 16), "loss_of_each_view": torch.rand(6, 32)}
     exec(code, names)
     assert torch.isfinite(names["loss"])
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # lightly's own
+@pytest.mark.parametrize("name", ["lightly_swav", "lightly_dino"])
+def test_another_librarys_loop_trains_on_chosen_views(name, pictures, capsys):
+    module = importlib.import_module(f"examples.{name}")
+    before = resnet18().state_dict().keys()
+    model = module.main(str(pictures), sizes=(32, 16), epochs=2, batch_size=48)
+    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+    assert {key for key in before if not key.startswith("fc")} == model.backbone.state_dict().keys()
+    losses = re.findall(r"loss (\d+\.\d+)", capsys.readouterr().out)
+    assert len(losses) == 2
