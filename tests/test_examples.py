@@ -24,8 +24,15 @@ def test_docstrings(name):
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL))
 def test_readme(code):
     names = {"thumbnails": torch.rand(6, 32, 144), "z": torch.randn(6, 32, 16), "loss_of_each_view": torch.rand(6, 32)}
+    names |= {
+        "twice_the_large": torch.rand(4, 32, 3, 24, 24),
+        "twice_the_small": torch.rand(12, 32, 3, 16, 16),
+        "uota": uota,
+    }
     exec(code, names)
-    assert torch.isfinite(names["loss"])
+    made = [names[name] for name in ("loss", "large", "small") if name in names]
+    assert made
+    assert all(bool(x.isfinite().all()) for x in made)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # lightly's own
