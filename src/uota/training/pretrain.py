@@ -20,6 +20,7 @@ from uota.runs import Run, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.build import VIEWS_OF, build_module, decide, preset_of
 from uota.training.checkpoints import Checkpoints
+from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.views import ViewDataset, ViewPipeline
 
@@ -59,13 +60,22 @@ def pretrain(
     monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
     pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
+    data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
+    _fit(trainer, module, data, run, resume)
+    if checkpoints.interrupted:
+        raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
+    say_skipped(source)
+    return run
+
+
+def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, resume: bool) -> None:
+    """Train; what Lightning warns of is meant."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
         # `GlobalBatches` goes on within an epoch by itself.
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", message=".*Found .* module.s. in eval mode.*")
-        data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
         try:
             trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
         except OSError as error:
@@ -73,10 +83,6 @@ def pretrain(
                 f"training stopped: {error}. If {run.folder} is full or cannot be written, make room, "
                 "then go on with --resume: the last checkpoint is whole"
             ) from error
-    if checkpoints.interrupted:
-        raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
-    say_skipped(source)
-    return run
 
 
 @rank_zero_only
