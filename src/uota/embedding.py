@@ -71,13 +71,14 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
     with Progress() as bar, whole_file(out) as unfinished:
-        tasks = bar.add_task("views weighed", total=total), bar.add_task("images embedded", total=total)
+        weighed = bar.add_task("views weighed", total=total, visible=module.arbiter is not None)
+        embedded = bar.add_task("images embedded", total=total)
         judged = {
-            split: _judge(module, source, preset, seed, lambda count: bar.advance(tasks[0], count))
+            split: _judge(module, source, preset, seed, lambda count: bar.advance(weighed, count))
             for split, source in sources.items()
         }
         rows = (row for split, source in sources.items() for row in _rows(module, split, source, preset, judged[split]))
-        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=tasks[1])), module.method.encoder.width)
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
     say_skipped(*sources.values())
     return total
 
@@ -114,12 +115,13 @@ def _judge(
     return judged
 
 
-@torch.no_grad()
 def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, judged: Judged) -> Iterator[Row]:
     labels = None if source.labels is None else source.labels.tolist()
     index = 0
     for images in batches(source, preset):
-        for embedding in module.method.encoder(images.to(module.device)).float().cpu().numpy():
+        with torch.no_grad():
+            embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
+        for embedding in embeddings:
             yield {
                 "image": printable(source.path(index)) if isinstance(source, Folder) else str(index),
                 "split": split,

@@ -1,5 +1,4 @@
-"""The encoder of a run for other libraries: timm, torchvision, safetensors, ONNX. Outputs are compared before it is said
-to be done."""
+"""The encoder of a run for other libraries: timm, torchvision, safetensors, ONNX."""
 
 import json
 import warnings
@@ -12,7 +11,7 @@ import timm
 import torch
 import torchvision
 from jaxtyping import Float
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from uota.errors import UotaError
@@ -27,7 +26,7 @@ EXAMPLES = 2
 
 
 def export(origin: Origin, to: str, out: Path) -> str:
-    """Write an encoder, read it back as the other library does, and compare the outputs of both.
+    """Write an encoder; for timm and torchvision only if their network gives the same features with its weights.
 
     Args:
         origin: of the encoder.
@@ -71,10 +70,7 @@ def _to_safetensors(found: Found, file: Path) -> str:
     whole = getattr(found.encoder, "backbone", found.encoder)
     preset = found.preset
     about = {"backbone": found.backbone, "channels": preset.channels, "mean": preset.mean, "std": preset.std}
-    try:
-        save_file(_weights(whole), file, metadata={key: json.dumps(value) for key, value in about.items()})
-    except Exception as error:  # safetensors has an exception of its own for a full disk
-        raise UotaError(f"the file cannot be written: {error}") from error
+    file.write_bytes(save(_weights(whole), {key: json.dumps(value) for key, value in about.items()}))
     return f"safetensors.torch.load_file({str(file)!r})"
 
 
@@ -109,8 +105,10 @@ EXPORTS: dict[str, Callable[[Found, Path], str]] = {
 def _refuse_unlike(found: Found, library: str, twin: Any) -> None:
     """Refuse unless the library's network takes the weights and gives the same features."""
     remedy = "export it --to safetensors or onnx"
+    if found.backbone == "tiny":
+        raise UotaError(f"{found.name} has the backbone tiny, uota's own, which {library} does not know; {remedy}")
     if twin is None:
-        raise UotaError(f"{library} has no network {found.backbone!r} with the same weights; {remedy}")
+        raise UotaError(f"{library} has no network {found.backbone!r} with weights of the same names; {remedy}")
     if not isinstance(found.encoder, Encoder):
         raise UotaError(f"{found.name} has an encoder of two networks, which {library} has not; {remedy}")
     try:

@@ -9,7 +9,7 @@ linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what th
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,4 +102,5 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UotaError(f"{path} cannot be written: {error.strerror}; make room or choose another folder") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()

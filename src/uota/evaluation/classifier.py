@@ -83,17 +83,17 @@ class Classifier(pl.LightningModule):
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
 
-    def on_validation_start(self) -> None:
+    def on_test_start(self) -> None:
         self.hits = []
 
-    def validation_step(self, batch: tuple[Tensor, Int64[Tensor, " images"]], batch_index: int) -> None:
+    def test_step(self, batch: tuple[Tensor, Int64[Tensor, " images"]], batch_index: int) -> None:
         """At which of the first five ranks an image's label is."""
         images, labels = batch
         logits = self(images)
         self.hits.append((logits.topk(min(5, logits.shape[1])).indices == labels[:, None]).cpu())
 
     def accuracy(self, k: int) -> float:
-        """Share of the images seen in validation, in per cent, whose label is among the first k ≤ 5."""
+        """Share of the tested images, in per cent, whose label is among the first k ≤ 5."""
         return 100 * float(torch.cat(self.hits)[:, :k].any(1).float().mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -83,7 +84,7 @@ def fit(
             workers = useful_workers(settings.workers, in_memory)
             images = WholeImages(test, preset)
             whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=_as_they_are)
-            trainer.validate(classifier, whole, verbose=False)
+            trainer.test(classifier, whole, verbose=False)
         except OSError as error:
             raise UotaError(
                 f"training stopped: {error}; make room in {folder}, then the same command goes on"
@@ -110,7 +111,7 @@ class WholeImages(Dataset[tuple[Tensor, Tensor]]):
         return evaluation_view(self.source.images(indices), self.preset), self.source.labels[list(indices)]
 
 
-def _as_they_are(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _as_they_are(batch: Any) -> Any:
     return batch
 
 
@@ -139,17 +140,19 @@ def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoi
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     callbacks: list[Any] = [checkpoints, *([RichProgressBar()] if bar else [])]
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        max_epochs=settings.epochs,
-        callbacks=callbacks,
-        logger=CSVLogger(folder, name="logs"),
-        log_every_n_steps=10,
-        enable_checkpointing=False,
-        enable_progress_bar=bar,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=1,
+            max_epochs=settings.epochs,
+            callbacks=callbacks,
+            logger=CSVLogger(folder, name="logs"),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=bar,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise UotaError(f"accelerator {settings.accelerator!r} cannot be used: {error}; choose auto") from error
