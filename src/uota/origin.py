@@ -17,7 +17,7 @@ from uota.views import ViewPreset, find_preset
 
 # Presets of views for weights of others, by channels and whether the first layer is for small images.
 VIEWS = {(3, False): "supervised", (3, True): "small", (1, True): "small-grey"}
-LARGEST_SMALL_KERNEL = 4
+SMALL_CONVOLUTION, SMALL_PATCH = 3, 4  # of encoders for small images; ConvNeXt has 4 for large ones
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ def find_encoder(origin: Origin) -> Found:
         return _of_file(path, origin)
     if timm.is_model(origin.run):
         return _of_timm(origin)
-    # The message of a folder that is no run's is right where nothing is there at all, but for what else may be given.
     raise UotaError(
         f"{origin.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
         "give the folder that `uota pretrain --out` wrote, a state dict, or e.g. resnet50"
@@ -82,7 +81,7 @@ def _of_file(path: Path, origin: Origin) -> Found:
 
 def _views_of(weights: Weights, backbone: str, path: Path) -> str:
     channels, side = first_kernel(weights)
-    small = backbone == "tiny" or side <= LARGEST_SMALL_KERNEL
+    small = backbone == "tiny" or side == SMALL_CONVOLUTION or ("vit" in backbone and side == SMALL_PATCH)
     if (channels, small) not in VIEWS:
         raise UotaError(f"{path} is for images of {channels} channel(s); say by --views how they are sized")
     return VIEWS[channels, small]

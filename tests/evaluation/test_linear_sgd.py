@@ -1,6 +1,7 @@
 """The linear protocol, against the same training written out in float64."""
 
 import math
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -90,16 +91,9 @@ def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, cap
 
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, capsys):
     given, other = subject(), replace(FEW, seed=1)
+    stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
-        fit(
-            classifier_of(given, FEW),
-            PressesCtrlC(given.train, 5),
-            given.test,
-            given.found.preset,
-            FEW,
-            tmp_path,
-            False,
-        )
+        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
     fresh, again = classifier_of(subject(), other), classifier_of(subject(), other)
     fit(fresh, given.train, given.test, given.found.preset, other, tmp_path, bar=False)
     fit(again, given.train, given.test, given.found.preset, other, tmp_path / "elsewhere", bar=False)
@@ -120,8 +114,6 @@ class PressesCtrlC:
         return len(self.source)
 
     def images(self, indices):
-        import signal
-
         self.left -= 1
         if self.left == 0:
             signal.raise_signal(signal.SIGINT)

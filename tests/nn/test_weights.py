@@ -33,7 +33,11 @@ def prefixed(prefix, state):
 def with_second_copy(first, second, theirs):
     """A trained copy, and beside it one of other values."""
     other = {key: torch.zeros_like(tensor) for key, tensor in theirs.state_dict().items()}
-    return {"state_dict": prefixed(second, other) | prefixed(first, theirs.state_dict()), "epoch": 200}
+    return {
+        "state_dict": prefixed(second, other) | prefixed(first, theirs.state_dict()),
+        "epoch": 200,
+        "best": torch.tensor(67.5),
+    }
 
 
 LAYOUTS = {
@@ -104,7 +108,7 @@ def test_weights_of_another_network_are_refused(theirs, tmp_path):
 def test_a_pickle_is_read_only_when_told_to(theirs, tmp_path):
     file = tmp_path / "with_arguments.pth"
     torch.save({"args": argparse.Namespace(lr=0.1), "model": theirs.state_dict()}, file)
-    with pytest.raises(UotaError, match="can run any code.*--pickle=true"):
+    with pytest.raises(UotaError, match=r"can run any code.*--pickle=true"):
         read_weights(file)
     assert torch.equal(read_weights(file, pickle=True)["fc.bias"], theirs.fc.bias)
     torch.save(theirs, file)

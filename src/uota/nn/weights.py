@@ -149,12 +149,12 @@ def _tensors_of(content: Any, path: Path) -> Weights:
     if isinstance(content, nn.Module):
         return content.state_dict()
     if isinstance(content, Mapping):
-        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-        if tensors:
-            return tensors
         inner = next((content[key] for key in INSIDE if isinstance(content.get(key), Mapping | nn.Module)), None)
         if inner is not None:
             return _tensors_of(inner, path)
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
     raise UotaError(f"{path} holds no tensors; looked in {', '.join(INSIDE)}")
 
 
