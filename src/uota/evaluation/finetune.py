@@ -1,8 +1,8 @@
 """Semi-supervised evaluation: the whole network trained on few labels, the same number of each class.
 
 20 epochs, batch 256, rates of the encoder and of the classifier apart, both times 0.2 after 60 % and 80 % of training:
-as SwAV's released code with 1 % and 10 % of ImageNet (whose subsets are lists of files; here a seed chooses). Of a small
-data set that makes few steps: give it more epochs, and the classifier a lower rate.
+as SwAV's released code with 1 % and 10 % of ImageNet (whose subsets are lists of files; here a seed chooses).
+Of a small data set that makes few steps: give it more epochs, and the classifier a lower rate.
 """
 
 from dataclasses import dataclass
