@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 import torch
 
 from uota.config import Pretrain
-from uota.evaluation.evaluate import evaluate_run
+from uota.evaluation.evaluate import evaluate
 from uota.methods import METHODS
 from uota.nn.encoder import Encoder
+from uota.protocols import Origin
 from uota.recipes import recipe
 from uota.training.pretrain import pretrain
 
@@ -41,7 +42,7 @@ def train(settings: Pretrain) -> dict[str, float]:
         spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
         (log,) = (Path(folder) / "logs").glob("*/metrics.csv")
         ranks = [row["rankme"] for row in csv.DictReader(log.read_text().splitlines()) if row["rankme"]]
-        top1 = {protocol: round(evaluate_run(run, protocol).top1, 2) for protocol in ("linear", "knn")}
+        top1 = {protocol: round(evaluate(protocol, Origin(str(run.folder))).top1, 2) for protocol in ("linear", "knn")}
     return top1 | {"rankme": round(float(ranks[-1]), 1)} | {name: round(value) for name, value in spent.items()}
 
 

@@ -1,9 +1,9 @@
-"""The `uota` command: pretrain, evaluate, inspect, methods, demo."""
+"""The `uota` command: pretrain, evaluate, embed, export, inspect, methods, demo."""
 
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,12 +48,32 @@ def pretrain(options: Namespace) -> None:
 
 
 def evaluate(options: Namespace) -> None:
-    """Accuracy of a run's frozen features on labelled images."""
-    from uota.evaluation.evaluate import evaluate_run
-    from uota.runs import Run
+    """Accuracy of an encoder on labelled images."""
+    from uota.evaluation.evaluate import evaluate as start
+    from uota.protocols import SETTINGS
 
-    result = evaluate_run(Run(Path(options.run)), options.protocol, options.data)
-    print(f"{options.protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+    protocol = options.protocol
+    values = options[protocol].as_dict()
+    origin, data, out = _origin(values), values.pop("data"), values.pop("out")
+    result = start(protocol, origin, SETTINGS[protocol][0](**values), data, out)
+    print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+
+
+def embed(options: Namespace) -> None:
+    """Write the embedding of every image, and what the arbiter says of its views."""
+    from uota.embedding import embed as start
+
+    rows = start(Path(options.run), Path(options.out), options.data, options.seed)
+    print(f"{rows} images are in {options.out}")
+
+
+def export(options: Namespace) -> None:
+    """Write an encoder as another library reads it."""
+    from uota.export import export as start
+
+    values = options.as_dict()
+    origin = _origin(values)
+    print(start(origin, values["to"], Path(values["out"])))
 
 
 def inspect(options: Namespace) -> None:
@@ -90,16 +110,12 @@ def _parser() -> tuple[ArgumentParser, dict[str, Callable[[Any], None]]]:
         prog="uota", description="Self-supervised learning that notices which views no longer show their image."
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    for add in (_pretrain_parser, _evaluate_parser, _inspect_parser, _methods_parser, _demo_parser):
+    for add in PARSERS:
         name, made, description = add()
         commands.add_subcommand(name, made, help=description)
-    return parser, {
-        "pretrain": pretrain,
-        "evaluate": evaluate,
-        "inspect": inspect,
-        "methods": methods,
-        "demo": demo,
-    }
+        if name == "evaluate":
+            _add_protocols(made)
+    return parser, {command.__name__: command for command in COMMANDS}
 
 
 def _with_recipes(arguments: list[str]) -> list[str]:
@@ -131,11 +147,50 @@ def _pretrain_parser() -> tuple[str, ArgumentParser, str]:
 
 
 def _evaluate_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Evaluate a run's frozen features; writes PROTOCOL.json into the run.")
-    parser.add_argument("protocol", type=Literal["linear", "knn"], help="logistic regression, or nearest neighbours")
+    parser = ArgumentParser(description="Evaluate an encoder on labels; writes PROTOCOL.json into the run.")
+    return "evaluate", parser, "accuracy on labels: linear, knn, linear-sgd, finetune"
+
+
+def _add_protocols(parser: ArgumentParser) -> None:
+    """Each protocol with its own settings. jsonargparse wants a parser to be in its place before it has commands."""
+    from uota.protocols import SETTINGS, Origin
+
+    protocols = parser.add_subcommands(dest="protocol", metavar="PROTOCOL")
+    for name, (settings, description) in SETTINGS.items():
+        made = ArgumentParser(description=description)
+        made.add_class_arguments(Origin, nested_key=None, as_positional=True)
+        made.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
+        made.add_argument("--out", type=str | None, default=None, help="folder of the result; null: the run's")
+        made.add_class_arguments(settings, nested_key=None)
+        protocols.add_subcommand(name, made, help=description)
+
+
+def _origin(values: dict[str, Any]) -> Any:
+    """Takes what tells of an encoder out of a command's values."""
+    from uota.protocols import Origin
+
+    return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})
+
+
+def _embed_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Write one row for each image: embedding, weight of its views, label.")
     parser.add_argument("run", type=str, help="a run's folder")
-    parser.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
-    return "evaluate", parser, "accuracy of frozen features: linear, knn"
+    parser.add_argument("--data", type=str | None, default=None, help="a folder of images; null: the run's")
+    parser.add_argument("--out", type=str, required=True, help="a .parquet or .csv file")
+    parser.add_argument("--seed", type=int, default=0, help="of the views that are weighed")
+    return "embed", parser, "embeddings of images, and the weights of their views, as a table"
+
+
+def _export_parser() -> tuple[str, ArgumentParser, str]:
+    from uota.protocols import Origin
+
+    parser = ArgumentParser(description="Write an encoder as another library reads it.")
+    parser.add_class_arguments(Origin, nested_key=None, as_positional=True)
+    parser.add_argument(
+        "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="who shall read it"
+    )
+    parser.add_argument("--out", type=str, required=True, help="the file")
+    return "export", parser, "the encoder for timm, torchvision, safetensors or ONNX"
 
 
 def _inspect_parser() -> tuple[str, ArgumentParser, str]:
@@ -171,6 +226,18 @@ def _demo_parser() -> tuple[str, ArgumentParser, str]:
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
+COMMANDS = (pretrain, evaluate, embed, export, inspect, methods, demo)
+PARSERS = (
+    _pretrain_parser,
+    _evaluate_parser,
+    _embed_parser,
+    _export_parser,
+    _inspect_parser,
+    _methods_parser,
+    _demo_parser,
+)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 settings.json           the settings, as `Pretrain`
 checkpoint.ckpt         the last checkpoint, Lightning's format
 logs/                   CSV (and TensorBoard) logs
-linear.json, knn.json   evaluations
+linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
 """
 
 import json
 import os
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,24 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place to write a file that takes its name only when the block ends well.
+
+    Raises:
+        UotaError: the folder is full or cannot be written.
+    """
+    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.replace(name, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        os.replace(unfinished, path)
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
         raise UotaError(f"{path} cannot be written: {error.strerror}; make room or choose another folder") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

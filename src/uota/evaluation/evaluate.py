@@ -1,36 +1,82 @@
-"""Evaluate a run by a protocol's name, and write what came out into the run."""
+"""Evaluate an encoder by a protocol's name, and write what came out."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from uota.data import open_source, say_skipped
+from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
-from uota.evaluation.knn import Knn, evaluate_knn
-from uota.evaluation.linear import Linear, evaluate_linear
-from uota.runs import Run, load_part, write_atomically
-from uota.training.build import build_method, decide, preset_of
+from uota.evaluation.finetune import evaluate_finetune, result_name
+from uota.evaluation.knn import evaluate_knn_of_two
+from uota.evaluation.linear import evaluate_linear
+from uota.evaluation.linear_sgd import evaluate_linear_sgd
+from uota.evaluation.subject import Subject
+from uota.origin import Found, find_encoder
+from uota.protocols import SETTINGS, Finetune, Origin
+from uota.runs import write_atomically
+from uota.training.build import decide
 
-PROTOCOLS: dict[str, Callable[[Features, Features], Linear | Knn]] = {"linear": evaluate_linear, "knn": evaluate_knn}
 
-
-def evaluate_run(run: Run, protocol: str, data: str | None = None) -> Linear | Knn:
-    """Accuracy of a run's encoder on labelled images, written to PROTOCOL.json in the run.
+def evaluate(
+    protocol: str, origin: Origin, settings: Any = None, data: str | None = None, out: str | None = None
+) -> Any:
+    """Accuracy of an encoder on labelled images, written to PROTOCOL.json (finetune-10.json for 10 %).
 
     Args:
-        run: from pretraining.
-        protocol: linear or knn.
+        protocol: one of `PROTOCOLS`.
+        origin: of the encoder.
+        settings: of the protocol, as `uota.protocols.SETTINGS` has it; None: its defaults.
         data: labelled images; None: those the run was pretrained on.
+        out: folder of the result; None: the run's.
+
+    Raises:
+        UotaError: the encoder, the images or the folder cannot be had.
     """
-    settings = run.settings()
-    train, test = (open_source(data or settings.data, split=split) for split in ("train", "test"))
-    settings = decide(settings, train)
-    preset = preset_of(settings)
-    encoder = build_method(settings).encoder
-    load_part(encoder, run, "method.encoder")
-    evaluate = PROTOCOLS[protocol]
-    result = evaluate(encoder_features(encoder, train, preset), encoder_features(encoder, test, preset))
-    written = {"protocol": protocol, "data": train.name, "epochs": settings.epochs} | asdict(result)
-    write_atomically(run.folder / f"{protocol}.json", json.dumps(written, indent=1))
-    say_skipped(train, test)
+    settings = SETTINGS[protocol][0]() if settings is None else settings
+    found = find_encoder(origin)
+    subject = _subject(found, data, out)
+    result = PROTOCOLS[protocol](subject, settings)
+    run = found.settings
+    written = {
+        "protocol": protocol,
+        "encoder": found.name,
+        "backbone": found.backbone,
+        "data": subject.train.name,
+        "epochs": run.epochs if run else None,
+        **asdict(result),
+        "settings": asdict(settings),
+    }
+    name = result_name(settings) if isinstance(settings, Finetune) else protocol
+    write_atomically(subject.folder / f"{name}.json", json.dumps(written, indent=1))
+    say_skipped(subject.train, subject.test)
     return result
+
+
+def _subject(found: Found, data: str | None, out: str | None) -> Subject:
+    run = found.settings
+    if run is None and (data is None or out is None):
+        raise UotaError(f"{found.name} is no run: say which labelled images by --data and where results go by --out")
+    train, test = (open_source(data or run.data if run else data or "", split=split) for split in ("train", "test"))
+    if run:
+        decide(run, train)
+    return Subject(found, train, test, Path(out or found.name))
+
+
+def _on_features(evaluated: Callable[[Features, Features], Any]) -> Callable[[Subject, Any], Any]:
+    def protocol(subject: Subject, settings: Any) -> Any:
+        encoder, preset = subject.encoder, subject.found.preset
+        train, test = (encoder_features(encoder, source, preset) for source in (subject.train, subject.test))
+        return evaluated(train, test)
+
+    return protocol
+
+
+PROTOCOLS: dict[str, Callable[[Subject, Any], Any]] = {
+    "linear": _on_features(evaluate_linear),
+    "knn": _on_features(evaluate_knn_of_two),
+    "linear-sgd": evaluate_linear_sgd,
+    "finetune": evaluate_finetune,
+}

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from uota.data import Source
 from uota.errors import UotaError
-from uota.nn.encoder import Encoder
 from uota.views import ViewPreset, evaluation_view
 
 BATCH = 256
@@ -23,10 +22,10 @@ class Features:
     labels: Int64[Tensor, " images"]
 
 
-def encoder_features(encoder: Encoder, source: Source, preset: ViewPreset) -> Features:
+def encoder_features(encoder: nn.Module, source: Source, preset: ViewPreset) -> Features:
     """The encoder's output for every image, in eval mode."""
-    device = next(encoder.parameters()).device
-    encoder.eval()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.to(device).eval()
 
     @torch.no_grad()
     def encoded(images: Tensor) -> Tensor:
@@ -48,9 +47,10 @@ def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tenso
 def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset) -> Features:
     if source.labels is None:
         raise UotaError(f"{source.name} has no labels; evaluation needs a folder with one sub-folder per class")
-    return Features(torch.cat([of(images) for images in _batches(source, preset)]), source.labels)
+    return Features(torch.cat([of(images) for images in batches(source, preset)]), source.labels)
 
 
-def _batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:
+def batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:
+    """Whole images as an encoder is evaluated on them, in their order."""
     for start in range(0, len(source), BATCH):
         yield evaluation_view(source.images(range(start, min(start + BATCH, len(source)))), preset)

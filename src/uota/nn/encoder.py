@@ -65,13 +65,14 @@ class Encoder(nn.Module):
         name: "tiny", or any timm model; `uota` adds nothing to its weights.
         channels: of the images, 1 or 3.
         image_size: of the largest view, in pixels; below 64 the model gets a stem that keeps the resolution.
+        pretrained: with the weights that timm publishes under this name, which are downloaded.
     """
 
-    def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224) -> None:
+    def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224, pretrained: bool = False) -> None:
         super().__init__()
         # timm promises `forward_intermediates` and `forward_head` of its models, not their type.
         self.backbone: Any
-        self.backbone = TinyResNet(channels) if name == "tiny" else _timm_model(name, channels, image_size)
+        self.backbone = TinyResNet(channels) if name == "tiny" else _timm_model(name, channels, image_size, pretrained)
         # Where a head has a hidden layer, that is what it pools to.
         self.width: int = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
         stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
@@ -95,7 +96,17 @@ def _basic_block(inputs: int, width: int, stride: int) -> BasicBlock:
     return BasicBlock(inputs, width, stride=stride, downsample=shortcut)
 
 
-def _timm_model(name: str, channels: int, image_size: int) -> nn.Module:
+def timm_options(name: str, channels: int, image_size: int) -> dict[str, Any]:
+    """What `timm.create_model` is told besides the name."""
+    options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
+    if "vit" in name:
+        # Multi-crop brings views of two sizes, which needs position embeddings that follow the size.
+        options |= {"dynamic_img_size": True, "img_size": image_size}
+        options |= {"patch_size": 4} if image_size < SMALL_IMAGE else {}
+    return options
+
+
+def _timm_model(name: str, channels: int, image_size: int, pretrained: bool) -> nn.Module:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name}*")[:5] or [
             "resnet18",
@@ -104,13 +115,8 @@ def _timm_model(name: str, channels: int, image_size: int) -> nn.Module:
             "vit_small_patch16_224",
         ]
         raise UotaError(f"there is no backbone {name!r}; use 'tiny' or a timm model, for example {', '.join(near)}")
-    options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
-    if "vit" in name:
-        # Multi-crop brings views of two sizes, which needs position embeddings that follow the size.
-        options |= {"dynamic_img_size": True, "img_size": image_size}
-        options |= {"patch_size": 4} if image_size < SMALL_IMAGE else {}
     try:
-        model = timm.create_model(name, **options)
+        model = timm.create_model(name, pretrained=pretrained, **timm_options(name, channels, image_size))
     except TypeError as error:
         raise UotaError(f"backbone {name!r} cannot be built for {channels} channels: {error}") from error
     if not hasattr(model, "forward_intermediates"):

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.views import ViewDataset, Views, keep
 from uota.views.pipeline import Sample
@@ -51,10 +51,19 @@ class GlobalBatches:
             yield [(epoch, int(index)) for index in order[start : start + self.local_size]]
 
 
+@runtime_checkable
+class Loading(Protocol):
+    """What loading batches asks of settings."""
+
+    batch_size: int
+    seed: int
+    workers: int | None
+
+
 class ViewsOfRank(pl.LightningDataModule):
     """The views of this rank, made once Lightning has said which rank it is."""
 
-    def __init__(self, settings: Pretrain, dataset: ViewDataset, in_memory: bool) -> None:
+    def __init__(self, settings: Loading, dataset: ViewDataset, in_memory: bool) -> None:
         super().__init__()
         self.settings = settings
         self.dataset = dataset
@@ -72,7 +81,7 @@ class ViewsOfRank(pl.LightningDataModule):
             trainer.world_size,
             lambda: trainer.global_step,
         )
-        workers = self._workers(trainer.world_size)
+        workers = useful_workers(self.settings.workers, self.in_memory, trainer.world_size)
         return DataLoader(
             self.dataset,
             batch_sampler=batches,
@@ -82,8 +91,10 @@ class ViewsOfRank(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _workers(self, ranks: int) -> int:
-        if self.settings.workers is not None:
-            return self.settings.workers
-        # Images that are in memory already cost less to transform than to send between processes.
-        return 0 if self.in_memory else max(1, min(8, (os.cpu_count() or 1) // ranks))
+
+def useful_workers(wanted: int | None, in_memory: bool, ranks: int = 1) -> int:
+    """How many processes load images for each of `ranks`: those wanted, else as many as are useful."""
+    if wanted is not None:
+        return wanted
+    # Images that are in memory already cost less to transform than to send between processes.
+    return 0 if in_memory else max(1, min(8, (os.cpu_count() or 1) // ranks))

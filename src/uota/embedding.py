@@ -1,0 +1,175 @@
+"""`uota embed`: a table of images with their embeddings, and what a run's arbiter says of their views."""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch.utils.data import DataLoader
+
+from uota.data import Folder, Source, open_source, say_skipped
+from uota.data.source import printable
+from uota.errors import UotaError
+from uota.evaluation.features import batches
+from uota.methods.embedded import Step
+from uota.runs import Run, load_part, whole_file
+from uota.training.batches import useful_workers
+from uota.training.build import VIEWS_OF, build_module, decide, preset_of
+from uota.training.looks import look
+from uota.training.module import Pretraining
+from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
+
+# An arbiter compares an image with the others of its batch.
+BATCH = 256
+CHUNK = 4096  # rows written at once
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an arbiter says of images: means over the views of each. NaN where it says nothing."""
+
+    mean_weight: NDArray[np.float32]
+    outlier_probability: NDArray[np.float32]
+
+
+def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -> int:
+    """Write a row for each image of both splits.
+
+    Columns: `image`, the path in a folder, or the index within the split; `split`; `label` and `class`, empty where
+    nobody labelled; `mean_weight`, of the image's views (1 is the mean over the batch), and `outlier_probability`,
+    their mean, empty where the run's arbiter gives none; `embedding`, the encoder's features of the whole image (in a
+    .csv file a column each).
+
+    Args:
+        run_folder: of the run whose encoder and arbiter are used.
+        out: a .parquet or .csv file.
+        data: the images; None: those the run was pretrained on.
+        seed: of the views, and of which images are compared with each other.
+
+    Returns:
+        The number of rows.
+    """
+    if out.suffix not in WRITERS:
+        raise UotaError(f"{out} is neither a .parquet nor a .csv file; give --out one of these endings")
+    if out.suffix == ".parquet" and not find_spec("pyarrow"):
+        raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
+    run = Run(run_folder)
+    settings = run.settings()
+    sources = _splits(data or settings.data)
+    settings = decide(settings, next(iter(sources.values())))
+    preset = preset_of(settings)
+    module = build_module(settings, total_steps=1)
+    load_part(module, run)
+    module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    total = sum(len(source) for source in sources.values())
+    with Progress() as bar, whole_file(out) as unfinished:
+        weighed = bar.add_task("views weighed", total=total, visible=module.arbiter is not None)
+        embedded = bar.add_task("images embedded", total=total)
+        judged = {
+            split: _judge(module, source, preset, seed, lambda count: bar.advance(weighed, count))
+            for split, source in sources.items()
+        }
+        rows = (row for split, source in sources.items() for row in _rows(module, split, source, preset, judged[split]))
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
+    say_skipped(*sources.values())
+    return total
+
+
+def _splits(data: str) -> dict[str, Source]:
+    """Training and test images; all as one where the data has no splits."""
+    train, test = (open_source(data, split=split) for split in ("train", "test"))
+    if isinstance(train, Folder) and isinstance(test, Folder) and (train.root, train.files) == (test.root, test.files):
+        return {"all": train}
+    return {"train": train, "test": test}
+
+
+@torch.no_grad()
+def _judge(
+    module: Pretraining, source: Source, preset: ViewPreset, seed: int, advance: Callable[[int], None]
+) -> Judged:
+    """Weigh the views of all images, in batches put together by the seed so that classes mix."""
+    judged = Judged(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
+    if module.arbiter is None:
+        return judged
+    order = np.random.default_rng(seed).permutation(len(source))
+    parts = np.array_split(order, max(1, round(len(source) / BATCH)))
+    samples = [[(0, int(index)) for index in part] for part in parts]
+    workers = useful_workers(None, source.name in VIEWS_OF)
+    dataset = ViewDataset(source, ViewPipeline(preset, seed))
+    for views in DataLoader(dataset, batch_sampler=samples, collate_fn=keep, num_workers=workers):  # type: ignore[arg-type]
+        views = views.to(module.device)
+        verdict = module.arbiter(look(module.settings.look, module.method.embed(views.groups, Step())))
+        index = views.index.cpu().numpy()
+        judged.mean_weight[index] = verdict.weights.mean(0).cpu()
+        if verdict.outlier_probability is not None:
+            judged.outlier_probability[index] = verdict.outlier_probability.mean(0).cpu()
+        advance(len(index))
+    return judged
+
+
+def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, judged: Judged) -> Iterator[Row]:
+    labels = None if source.labels is None else source.labels.tolist()
+    index = 0
+    for images in batches(source, preset):
+        with torch.no_grad():
+            embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
+        for embedding in embeddings:
+            yield {
+                "image": printable(source.path(index)) if isinstance(source, Folder) else str(index),
+                "split": split,
+                "label": labels[index] if labels else None,
+                "class": source.classes[labels[index]] if labels and source.classes else None,
+                "mean_weight": _known(judged.mean_weight[index]),
+                "outlier_probability": _known(judged.outlier_probability[index]),
+                "embedding": embedding,
+            }
+            index += 1
+
+
+def _known(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _write_csv(path: Path, rows: Iterator[Row], width: int) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*list(COLUMNS)[:-1], *(f"embedding_{place}" for place in range(width))])
+        for row in rows:
+            *others, embedding = row.values()
+            writer.writerow([*others, *embedding.tolist()])
+
+
+def _write_parquet(path: Path, rows: Iterator[Row], width: int) -> None:
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    types = {name: getattr(pyarrow, kind)() for name, kind in COLUMNS.items() if name != "embedding"}
+    schema = pyarrow.schema(types | {"embedding": pyarrow.list_(pyarrow.float32(), width)})
+    with ParquetWriter(path, schema) as writer:
+        for chunk in _chunks(rows):
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
+
+
+COLUMNS = {
+    "image": "string",
+    "split": "string",
+    "label": "int64",
+    "class": "string",
+    "mean_weight": "float32",
+    "outlier_probability": "float32",
+    "embedding": "",
+}
+WRITERS: dict[str, Callable[[Path, Iterator[Row], int], None]] = {".csv": _write_csv, ".parquet": _write_parquet}
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk

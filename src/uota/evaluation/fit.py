@@ -1,0 +1,158 @@
+"""Train a classifier by Lightning's Trainer: with a bar, a checkpoint to go on from, and all of it by the seed."""
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from uota.data import Source
+from uota.errors import UotaError
+from uota.evaluation.classifier import Classifier
+from uota.protocols import Finetune, LinearSGD
+from uota.runs import write_atomically
+from uota.training.batches import GlobalBatches, ViewsOfRank, useful_workers
+from uota.training.build import VIEWS_OF
+from uota.training.checkpoints import Checkpoints
+from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset, evaluation_view
+
+CHECKPOINT_EVERY = 200
+TEST_BATCH = 256
+# Lightning says these of what is meant to be so.
+MEANT = (
+    ".*does not have many workers.*",
+    ".*treespec, LeafSpec.*",
+    ".*your dataloader is not resumable.*",
+    ".*Found .* module.s. in eval mode.*",
+    ".*No positive `max_epochs`.*",
+)
+
+
+def steps_and_batch(images: int, settings: LinearSGD | Finetune) -> tuple[int, int]:
+    """Steps of the whole training, and images in a batch, which are fewer where there are not as many."""
+    batches = GlobalBatches(images, settings.batch_size, settings.seed, 0, 1, int)
+    return len(batches) * settings.epochs, batches.local_size
+
+
+def fit(
+    classifier: Classifier,
+    train: Source,
+    test: Source,
+    preset: ViewPreset,
+    settings: LinearSGD | Finetune,
+    folder: Path,
+    bar: bool = True,
+) -> None:
+    """Train, and count hits on the test images; what was interrupted goes on from the folder's checkpoint.
+
+    Args:
+        classifier: trained in place.
+        train, test: labelled images.
+        preset: how large images are, and how they are normalised.
+        settings: of the protocol.
+        folder: of the checkpoint and the log.
+        bar: show a progress bar.
+
+    Raises:
+        UotaError: Ctrl-C, or the folder cannot be written.
+    """
+    checkpoint = folder / "checkpoint.ckpt"
+    goes_on = _prepare(folder, checkpoint, _identity(classifier, train, preset, settings))
+    checkpoints = Checkpoints(checkpoint, CHECKPOINT_EVERY)
+    trainer = _trainer(settings, folder, checkpoints, bar)
+    crops = GroupPreset(1, preset.evaluation_size, (settings.smallest_crop, 1.0), jitter_probability=0.0)
+    pipeline = ViewPipeline(replace(preset, groups=(crops,)), settings.seed)
+    in_memory = train.name in VIEWS_OF
+    loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
+    with warnings.catch_warnings():
+        for message in MEANT:
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            trainer.fit(classifier, loader, ckpt_path=str(checkpoint) if goes_on else None, weights_only=True)
+            if checkpoints.interrupted:
+                raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
+            workers = useful_workers(settings.workers, in_memory)
+            images = WholeImages(test, preset)
+            whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=_as_they_are)
+            trainer.test(classifier, whole, verbose=False)
+        except OSError as error:
+            raise UotaError(
+                f"training stopped: {error}; make room in {folder}, then the same command goes on"
+            ) from error
+    checkpoint.unlink(missing_ok=True)
+
+
+class WholeImages(Dataset[tuple[Tensor, Tensor]]):
+    """Labelled images as an encoder is evaluated on them, in batches made at once."""
+
+    def __init__(self, source: Source, preset: ViewPreset) -> None:
+        self.source, self.preset = source, preset
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """A batch of one."""
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Images (batch, channels, size, size), and labels."""
+        assert self.source.labels is not None
+        return evaluation_view(self.source.images(indices), self.preset), self.source.labels[list(indices)]
+
+
+def _as_they_are(batch: Any) -> Any:
+    return batch
+
+
+def _identity(classifier: Classifier, train: Source, preset: ViewPreset, settings: LinearSGD | Finetune) -> str:
+    """A digest of all that the outcome follows from: only with the same may a checkpoint be gone on from."""
+    digest = hashlib.sha256(repr((settings, classifier.sgd, preset, train.name)).encode())
+    for tensor in (*classifier.state_dict().values(), train.labels):
+        assert tensor is not None
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _prepare(folder: Path, checkpoint: Path, identity: str) -> bool:
+    """Whether the folder has a checkpoint of the same training; one of another is thrown away."""
+    identity_file = folder / "identity.json"
+    same = identity_file.is_file() and identity_file.read_text() == json.dumps(identity)
+    if same and checkpoint.is_file():
+        print(f"going on from {checkpoint}; remove it to begin anew")
+        return True
+    checkpoint.unlink(missing_ok=True)
+    write_atomically(identity_file, json.dumps(identity))
+    return False
+
+
+def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    callbacks: list[Any] = [checkpoints, *([RichProgressBar()] if bar else [])]
+    try:
+        return pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=1,
+            max_epochs=settings.epochs,
+            callbacks=callbacks,
+            logger=CSVLogger(folder, name="logs"),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=bar,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise UotaError(f"accelerator {settings.accelerator!r} cannot be used: {error}; choose auto") from error

@@ -1,0 +1,37 @@
+import pytest
+import torch
+
+from uota.config import Pretrain
+from uota.data.source import InMemory
+from uota.evaluation.subject import Subject
+from uota.nn.encoder import Encoder
+from uota.origin import Found
+from uota.views import PRESETS
+
+
+@pytest.fixture
+def textures():
+    """Grey pictures of 12 × 12 pixels of four classes: flat, lines across, lines down, and checks."""
+
+    def make(count, seed=0):
+        random = torch.Generator().manual_seed(seed)
+        labels = torch.arange(count) % 4
+        row, column = torch.arange(12)[:, None] // 3 % 2, torch.arange(12) // 3 % 2
+        patterns = torch.stack([torch.ones(12, 12), row.expand(12, 12), column.expand(12, 12), row ^ column])
+        pixels = 150 * patterns[labels][:, None] + torch.randint(0, 100, (count, 1, 12, 12), generator=random)
+        return InMemory("textures", pixels.to(torch.uint8), labels)
+
+    return make
+
+
+@pytest.fixture
+def subject(textures, tmp_path):
+    """An encoder that nobody trained, with 64 training and 32 test pictures."""
+
+    def make(settings: Pretrain | None = None):
+        torch.manual_seed(0)
+        encoder = Encoder("tiny", 1, 24).eval()
+        found = Found("untrained", encoder, "tiny", PRESETS["small-grey"], settings)
+        return Subject(found, textures(64), textures(32, seed=1), tmp_path / "out")
+
+    return make

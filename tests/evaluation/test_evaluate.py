@@ -1,0 +1,139 @@
+"""The command, on a run of ours and on weights of others."""
+
+import json
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from uota.cli import main
+from uota.errors import UotaError
+from uota.evaluation.evaluate import PROTOCOLS
+from uota.nn.encoder import Encoder
+from uota.origin import find_encoder
+from uota.protocols import SETTINGS, Origin
+
+QUICK = {
+    "linear": [],
+    "knn": [],
+    "linear-sgd": ["--epochs=2", "--workers=0", "--accelerator=cpu"],
+    "finetune": ["--labels=100%", "--epochs=1", "--workers=0", "--accelerator=cpu"],
+}
+RESULT = {"linear": "linear", "knn": "knn", "linear-sgd": "linear-sgd", "finetune": "finetune-100"}
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """Forty pictures of 40 × 40 pixels, red or blue, in a folder for each."""
+    folder = tmp_path_factory.mktemp("coloured")
+    for number in range(40):
+        colour = [(200, 5 * number, 0), (0, 5 * number, 200)][number % 2]
+        place = folder / ("red", "blue")[number % 2] / f"{number}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 40), colour).save(place)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(coloured, tmp_path_factory):
+    """Runs of the two baselines."""
+    folder = tmp_path_factory.mktemp("runs")
+    flags = "--epochs=1 --batch_size=16 --views=small --accelerator=cpu --threads=1 --workers=0"
+    for method in ("random", "supervised"):
+        arguments = [f"--data={coloured}", f"--method={method}", "--arbiter=none", f"--out={folder / method}"]
+        assert main(["pretrain", *arguments, *flags.split()]) == 0
+    return folder
+
+
+def test_every_protocol_has_settings():
+    assert list(PROTOCOLS) == list(SETTINGS) == list(QUICK)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("method", ["random", "supervised"])
+def test_baselines_go_through_every_protocol(protocol, method, runs, capsys):
+    run = runs / method
+    assert main(["evaluate", protocol, str(run), *QUICK[protocol]]) == 0
+    written = json.loads((run / f"{RESULT[protocol]}.json").read_text())
+    assert (written["protocol"], written["epochs"], written["backbone"]) == (protocol, 1, "tiny")
+    assert 0 <= written["top1"] <= written["top5"] == 100
+    assert f"top1 {written['top1']:.4g}" in capsys.readouterr().out
+    if protocol in ("linear", "knn"):
+        assert written["top1"] > 90
+
+
+@pytest.mark.parametrize("protocol", ["knn", "linear-sgd"])
+def test_weights_of_others_are_evaluated(protocol, coloured, tmp_path, capsys):
+    file = tmp_path / "moco.pth"
+    state = {f"module.encoder_q.{key}": value for key, value in torchvision.models.resnet18().state_dict().items()}
+    torch.save({"arch": "resnet18", "state_dict": state}, file)
+    flags = ["--epochs=1", "--workers=0", "--accelerator=cpu"] if protocol == "linear-sgd" else []
+    out = tmp_path / "out"
+    assert main(["evaluate", protocol, str(file), f"--data={coloured}", f"--out={out}", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "as resnet18: 120 tensors below 'module.encoder_q.' loaded, 2 not needed: module.encoder_q.fc.weight" in said
+    written = json.loads((out / f"{protocol}.json").read_text())
+    assert (written["encoder"], written["backbone"], written["epochs"]) == (str(file), "resnet18", None)
+
+
+def test_weights_of_ours_are_evaluated_as_a_file(runs):
+    given = find_encoder(Origin(str(runs / "random")))
+    read = find_encoder(Origin(str(runs / "random" / "checkpoint.ckpt")))
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(given.encoder(images), read.encoder(images))
+    assert given.preset.evaluation_size == read.preset.evaluation_size
+
+
+def test_a_timm_name_brings_published_weights_statistics_and_size(monkeypatch):
+    import timm
+
+    asked, create = [], timm.create_model
+
+    def offline(name, pretrained, **options):
+        asked.append((name, pretrained))
+        return create(name, **options)
+
+    monkeypatch.setattr("uota.nn.encoder.timm.create_model", offline)
+    found = find_encoder(Origin("vit_tiny_patch16_224"))
+    assert asked == [("vit_tiny_patch16_224", True)]
+    assert (found.preset.mean, found.preset.evaluation_size) == ((0.5, 0.5, 0.5), 224)
+    assert found.preset.evaluation_resize == 249  # 224 / 0.9, as published
+    monkeypatch.setattr("uota.nn.encoder.timm.create_model", raises_offline)
+    with pytest.raises(UotaError, match="is there a network"):
+        find_encoder(Origin("resnet18"))
+
+
+def raises_offline(*_, **__):
+    raise OSError("no route to host")
+
+
+@pytest.fixture
+def grey_file(tmp_path):
+    file = tmp_path / "grey.pth"
+    torch.save(Encoder("resnet18", 1, 224).backbone.state_dict(), file)
+    return str(file)
+
+
+def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_path, capsys):
+    run, data, out = str(runs / "random"), f"--data={coloured}", f"--out={tmp_path / 'out'}"
+    (tmp_path / "flat").mkdir()
+    for number in range(3):
+        Image.new("RGB", (40, 40), (9 * number, 0, 0)).save(tmp_path / "flat" / f"{number}.png")
+    for arguments, says in [
+        (["knn", "nowhere"], "nowhere is not the folder of a run, not a file of weights and not the name of a timm"),
+        (["knn", run, "--backbone=resnet18"], "has its own backbone"),
+        (["knn", run, f"--data={tmp_path / 'flat'}"], "has no labels"),
+        (["linear-sgd", run, f"--data={tmp_path / 'flat'}"], "has no labels"),
+        (["knn", run, "--data=demo"], "images of 1 channel"),
+        (["knn", f"{run}/checkpoint.ckpt"], "where results go by --out"),
+        (["knn", grey_file, data, out], "say by --views"),
+        (["knn", grey_file, data, out, "--views=supervised"], "of another shape than resnet18: conv1.weight"),
+        (["knn", f"{run}/checkpoint.ckpt", data, out, "--backbone=nope"], "no backbone 'nope'"),
+        (["finetune", run, "--epochs=0"], "epochs is 0"),
+        (["linear-sgd", run, "--accelerator=abacus"], "accelerator 'abacus' cannot be used"),
+    ]:
+        assert main(["evaluate", *arguments]) == 2, arguments
+        errors = capsys.readouterr().err
+        assert says in errors
+        assert "Traceback" not in errors

@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from uota.errors import UotaError
+from uota.evaluation.classifier import Sgd
+from uota.evaluation.finetune import evaluate_finetune
+from uota.protocols import Finetune
+
+SHORT = {
+    "epochs": 5,
+    "batch_size": 16,
+    "learning_rate": 0.1,
+    "head_learning_rate": 1.0,
+    "workers": 0,
+    "accelerator": "cpu",
+}
+
+
+def test_the_whole_network_is_trained_on_what_the_seed_chooses(subject):
+    given, settings = subject(), Finetune(labels="10%", **SHORT)
+    before = {key: tensor.clone() for key, tensor in given.encoder.state_dict().items()}
+    found = evaluate_finetune(given, settings, bar=False)
+    after = given.encoder.state_dict()
+    assert (found.images, found.labels, found.top5) == (8, "10%", 100.0)
+    for key in ("backbone.stem.0.weight", "backbone.stages.3.bn2.running_mean"):
+        assert not torch.equal(before[key], after[key])
+    again, other = subject(), subject()
+    assert evaluate_finetune(again, settings, bar=False) == found
+    assert torch.equal(again.encoder.backbone.stem[0].weight, after["backbone.stem.0.weight"])
+    evaluate_finetune(other, Finetune(labels="10%", **SHORT, seed=1), bar=False)
+    assert not torch.equal(other.encoder.backbone.stem[0].weight, after["backbone.stem.0.weight"])
+
+
+def test_all_labels_teach(subject):
+    found = evaluate_finetune(subject(), Finetune(labels="100%", **SHORT | {"epochs": 10}), bar=False)
+    assert found.images == 64
+    assert found.top1 > 50
+
+
+def test_rates_are_swavs_and_drop_twice():
+    assert Finetune(labels="1%").rates() == (0.02, 5.0)
+    assert Finetune(labels="10%", learning_rate=0.3).rates() == (0.3, 0.2)
+    sgd = Sgd(100, 0.2, 0.01, 0.0, 0.9, (0.6, 0.8), 0)
+    assert [round(sgd.decay(step), 6) for step in (0, 59, 60, 79, 80, 99)] == [1, 1, 0.2, 0.2, 0.04, 0.04]
+    with pytest.raises(UotaError, match="drops"):
+        Finetune(drops=[1.5])

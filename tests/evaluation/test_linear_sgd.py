@@ -1,0 +1,144 @@
+"""The linear protocol, against the same training written out in float64."""
+
+import math
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from uota.config import Pretrain
+from uota.errors import UotaError
+from uota.evaluation.classifier import Classifier, Sgd
+from uota.evaluation.fit import fit, steps_and_batch
+from uota.evaluation.linear_sgd import evaluate_linear_sgd
+from uota.protocols import LinearSGD
+from uota.views import GroupPreset, ViewPipeline
+
+FEW = LinearSGD(
+    epochs=3, batch_size=16, learning_rate=300.0, weight_decay=1e-4, smallest_crop=0.5, workers=0, accelerator="cpu"
+)
+
+
+def classifier_of(subject, settings):
+    steps, batch = steps_and_batch(len(subject.train), settings)
+    sgd = Sgd(steps, settings.learning_rate * batch / 256, None, settings.weight_decay, 0.9, (), settings.seed)
+    return Classifier(subject.encoder, subject.encoder.width, subject.classes, sgd)
+
+
+def trained_in_float64(subject, settings, head):
+    """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
+    crops = GroupPreset(1, 24, (settings.smallest_crop, 1.0), jitter_probability=0.0)
+    pipeline = ViewPipeline(replace(subject.found.preset, groups=(crops,)), settings.seed)
+    weight, bias = head.weight.detach().double(), head.bias.detach().double()
+    moved = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    images, step = len(subject.train), 0
+    for epoch in range(settings.epochs):
+        order = np.random.default_rng((settings.seed, epoch)).permutation(images).tolist()
+        for start in range(0, images, settings.batch_size):
+            chosen = order[start : start + settings.batch_size]
+            views = pipeline(subject.train, [(epoch, index) for index in chosen])
+            x = subject.encoder(views.groups[0][0]).detach().double()
+            wrong = torch.softmax(x @ weight.T + bias, 1)
+            wrong[torch.arange(len(chosen)), subject.train.labels[chosen]] -= 1
+            gradients = wrong.T @ x / len(chosen), wrong.mean(0)
+            rate = settings.learning_rate * settings.batch_size / 256 * (1 + math.cos(math.pi * step / 12)) / 2
+            for parameter, gradient, velocity in zip((weight, bias), gradients, moved, strict=True):
+                velocity.mul_(0.9).add_(gradient + settings.weight_decay * parameter)
+                parameter.sub_(rate * velocity)
+            step += 1
+    return weight, bias
+
+
+def test_the_classifier_is_trained_as_by_hand(subject, tmp_path):
+    subject = subject()
+    classifier = classifier_of(subject, FEW)
+    before = {key: tensor.clone() for key, tensor in subject.encoder.state_dict().items()}
+    weight, bias = trained_in_float64(subject, FEW, classifier.head)
+    fit(classifier, subject.train, subject.test, subject.found.preset, FEW, tmp_path, bar=False)
+    torch.testing.assert_close(classifier.head.weight.double(), weight, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(classifier.head.bias.double(), bias, rtol=1e-3, atol=1e-4)
+    after = subject.encoder.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_accuracy_is_that_of_whole_test_images(subject):
+    subject = subject()
+    settings = replace(FEW, epochs=10, smallest_crop=0.9)
+    found = evaluate_linear_sgd(subject, settings, bar=False)
+    assert found == evaluate_linear_sgd(subject, settings, bar=False)
+    assert 50 <= found.top1 <= found.top5 == 100
+    assert not (subject.folder / "linear-sgd" / "checkpoint.ckpt").exists()
+
+
+def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, capsys):
+    whole, parts = (classifier_of(subject(), FEW) for _ in range(2))
+    given = subject()
+
+    def fitted(classifier, name, train, settings=FEW):
+        fit(classifier, train, given.test, given.found.preset, settings, tmp_path / name, bar=False)
+
+    fitted(whole, "whole", given.train)
+    with pytest.raises(UotaError, match=r"stopped at step 5; the same command goes on"):
+        fitted(parts, "parts", PressesCtrlC(given.train, batch=5))
+    parts = classifier_of(subject(), FEW)
+    fitted(parts, "parts", given.train)
+    assert "going on from" in capsys.readouterr().out
+    assert torch.equal(whole.head.weight, parts.head.weight)
+    assert whole.accuracy(1) == parts.accuracy(1)
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, capsys):
+    given, other = subject(), replace(FEW, seed=1)
+    stopping = PressesCtrlC(given.train, batch=5)
+    with pytest.raises(UotaError, match="stopped"):
+        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
+    fresh, again = classifier_of(subject(), other), classifier_of(subject(), other)
+    fit(fresh, given.train, given.test, given.found.preset, other, tmp_path, bar=False)
+    fit(again, given.train, given.test, given.found.preset, other, tmp_path / "elsewhere", bar=False)
+    assert "going on" not in capsys.readouterr().out
+    assert torch.equal(fresh.head.weight, again.head.weight)
+
+
+class PressesCtrlC:
+    """A source that interrupts this process once its images were asked for so many times."""
+
+    def __init__(self, source, batch):
+        self.source, self.left = source, batch
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def __len__(self):
+        return len(self.source)
+
+    def images(self, indices):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+        return self.source.images(indices)
+
+
+@pytest.mark.parametrize(
+    ("method", "arbiter", "rate"),
+    [("swav", "mahalanobis", 1.2), ("swav", "none", 0.3), ("moco_v2", "learned", 30.0), (None, None, 0.3)],
+)
+def test_rates_are_the_papers(method, arbiter, rate, subject):
+    assert LinearSGD().rate(method, arbiter) == rate
+    assert LinearSGD(learning_rate=7.0).rate(method, arbiter) == 7.0
+    given = subject(Pretrain(method=method, arbiter=arbiter) if method else None)
+    assert (
+        evaluate_linear_sgd(given, LinearSGD(epochs=1, workers=0, accelerator="cpu"), bar=False).learning_rate == rate
+    )
+
+
+def test_a_diverging_rate_is_named(subject):
+    with pytest.raises(UotaError, match="lower --learning_rate"):
+        evaluate_linear_sgd(subject(), replace(FEW, learning_rate=1e38), bar=False)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"smallest_crop": 1.5}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(UotaError, match=next(iter(wrong))):
+        LinearSGD(**wrong)
