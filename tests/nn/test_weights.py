@@ -111,6 +111,9 @@ def test_a_pickle_is_read_only_when_told_to(theirs, tmp_path):
     with pytest.raises(UotaError, match=r"can run any code.*--pickle=true"):
         read_weights(file)
     assert torch.equal(read_weights(file, pickle=True)["fc.bias"], theirs.fc.bias)
+    file.write_bytes(b"cno_such_library\nOptions\n.")  # the pickle of a class of some library
+    with pytest.raises(UotaError, match="was saved with no_such_library"):
+        read_weights(file, pickle=True)
     torch.save(theirs, file)
     assert torch.equal(read_weights(file, pickle=True)["fc.bias"], theirs.fc.bias)
 
@@ -125,6 +128,8 @@ def test_what_is_no_file_of_weights_is_refused(name, theirs, tmp_path):
         file.write_bytes(content)
         with pytest.raises(UotaError, match="no file of weights"):
             read_weights(file)
+    file.write_bytes(whole)
+    assert torch.equal(read_weights(file)["fc.bias"], theirs.fc.bias)
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     with pytest.raises(UotaError, match="holds no tensors"):
         read_weights(tmp_path / "empty.pth")

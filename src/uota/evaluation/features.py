@@ -1,11 +1,13 @@
 """Features of whole images, computed once and kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from uota.data import Source
 from uota.errors import UotaError
@@ -54,3 +56,27 @@ def batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch
     """Whole images as an encoder is evaluated on them, in their order."""
     for start in range(0, len(source), BATCH):
         yield evaluation_view(source.images(range(start, min(start + BATCH, len(source)))), preset)
+
+
+class WholeImages(Dataset[tuple[Tensor, Tensor]]):
+    """Labelled images as an encoder is evaluated on them, in batches made at once."""
+
+    def __init__(self, source: Source, preset: ViewPreset) -> None:
+        self.source, self.preset = source, preset
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """A batch of one."""
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Images (batch, channels, size, size), and labels."""
+        assert self.source.labels is not None
+        return evaluation_view(self.source.images(indices), self.preset), self.source.labels[list(indices)]
+
+
+def as_they_are(batch: Any) -> Any:
+    """A `collate_fn` that leaves alone what is a batch already."""
+    return batch

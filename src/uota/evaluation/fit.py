@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,18 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from uota.data import Source
 from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier
+from uota.evaluation.features import WholeImages, as_they_are
 from uota.protocols import Finetune, LinearSGD
 from uota.runs import write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, useful_workers
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
-from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset, evaluation_view
+from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
@@ -83,36 +82,13 @@ def fit(
                 raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
             workers = useful_workers(settings.workers, in_memory)
             images = WholeImages(test, preset)
-            whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=_as_they_are)
+            whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=as_they_are)
             trainer.test(classifier, whole, verbose=False)
         except OSError as error:
             raise UotaError(
                 f"training stopped: {error}; make room in {folder}, then the same command goes on"
             ) from error
     checkpoint.unlink(missing_ok=True)
-
-
-class WholeImages(Dataset[tuple[Tensor, Tensor]]):
-    """Labelled images as an encoder is evaluated on them, in batches made at once."""
-
-    def __init__(self, source: Source, preset: ViewPreset) -> None:
-        self.source, self.preset = source, preset
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """A batch of one."""
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Images (batch, channels, size, size), and labels."""
-        assert self.source.labels is not None
-        return evaluation_view(self.source.images(indices), self.preset), self.source.labels[list(indices)]
-
-
-def _as_they_are(batch: Any) -> Any:
-    return batch
 
 
 def _identity(classifier: Classifier, train: Source, preset: ViewPreset, settings: LinearSGD | Finetune) -> str:

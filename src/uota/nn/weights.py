@@ -26,7 +26,7 @@ FIRST_LAYERS = ("conv1.weight", "stem.0.weight", "patch_embed.proj.weight")
 MARKERS = {*FIRST_LAYERS, "layer1.0.conv1.weight", "layer4.1.conv2.weight", "stages.3.conv1.weight"}
 DEEPEST_PREFIX = 5
 # What torch and safetensors raise at files that are no weights, or half of them.
-UNREADABLE = (SafetensorError, OSError, RuntimeError, EOFError, LookupError, ValueError, AttributeError, ImportError)
+UNREADABLE = (SafetensorError, OSError, RuntimeError, EOFError, LookupError, ValueError, AttributeError)
 RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "resnet18",
     (False, (3, 4, 6, 3)): "resnet34",
@@ -76,9 +76,15 @@ def read_weights(path: Path, pickle: bool = False) -> Weights:
                 f"{path} holds more than tensors, and reading that can run any code; if you trust where it is from, "
                 "add --pickle=true"
             ) from error
-        raise UotaError(f"{path} is no file of weights that torch can read") from error
+        raise UotaError(f"{path} is no file of weights, or it is broken") from error
+    except ImportError as error:
+        raise UotaError(
+            f"{path} was saved with {error.name}, which is not installed; install it, or save the state dict alone"
+        ) from error
+    except PermissionError as error:
+        raise UotaError(f"{path} may not be read; ask its owner") from error
     except UNREADABLE as error:
-        raise UotaError(f"{path} is no file of weights that can be read, or it is broken: {error}") from error
+        raise UotaError(f"{path} is no file of weights, or it is broken") from error
     return _tensors_of(content, path)
 
 
