@@ -22,7 +22,8 @@ class Pretrain:
         batch_size: images per step, over all devices
         seed: everything random follows from it
 
-        views: preset of views; auto: by the data, and on an accelerator the method's own
+        views: preset of views; auto: by the data, and on an accelerator the method's own; groups: each lowest folder
+            of data holds images of one thing, and they are its views
         local_views: number of small views; null: the preset's
         inject: share of views replaced by views of another image, for experiments
         inject_from: strangers to the batch, or images of the same batch

@@ -1,29 +1,26 @@
 """Which views of my images are outliers: from a run's arbiter, or from one that learns for some seconds."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from uota.arbitration import Arbiter, Arbitration
+from uota.arbitration import Arbiter, Arbitration, TwoGroups
 from uota.config import Pretrain
-from uota.data import Source, open_source, say_skipped
+from uota.data import Groups, Source, say_left_out, say_skipped
+from uota.errors import UotaError
 from uota.methods.embedded import Embedded, Step
+from uota.misfiled import BATCH, Look, judge, write_files
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, load_part
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_module, decide, preset_of
+from uota.training.build import build_module, decide, open_items, preset_of
 from uota.training.looks import early_and_late, look, thumbnails
 from uota.views import ViewPipeline, ViewPreset, Views, unnormalise
-
-BATCH = 128
-Look = Callable[[Views], Float[Tensor, "views batch dim"]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,13 @@ class Inspection:
         picture: where the gallery was written.
         outlier_rate: estimated; None where the arbiter estimates none.
         mean_weight: of global and of local views.
+        misfiled: files that are probably in the wrong folder; None where none were to be listed.
     """
 
     picture: Path
     outlier_rate: float | None
     mean_weight: list[float]
+    misfiled: int | None = None
 
 
 def inspect(
@@ -51,8 +50,9 @@ def inspect(
     seconds: float = 20.0,
     images: int = 8,
     seed: int = 0,
+    files: Path | None = None,
 ) -> Inspection:
-    """Draw some images and their views in descending order of weight.
+    """Draw some images and their views in descending order of weight; of groups, list the files too.
 
     Args:
         out: the picture, .png or whatever matplotlib writes.
@@ -64,23 +64,34 @@ def inspect(
         seconds: how long the arbiter learns, without a run.
         images: how many to draw.
         seed: of the views and of the choice of images.
+        files: a CSV of every file of every group by falling outlier probability; None: none.
+
+    Raises:
+        UotaError: there is no such run or source, or files are to be listed that lie in no groups.
     """
     settings = run.settings() if run else Pretrain()
-    source = open_source(data or settings.data, split="train")
-    settings = decide(settings if views == "auto" else replace(settings, views=views), source)
+    settings = replace(settings, views=settings.views if views == "auto" else views, data=data or settings.data)
+    source = open_items(settings.data, settings.views, "train" if files is None else None)
+    if files is not None and not isinstance(source, Groups):
+        raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
+    settings = decide(settings, source)
+    say_left_out(source)
     preset = preset_of(settings)
     stream = _Stream(source, ViewPipeline(preset, seed, inject, settings.inject_from), seed)
     if run:
-        arbiter, see = _from_run(run)
+        arbiter, see = _from_run(run, files is not None)
     else:
         arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
     shown = stream.next()
     verdict = arbiter.eval()(see(shown))
+    misfiled = None
+    if files is not None and isinstance(source, Groups):
+        misfiled = write_files(judge(source, ViewPipeline(preset, seed), arbiter, see), source, files)
     say_skipped(source)
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
     means = [float(part.mean()) for part in verdict.weights.split(sizes)]
-    return Inspection(out, verdict.outlier_rate, means)
+    return Inspection(out, verdict.outlier_rate, means, misfiled)
 
 
 class _Stream:
@@ -98,14 +109,15 @@ class _Stream:
         return self.pipeline(self.source, samples)
 
 
-def _from_run(run: Run) -> tuple[Arbiter, Look]:
-    """The arbiter and the eyes of a run, as its checkpoint left them; two groups on embeddings if it had none."""
+def _from_run(run: Run, probabilities: bool) -> tuple[Arbiter, Look]:
+    """The arbiter and the eyes of a run, as its checkpoint left them; two groups on embeddings if it had none, or none
+    that gives the probabilities asked for."""
     settings = run.settings()
     module = build_module(settings, total_steps=1)
     load_part(module, run)
     method = module.method.eval()
     arbiter, looks_at = module.arbiter, settings.look
-    if arbiter is None:
+    if arbiter is None or (probabilities and not isinstance(arbiter.strength, TwoGroups)):
         arbiter, looks_at = Arbiter("two_groups"), "embeddings"
 
     @torch.no_grad()
@@ -140,10 +152,14 @@ def _learned_now(
 
 
 def _rows(source: Source, shown: Views, verdict: Arbitration, preset: ViewPreset, count: int) -> list[Row]:
-    """The first images of the batch, with their views as a person sees them."""
+    """The first images of the batch, with their views as a person sees them; of a group, its best view's image."""
     pictures = [unnormalise(group, preset.mean, preset.std).cpu() for group in shown.groups]
     rows = []
-    for place, image in enumerate(source.images(shown.index[:count].tolist())):
+    images = shown.index
+    if isinstance(source, Groups):
+        best = verdict.weights.argmax(0).cpu()
+        images = shown.parameters.image[best, torch.arange(len(best))]
+    for place, image in enumerate(source.images(images[:count].tolist())):
         views = [view[place] for group in pictures for view in group]
         wrong = None if shown.wrong is None else shown.wrong[:, place]
         rows.append(Row(image, views, verdict.weights[:, place].cpu(), wrong))
