@@ -13,7 +13,7 @@ from uota.config import Pretrain
 from uota.data import Groups, Source, say_left_out, say_skipped
 from uota.errors import UotaError
 from uota.methods.embedded import Embedded, Step
-from uota.misfiled import BATCH, Look, judge, write_files
+from uota.misfiled import BATCH, Judged, Look, judge, judge_by_halves, refuse_few, write_files
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, load_part
@@ -81,12 +81,14 @@ def inspect(
     if run:
         arbiter, see = _from_run(run, files is not None)
     else:
-        arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
+        see = _untrained_eyes(backbone, preset)
+        arbiter = _learned_now(stream, see, seconds)
     shown = stream.next()
     verdict = arbiter.eval()(see(shown))
     misfiled = None
     if files is not None and isinstance(source, Groups):
-        misfiled = write_files(judge(source, ViewPipeline(preset, seed), arbiter, see), source, files)
+        judged = _judged(source, ViewPipeline(preset, seed), arbiter if run else None, see, seconds)
+        misfiled = write_files(judged, source, files)
     say_skipped(source)
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
@@ -127,11 +129,9 @@ def _from_run(run: Run, probabilities: bool) -> tuple[Arbiter, Look]:
     return arbiter, see
 
 
-def _learned_now(
-    stream: _Stream, backbone: str | None, channels: int, size: int, seconds: float
-) -> tuple[Arbiter, Look]:
-    """An arbiter that learned for some seconds, on thumbnails or through an encoder that nobody trained."""
-    encoder = Encoder(backbone, channels, size).eval() if backbone else None
+def _untrained_eyes(backbone: str | None, preset: ViewPreset) -> Look:
+    """Thumbnails, or an encoder that nobody trained."""
+    encoder = Encoder(backbone, preset.channels, preset.groups[0].size).eval() if backbone else None
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
@@ -140,6 +140,11 @@ def _learned_now(
         features, early = encode(encoder, views.groups)
         return early_and_late(Embedded(features, features, early, views.groups))
 
+    return see
+
+
+def _learned_now(stream: _Stream, see: Look, seconds: float) -> Arbiter:
+    """An arbiter that learned for some seconds."""
     arbiter = Arbiter("learned")
     columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
@@ -148,7 +153,21 @@ def _learned_now(
         while (elapsed := time.monotonic() - began) < seconds:
             arbiter(see(stream.next()))
             progress.update(task, completed=elapsed)
-    return arbiter, see
+    return arbiter
+
+
+def _judged(groups: Groups, pipeline: ViewPipeline, arbiter: Arbiter | None, see: Look, seconds: float) -> Judged:
+    """All files, by a run's arbiter, or by two that learn on half of the groups each."""
+    if arbiter is not None:
+        refuse_few(groups, 3)
+        return judge(groups, pipeline, arbiter.score, see)
+    refuse_few(groups, 6)
+    return judge_by_halves(
+        groups,
+        pipeline,
+        lambda half: _learned_now(_Stream(half, pipeline, pipeline.seed), see, seconds / 2).score,
+        see,
+    )
 
 
 def _rows(source: Source, shown: Views, verdict: Arbitration, preset: ViewPreset, count: int) -> list[Row]:

@@ -13,7 +13,8 @@ from jaxtyping import Float, Int64
 from rich.progress import track
 from torch import Tensor
 
-from uota.arbitration import Arbiter
+from uota.arbitration import Arbiter, TwoGroups
+from uota.arbitration.arbiter import Score
 from uota.data import Groups
 from uota.data.folder import Folder
 from uota.errors import UotaError
@@ -44,35 +45,77 @@ class Judged:
 
 
 def judge(
-    groups: Groups, pipeline: ViewPipeline, arbiter: Arbiter, see: Look, draws: int = DRAWS, bar: bool = True
+    groups: Groups, pipeline: ViewPipeline, score: Score, see: Look, draws: int = DRAWS, bar: bool = True
 ) -> Judged:
-    """Show every file in at least `draws` views, among others of its group, and ask the arbiter.
+    """Show every file of the groups in at least `draws` views, among others of its group, and score them.
+
+    What scores are normal is estimated first, in a pass of its own, of these groups: what a score says of groups that
+    it learned on is another thing.
 
     Args:
-        groups: of at least three.
+        groups: at least three.
         pipeline: makes the views.
-        arbiter: one that estimates probabilities; it does not learn here.
-        see: what the arbiter looks at.
+        score: one that knows its nulls, such as an arbiter's; it does not learn here.
+        see: what the score looks at.
         draws: passes over all files.
         bar: show a progress bar.
 
-    Raises:
-        UotaError: there are fewer than three groups, so that nothing can be told of what is normal.
+    Returns:
+        The verdict on all of `groups.files`; NaN for those in none of the groups.
     """
-    if len(groups) < 3:
-        raise UotaError(f"{groups.name} has {len(groups)} groups; to tell files of another, at least three are needed")
+    strength = TwoGroups()
+    arbiter = Arbiter((score, strength)).eval()
     random = np.random.default_rng(pipeline.seed)
-    deals = [hands for _ in range(draws) for hands in deal(groups.members, pipeline.preset.views, random)]
-    sums = torch.zeros(3, sum(len(group) for group in groups.members), dtype=torch.float64)
-    arbiter.eval()
-    for number, hands in enumerate(track(deals, "every file is looked at", transient=True, disable=not bar)):
+    deals = [
+        (draw, hands) for draw in range(draws + 1) for hands in deal(groups.members, pipeline.preset.views, random)
+    ]
+    sums = torch.zeros(3, len(groups.files), dtype=torch.float64)
+    for number, (draw, hands) in enumerate(track(deals, "looking at files", transient=True, disable=not bar)):
+        strength.train(draw == 0)
         views = pipeline(Groups(groups.files, hands), [(number, place) for place in range(len(hands))])
         verdict = arbiter(see(views))
-        assert verdict.outlier_probability is not None
-        told = (verdict.outlier_probability, verdict.scores, torch.ones_like(verdict.scores))
-        sums.index_add_(1, views.parameters.image.flatten(), torch.stack(told).flatten(1).double().cpu())
-    probability, score = sums[:2] / sums[2]
-    return Judged(probability, score)
+        if draw:
+            assert verdict.outlier_probability is not None
+            told = (verdict.outlier_probability, verdict.scores, torch.ones_like(verdict.scores))
+            sums.index_add_(1, views.parameters.image.flatten(), torch.stack(told).flatten(1).double().cpu())
+    probability, score_of_file = sums[:2] / sums[2]
+    return Judged(probability, score_of_file)
+
+
+def judge_by_halves(
+    groups: Groups,
+    pipeline: ViewPipeline,
+    learn: Callable[[Groups], Score],
+    see: Look,
+    draws: int = DRAWS,
+    bar: bool = True,
+) -> Judged:
+    """As `judge`, by a score that learned on the other half of the groups.
+
+    A file is wrong in its folder in every draw; a score that learned there has learned that it belongs there.
+    """
+    order = np.random.default_rng(pipeline.seed).permutation(len(groups)).tolist()
+    halves = [Groups(groups.files, [groups.members[index] for index in order[half::2]]) for half in (0, 1)]
+    first, second = (
+        judge(judged, pipeline, learn(other), see, draws, bar)
+        for judged, other in zip(halves, reversed(halves), strict=True)
+    )
+    unseen = first.probability.isnan()
+    return Judged(
+        torch.where(unseen, second.probability, first.probability), torch.where(unseen, second.score, first.score)
+    )
+
+
+def refuse_few(groups: Groups, least: int) -> None:
+    """Say that files cannot be told, where there are too few groups to know what is normal.
+
+    Raises:
+        UotaError: there are fewer than `least` groups.
+    """
+    if len(groups) < least:
+        raise UotaError(
+            f"{groups.name} has {len(groups)} groups; to say which files are wrong, at least {least} are needed"
+        )
 
 
 def deal(members: Sequence[Hand], views: int, random: np.random.Generator) -> Iterator[list[Hand]]:
