@@ -156,7 +156,7 @@ def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
         return look(watched.at, method.embed(views.groups, Step()))
 
     judged = judge(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, DRAWS, bar=False)
-    told = training.told() | listed(data, judged)
+    told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
     return accuracy(method.encoder, data, preset) | told | by_features(method, data, preset)
 
 
