@@ -136,7 +136,7 @@ def test_a_run_on_groups_is_trained_evaluated_and_lists_its_files(things, tmp_pa
     assert json.loads((run / "knn.json").read_text())["top1"] >= 0
     assert main(["inspect", str(run), f"--out={picture}", f"--files={files}", "--images=2"]) == 0
     assert picture.exists()
-    assert "files that probably lie in the wrong folder" in capsys.readouterr().out
+    assert "share of files in a wrong folder" in capsys.readouterr().out
     assert {row["file"] for row in listed(files)} == {str(path) for path in things.glob("kind*/[0-9]*/*.png")}
 
 
@@ -144,8 +144,21 @@ def test_files_are_listed_without_a_run(things, tmp_path, capsys):
     files = tmp_path / "files.csv"
     flags = [f"--data={things}", "--views=groups", f"--files={files}", f"--out={tmp_path / 'views.png'}", "--seconds=8"]
     assert main(["inspect", *flags]) == 0
-    assert "all files, worst first" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "all files, worst first" in said
+    assert "more --seconds" not in said
     assert listed(files)[0]["file"] == str(things / "kind0/00/strange.png")
+
+
+def test_a_list_by_an_arbiter_that_cannot_tell_is_doubted(tmp_path, capsys):
+    for thing in range(12):
+        (tmp_path / "noise" / str(thing)).mkdir(parents=True)
+        for number in range(4):
+            noise = torch.randint(0, 256, (33, 33, 3), generator=torch.Generator().manual_seed(4 * thing + number))
+            Image.fromarray(noise.to(torch.uint8).numpy()).save(tmp_path / "noise" / str(thing) / f"{number}.png")
+    flags = [f"--data={tmp_path / 'noise'}", "--views=groups", f"--files={tmp_path / 'files.csv'}", "--seconds=0"]
+    assert main(["inspect", *flags, f"--out={tmp_path / 'views.png'}"]) == 0
+    assert "give more --seconds" in capsys.readouterr().out
 
 
 def test_files_in_no_groups_are_not_listed(things, tmp_path, capsys):

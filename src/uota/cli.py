@@ -13,6 +13,8 @@ from uota.errors import UotaError
 
 # Exit codes: what a person can mend, and Ctrl-C as shells know it.
 MENDABLE, INTERRUPTED = 2, 130
+# Share of files in a wrong folder that says more about the arbiter than about the files.
+TOO_MANY = 0.4
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,7 +71,9 @@ def inspect(options: Namespace) -> None:
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; picture: {found.picture}")
     if found.misfiled is not None:
-        print(f"files that probably lie in the wrong folder: {found.misfiled}; all files, worst first: {files}")
+        doubt = "" if found.misfiled < TOO_MANY else " (so many that it probably cannot tell: give more --seconds)"
+        share = f"{100 * found.misfiled:.1f} %{doubt}"
+        print(f"estimated share of files in a wrong folder: {share}; all files, worst first: {files}")
 
 
 def methods(options: Namespace) -> None:

@@ -31,13 +31,13 @@ class Inspection:
         picture: where the gallery was written.
         outlier_rate: estimated; None where the arbiter estimates none.
         mean_weight: of global and of local views.
-        misfiled: files that are probably in the wrong folder; None where none were to be listed.
+        misfiled: estimated share of files in a wrong folder; None where none were to be listed.
     """
 
     picture: Path
     outlier_rate: float | None
     mean_weight: list[float]
-    misfiled: int | None = None
+    misfiled: float | None = None
 
 
 def inspect(
@@ -61,7 +61,7 @@ def inspect(
         views: preset of views; auto: the run's, or by the data.
         inject: share of views taken from other images, to see whether the arbiter finds them.
         backbone: without a run, look through this timm model (random weights) instead of at thumbnails.
-        seconds: how long the arbiter learns, without a run.
+        seconds: how long an arbiter learns, without a run: one for the picture, and one for each half of the files.
         images: how many to draw.
         seed: of the views and of the choice of images.
         files: a CSV of every file of every group by falling outlier probability; None: none.
@@ -88,7 +88,8 @@ def inspect(
     misfiled = None
     if files is not None and isinstance(source, Groups):
         judged = _judged(source, ViewPipeline(preset, seed), arbiter if run else None, see, seconds)
-        misfiled = write_files(judged, source, files)
+        write_files(judged, source, files)
+        misfiled = float(judged.probability.mean())
     say_skipped(source)
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
@@ -165,7 +166,7 @@ def _judged(groups: Groups, pipeline: ViewPipeline, arbiter: Arbiter | None, see
     return judge_by_halves(
         groups,
         pipeline,
-        lambda half: _learned_now(_Stream(half, pipeline, pipeline.seed), see, seconds / 2).score,
+        lambda half: _learned_now(_Stream(half, pipeline, pipeline.seed), see, seconds).score,
         see,
     )
 

@@ -66,11 +66,12 @@ def judge(
     strength = TwoGroups()
     arbiter = Arbiter((score, strength)).eval()
     random = np.random.default_rng(pipeline.seed)
-    deals = [
-        (draw, hands) for draw in range(draws + 1) for hands in deal(groups.members, pipeline.preset.views, random)
-    ]
+    views_of_item = pipeline.preset.views
+    deals = ((draw, hands) for draw in range(draws + 1) for hands in deal(groups.members, views_of_item, random))
+    total = (draws + 1) * sum(1 for _ in deal(groups.members, views_of_item, np.random.default_rng(0)))
     sums = torch.zeros(3, len(groups.files), dtype=torch.float64)
-    for number, (draw, hands) in enumerate(track(deals, "looking at files", transient=True, disable=not bar)):
+    shown = track(deals, "looking at files", total, transient=True, disable=not bar)
+    for number, (draw, hands) in enumerate(shown):
         strength.train(draw == 0)
         views = pipeline(Groups(groups.files, hands), [(number, place) for place in range(len(hands))])
         verdict = arbiter(see(views))
@@ -134,11 +135,8 @@ def deal(members: Sequence[Hand], views: int, random: np.random.Generator) -> It
             yield [playing[place] for place in batch]
 
 
-def write_files(judged: Judged, groups: Groups, out: Path) -> int:
+def write_files(judged: Judged, groups: Groups, out: Path) -> None:
     """Write file, group and outlier probability, worst first, as CSV; files that cannot be read are left out.
-
-    Returns:
-        The number of files that are wrong more likely than not.
 
     Raises:
         UotaError: the file cannot be written.
@@ -148,14 +146,12 @@ def write_files(judged: Judged, groups: Groups, out: Path) -> int:
     table = StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("file", "group", "outlier_probability"))
-    wrong = 0
     for index in judged.worst_first().tolist():
-        path, probability = groups.files.path(index), float(judged.probability[index])
+        path = groups.files.path(index)
         if path not in skipped:
-            rows.writerow((path, groups.files.files[index].rpartition("/")[0], f"{probability:.4f}"))
-            wrong += probability > 0.5
+            group = groups.files.files[index].rpartition("/")[0]
+            rows.writerow((path, group, f"{float(judged.probability[index]):.4f}"))
     write_atomically(out, table.getvalue())
-    return wrong
 
 
 def _hands(images: np.ndarray, views: int) -> list[Hand]:

@@ -58,5 +58,5 @@ def test_without_cleanlab_it_says_what_to_install(monkeypatch):
 
 def test_the_plan_has_every_run_once():
     runs = plan()
-    assert len(runs) == len(set(runs)) == 3 * (2 * 5 + 2) + 9
+    assert len(runs) == len(set(runs)) == 3 * (2 * 6 + 3)
     assert Run(0.0, "oracle", 0) not in runs
