@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 from importlib.resources import files
@@ -94,3 +95,84 @@ def test_the_table_of_methods_names_them_all(capsys, monkeypatch):
     for name, card in METHODS.items():
         assert name in table
         assert card.title in table
+
+
+@pytest.fixture(scope="module")
+def things(tmp_path_factory):
+    """Thirty things of two kinds, patterns of 3×3 colours, in five lights each; one image of the last lies in the
+    folder of the first."""
+    folder, random = tmp_path_factory.mktemp("things"), torch.Generator().manual_seed(0)
+    for thing in range(30):
+        place = folder / f"kind{thing % 2}" / f"{thing:02}"
+        place.mkdir(parents=True)
+        pattern = torch.rand(3, 3, 3, generator=random)
+        for light in range(5):
+            pixels = (255 * pattern * (0.6 + 0.1 * light)).to(torch.uint8).repeat_interleave(11, 0)
+            Image.fromarray(pixels.repeat_interleave(11, 1).numpy()).save(place / f"{light}.png")
+    (folder / "kind1/29/0.png").rename(folder / "kind0/00/strange.png")
+    (folder / "kind0/alone").mkdir()
+    Image.new("RGB", (33, 33)).save(folder / "kind0/alone/0.png")
+    return folder
+
+
+def listed(path):
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [row["outlier_probability"] for row in rows] == sorted(
+        (row["outlier_probability"] for row in rows), reverse=True
+    )
+    assert {(row["file"].rpartition("/")[0].endswith(row["group"])) for row in rows} == {True}
+    return rows
+
+
+@pytest.mark.parametrize("arbiter", ["learned", "mahalanobis", "none"])
+def test_a_run_on_groups_is_trained_evaluated_and_lists_its_files(things, tmp_path, capsys, arbiter):
+    run, picture, files = tmp_path / "run", tmp_path / "views.png", tmp_path / "files.csv"
+    flags = f"--arbiter={arbiter} --epochs=2 --batch_size=12 --accelerator=cpu --threads=1 --workers=0"
+    assert main(["pretrain", f"--data={things}", "--views=groups", f"--out={run}", *flags.split()]) == 0
+    assert "left out: kind0/alone/0.png" in capsys.readouterr().out
+    settings = json.loads((run / "settings.json").read_text())
+    assert (settings["views"], settings["backbone"]) == ("small-groups", "tiny")
+    assert main(["evaluate", "knn", str(run)]) == 0
+    assert json.loads((run / "knn.json").read_text())["top1"] >= 0
+    assert main(["inspect", str(run), f"--out={picture}", f"--files={files}", "--images=2"]) == 0
+    assert picture.exists()
+    assert "share of files in a wrong folder" in capsys.readouterr().out
+    assert {row["file"] for row in listed(files)} == {str(path) for path in things.glob("kind*/[0-9]*/*.png")}
+
+
+def test_files_are_listed_without_a_run(things, tmp_path, capsys):
+    files = tmp_path / "files.csv"
+    flags = [f"--data={things}", "--views=groups", f"--files={files}", f"--out={tmp_path / 'views.png'}", "--seconds=8"]
+    assert main(["inspect", *flags]) == 0
+    said = capsys.readouterr().out
+    assert "all files, worst first" in said
+    assert "more --seconds" not in said
+    assert listed(files)[0]["file"] == str(things / "kind0/00/strange.png")
+
+
+def test_a_list_by_an_arbiter_that_cannot_tell_is_doubted(tmp_path, capsys):
+    for thing in range(12):
+        (tmp_path / "noise" / str(thing)).mkdir(parents=True)
+        for number in range(4):
+            noise = torch.randint(0, 256, (33, 33, 3), generator=torch.Generator().manual_seed(4 * thing + number))
+            Image.fromarray(noise.to(torch.uint8).numpy()).save(tmp_path / "noise" / str(thing) / f"{number}.png")
+    flags = [f"--data={tmp_path / 'noise'}", "--views=groups", f"--files={tmp_path / 'files.csv'}", "--seconds=0"]
+    assert main(["inspect", *flags, f"--out={tmp_path / 'views.png'}"]) == 0
+    assert "give more --seconds" in capsys.readouterr().out
+
+
+def test_files_in_no_groups_are_not_listed(things, tmp_path, capsys):
+    assert main(["inspect", f"--data={things}", f"--files={tmp_path / 'files.csv'}"]) == 2
+    assert "add --views groups" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [("--data=demo", "has no groups"), ("--method=cpc_v2", "needs views of its own, not 'groups'"),
+     ("--method=cpc_v2 --views=small-groups", "small-cpc")],
+)  # fmt: skip
+def test_groups_that_cannot_be_trained_on_are_refused(things, tmp_path, capsys, flags, says):
+    arguments = [f"--data={things}", "--views=groups", *flags.split(), f"--out={tmp_path / 'run'}"]
+    assert main(["pretrain", *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -13,6 +13,8 @@ from uota.errors import UotaError
 
 # Exit codes: what a person can mend, and Ctrl-C as shells know it.
 MENDABLE, INTERRUPTED = 2, 130
+# Share of files in a wrong folder that says more about the arbiter than about the files.
+TOO_MANY = 0.4
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,11 +84,16 @@ def inspect(options: Namespace) -> None:
     from uota.runs import Run
 
     values = options.as_dict()
-    run = values.pop("run")
-    found = look(Path(values.pop("out")), Run(Path(run)) if run else None, **values)
+    run, files = values.pop("run"), values.pop("files")
+    out = Path(values.pop("out"))
+    found = look(out, Run(Path(run)) if run else None, files=Path(files) if files else None, **values)
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; picture: {found.picture}")
+    if found.misfiled is not None:
+        doubt = "" if found.misfiled < TOO_MANY else " (so many that it probably cannot tell: give more --seconds)"
+        share = f"{100 * found.misfiled:.1f} %{doubt}"
+        print(f"estimated share of files in a wrong folder: {share}; all files, worst first: {files}")
 
 
 def methods(options: Namespace) -> None:
@@ -200,7 +207,10 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
         "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
     )
     parser.add_argument("--out", type=str, default="views.png", help="the picture")
-    parser.add_argument("--views", type=str, default="auto", help="preset of views")
+    parser.add_argument("--views", type=str, default="auto", help="preset of views; groups: a folder for each thing")
+    parser.add_argument(
+        "--files", type=str | None, default=None, help="of groups: a CSV of all files, those in a wrong folder first"
+    )
     parser.add_argument("--inject", type=float, default=0.0, help="share of views taken from other images, as a check")
     parser.add_argument("--backbone", type=str | None, default=None, help="without a run: look through this timm model")
     parser.add_argument("--seconds", type=float, default=20.0, help="without a run: how long the arbiter learns")

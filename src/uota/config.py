@@ -22,7 +22,8 @@ class Pretrain:
         batch_size: images per step, over all devices
         seed: everything random follows from it
 
-        views: preset of views; auto: by the data, and on an accelerator the method's own
+        views: preset of views; auto: by the data, and on an accelerator the method's own; groups: each lowest folder
+            of data holds images of one thing, and they are its views
         local_views: number of small views; null: the preset's
         candidates: make so many times the views that are encoded, and keep those that likely show their image
         inject: share of views replaced by views of another image, for experiments

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
-from uota.data import Folder, Source, open_source, say_skipped
+from uota.data import Folder, Source, say_skipped
 from uota.data.source import printable
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.methods.embedded import Step
 from uota.runs import Run, load_part, whole_file
 from uota.training.batches import useful_workers
-from uota.training.build import VIEWS_OF, build_module, decide, preset_of
+from uota.training.build import VIEWS_OF, build_module, decide, open_images, preset_of
 from uota.training.looks import look
 from uota.training.module import Pretraining
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
@@ -45,8 +45,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
 
     Columns: `image`, the path in a folder, or the index within the split; `split`; `label` and `class`, empty where
     nobody labelled; `mean_weight`, of the image's views (1 is the mean over the batch), and `outlier_probability`,
-    their mean, empty where the run's arbiter gives none; `embedding`, the encoder's features of the whole image (in a
-    .csv file a column each).
+    their mean, empty where the run's arbiter gives none or its views are of groups (`uota inspect --files` is for
+    those); `embedding`, the encoder's features of the whole image (in a .csv file a column each).
 
     Args:
         run_folder: of the run whose encoder and arbiter are used.
@@ -63,7 +63,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
     run = Run(run_folder)
     settings = run.settings()
-    sources = _splits(data or settings.data)
+    sources = _splits(data or settings.data, "auto" if data else settings.views)
     settings = decide(settings, next(iter(sources.values())))
     preset = preset_of(settings)
     module = build_module(settings, total_steps=1)
@@ -83,9 +83,9 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     return total
 
 
-def _splits(data: str) -> dict[str, Source]:
+def _splits(data: str, views: str) -> dict[str, Source]:
     """Training and test images; all as one where the data has no splits."""
-    train, test = (open_source(data, split=split) for split in ("train", "test"))
+    train, test = (open_images(data, views, split) for split in ("train", "test"))
     if isinstance(train, Folder) and isinstance(test, Folder) and (train.root, train.files) == (test.root, test.files):
         return {"all": train}
     return {"train": train, "test": test}
@@ -97,7 +97,7 @@ def _judge(
 ) -> Judged:
     """Weigh the views of all images, in batches put together by the seed so that classes mix."""
     judged = Judged(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
-    if module.arbiter is None:
+    if module.arbiter is None or preset.across_images:
         return judged
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))

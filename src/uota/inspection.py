@@ -1,29 +1,26 @@
 """Which views of my images are outliers: from a run's arbiter, or from one that learns for some seconds."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from uota.arbitration import Arbiter, Arbitration, thumbnails
+from uota.arbitration import Arbiter, Arbitration, TwoGroups, thumbnails
 from uota.config import Pretrain
-from uota.data import Source, open_source, say_skipped
+from uota.data import Groups, Source, say_left_out, say_skipped
+from uota.errors import UotaError
 from uota.methods.embedded import Embedded, Step
+from uota.misfiled import BATCH, Judged, Look, judge, judge_by_halves, refuse_few, write_files
 from uota.nn.encoder import Encoder, encode
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, load_part
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_module, decide, preset_of
+from uota.training.build import build_module, decide, open_items, preset_of
 from uota.training.looks import early_and_late, look
 from uota.views import ViewPipeline, ViewPreset, Views, unnormalise
-
-BATCH = 128
-Look = Callable[[Views], Float[Tensor, "views batch dim"]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,13 @@ class Inspection:
         picture: where the gallery was written.
         outlier_rate: estimated; None where the arbiter estimates none.
         mean_weight: of global and of local views.
+        misfiled: estimated share of files in a wrong folder; None where none were to be listed.
     """
 
     picture: Path
     outlier_rate: float | None
     mean_weight: list[float]
+    misfiled: float | None = None
 
 
 def inspect(
@@ -51,8 +50,9 @@ def inspect(
     seconds: float = 20.0,
     images: int = 8,
     seed: int = 0,
+    files: Path | None = None,
 ) -> Inspection:
-    """Draw some images and their views in descending order of weight.
+    """Draw some images and their views in descending order of weight; of groups, list the files too.
 
     Args:
         out: the picture, .png or whatever matplotlib writes.
@@ -61,26 +61,40 @@ def inspect(
         views: preset of views; auto: the run's, or by the data.
         inject: share of views taken from other images, to see whether the arbiter finds them.
         backbone: without a run, look through this timm model (random weights) instead of at thumbnails.
-        seconds: how long the arbiter learns, without a run.
+        seconds: how long an arbiter learns, without a run: one for the picture, and one for each half of the files.
         images: how many to draw.
         seed: of the views and of the choice of images.
+        files: a CSV of every file of every group by falling outlier probability; None: none.
+
+    Raises:
+        UotaError: there is no such run or source, or files are to be listed that lie in no groups.
     """
     settings = run.settings() if run else Pretrain()
-    source = open_source(data or settings.data, split="train")
-    settings = decide(settings if views == "auto" else replace(settings, views=views), source)
+    settings = replace(settings, views=settings.views if views == "auto" else views, data=data or settings.data)
+    source = open_items(settings.data, settings.views, "train" if files is None else None)
+    if files is not None and not isinstance(source, Groups):
+        raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
+    settings = decide(settings, source)
+    say_left_out(source)
     preset = preset_of(settings)
     stream = _Stream(source, ViewPipeline(preset, seed, inject, settings.inject_from), seed)
     if run:
-        arbiter, see = _from_run(run)
+        arbiter, see = _from_run(run, files is not None)
     else:
-        arbiter, see = _learned_now(stream, backbone, preset.channels, preset.groups[0].size, seconds)
+        see = _untrained_eyes(backbone, preset)
+        arbiter = _learned_now(stream, see, seconds)
     shown = stream.next()
     verdict = arbiter.eval()(see(shown))
+    misfiled = None
+    if files is not None and isinstance(source, Groups):
+        judged = _judged(source, ViewPipeline(preset, seed), arbiter if run else None, see, seconds)
+        write_files(judged, source, files)
+        misfiled = float(judged.probability.mean())
     say_skipped(source)
     draw_gallery(_rows(source, shown, verdict, preset, images), _title(source, verdict, run), out)
     sizes = [len(group) for group in shown.groups]
     means = [float(part.mean()) for part in verdict.weights.split(sizes)]
-    return Inspection(out, verdict.outlier_rate, means)
+    return Inspection(out, verdict.outlier_rate, means, misfiled)
 
 
 class _Stream:
@@ -98,9 +112,9 @@ class _Stream:
         return self.pipeline(self.source, samples)
 
 
-def _from_run(run: Run) -> tuple[Arbiter, Look]:
+def _from_run(run: Run, probabilities: bool) -> tuple[Arbiter, Look]:
     """The arbiter and the eyes of a run, as its checkpoint left them: what weighed; or what chose among candidates; or
-    two groups on embeddings."""
+    two groups on embeddings, also where the arbiter does not give the probabilities asked for."""
     settings = run.settings()
     module = build_module(settings, total_steps=1)
     load_part(module, run)
@@ -108,7 +122,7 @@ def _from_run(run: Run) -> tuple[Arbiter, Look]:
     arbiter, looks_at = module.arbiter, settings.look
     if arbiter is None and module.sampler is not None:
         arbiter, looks_at = module.sampler.arbiter, "thumbnails"
-    elif arbiter is None:
+    elif arbiter is None or (probabilities and not isinstance(arbiter.strength, TwoGroups)):
         arbiter, looks_at = Arbiter("two_groups"), "embeddings"
 
     @torch.no_grad()
@@ -118,11 +132,9 @@ def _from_run(run: Run) -> tuple[Arbiter, Look]:
     return arbiter, see
 
 
-def _learned_now(
-    stream: _Stream, backbone: str | None, channels: int, size: int, seconds: float
-) -> tuple[Arbiter, Look]:
-    """An arbiter that learned for some seconds, on thumbnails or through an encoder that nobody trained."""
-    encoder = Encoder(backbone, channels, size).eval() if backbone else None
+def _untrained_eyes(backbone: str | None, preset: ViewPreset) -> Look:
+    """Thumbnails, or an encoder that nobody trained."""
+    encoder = Encoder(backbone, preset.channels, preset.groups[0].size).eval() if backbone else None
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
@@ -131,6 +143,11 @@ def _learned_now(
         features, early = encode(encoder, views.groups)
         return early_and_late(Embedded(features, features, early, views.groups))
 
+    return see
+
+
+def _learned_now(stream: _Stream, see: Look, seconds: float) -> Arbiter:
+    """An arbiter that learned for some seconds."""
     arbiter = Arbiter("learned")
     columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
@@ -139,14 +156,32 @@ def _learned_now(
         while (elapsed := time.monotonic() - began) < seconds:
             arbiter(see(stream.next()))
             progress.update(task, completed=elapsed)
-    return arbiter, see
+    return arbiter
+
+
+def _judged(groups: Groups, pipeline: ViewPipeline, arbiter: Arbiter | None, see: Look, seconds: float) -> Judged:
+    """All files, by a run's arbiter, or by two that learn on half of the groups each."""
+    if arbiter is not None:
+        refuse_few(groups, 3)
+        return judge(groups, pipeline, arbiter.score, see)
+    refuse_few(groups, 6)
+    return judge_by_halves(
+        groups,
+        pipeline,
+        lambda half: _learned_now(_Stream(half, pipeline, pipeline.seed), see, seconds).score,
+        see,
+    )
 
 
 def _rows(source: Source, shown: Views, verdict: Arbitration, preset: ViewPreset, count: int) -> list[Row]:
-    """The first images of the batch, with their views as a person sees them."""
+    """The first images of the batch, with their views as a person sees them; of a group, its best view's image."""
     pictures = [unnormalise(group, preset.mean, preset.std).cpu() for group in shown.groups]
     rows = []
-    for place, image in enumerate(source.images(shown.index[:count].tolist())):
+    images = shown.index
+    if isinstance(source, Groups):
+        best = verdict.weights.argmax(0).cpu()
+        images = shown.parameters.image[best, torch.arange(len(best))]
+    for place, image in enumerate(source.images(images[:count].tolist())):
         views = [view[place] for group in pictures for view in group]
         wrong = None if shown.wrong is None else shown.wrong[:, place]
         rows.append(Row(image, views, verdict.weights[:, place].cpu(), wrong))

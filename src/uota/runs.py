@@ -84,7 +84,7 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, never meets half of it."""
     with whole_file(path) as unfinished:
-        unfinished.write_text(text)
+        unfinished.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager

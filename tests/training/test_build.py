@@ -1,7 +1,12 @@
+import pytest
+import torch
+from PIL import Image
+
 from uota.config import Pretrain
-from uota.data import open_source
+from uota.data import Folder, Groups, open_source
+from uota.data.source import InMemory
 from uota.methods import Step
-from uota.training.build import build_module, decide, preset_of
+from uota.training.build import build_module, decide, open_items, preset_of
 from uota.views import ViewPipeline
 
 
@@ -25,3 +30,30 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
 
     assert called == [method.target.encoder, method.encoder, method.encoder]  # targets; global and local views
     assert not any("compiled" in name for name in method.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("cuda", "channels", "views", "backbone"),
+    [
+        (False, 3, "small-groups", "tiny"),
+        (True, 3, "large-groups", "resnet50"),
+        (False, 1, "small-grey-groups", "tiny"),
+    ],
+)
+def test_views_of_groups_follow_from_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    groups = Groups(InMemory("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
+    settings = decide(Pretrain(views="groups"), groups)
+    assert (settings.views, settings.backbone) == (views, backbone)
+    assert decide(settings, groups) == settings
+
+
+def test_a_preset_across_images_opens_groups(tmp_path):
+    for thing in "ab":
+        (tmp_path / thing).mkdir()
+        for name in ("0.png", "1.png"):
+            Image.new("RGB", (4, 4)).save(tmp_path / thing / name)
+    for views in ("groups", "small-groups", "large-groups"):
+        assert isinstance(open_items(str(tmp_path), views), Groups)
+    for views in ("auto", "small", "no such preset"):
+        assert isinstance(open_items(str(tmp_path), views), Folder)

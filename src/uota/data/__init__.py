@@ -1,7 +1,8 @@
-"""Where images come from: the embedded demo, scenes with known truth, folders, Fashion-MNIST's original files."""
+"""Where images come from: the embedded demo, scenes with known truth, folders and groups, Fashion-MNIST's files."""
 
 from uota.data.folder import Folder, FolderOptions
-from uota.data.opening import NAMES, open_source
+from uota.data.groups import Groups, say_left_out
+from uota.data.opening import NAMES, open_groups, open_source
 from uota.data.scenes import SceneOptions, Scenes, Shown
 from uota.data.source import InMemory, Source, Split, describe_skipped, say_skipped
 
@@ -9,6 +10,7 @@ __all__ = [
     "NAMES",
     "Folder",
     "FolderOptions",
+    "Groups",
     "InMemory",
     "SceneOptions",
     "Scenes",
@@ -16,6 +18,8 @@ __all__ = [
     "Source",
     "Split",
     "describe_skipped",
+    "open_groups",
     "open_source",
+    "say_left_out",
     "say_skipped",
 ]

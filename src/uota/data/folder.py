@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
@@ -48,19 +50,28 @@ class FolderOptions:
 class Folder:
     """Images of one split of a folder, decoded when asked for.
 
-    A file that turns out unreadable is replaced by the next readable one of its class, the same in every process, and
-    is named in `skipped`. Files whose header is no image's are left out at opening, in folders of up to
-    `CHECKED_AT_OPENING` files.
+    A file that turns out unreadable is replaced by the next readable one of its class (of its group, where there are
+    groups), the same in every process, and is named in `skipped`. Files whose header is no image's are left out at
+    opening, in folders of up to `CHECKED_AT_OPENING` files.
     """
 
-    def __init__(self, name: str, listing: Listing, options: FolderOptions, cache: Cache, left_out: list[Path]) -> None:
-        """Use `open_folder`."""
+    def __init__(
+        self,
+        name: str,
+        listing: Listing,
+        options: FolderOptions,
+        cache: Cache,
+        left_out: list[Path],
+        kin: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Use `open_folder`; `kin` numbers the images, those of one number stand in for each other."""
         self.name, self.channels, self.classes = name, options.channels, listing.classes
         labels = listing.labels()
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
         self.root, self.files = listing.root, listing.files
         self.options, self.cache = options, cache
         self._left_out = left_out
+        self._kin = np.array(labels, dtype=np.int64) if kin is None and labels is not None else kin
 
     def __len__(self) -> int:
         """Number of images."""
@@ -101,12 +112,12 @@ class Folder:
         raise UotaError(f"Not one of the {len(self)} images of {self.name} can be read any more: is it still there?")
 
     def _candidates(self, index: int) -> Iterator[int]:
-        """The image itself; those after it, first of its class, so that its label stays true; then any."""
+        """The image itself; those after it, first of its kin, so that its label stays true; then any."""
         yield index
         following = range(index + 1, index + len(self))
         after = np.fromiter(following, dtype=np.int64, count=len(following)) % len(self)
-        if self.labels is not None:
-            same = self.labels.numpy()[after] == int(self.labels[index])
+        if self._kin is not None:
+            same = self._kin[after] == self._kin[index]
             after = np.concatenate([after[same], after[~same]])
         yield from after.tolist()
 
@@ -137,20 +148,51 @@ def open_folder(folder: Path, split: Split, options: FolderOptions | None = None
         UotaError: there are no images, a single one, or none that can be read.
     """
     options = options or FolderOptions()
+    found = find_readable(folder, options)
+    if len(found.files) < 2:
+        only = printable(found.files[0])
+        raise UotaError(f"{folder} has a single readable image, {only}: at least two images are needed.")
+    return found.folder(list_split(folder, found.files, split), options)
+
+
+class Readable(NamedTuple):
+    """The images of a folder, before they are split.
+
+    Attributes:
+        root: the folder.
+        files: relative to it, sorted.
+        sizes: bytes of each when decoded; empty where there are too many to look at.
+        left_out: files that are no images, and folders that may not be entered.
+    """
+
+    root: Path
+    files: list[str]
+    sizes: dict[str, int]
+    left_out: list[Path]
+
+    def folder(self, listing: Listing, options: FolderOptions, kin: NDArray[np.int64] | None = None) -> Folder:
+        """Those that are listed."""
+        inner = listing.root.relative_to(self.root).as_posix()
+        within = [self.sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
+        return Folder(
+            str(self.root), listing, options, _make_cache(within, options.cache_megabytes), self.left_out, kin
+        )
+
+
+def find_readable(folder: Path, options: FolderOptions) -> Readable:
+    """The images under a folder.
+
+    Raises:
+        UotaError: there are none, or none that can be read.
+    """
     files, closed = find_images(folder)
     if not files:
         raise UotaError(f"{folder} has no images: looked, at any depth, for files ending in {', '.join(EXTENSIONS)}.")
     sizes, bad = _check(folder, files, options) if len(files) <= CHECKED_AT_OPENING else ({}, [])
-    left_out = [folder / name for name in closed + bad]
     good = [file for file in files if file in sizes] if len(files) <= CHECKED_AT_OPENING else files
     if not good:
         raise UotaError(f"None of the {len(files)} image files in {folder} can be read, {printable(files[0])} for one.")
-    if len(good) < 2:
-        raise UotaError(f"{folder} has a single readable image, {printable(good[0])}: at least two images are needed.")
-    listing = list_split(folder, good, split)
-    inner = listing.root.relative_to(folder).as_posix()
-    within = [sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
-    return Folder(str(folder), listing, options, _make_cache(within, options.cache_megabytes), left_out)
+    return Readable(folder, good, sizes, [folder / name for name in closed + bad])
 
 
 def _check(folder: Path, files: list[str], options: FolderOptions) -> tuple[dict[str, int], list[str]]:

@@ -97,10 +97,11 @@ def classes_of(files: Iterable[str]) -> list[str] | None:
     return names if len(names) > 1 and all("/" in file for file in files) else None
 
 
-def list_split(root: Path, files: Sequence[str], split: Split) -> Listing:
+def list_split(root: Path, files: Sequence[str], split: Split, of: str = "images") -> Listing:
     """Images of a split: those in `train/` or `test/` (or `val/`) where both are, else a fifth of each class is test.
 
-    Images without labels are all training images, and all test images. A lone top folder is stepped into.
+    Images without labels are all training images, and all test images. A lone top folder is stepped into. `of` is what
+    the files are called.
 
     Raises:
         UotaError: the split is empty.
@@ -114,9 +115,7 @@ def list_split(root: Path, files: Sequence[str], split: Split) -> Listing:
         classes = classes_of(files)
         listing = Listing(root, list(files) if classes is None else _of_share(files, split), classes)
     if not listing.files:
-        raise UotaError(
-            f"{root} has too few images of every class to set some aside: give each class at least 3 images"
-        )
+        raise UotaError(f"{root} has too few {of} of every class to set some aside: give each class at least 3 {of}")
     return listing
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from uota.data.embedded import open_demo
 from uota.data.fashion_mnist import fashion_mnist_folder, open_fashion_mnist
 from uota.data.folder import FolderOptions, open_folder
+from uota.data.groups import Groups, open_groups_of_folder
 from uota.data.scenes import SceneOptions, open_scenes
 from uota.data.source import Source, Split
 from uota.errors import UotaError
@@ -43,13 +44,34 @@ def open_source(
     chosen = _split(split)
     if str(name_or_path) in NAMES:
         return NAMES[str(name_or_path)](chosen, scenes or SceneOptions())
+    path = _folder(name_or_path)
+    original = fashion_mnist_folder(path)
+    return open_fashion_mnist(original, chosen) if original else open_folder(path, chosen, folder)
+
+
+def open_groups(name_or_path: str | Path, split: str | None = "train", folder: FolderOptions | None = None) -> Groups:
+    """Open a folder of things: each lowest folder is one, and the images in it show it.
+
+    Args:
+        name_or_path: the folder.
+        split: train or test; None: all groups.
+        folder: how the images are read.
+
+    Raises:
+        UotaError: there is no such folder, or fewer than two groups in it.
+    """
+    if str(name_or_path) in NAMES:
+        raise UotaError(f"{name_or_path} has no groups: give a folder with a sub-folder of images for each thing.")
+    return open_groups_of_folder(_folder(name_or_path), _split(split) if split else None, folder)
+
+
+def _folder(name_or_path: str | Path) -> Path:
     if not str(name_or_path):
         raise UotaError(f"Say which images: {', '.join(NAMES)}, or a folder.")
     path = Path(name_or_path).expanduser()
     if not path.is_dir():
         raise UotaError(_nowhere(str(name_or_path), path))
-    original = fashion_mnist_folder(path)
-    return open_fashion_mnist(original, chosen) if original else open_folder(path, chosen, folder)
+    return path
 
 
 def _split(name: str) -> Split:

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from uota.data import open_source, say_skipped
+from uota.config import Pretrain
+from uota.data import Source, open_source, say_skipped
 from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
 from uota.evaluation.finetune import evaluate_finetune, result_name
@@ -17,7 +18,7 @@ from uota.evaluation.subject import Subject
 from uota.origin import Found, find_encoder
 from uota.protocols import SETTINGS, Finetune, Origin
 from uota.runs import write_atomically
-from uota.training.build import decide
+from uota.training.build import decide, open_images
 
 
 def evaluate(
@@ -59,10 +60,16 @@ def _subject(found: Found, data: str | None, out: str | None) -> Subject:
     run = found.settings
     if run is None and (data is None or out is None):
         raise UotaError(f"{found.name} is no run: say which labelled images by --data and where results go by --out")
-    train, test = (open_source(data or run.data if run else data or "", split=split) for split in ("train", "test"))
+    train, test = (_images(run, data, split) for split in ("train", "test"))
     if run:
         decide(run, train)
     return Subject(found, train, test, Path(out or found.name))
+
+
+def _images(run: Pretrain | None, data: str | None, split: str) -> Source:
+    if run is None or data is not None:
+        return open_source(data or "", split)
+    return open_images(run.data, run.views, split)
 
 
 def _on_features(evaluated: Callable[[Features, Features], Any]) -> Callable[[Subject, Any], Any]:

@@ -9,17 +9,19 @@ from torch import nn
 
 from uota.arbitration import Arbiter, ViewSampler
 from uota.config import Pretrain
-from uota.data import Source
+from uota.data import Groups, Source, open_groups, open_source
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, imported
 from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
 from uota.nn.sync_batchnorm import synchronised
 from uota.training.module import Pretraining
-from uota.views import ViewPreset, find_preset
+from uota.views import PRESETS, ViewPreset, find_preset
 
 # The released SwAV + UOTA code has τ = 350 at dimension 128.
 TAU_PER_DIMENSION = 2.7
-UNDECIDED = ("auto", None)
+# As a choice of views: those of the kind that goes across the images of a group.
+GROUPS = "groups"
+UNDECIDED = ("auto", GROUPS, None)
 # Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
 VIEWS_OF = {
     "demo-scenes": "scenes",
@@ -27,6 +29,25 @@ VIEWS_OF = {
     "demo": "small-grey",
     "fashion-mnist": "small-grey",
 }
+# Views of groups without an accelerator, by channels.
+SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
+
+
+def open_items(data: str, views: str, split: str | None = "train") -> Source:
+    """What a preset makes views of: the images of a source, or the groups of a folder; None as split: all groups.
+
+    Raises:
+        UotaError: there is no such source, or nothing in it to make these views of.
+    """
+    if views == GROUPS or (views in PRESETS and PRESETS[views].across_images):
+        return open_groups(data, split)
+    return open_source(data, split or "train")
+
+
+def open_images(data: str, views: str, split: str) -> Source:
+    """The images that a run with such views was trained on; of groups, the files of whole groups."""
+    source = open_items(data, views, split)
+    return source.files if isinstance(source, Groups) else source
 
 
 def decide(settings: Pretrain, source: Source) -> Pretrain:
@@ -39,10 +60,12 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
     views = settings.views
     if views == "auto":
         views = _views_of(source, card)
-    preset = find_preset(views)
     own = [card.views, *card.small_views.values()]
     if card.small_views and views not in own:
         raise UotaError(f"{settings.method} needs views of its own, not {views!r}; choose --views {' or '.join(own)}")
+    if views == GROUPS:
+        views = "large-groups" if torch.cuda.is_available() else SMALL_GROUPS[source.channels]
+    preset = find_preset(views)
     if source.channels != preset.channels:
         raise UotaError(
             f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "

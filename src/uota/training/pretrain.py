@@ -14,11 +14,11 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
-from uota.data import open_source, say_skipped
+from uota.data import say_left_out, say_skipped
 from uota.errors import UotaError
 from uota.runs import Run, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
-from uota.training.build import VIEWS_OF, build_module, decide, preset_of
+from uota.training.build import VIEWS_OF, build_module, decide, open_items, preset_of
 from uota.training.checkpoints import Checkpoints
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
@@ -44,7 +44,7 @@ def pretrain(
         UotaError: the folder is taken, the settings contradict each other, the images cannot be had.
     """
     run = Run(out)
-    source = open_source(settings.data, split="train")
+    source = open_items(settings.data, settings.views)
     settings = decide(settings, source)
     preset = preset_of(settings)
     # All that can be refused is refused before the folder is touched.
@@ -56,6 +56,7 @@ def pretrain(
         torch.set_num_threads(settings.threads)
     if resume:
         load_part(module, run)
+    say_left_out(source)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)

@@ -37,6 +37,9 @@ def crop_small(
     if (which == home).all():
         return _crop_together(images.index_select(0, home), boxes, flip, size).flatten(0, 1)
     home = which.mode(0).values  # what most views of a sample show is resampled together, injected ones apart
+    if (which == home).float().mean() < 0.5:  # views of a group: each of an image of its own
+        each = images.index_select(0, which.flatten())
+        return _crop_together(each, boxes.flatten(0, 1)[None], flip.flatten()[None], size)[0]
     made, other = _crop_together(images.index_select(0, home), boxes, flip, size), which != home
     strangers = images.index_select(0, which[other])
     made[other] = _crop_together(strangers, boxes[other][None], flip[other][None], size)[0]

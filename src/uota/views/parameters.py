@@ -32,7 +32,8 @@ class ViewParameters:
     """What was done to each view, in this order; every field is (views, batch).
 
     Attributes:
-        image: index in the source of the image that the view shows (another than asked for, where injected).
+        image: index in the source of the image that the view shows (another than asked for, where injected; one of
+            the item's, where the source is grouped).
         box: crop box in source pixels, (top, left, height, width), whole numbers as float32.
         flip: mirrored left to right.
         brightness, contrast, saturation: factors, 1 for none. hue: a shift in turns, 0 for none.

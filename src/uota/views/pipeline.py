@@ -47,6 +47,17 @@ class ImageSource(Protocol):
         ...
 
 
+@runtime_checkable
+class GroupedSource(ImageSource, Protocol):
+    """A source whose items are several images each (`uota.data.Groups`).
+
+    Attributes:
+        members: indices of each item's images.
+    """
+
+    members: Sequence[Sequence[int]]
+
+
 @dataclass
 class Views:
     """The views of a batch of images and what was done to each.
@@ -54,7 +65,7 @@ class Views:
     Attributes:
         groups: one tensor per size, global first: (views of that size, batch, channels, h, w), normalised.
         parameters: what was done to each view, every field (views, batch), in the order of the groups.
-        index: (batch,), each image's index in its source.
+        index: (batch,), each image's index in its source; of a grouped source, each item's.
         wrong: (views, batch), True for an outlier by the known truth (injected, or the source says so); None: unknown.
         labels: (batch,), of the images asked for; None: nobody labelled them.
     """
@@ -137,7 +148,8 @@ class ViewPipeline:
             raise UotaError("A batch of views needs at least one sample: the list of (epoch, index) is empty.")
         uniforms = sample_uniforms(self.seed, samples, self.preset.views)
         asked = np.array([index for _, index in samples], dtype=np.int64)
-        shown, injected = self._injected(uniforms, asked, len(source))
+        items, injected = self._injected(uniforms, asked, len(source))
+        shown = _drawn(source.members, items, injected, uniforms) if isinstance(source, GroupedSource) else items
         wanted, which = np.unique(shown, return_inverse=True)
         images = [_with_channels(image, self.preset.channels) for image in source.images(wanted.tolist())]
         which = which.reshape(shown.shape)
@@ -157,7 +169,7 @@ class ViewPipeline:
         return self(_OneImage(image), [(epoch, index)])
 
     def _injected(self, uniforms: ndarray, asked: ndarray, total: int) -> tuple[ndarray, ndarray]:
-        """Which image each view shows (views, batch), and whether that is another than asked for."""
+        """Which item each view shows (views, batch), and whether that is another than asked for."""
         shown = np.broadcast_to(asked, uniforms.shape[:2]).copy()
         injected = column(uniforms, "injected") < self.inject
         pool = total if self.inject_from == "strangers" else len(asked)
@@ -169,6 +181,25 @@ class ViewPipeline:
         places = (shown if self.inject_from == "strangers" else np.arange(pool)) + steps
         other = places % pool if self.inject_from == "strangers" else asked[places % pool]
         return np.where(injected, other, shown), injected
+
+
+def _drawn(members: Sequence[Sequence[int]], items: ndarray, injected: ndarray, uniforms: ndarray) -> ndarray:
+    """Which image of its item each view shows (views, batch).
+
+    Without replacement; where an item has fewer images than views, all of them once before any for another time.
+    """
+    # Which other item is injected is read off the first digits of this uniform, which image of an item off later ones.
+    uniform = column(uniforms, "stranger") * 2**20 % 1
+    drawn = np.empty_like(items)
+    for views, column_of_items, strange, place in zip(drawn.T, items.T, injected.T, uniform.T, strict=True):
+        left: list[int] = []
+        for view, item in enumerate(column_of_items):
+            if strange[view]:
+                views[view] = members[item][int(place[view] * len(members[item]))]
+                continue
+            left = left or list(members[item])
+            views[view] = left.pop(int(place[view] * len(left)))
+    return drawn
 
 
 def make_views(

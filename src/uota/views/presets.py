@@ -93,7 +93,8 @@ class ViewPreset:
     """Groups of views (global first), the statistics they are normalised with, and the image for evaluation.
 
     `evaluation_resize` is the short side before the centre crop of `evaluation_size`; None: the whole image is
-    resized to a square of `evaluation_size`, without a crop (small images).
+    resized to a square of `evaluation_size`, without a crop (small images). `across_images`: the views of an item are
+    of several images that show one thing (`uota.data.Groups`), not crops of one.
     """
 
     name: str
@@ -102,6 +103,7 @@ class ViewPreset:
     std: tuple[float, ...]
     evaluation_size: int
     evaluation_resize: int | None = None
+    across_images: bool = False
 
     def __post_init__(self) -> None:
         """Refuse statistics that do not fit any image."""
@@ -191,6 +193,17 @@ def _grey(name: str, *groups: GroupPreset) -> ViewPreset:
     return ViewPreset(name, groups, FASHION_MEAN, FASHION_STD, evaluation_size=groups[0].size)
 
 
+def _mild(count: int, size: int) -> GroupPreset:
+    """Nearly whole: what differs between two images of a thing is augmentation enough. Its colour may be what it is."""
+    return GroupPreset(count, size, (0.6, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
+
+
+def _across(name: str, large: int, small: int, evaluation_resize: int | None = None) -> ViewPreset:
+    """Two large and four small views, each of an image of its own."""
+    groups = _mild(2, large), _mild(4, small)
+    return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, large, evaluation_resize, across_images=True)
+
+
 _MOCO_V1 = GroupPreset(
     2,
     224,
@@ -276,6 +289,9 @@ PRESETS: dict[str, ViewPreset] = {
             IMAGENET_STD,
             evaluation_size=24,
         ),
+        _across("large-groups", 224, 96, evaluation_resize=256),
+        _across("small-groups", 32, 20),
+        replace(_across("small-grey-groups", 24, 16), mean=FASHION_MEAN, std=FASHION_STD),
         _grey("small-grey", _plain_grey(2, 24, (0.5, 1.0)), _plain_grey(4, 16, (0.15, 0.5))),
         _grey("scenes", _plain_grey(2, 24, (0.3, 1.0)), _plain_grey(4, 16, (0.05, 0.3))),
     )

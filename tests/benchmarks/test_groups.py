@@ -1,0 +1,62 @@
+"""The benchmark of groups: what is filed wrong, and what its baselines say."""
+
+import pytest
+import torch
+from benchmarks.groups import Archive, Run, baselines, by_centres, by_neighbours, main, misfile, plan
+from torch.nn.functional import normalize
+
+from uota.data import Groups
+from uota.data.source import InMemory
+
+THINGS, FILES = 20, 12
+
+
+@pytest.fixture
+def filed():
+    """Embeddings around a direction per thing; a tenth lies in another thing's folder."""
+    random = torch.Generator().manual_seed(0)
+    shown = torch.arange(THINGS).repeat(FILES)
+    folder = misfile(shown, 0.1, seed=1)
+    x = torch.randn(THINGS, 32, generator=random)[shown] + 0.3 * torch.randn(len(shown), 32, generator=random)
+    members = [torch.nonzero(folder == thing)[:, 0].tolist() for thing in range(THINGS)]
+    files = InMemory("files", torch.zeros(len(shown), 1, 4, 4, dtype=torch.uint8))
+    return Archive(Groups(files, members), folder != shown, files, files), x, folder
+
+
+def test_a_share_of_the_files_passes_its_folders_on(filed):
+    data, _, folder = filed
+    assert int(data.wrong.sum()) == pytest.approx(24, abs=2)  # two neighbours in the ring may be of one thing
+    assert folder.bincount().tolist() == [FILES] * THINGS
+    assert torch.equal(misfile(folder, 0.0, seed=1), folder)
+    assert torch.equal(misfile(folder, 0.3, seed=1), misfile(folder, 0.3, seed=1))
+    assert not torch.equal(misfile(folder, 0.3, seed=1), misfile(folder, 0.3, seed=2))
+
+
+def test_probabilities_are_out_of_sample_and_lowest_where_files_are_wrong(filed):
+    data, x, folder = filed
+    z = normalize(x, dim=-1)
+    directions = torch.zeros(THINGS, 32).index_add(0, folder, z)
+    own = (z * normalize(directions[folder] - z, dim=-1)).sum(-1)
+    for probabilities in (by_neighbours(z, folder), by_centres(z, directions, own, folder)):
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(len(x)))
+        of_folder = probabilities[torch.arange(len(x)), folder]
+        assert of_folder[data.wrong].max() < of_folder[~data.wrong].min()
+
+
+def test_every_baseline_suspects_what_is_wrong(filed):
+    pytest.importorskip("cleanlab", reason="no dependency of uota: pip install cleanlab")
+    data, x, _ = filed
+    for suspicion in baselines(x, data).values():
+        assert suspicion[data.wrong].min() > suspicion[~data.wrong].max()
+
+
+def test_without_cleanlab_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("benchmarks.groups.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="pip install cleanlab"):
+        main(None)
+
+
+def test_the_plan_has_every_run_once():
+    runs = plan()
+    assert len(runs) == len(set(runs)) == 3 * (2 * 6 + 3)
+    assert Run(0.0, "oracle", 0) not in runs
