@@ -30,7 +30,7 @@ class Pretrain:
         inject_from: strangers to the batch, or images of the same batch
         workers: processes that load images; null: as many as are useful
 
-        look: what the arbiter sees; auto: thumbnails for learned, else embeddings
+        look: what the arbiter sees; auto: thumbnails for learned (of groups: features), else embeddings
         weigh: the predicting view of a pair or both; auto: predictor for mahalanobis, else both
         start: share of training before which weights are uniform; null: 0.5 for mahalanobis, else 0
         tau: temperature of mahalanobis; null: 2.7 times the embedding dimension, as released

@@ -1,5 +1,7 @@
 """Folders of things as people have them."""
 
+import pickle
+
 import pytest
 import torch
 
@@ -119,3 +121,10 @@ def test_embedded_images_have_no_groups(name):
 def test_what_is_no_folder(tmp_path):
     with pytest.raises(UotaError, match="no folder"):
         open_groups(tmp_path / "nowhere")
+
+
+def test_groups_go_to_other_processes(things):
+    groups = open_groups(things)
+    other = pickle.loads(pickle.dumps(groups))
+    assert other.members == groups.members
+    assert all(torch.equal(*pair) for pair in zip(groups.images([0, 5]), other.images([0, 5]), strict=True))

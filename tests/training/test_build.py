@@ -44,7 +44,7 @@ def test_views_of_groups_follow_from_accelerator_and_channels(monkeypatch, cuda,
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     groups = Groups(InMemory("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
     settings = decide(Pretrain(views="groups"), groups)
-    assert (settings.views, settings.backbone) == (views, backbone)
+    assert (settings.views, settings.backbone, settings.look) == (views, backbone, "features")
     assert decide(settings, groups) == settings
 
 

@@ -72,10 +72,12 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
             "choose another preset with --views"
         )
     small = preset.groups[0].size <= SMALL_IMAGE
+    # Two images of a thing differ in where it is, which thumbnails cannot look past.
+    eyes = "features" if preset.across_images else "thumbnails"
     chosen: dict[str, Any] = {
         "views": views,
         "backbone": "tiny" if small else "resnet50",
-        "look": "thumbnails" if settings.arbiter == "learned" else "embeddings",
+        "look": eyes if settings.arbiter == "learned" else "embeddings",
         "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
     }
