@@ -1,11 +1,11 @@
-"""A training step beside others: python benchmarks/step.py cost | peers  (a few minutes each, on an idle machine).
+"""A training step beside others: python benchmarks/step.py cost | peers [tiny|resnet18]  (on an idle machine; minutes).
 
 cost: what an arbiter costs of a step. SwAV with a ResNet-18, 64 images x (2 views of 224 pixels + 6 of 96); beside it,
     in turn, each arbiter on what it looks at in that step.
 peers: images per second of six methods with the learned arbiter, beside the same method in the style of lightly's
     examples, without one: the same backbone, heads and views, already made, in turn, 2 threads. Once the small ResNet
     that is trained on a CPU here, 128 images x 2 views of 24 pixels (SwAV: and 4 of 16); once ResNet-18, 64 images x 2
-    views of 96 pixels (SwAV: and 6 of 48).
+    views of 96 pixels (SwAV: and 6 of 48). The third column is ours with the encoder compiled (`--compile true`).
 
 Medians go to benchmarks/results/step-cost.json and step-peers.json.
 """
@@ -27,7 +27,7 @@ from uota import Arbiter
 from uota.config import Pretrain
 from uota.methods import METHODS, Step
 from uota.nn.encoder import Encoder
-from uota.training.build import build_module
+from uota.training.build import build_module, compile_encoders
 from uota.training.looks import look
 
 BATCH, REPETITIONS = 64, 5
@@ -71,7 +71,7 @@ def cost() -> None:
         print(f"{name:12} {100 * share:.2f} % of a step (goal {100 * GOALS[name]:.0f} %)")
 
 
-def our_step(name: str, backbone: str, groups: list[Tensor]) -> Callable[[], None]:
+def our_step(name: str, backbone: str, groups: list[Tensor], compiled: bool = False) -> Callable[[], None]:
     """The same step here, with the learned arbiter on thumbnails."""
     torch.manual_seed(0)
     card = METHODS[name]
@@ -79,6 +79,8 @@ def our_step(name: str, backbone: str, groups: list[Tensor]) -> Callable[[], Non
     method = card.build(Encoder(backbone, 3, groups[0].shape[-1]), **card.options | heads).to(
         memory_format=torch.channels_last
     )
+    if compiled:
+        compile_encoders(method)
     arbiter = Arbiter("learned")
     optimizer = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9)
 
@@ -92,18 +94,34 @@ def our_step(name: str, backbone: str, groups: list[Tensor]) -> Callable[[], Non
     return step
 
 
-def peers() -> None:
+def peers(backbones: list[str]) -> None:
     torch.set_num_threads(2)
-    rows: dict[str, dict] = {}
+    out = RESULTS / "step-peers.json"
+    rows: dict[str, dict] = json.loads(out.read_text())
     for (backbone, batch, sizes), name in product(SETUPS, STEPS):
+        if backbone not in backbones:
+            continue
         groups = [torch.randn(count, batch, 3, size, size) for count, size in (sizes if name == "swav" else sizes[:1])]
         views = [view for group in groups for view in group]
-        taken = in_turn({"uota": our_step(name, backbone, groups), "lightly": lightly_step(name, backbone, views)})
+        steps = {
+            "uota": our_step(name, backbone, groups),
+            "lightly": lightly_step(name, backbone, views),
+            "compiled": our_step(name, backbone, groups, compiled=True),
+        }
+        taken = in_turn(steps)
         row = {who: round(batch / value, 2) for who, value in taken.items()}
-        rows.setdefault(backbone, {})[name] = row | {"ratio": round(taken["lightly"] / taken["uota"], 3)}
+        ratios = {who: round(taken["lightly"] / taken[who], 3) for who in ("uota", "compiled")}
+        rows[backbone][name] = row | {"ratio": ratios["uota"], "ratio_compiled": ratios["compiled"]}
         print(f"{backbone:9} {name:13} {rows[backbone][name]} (goal {FASTER})", flush=True)
-    (RESULTS / "step-peers.json").write_text(json.dumps(rows, indent=1) + "\n")
+        out.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def main(what: str, *backbones: str) -> None:
+    if what == "cost":
+        cost()
+    else:
+        peers(list(backbones) or [backbone for backbone, _, _ in SETUPS])
 
 
 if __name__ == "__main__":
-    {"cost": cost, "peers": peers}[sys.argv[1]]()
+    main(*sys.argv[1:])

@@ -157,11 +157,11 @@ def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     if settings.devices > 1:
         synchronised(method)
     if settings.compile:
-        _compile_encoders(method)
+        compile_encoders(method)
     return Pretraining(method, build_arbiter(settings, method.dim), build_sampler(settings), settings, total_steps)
 
 
-def _compile_encoders(method: nn.Module) -> None:
+def compile_encoders(method: nn.Module) -> None:
     """Compile what methods call of their encoders, momentum copies too."""
     for module in method.modules():
         if isinstance(module, FeatureEncoder):

@@ -1,0 +1,43 @@
+"""The table as a picture: python -m benchmarks.worth.picture  (writes docs/worth.png)."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+from benchmarks.worth.table import LINES, Cell, Row, cells, gain
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+OUT = Path(__file__).parents[2] / "docs/worth.png"
+COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled": "tab:green", "oracle": "0.2"}
+
+
+def main() -> None:
+    found = cells([json.loads(line) for line in LINES.read_text().splitlines()])
+    conditions = list(dict.fromkeys(condition for condition, method, _ in found if method == "swav"))
+    figure, axes = plt.subplots(1, len(conditions), figsize=(3.2 * len(conditions), 4.2), sharey=True, squeeze=False)
+    arms = list(dict.fromkeys(arm for _, method, arm in found if method == "swav" and arm != "none"))
+    for axis, condition in zip(axes[0], conditions, strict=True):
+        draw(axis, found, [(condition, "swav", arm) for arm in arms])
+        axis.set_title(condition)
+    axes[0][0].set_yticks(range(len(arms)), arms)
+    axes[0][0].invert_yaxis()
+    figure.supxlabel("gain over SwAV without weights, linear top-1, points; bars: 95 % interval over seeds")
+    figure.tight_layout()
+    figure.savefig(OUT, dpi=110)
+
+
+def draw(axis: Axes, found: dict[Cell, dict[int, Row]], of: list[Cell]) -> None:
+    """The gains of one condition, a row an arm; nothing where an arm was not run."""
+    axis.axvline(0, color="0.8", zorder=0)
+    for place, cell in enumerate(of):
+        made = gain(found, cell, "linear")
+        if made is not None:
+            colour = COLOURS.get(cell[2].split("-")[0], "0.5")
+            axis.errorbar(made.mean, place, xerr=made.half if made.pairs > 1 else None, fmt="o", color=colour)
+
+
+if __name__ == "__main__":
+    main()
