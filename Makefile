@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
 
 test: lint
-	$(RUN)/python -m pytest tests
+	$(RUN)/python -m pytest tests -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check src tests benchmarks examples tools
