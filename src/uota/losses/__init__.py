@@ -1,6 +1,6 @@
 """Loss terms, unreduced, one per pair of views and image; and the one place that weighs and averages them."""
 
-from uota.losses.cross_correlation import barlow_loss, cross_correlation
+from uota.losses.cross_correlation import cross_correlation_loss
 from uota.losses.info_nce import info_nce_terms, joint_contrastive_terms
 from uota.losses.negative_cosine import negative_cosine_terms
 from uota.losses.nt_xent import nt_xent_terms
@@ -12,8 +12,7 @@ from uota.losses.weighted import mean_of_weighted, weighted_mean
 __all__ = [
     "Pairs",
     "all_pairs",
-    "barlow_loss",
-    "cross_correlation",
+    "cross_correlation_loss",
     "info_nce_terms",
     "joint_contrastive_terms",
     "mean_of_weighted",

@@ -9,7 +9,7 @@ from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 
 from uota.collectives import sum_over_ranks, world_size
-from uota.losses import barlow_loss, cross_correlation, unordered_pairs
+from uota.losses import cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 from uota.nn.encoder import Encoder
@@ -53,7 +53,7 @@ class BarlowTwins(nn.Module):
         weight = weights[pairs.predictor] * weights[pairs.target]
         pair_weight = sum_over_ranks(weight.sum(1)) / (weight.shape[1] * world_size())
         losses = [
-            barlow_loss(cross_correlation(embedded.projected[a], embedded.projected[b], w), self.off_diagonal)
+            cross_correlation_loss(embedded.projected[a], embedded.projected[b], w, self.off_diagonal)
             for a, b, w in zip(pairs.predictor, pairs.target, weight, strict=True)
         ]
         return self.scale * (torch.stack(losses) * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
