@@ -99,7 +99,8 @@ class Training:
         if arm.auxiliary:
             self.module.method.auxiliary = arm.auxiliary(settings.seed)
         self.optimizer: torch.optim.Optimizer | None = None
-        self.seen: dict[str, list[tuple[float, float | None, float]]] = defaultdict(list)
+        self.seen: dict[str, list[tuple[float, float]]] = defaultdict(list)  # AUROC and true rate of steps
+        self.rate: float | None = None
 
     @property
     def images(self) -> int:
@@ -147,15 +148,18 @@ class Training:
     def _note(self, verdict: Arbitration, wrong: Tensor | None) -> None:
         """Keep how well the judge told at this step."""
         done = (self.step + 1) / self.total
+        if verdict.outlier_rate is not None:
+            self.rate = verdict.outlier_rate
         for when, (first, last) in {"early": EARLY, "late": LATE}.items():
             if wrong is not None and first <= done <= last and bool(verdict.scores.any()):
                 auroc = roc_auc_score(wrong.flatten(), -verdict.scores.flatten())
-                self.seen[when].append((auroc, verdict.outlier_rate, float(wrong.float().mean())))
+                self.seen[when].append((auroc, float(wrong.float().mean())))
 
     def told(self) -> dict[str, float]:
-        """AUROC after a tenth and at the end, estimated and true rate at the end, as far as there are any."""
-        told = {f"auroc_{when}": round(mean(auroc for auroc, _, _ in seen), 4) for when, seen in self.seen.items()}
-        rates = [(rate, true) for _, rate, true in self.seen["late"] if rate is not None]
-        if rates:
-            told |= {"rate": round(rates[-1][0], 4), "true_rate": round(mean(true for _, true in rates), 4)}
+        """AUROC after a tenth and at the end, the rate estimated last, and the true one, as far as there are any."""
+        told = {f"auroc_{when}": round(mean(auroc for auroc, _ in seen), 4) for when, seen in self.seen.items()}
+        if self.rate is not None:
+            told["rate"] = round(self.rate, 4)
+        if self.seen["late"]:
+            told["true_rate"] = round(mean(true for _, true in self.seen["late"]), 4)
         return told

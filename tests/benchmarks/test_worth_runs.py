@@ -39,6 +39,15 @@ def test_every_arm_trains(arm):
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_a_run_tells_how_well_its_arbiter_told():
+    run = training("two_groups")
+    list(run.parts(1))
+    told = run.told()
+    assert told["true_rate"] == pytest.approx(0.25, abs=0.15)
+    assert 0 <= told["rate"] <= 1
+    assert 0 < told["auroc_late"] < 1
+
+
 def embedded_views():
     run = training("none")
     views = ViewPipeline(preset_of(run.settings), 1, inject=0.25)(run.source, [(0, index) for index in range(16)])
