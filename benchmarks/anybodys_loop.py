@@ -5,40 +5,46 @@ lightly's SwAV and DINO (examples/), modules and losses untouched, with all view
 each run, as it ends, to benchmarks/results/anybodys_loop.jsonl; runs that are there already are not made again.
 """
 
-import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from math import cos, pi
-from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
+from typing import NamedTuple
 
 import torch
+from benchmarks.accuracy import accuracy
+from benchmarks.lines import make_missing
 from examples.lightly_dino import DINO
 from examples.lightly_swav import SwaV
 from torch import Tensor, nn
 
-from uota import ViewSampler
 from uota.config import Pretrain
 from uota.data import open_source
-from uota.evaluation import encoder_features, evaluate_knn, evaluate_linear
 from uota.nn.encoder import Encoder
 from uota.training.batches import GlobalBatches
-from uota.training.build import decide, preset_of
+from uota.training.build import build_sampler, decide, preset_of
 from uota.training.schedules import learning_rate
 from uota.views import ViewPipeline
 
 OUT = Path(__file__).parent / "results/anybodys_loop.jsonl"
 CONDITIONS = {"scenes": {"data": "demo-scenes"}, "injected-25": {"data": "demo", "inject": 0.25}}
 EPOCHS = 4
-Run = tuple[str, str, int, int]  # condition, model, candidates for every view, seed
+
+
+class Run(NamedTuple):
+    """What identifies a line of results; `candidates` for every view that is encoded."""
+
+    condition: str
+    model: str
+    candidates: int
+    seed: int
 
 
 def plan() -> Iterator[Run]:
     """Seed by seed."""
     for seed, condition, model, candidates in product((0, 1, 2), CONDITIONS, MODELS, (1, 2)):
-        yield condition, model, candidates, seed
+        yield Run(condition, model, candidates, seed)
 
 
 def swav(encoder: Encoder) -> tuple[nn.Module, Callable[[list[Tensor], float], Tensor]]:
@@ -53,7 +59,7 @@ def dino(encoder: Encoder) -> tuple[nn.Module, Callable[[list[Tensor], float], T
     return model, lambda views, done: model.loss(views, 1 - 0.01 * (cos(pi * done) + 1) / 2, epoch=0)
 
 
-MODELS = {"swav": swav, "dino": dino}
+MODELS = {"lightly's swav": swav, "lightly's dino": dino}
 
 
 def measure(run: Run) -> dict:
@@ -68,17 +74,15 @@ def measure(run: Run) -> dict:
     began = process_time()
     images = pretrain(*MODELS[name](encoder), settings, train)
     milliseconds = round(1000 * (process_time() - began) / images, 3)
-    features = [encoder_features(encoder, source, preset_of(settings)) for source in (train, test)]
-    found = {"linear": round(evaluate_linear(*features).top1, 2), "knn": round(evaluate_knn(*features).top1, 2)}
-    what = {"condition": condition, "model": f"lightly's {name}", "candidates": candidates, "seed": seed}
-    return what | found | {"milliseconds_an_image": milliseconds}
+    found = accuracy(encoder, train, test, preset_of(settings))
+    return run._asdict() | found | {"milliseconds_an_image": milliseconds}
 
 
 def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor], settings: Pretrain, source) -> int:
     """The loop that belongs to anybody; how many images it took."""
     preset = preset_of(settings)
     pipeline = ViewPipeline(preset.with_candidates(settings.candidates), settings.seed, settings.inject)
-    sampler = ViewSampler([group.count for group in preset.groups], settings.seed)
+    sampler = build_sampler(settings)
     step = 0
     batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: step)
     total = len(batches) * settings.epochs
@@ -86,7 +90,7 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     while step < total:
         for samples in batches:
             groups = pipeline(source, samples).groups
-            if settings.candidates > 1:
+            if sampler:
                 groups = sampler(groups).groups
             views = [view.contiguous(memory_format=torch.channels_last) for group in groups for view in group]
             for group in optimizer.param_groups:
@@ -99,16 +103,5 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     return total * settings.batch_size
 
 
-def main() -> None:
-    rows = [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
-    done = {(row["condition"], row["model"], row["candidates"], row["seed"]) for row in rows}
-    missing = [run for run in plan() if (run[0], f"lightly's {run[1]}", *run[2:]) not in done]
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for made in as_completed([pool.submit(measure, run) for run in missing]):
-            with OUT.open("a") as file:
-                file.write(json.dumps(made.result()) + "\n")
-            print(json.dumps(made.result()), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    make_missing(OUT, plan(), measure)

@@ -12,31 +12,29 @@ on pixels, on an untrained encoder, and on that of the run. Needs cleanlab (pip 
 does not. Makes what has no line in benchmarks/results/groups.jsonl yet, two runs at a time on a core each.
 """
 
-import json
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
-from itertools import islice, product
-from multiprocessing import get_context
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from benchmarks.accuracy import accuracy, top1
+from benchmarks.lines import make_missing
 from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota import Arbiter
+from uota import Arbiter, thumbnails
 from uota.config import Pretrain
 from uota.data import Groups, SceneOptions, open_source
 from uota.data.source import InMemory
-from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear
-from uota.evaluation.features import pixel_features
+from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
 from uota.misfiled import Judged, judge, judge_by_halves
 from uota.recipes import recipe
@@ -45,7 +43,6 @@ from uota.training.looks import look
 from uota.views import ViewPipeline, ViewPreset, Views
 
 OUT = Path(__file__).parent / "results/groups.jsonl"
-RUNS_AT_ONCE = 2
 GARMENTS, PHOTOGRAPHS, EPOCHS, BATCH = 1000, 8, 16, 64
 LIGHT = (0.4, 1.0)
 SCENE = SceneOptions(canvas=40, radius=(0.3, 0.45), other_scale=(0.4, 0.6))
@@ -158,7 +155,7 @@ def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
 
     judged = judge(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, DRAWS, bar=False)
     told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
-    return accuracy(method.encoder, data, preset) | told | by_features(method, data, preset)
+    return accuracy(method.encoder, data.train, data.test, preset) | told | by_features(method, data, preset)
 
 
 def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
@@ -171,22 +168,16 @@ def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
         return look("features", method.embed(views.groups, Step()))
 
     precision = learned_now(run, data, preset, see)
-    return accuracy(method.encoder, data, preset) | precision | by_features(method, data, preset)
+    return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)
 
 
 def of_pixels(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     """No encoder at all."""
     preset = preset_of(settings)
     x = pixel_features(labelled(data.groups.files), preset).x
-    precision = learned_now(run, data, preset, lambda views: look("thumbnails", _Only(views.groups)))
-    top1 = top1_of(*(pixel_features(source, preset) for source in (data.train, data.test)))
-    return top1 | precision | average_precision(data, **baselines(x, data))
-
-
-class _Only(NamedTuple):
-    """As much of `Embedded` as thumbnails need."""
-
-    groups: list[Tensor]
+    precision = learned_now(run, data, preset, lambda views: thumbnails(views.groups))
+    found = top1(*(pixel_features(source, preset) for source in (data.train, data.test)))
+    return found | precision | average_precision(data, **baselines(x, data))
 
 
 def learned_now(run: Run, data: Archive, preset: ViewPreset, see: Any) -> dict[str, float]:
@@ -207,18 +198,6 @@ def listed(data: Archive, judged: Judged) -> dict[str, float]:
     """How good a list is, and how true its probabilities: their mean is the estimated rate."""
     rate = {"listed_rate": round(float(judged.probability.mean()), 4)}
     return rate | average_precision(data, outliers=-judged.worst_first().argsort())
-
-
-def accuracy(encoder: Any, data: Archive, preset: ViewPreset) -> dict[str, float]:
-    return top1_of(*(encoder_features(encoder, source, preset) for source in (data.train, data.test)))
-
-
-def top1_of(train: Features, test: Features) -> dict[str, float]:
-    """Top-1 in per cent."""
-    return {
-        "linear": round(evaluate_linear(train, test).top1, 2),
-        "knn": round(evaluate_knn(train, test).top1, 2),
-    }
 
 
 def by_features(method: Any, data: Archive, preset: ViewPreset) -> dict[str, float]:
@@ -291,15 +270,7 @@ def plan() -> list[Run]:
 def main(at_most: int | None) -> None:
     if find_spec("cleanlab") is None:
         sys.exit("This benchmark compares with cleanlab: pip install cleanlab (it is no dependency of uota).")
-    rows = [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
-    done = {Run(*(row[name] for name in Run._fields)) for row in rows}
-    missing = list(islice((run for run in plan() if run not in done), at_most))
-    with ProcessPoolExecutor(RUNS_AT_ONCE, mp_context=get_context("spawn")) as pool:
-        for number, made in enumerate(as_completed([pool.submit(measure, run) for run in missing]), 1):
-            line = json.dumps(made.result())
-            with OUT.open("a") as file:
-                file.write(line + "\n")
-            print(f"{number} of {len(missing)}: {line}", flush=True)
+    make_missing(OUT, plan(), measure, at_most)
 
 
 if __name__ == "__main__":

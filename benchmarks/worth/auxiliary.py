@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, normalize
+from torch.nn.functional import normalize
 
 from uota.arbitration.scores.contrast import cosines
 from uota.arbitration.scores.learned import HIDDEN, OUTPUT, info_nce
+from uota.arbitration.thumbnails import pooled
 from uota.methods import Embedded
 from uota.training.looks import EARLY_SIDE
 
@@ -26,11 +27,6 @@ class AuxiliaryContrast(nn.Module):
 
     def forward(self, embedded: Embedded) -> Tensor:
         """InfoNCE of every view against the centres of all images."""
-        early = torch.cat(
-            [
-                adaptive_avg_pool2d(maps.flatten(0, 1), EARLY_SIDE).flatten(1).unflatten(0, maps.shape[:2])
-                for maps in embedded.early
-            ]
-        )
+        early = torch.cat([pooled(maps, EARLY_SIDE) for maps in embedded.early])
         own, images = cosines(normalize(self.head(torch.cat([early, embedded.features], dim=-1)), dim=-1))
         return info_nce(own, images, self.temperature)

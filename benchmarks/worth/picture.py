@@ -1,11 +1,11 @@
 """The table as a picture: python -m benchmarks.worth.picture  (writes docs/worth.png)."""
 
-import json
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("agg")
+from benchmarks.lines import read_lines
 from benchmarks.worth.table import LINES, Cell, Row, cells, gain
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled
 
 
 def main() -> None:
-    found = cells([json.loads(line) for line in LINES.read_text().splitlines()])
+    found = cells(read_lines(LINES))
     conditions = list(dict.fromkeys(condition for condition, method, _ in found if method == "swav"))
     figure, axes = plt.subplots(1, len(conditions), figsize=(3.2 * len(conditions), 4.2), sharey=True, squeeze=False)
     arms = list(dict.fromkeys(arm for _, method, arm in found if method == "swav" and arm != "none"))

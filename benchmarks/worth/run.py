@@ -2,26 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from statistics import mean
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from benchmarks.accuracy import accuracy
 from benchmarks.worth.arms import ARMS, Arm
 from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from uota.arbitration import Arbitration, ViewSampler
+from uota.arbitration import Arbitration
 from uota.config import Pretrain
 from uota.data import Source
-from uota.evaluation import encoder_features, evaluate_knn, evaluate_linear
 from uota.methods import Embedded, Step
 from uota.recipes import recipe
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_method, decide, preset_of
+from uota.training.build import build_method, build_sampler, decide, preset_of
 from uota.training.module import Pretraining
 from uota.training.schedules import learning_rate
 from uota.views import ViewPipeline, ViewPreset
@@ -31,8 +31,7 @@ PARTS = 8
 EARLY, LATE = (0.08, 0.12), (0.9, 1.0)
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What identifies a line of results."""
 
     condition: str
@@ -58,21 +57,14 @@ def measure(run: Run) -> dict[str, Any]:
     began, evaluating, way = process_time(), 0.0, []
     for part in training.parts(PARTS if condition.along_the_way else 1):
         paused = process_time()
-        way.append({"done": part} | evaluate(training, train, test, preset))
+        way.append({"done": part} | accuracy(training.module.method.encoder, train, test, preset))
+        training.module.train()
         evaluating += process_time() - paused
     spent = process_time() - began - evaluating
     final = way.pop()
     result = {name: final[name] for name in ("linear", "knn")} | training.told()
     result |= {"milliseconds_an_image": round(1000 * spent / training.images, 3)}
-    return asdict(run) | {"epochs": settings.epochs} | result | ({"way": way} if way else {})
-
-
-def evaluate(training: "Training", train: Source, test: Source, preset: ViewPreset) -> dict[str, float]:
-    """Top-1 in per cent of the encoder as it is."""
-    encoder = training.module.method.encoder
-    features = [encoder_features(encoder, source, preset) for source in (train, test)]
-    training.module.train()
-    return {"linear": round(evaluate_linear(*features).top1, 2), "knn": round(evaluate_knn(*features).top1, 2)}
+    return run._asdict() | {"epochs": settings.epochs} | result | ({"way": way} if way else {})
 
 
 class Training:
@@ -89,8 +81,7 @@ class Training:
         self.settings, self.arm, self.source = settings, arm, source
         candidates = preset.with_candidates(arm.candidates)
         self.pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
-        keep = [group.count for group in preset.groups]
-        self.sampler = ViewSampler(keep, settings.seed) if arm.candidates > 1 else None
+        self.sampler = build_sampler(replace(settings, candidates=arm.candidates))
         self.step = 0
         self.batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: self.step)
         self.total = len(self.batches) * settings.epochs

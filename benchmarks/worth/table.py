@@ -4,7 +4,6 @@ Gains are against the same method without weights, paired by seed: mean, 95 % in
 share is that of the oracle's mean gain, where the oracle gains a point or more.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.lines import read_lines
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -106,7 +106,7 @@ def way(rows: list[Row]) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    rows = [json.loads(line) for line in LINES.read_text().splitlines()]
+    rows = read_lines(LINES)
     console = Console(width=180)
     table = Table(*HEADER, title="What arbitration is worth: top-1 in per cent")
     for line in lines(rows):

@@ -97,13 +97,10 @@ class Pretrain:
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise UotaError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        refuse_below_one(self, *AT_LEAST_ONE)
+        refuse_no_shares(self.drops)
         if self.batch_size % self.devices:
             raise UotaError(f"batch_size {self.batch_size} is no multiple of devices {self.devices}; make it one")
-        if any(not 0 < drop < 1 for drop in self.drops):
-            raise UotaError(f"drops are {self.drops}; they are shares of training, between 0 and 1")
         if not 0 <= self.inject < 1:
             raise UotaError(f"inject is {self.inject}; it is a share of the views, from 0 to below 1")
         if self.tau is not None and self.ess is not None:
@@ -117,3 +114,16 @@ class Pretrain:
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a file."""
         return asdict(self)
+
+
+def refuse_below_one(settings: Any, *names: str) -> None:
+    """Refuse a number of nothing, by its name."""
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise UotaError(f"{name} is {getattr(settings, name)}; it must be at least 1")
+
+
+def refuse_no_shares(drops: list[float]) -> None:
+    """Refuse drops of the learning rate that lie outside training."""
+    if any(not 0 < drop < 1 for drop in drops):
+        raise UotaError(f"drops are {drops}; they are shares of training, between 0 and 1")

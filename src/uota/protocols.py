@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from uota.config import refuse_below_one, refuse_no_shares
 from uota.errors import UotaError
 
 # Learning rates are given for batches of so many images, and scaled in proportion to the batch.
@@ -109,8 +110,7 @@ class Finetune:
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
-        if any(not 0 < drop < 1 for drop in self.drops):
-            raise UotaError(f"drops are {self.drops}; they are shares of training, between 0 and 1")
+        refuse_no_shares(self.drops)
 
     def rates(self) -> tuple[float, float]:
         """Of the encoder and of the classifier, for 256 images."""
@@ -123,9 +123,7 @@ class Finetune:
 
 def refuse_impossible(settings: Any) -> None:
     """Refuse what neither protocol that trains can be run with, naming the setting."""
-    for name in ("epochs", "batch_size"):
-        if getattr(settings, name) < 1:
-            raise UotaError(f"{name} is {getattr(settings, name)}; it must be at least 1")
+    refuse_below_one(settings, "epochs", "batch_size")
     for name in ("learning_rate", "head_learning_rate"):
         rate = getattr(settings, name, None)
         if rate is not None and not 0 < rate < float("inf"):

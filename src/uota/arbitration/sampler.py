@@ -28,14 +28,18 @@ class Sampled:
     Attributes:
         groups: them, one tensor per size.
         chosen: which of all candidates each is, rising within an image's views of a size.
-        outlier_probability: of the kept views; None where the arbiter could not tell yet.
         verdict: on all candidates.
     """
 
     groups: list[Float[Tensor, "_ batch channels _ _"]]
     chosen: Int64[Tensor, "views batch"]
-    outlier_probability: Float[Tensor, "views batch"] | None
     verdict: Arbitration
+
+    @property
+    def outlier_probability(self) -> Float[Tensor, "views batch"] | None:
+        """Of the kept views; None where the arbiter could not tell yet."""
+        known = self.verdict.outlier_probability
+        return None if known is None else self.of(known)
 
     def of(self, x: Tensor) -> Tensor:
         """The kept views' part of what is known of all candidates: (candidates, batch, …) to (views, batch, …)."""
@@ -94,9 +98,7 @@ class ViewSampler(nn.Module):
             groups.append(take(views, best))
             chosen.append(best + first)
             first += len(views)
-        indices = torch.cat(chosen)
-        known = verdict.outlier_probability
-        return Sampled(groups, indices, None if known is None else take(known, indices), verdict)
+        return Sampled(groups, torch.cat(chosen), verdict)
 
     def _log_probability(self, verdict: Arbitration) -> Tensor:
         if verdict.outlier_probability is None:

@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-import logging
-import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
@@ -23,18 +19,11 @@ from uota.runs import write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, useful_workers
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
+from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
 from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
-# Lightning says these of what is meant to be so.
-MEANT = (
-    ".*does not have many workers.*",
-    ".*treespec, LeafSpec.*",
-    ".*your dataloader is not resumable.*",
-    ".*Found .* module.s. in eval mode.*",
-    ".*No positive `max_epochs`.*",
-)
 
 
 def steps_and_batch(images: int, settings: LinearSGD | Finetune) -> tuple[int, int]:
@@ -73,9 +62,7 @@ def fit(
     pipeline = ViewPipeline(replace(preset, groups=(crops,)), settings.seed)
     in_memory = train.name in VIEWS_OF
     loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
-    with warnings.catch_warnings():
-        for message in MEANT:
-            warnings.filterwarnings("ignore", message=message)
+    with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"):
         try:
             trainer.fit(classifier, loader, ckpt_path=str(checkpoint) if goes_on else None, weights_only=True)
             if checkpoints.interrupted:
@@ -113,22 +100,15 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> bool:
 
 
 def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    callbacks: list[Any] = [checkpoints, *([RichProgressBar()] if bar else [])]
     try:
-        return pl.Trainer(
+        return make_trainer(
+            folder,
+            [checkpoints],
+            bar,
             accelerator=settings.accelerator,
             devices=1,
             max_epochs=settings.epochs,
-            callbacks=callbacks,
             logger=CSVLogger(folder, name="logs"),
-            log_every_n_steps=1,
-            enable_checkpointing=False,
-            enable_progress_bar=bar,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
         )
     except (ValueError, MisconfigurationException) as error:
         raise UotaError(f"accelerator {settings.accelerator!r} cannot be used: {error}; choose auto") from error

@@ -1,15 +1,12 @@
 """`pretrain`: one run, from settings to a checkpoint."""
 
 import json
-import logging
 import shutil
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -22,6 +19,7 @@ from uota.training.build import VIEWS_OF, build_module, decide, open_items, pres
 from uota.training.checkpoints import Checkpoints
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
+from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
 from uota.views import ViewDataset, ViewPipeline
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
@@ -70,13 +68,7 @@ def pretrain(
 
 
 def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, resume: bool) -> None:
-    """Train; what Lightning warns of is meant."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-        # `GlobalBatches` goes on within an epoch by itself.
-        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-        warnings.filterwarnings("ignore", message=".*Found .* module.s. in eval mode.*")
+    with without_warnings_of_what_is_meant():
         try:
             trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
         except OSError as error:
@@ -104,23 +96,17 @@ def _prepare(run: Run, settings: Pretrain, resume: bool, overwrite: bool) -> Non
 
 
 def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     loggers: list[Logger] = [CSVLogger(run.folder, name="logs")]
     if find_spec("tensorboard"):
         loggers.append(TensorBoardLogger(run.folder, name="logs"))
-    return pl.Trainer(
+    return make_trainer(
+        run.folder,
+        callbacks,
+        bar,
         accelerator=settings.accelerator,
         devices=settings.devices,
         strategy="ddp" if settings.devices > 1 else "auto",
-        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+        precision=PRECISIONS[settings.precision],
         max_epochs=settings.epochs,
-        callbacks=[*callbacks, *([RichProgressBar()] if bar else [])],
         logger=loggers,
-        log_every_n_steps=1,
-        enable_checkpointing=False,
-        enable_progress_bar=bar,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=run.folder,
     )
