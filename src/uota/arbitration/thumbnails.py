@@ -1,22 +1,55 @@
-"""Views as small pictures: what an arbiter can look at before any encoder has seen a view."""
+"""Views as small pictures and their edges: what an arbiter can look at before any encoder has seen a view."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from uota.precision import at_least_float32
 
 SIDE = 12
+# Edges are found in pictures of at most this side, and summed in a grid of cells.
+EDGES_SIDE, CELLS = 24, 4
+# Beside the length of a vector: a view that shows nothing stays near 0.
+NOTHING = 1e-3
 
 
 def thumbnails(groups: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Tensor, "views batch dim"]:
-    """Every view shrunk to 12×12 pixels by averaging; detached.
+    """Every view as 12×12 pixels and as its edges in a grid of 4×4 cells; detached.
+
+    Both lose the view's brightness and contrast, which augmentations change and which say nothing of what is shown.
 
     Args:
         groups: views, one tensor per size.
+
+    Returns:
+        Rows of width channels · 144 + 64.
     """
-    return torch.cat([pooled(views.detach(), SIDE) for views in groups])
+    return torch.cat([_described(at_least_float32(views.detach())) for views in groups])
+
+
+def _described(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
+    picture = pooled(views, SIDE)
+    return torch.cat([_unit(picture - picture.mean(-1, keepdim=True)), _unit(edges(views))], dim=-1)
+
+
+def edges(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
+    """How much the grey picture rises and falls, to the right and downwards, in each cell.
+
+    As in SURF (Bay et al., 2006, section 4.2), whose sums of dx and |dx| say the same.
+    """
+    grey = views.flatten(0, 1).mean(1, keepdim=True)
+    if max(grey.shape[-2:]) > EDGES_SIDE:
+        grey = adaptive_avg_pool2d(grey, EDGES_SIDE)
+    grey = pad(grey, (1, 1, 1, 1), mode="replicate")
+    right = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
+    down = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
+    slopes = torch.cat([right.relu(), (-right).relu(), down.relu(), (-down).relu()], dim=1)
+    return pooled(slopes.unflatten(0, views.shape[:2]), CELLS)
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return rows / (rows.norm(dim=-1, keepdim=True) + NOTHING)
 
 
 def pooled(maps: Float[Tensor, "views batch channels _ _"], side: int) -> Float[Tensor, "views batch dim"]:

@@ -13,6 +13,8 @@ from uota.collectives import gather_rows, rank
 
 # Scores lie in [−2, 2] by construction; nearly all of them between these.
 LOWEST, HIGHEST = -1.5, 2.0
+# How much less a view counts in its image's centre for each unit of cosine by which it is farther from the others.
+DOUBT = 5.0
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,17 @@ def cosines(
 ) -> tuple[Float[Tensor, "views batch"], Float[Tensor, "views batch images"]]:
     """Cosines of unit vectors to their image's centre (the view itself left out) and to every image's centre.
 
+    In a centre a view counts the less the farther it is from the image's other views, so that outliers do not drag it.
     Images are those of all ranks. In the second the column of the view's own image means nothing (the view is in that
     centre): `home_columns` says where it is.
     """
-    total = z.sum(0)
-    own = (z * normalize(total - z, dim=-1)).sum(-1)
-    return own, z @ gather_rows(normalize(total, dim=-1)).T
+    counted = (DOUBT * _to_centre(z, z.sum(0) - z).detach()).exp().unsqueeze(-1) * z
+    total = counted.sum(0)
+    return _to_centre(z, total - counted), z @ gather_rows(normalize(total, dim=-1)).T
+
+
+def _to_centre(z: Float[Tensor, "views batch dim"], centre: Tensor) -> Float[Tensor, "views batch"]:
+    return (z * normalize(centre, dim=-1)).sum(-1)
 
 
 def home_columns(images: Float[Tensor, "views batch images"]) -> Tensor:
