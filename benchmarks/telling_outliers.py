@@ -1,4 +1,4 @@
-"""How well each arbiter tells outliers, and estimates their rate: python benchmarks/telling_outliers.py CONDITION.
+"""How well each arbiter tells outliers, and estimates their rate: python -m benchmarks.telling_outliers CONDITION.
 
 CONDITION: injected-10, injected-25 (views of other images of Fashion-MNIST) or scenes (crops that show the wrong
 object, by a rule of thumb). All arbiters watch the same run and weigh nothing in it, so that their figures can be
@@ -8,23 +8,24 @@ over its steps, to benchmarks/results/telling_outliers-CONDITION.json.
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 import torch
+from benchmarks.worth.arms import Arm, uniform
+from benchmarks.worth.run import Training
 from sklearn.metrics import roc_auc_score
 
 from uota import Arbiter
+from uota.arbitration import Arbitration
 from uota.config import Pretrain
-from uota.data import open_source
-from uota.methods.embedded import Embedded, Step
-from uota.training.batches import GlobalBatches
-from uota.training.build import TAU_PER_DIMENSION, build_module, decide, preset_of
+from uota.data import Source, open_source
+from uota.methods.embedded import Embedded
+from uota.training.build import TAU_PER_DIMENSION, decide, preset_of
 from uota.training.looks import look
-from uota.training.schedules import learning_rate
-from uota.views import ViewPipeline, Views
+from uota.views import Views
 
 CONDITIONS = {
     "injected-10": {"data": "demo", "inject": 0.1},
@@ -32,6 +33,14 @@ CONDITIONS = {
     "scenes": {"data": "demo-scenes"},
 }
 EPOCHS, PARTS = 8, 8
+
+
+class Seen(NamedTuple):
+    """What an arbiter said of a step's views."""
+
+    auroc: float
+    rate: float | None
+    true_rate: float
 
 
 def watchers(dim: int) -> dict[str, tuple[str, Arbiter]]:
@@ -44,58 +53,47 @@ def watchers(dim: int) -> dict[str, tuple[str, Arbiter]]:
     }
 
 
-def steps(settings: Pretrain, train: bool) -> Iterator[tuple[float, Views, Embedded]]:
-    """SwAV's steps: the share of the run that each completes, its views, and what the encoder makes of them."""
-    source = open_source(settings.data)
-    settings = decide(settings, source)
-    pipeline = ViewPipeline(preset_of(settings), settings.seed, settings.inject)
-    step = 0
-    batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: step)
-    total = len(batches) * settings.epochs
-    module = build_module(settings, total)
-    optimizer = module.configure_optimizers()
-    while step < total:
-        views = pipeline(source, next(iter(batches)))
-        with torch.set_grad_enabled(train):
-            embedded = module.method.embed(views.groups, Step())
-        yield (step + 1) / total, views, embedded
-        if train:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, total, settings)
-            uniform = torch.ones(embedded.z.shape[:2])
-            optimizer.zero_grad()
-            module.method.loss(embedded, uniform, Step(step, step / total)).backward()
-            optimizer.step()
-        step += 1
+class Watching:
+    """Lets every arbiter judge each step's views, and weighs nothing.
 
+    Args:
+        dim: of the embeddings.
+    """
 
-def watch(settings: Pretrain, train: bool) -> list[dict]:
-    """A row per arbiter and part of the run."""
-    rows, arbiters, seen, part = [], {}, {}, 0
-    for done, views, embedded in steps(settings, train):
-        arbiters = arbiters or watchers(embedded.z.shape[-1])
+    def __init__(self, dim: int) -> None:
+        self.watchers = watchers(dim)
+        self.seen: dict[str, list[Seen]] = {name: [] for name in self.watchers}
+
+    def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
         truth = views.wrong.flatten()
-        for name, (at, arbiter) in arbiters.items():
+        for name, (at, arbiter) in self.watchers.items():
             verdict = arbiter(look(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
-            seen.setdefault(name, []).append((auroc, verdict.outlier_rate, float(truth.float().mean())))
-        if int(done * PARTS) > part:
-            part = int(done * PARTS)
-            rows += [row(name, values, part, train) for name, values in seen.items()]
-            seen = {}
+            self.seen[name].append(Seen(auroc, verdict.outlier_rate, float(truth.float().mean())))
+        return uniform(embedded, views, progress)
+
+
+def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
+    """A row per part of the run and arbiter; nobody trains an encoder whose learning rate is zero."""
+    settings = decide(settings if train else replace(settings, learning_rate=0.0), source)
+    training = Training(settings, Arm(lambda dim, seed: Watching(dim)), source, preset_of(settings))
+    rows = []
+    for _ in training.parts(training.total):
+        part, begun = (steps * PARTS // training.total for steps in (training.step, training.step - 1))
+        if part > begun:
+            rows += [row(name, seen, part, train) for name, seen in training.judge.seen.items()]
+            training.judge.seen = {name: [] for name in training.judge.seen}
     return rows
 
 
-def row(name: str, seen: list[tuple], part: int, train: bool) -> dict:
-    aurocs, rates, true_rates = zip(*seen, strict=True)
-    rate = None if rates[0] is None else rates[-1]
+def row(name: str, seen: list[Seen], part: int, train: bool) -> dict:
     found = {
         "encoder": "training" if train else "untrained",
         "arbiter": name,
         "done": part / PARTS,
-        "auroc": mean(aurocs),
-        "rate": rate,
-        "true_rate": mean(true_rates),
+        "auroc": mean(step.auroc for step in seen),
+        "rate": None if seen[0].rate is None else seen[-1].rate,
+        "true_rate": mean(step.true_rate for step in seen),
     }
     print(json.dumps(found), flush=True)
     return found
@@ -104,7 +102,8 @@ def row(name: str, seen: list[tuple], part: int, train: bool) -> dict:
 def main(condition: str) -> None:
     torch.set_num_threads(1)
     settings = Pretrain(arbiter="none", epochs=EPOCHS, **CONDITIONS[condition])
-    rows = watch(settings, train=True) + watch(replace(settings, epochs=2), train=False)
+    source = open_source(settings.data)
+    rows = watch(settings, source, train=True) + watch(replace(settings, epochs=2), source, train=False)
     out = Path(__file__).parent / f"results/telling_outliers-{condition}.json"
     out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 

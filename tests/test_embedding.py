@@ -32,9 +32,9 @@ def coloured(tmp_path_factory):
     return folder
 
 
-def a_run(folder, data, arbiter):
+def a_run(folder, data, arbiter, **settings):
     few = {"views": "small", "epochs": 2, "batch_size": 12, "workers": 0, "threads": 1, "accelerator": "cpu"}
-    return pretrain(Pretrain(data=str(data), arbiter=arbiter, **few), folder, bar=False, lines=False).folder
+    return pretrain(Pretrain(data=str(data), arbiter=arbiter, **few, **settings), folder, bar=False, lines=False).folder
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,14 @@ def test_pictures_without_labels_are_written_once_and_no_arbiter_says_nothing(co
         assert [row[name] for name in ("split", "label", "class", "mean_weight", "outlier_probability")] == [
             *("all", "", "", "", "")
         ]
+
+
+def test_a_run_that_only_samples_weighs_by_its_samplers_arbiter(coloured, tmp_path):
+    run = a_run(tmp_path / "sampled", coloured, "none", candidates=2)
+    assert main(["embed", str(run), f"--out={tmp_path / 'table.csv'}"]) == 0
+    rows = read(tmp_path / "table.csv")
+    assert np.mean([float(row["mean_weight"]) for row in rows]) == pytest.approx(1, abs=1e-4)
+    assert all(0 <= float(row["outlier_probability"]) <= 1 for row in rows)
 
 
 def test_mistakes_end_in_a_sentence_and_leave_no_file(run, tmp_path, monkeypatch, capsys):

@@ -6,47 +6,21 @@ share is that of the oracle's mean gain, where the oracle gains a point or more.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from benchmarks.lines import read_lines
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
+
+from uota.comparison.statistics import Gain
 
 LINES = Path(__file__).parents[1] / "results/worth.jsonl"
 WORTH_SHARING = 1.0  # points: of less, a share says nothing
 
 Row = dict[str, Any]
 Cell = tuple[str, str, str]  # condition, method, arm
-
-
-@dataclass(frozen=True)
-class Gain:
-    """Paired differences of a figure: mean, half the 95 % interval, and p of no difference; NaN with one pair."""
-
-    mean: float
-    half: float
-    p: float
-    pairs: int
-
-    @classmethod
-    def of(cls, differences: list[float]) -> "Gain":
-        """From one difference per seed."""
-        n = len(differences)
-        if n < 2:
-            return cls(mean(differences), float("nan"), float("nan"), n)
-        error = stdev(differences) / n**0.5
-        if error == 0:
-            return cls(mean(differences), 0.0, float(not any(differences)), n)
-        half = float(stats.t.ppf(0.975, n - 1)) * error
-        return cls(mean(differences), half, float(2 * stats.t.sf(abs(mean(differences)) / error, n - 1)), n)
-
-    def __str__(self) -> str:
-        """As +1.2 ± 0.3 (p 0.02)."""
-        return f"{self.mean:+.1f}" + (f" ± {self.half:.1f} (p {self.p:.2g})" if self.pairs > 1 else "")
 
 
 def cells(rows: list[Row]) -> dict[Cell, dict[int, Row]]:

@@ -1,4 +1,4 @@
-"""The `uota` command: pretrain, evaluate, embed, export, inspect, methods, demo."""
+"""The `uota` command: pretrain, evaluate, compare, embed, export, inspect, methods, demo."""
 
 import json
 import sys
@@ -59,6 +59,17 @@ def evaluate(options: Namespace) -> None:
     origin, data, out = _origin(values), values.pop("data"), values.pop("out")
     result = start(protocol, origin, SETTINGS[protocol][0](**values), data, out)
     print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+
+
+def compare(options: Namespace) -> None:
+    """Print the evaluations of runs as a table."""
+    from uota.comparison import FORMATS
+    from uota.comparison import compare as start
+
+    found = start(Path(run).expanduser() for run in options.runs)
+    print(FORMATS[options.to](found))
+    for note in found.notes:
+        print(f"uota: {note}", file=sys.stderr)
 
 
 def embed(options: Namespace) -> None:
@@ -179,6 +190,15 @@ def _origin(values: dict[str, Any]) -> Any:
     return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})
 
 
+def _compare_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Print runs and their evaluations as a table, and what arbitration gains.")
+    parser.add_argument("runs", type=str, nargs="+", help="folders of runs, or of runs' folders")
+    parser.add_argument(
+        "--to", type=Literal["text", "markdown", "csv", "latex", "html"], default="text", help="who shall read it"
+    )
+    return "compare", parser, "evaluations of runs side by side, over seeds, with the gain by arbitration"
+
+
 def _embed_parser() -> tuple[str, ArgumentParser, str]:
     parser = ArgumentParser(description="Write one row for each image: embedding, weight of its views, label.")
     parser.add_argument("run", type=str, help="a run's folder")
@@ -238,10 +258,11 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-COMMANDS = (pretrain, evaluate, embed, export, inspect, methods, demo)
+COMMANDS = (pretrain, evaluate, compare, embed, export, inspect, methods, demo)
 PARSERS = (
     _pretrain_parser,
     _evaluate_parser,
+    _compare_parser,
     _embed_parser,
     _export_parser,
     _inspect_parser,

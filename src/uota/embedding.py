@@ -71,7 +71,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
     with Progress() as bar, whole_file(out) as unfinished:
-        weighed = bar.add_task("views weighed", total=total, visible=module.arbiter is not None)
+        weighed = bar.add_task("views weighed", total=total, visible=module.judge()[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
         judged = {
             split: _judge(module, source, preset, seed, lambda count: bar.advance(weighed, count))
@@ -97,7 +97,8 @@ def _judge(
 ) -> Judged:
     """Weigh the views of all images, in batches put together by the seed so that classes mix."""
     judged = Judged(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
-    if module.arbiter is None or preset.across_images:
+    arbiter, looks_at = module.judge()
+    if arbiter is None or preset.across_images:
         return judged
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))
@@ -106,7 +107,7 @@ def _judge(
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in DataLoader(dataset, batch_sampler=samples, collate_fn=keep, num_workers=workers):  # type: ignore[arg-type]
         views = views.to(module.device)
-        verdict = module.arbiter(look(module.settings.look, module.method.embed(views.groups, Step())))
+        verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())))
         index = views.index.cpu().numpy()
         judged.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

@@ -119,10 +119,8 @@ def _from_run(run: Run, probabilities: bool) -> tuple[Arbiter, Look]:
     module = build_module(settings, total_steps=1)
     load_part(module, run)
     method = module.method.eval()
-    arbiter, looks_at = module.arbiter, settings.look
-    if arbiter is None and module.sampler is not None:
-        arbiter, looks_at = module.sampler.arbiter, "thumbnails"
-    elif arbiter is None or (probabilities and not isinstance(arbiter.strength, TwoGroups)):
+    arbiter, looks_at = module.judge()
+    if arbiter is None or (probabilities and not isinstance(arbiter.strength, TwoGroups)):
         arbiter, looks_at = Arbiter("two_groups"), "embeddings"
 
     @torch.no_grad()

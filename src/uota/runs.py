@@ -4,6 +4,7 @@ settings.json           the settings, as `Pretrain`
 checkpoint.ckpt         the last checkpoint, Lightning's format
 logs/                   CSV (and TensorBoard) logs
 linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
+*/result.json           others (transfer); `uota compare` reads them too
 """
 
 import json
@@ -60,9 +61,17 @@ class Run:
         if not self.checkpoint.exists():
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
         try:
-            return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            return torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:
             raise UotaError(f"{self.checkpoint} cannot be read; the file is broken: {error}") from error
+
+    def epochs_done(self) -> int:
+        """Whole epochs of training that the last checkpoint comes after.
+
+        Raises:
+            UotaError: there is none, or it is broken.
+        """
+        return int(self.state()["epoch"])
 
 
 def load_part(module: nn.Module, run: Run, part: str = "") -> None:

@@ -43,6 +43,12 @@ class Pretraining(pl.LightningModule):
         self.settings = settings
         self.total_steps = total_steps
 
+    def judge(self) -> tuple[Arbiter | None, str]:
+        """The run's arbiter and what it looks at: what weighs, else what chooses among candidates."""
+        if self.arbiter is None and self.sampler is not None:
+            return self.sampler.arbiter, "thumbnails"
+        return self.arbiter, self.settings.look
+
     def training_step(self, views: Views, batch_index: int) -> dict[str, Any]:
         """Choose, embed, weigh, and return the loss, with what a monitor wants to see."""
         progress = self.global_step / self.total_steps

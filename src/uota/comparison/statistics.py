@@ -1,0 +1,62 @@
+"""Means over seeds and paired differences, with 95 % intervals by Student's t."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, and half its 95 % interval, which is NaN with one seed."""
+
+    mean: float
+    half: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Estimate":
+        """From one value per seed."""
+        count = len(values)
+        if count < 2:
+            return cls(mean(values), float("nan"), count)
+        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+        return cls(mean(values), quantile * stdev(values) / count**0.5, count)
+
+    def __str__(self) -> str:
+        """As 55.5 ± 0.8."""
+        return f"{self.mean:.1f}" + (f" ± {self.half:.1f}" if self.count > 1 else "")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Paired differences of a figure: mean, half the 95 % interval, and p of no difference; NaN with one pair."""
+
+    mean: float
+    half: float
+    p: float
+    pairs: int
+
+    @classmethod
+    def of(cls, differences: Sequence[float]) -> "Gain":
+        """From one difference per seed."""
+        estimate = Estimate.of(differences)
+        return cls(estimate.mean, estimate.half, _p_of_none(differences), estimate.count)
+
+    def __str__(self) -> str:
+        """As +1.2 ± 0.3, p 0.02."""
+        return f"{self.mean:+.1f}" + (f" ± {self.half:.1f}, p {self.p:.2g}" if self.pairs > 1 else "")
+
+
+def _p_of_none(differences: Sequence[float]) -> float:
+    """Of the paired t-test, two-sided."""
+    count = len(differences)
+    if count < 2:
+        return float("nan")
+    error = stdev(differences) / count**0.5
+    if error == 0:
+        return float(not any(differences))
+    return float(2 * stats.t.sf(abs(mean(differences)) / error, count - 1))

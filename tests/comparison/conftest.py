@@ -1,0 +1,41 @@
+import json
+
+import pytest
+import torch
+
+from uota.config import Pretrain
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """The folder of a run as `pretrain` and `evaluate` leave it, with results by the name of their file."""
+
+    def make(name, done=None, results=None, **settings):
+        folder = tmp_path / name
+        folder.mkdir()
+        decided = Pretrain(**{"arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
+        (folder / "settings.json").write_text(json.dumps(decided.as_dict()))
+        torch.save({"epoch": decided.epochs if done is None else done}, folder / "checkpoint.ckpt")
+        for file, result in (results or {}).items():
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_text(json.dumps({"data": "demo-scenes", "settings": {}} | result))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def seeds(make_run):
+    """Three runs without arbitration, three with, on the same seeds."""
+
+    def make(plain=(60.0, 64.0, 62.0), learned=(66.0, 68.0, 69.0)):
+        kinds = {"plain": (plain, {}), "learned": (learned, {"arbiter": "learned", "look": "features"})}
+        return [
+            make_run(
+                f"{kind}-{seed}", seed=seed, results={"linear.json": {"top1": top1, "top5": 90 + seed}}, **settings
+            )
+            for kind, (values, settings) in kinds.items()
+            for seed, top1 in enumerate(values)
+        ]
+
+    return make
