@@ -102,7 +102,9 @@ def _things(scenes: Scenes, index: int) -> list[Thing]:
     masks = (scenes.ink[index] >= FAINT).numpy()
     crowd = index % CROWD == CROWD - 1
     kinds = scenes.kinds[index].tolist()
-    things = [Thing(kind, mask, crowd and place > 0) for place, (kind, mask) in enumerate(zip(kinds, masks, strict=True))]
+    things = [
+        Thing(kind, mask, crowd and place > 0) for place, (kind, mask) in enumerate(zip(kinds, masks, strict=True))
+    ]
     return [thing for thing in things if thing.mask.sum() >= SMALLEST]
 
 
@@ -124,7 +126,7 @@ def _annotation(number: int, image: int, thing: Thing) -> dict[str, Any]:
 def polygons(mask: Bool[NDArray, "height width"]) -> list[list[float]] | None:
     """Outlines (x, y, x, y, …) of a mask's parts; None where it has holes, which COCO's polygons cannot have."""
     # A pixel's value stands at its middle, and the frame of nothing closes outlines at the border.
-    lines = contour_generator(z=np.pad(mask, 1).astype(float)).lines(0.5)
+    lines = [np.asarray(line) for line in contour_generator(z=np.pad(mask, 1).astype(float)).lines(0.5)]
     turns = [np.sign(_signed_area(line)) for line in lines]  # the outline of a hole turns the other way
     if len(set(turns)) > 1:
         return None
