@@ -77,9 +77,10 @@ def _known(number: Any, listed: Any) -> bool:
     return isinstance(number, int) and number in listed
 
 
-def _box(box: Any, size: tuple[int, int], mended: Counter[str]) -> list[float]:
-    if not (isinstance(box, list) and len(box) == 4 and _finite(box)):
+def _box(given: Any, size: tuple[int, int], mended: Counter[str]) -> list[float]:
+    if not (isinstance(given, list) and len(given) == 4 and _finite(given)):
         raise FaultError("without a box of four numbers")
+    box = [float(value) for value in given]
     if min(box[2:]) < LEAST_SIDE:
         raise FaultError("with a box of no area")
     left, top, right, bottom = inside(box, size)
@@ -87,7 +88,7 @@ def _box(box: Any, size: tuple[int, int], mended: Counter[str]) -> list[float]:
         raise FaultError("with a box outside of its image")
     if max(box[2] - (right - left), box[3] - (bottom - top)) > ROUNDING:
         mended["with a box that reaches out of its image, cut at the border for training"] += 1
-    return [float(value) for value in box]
+    return box
 
 
 def _area(area: Any, box: list[float], mended: Counter[str]) -> float:

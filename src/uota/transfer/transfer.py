@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -36,7 +37,6 @@ from uota.transfer.settings import Task, Transfer
 from uota.views import keep
 
 TEST_BATCH = 8
-MEANT = (".*No positive `max_epochs`.*", ".*`max_epochs` was not set.*")
 
 
 class Job(NamedTuple):
@@ -46,12 +46,14 @@ class Job(NamedTuple):
         module: the detector.
         train, val: images.
         trained: those of `train` that hold something, with targets.
+        epochs: of them, the last perhaps in part.
     """
 
     module: Detection
     train: CocoImages
     val: CocoImages
     trained: TrainingImages
+    epochs: int
 
 
 def transfer(
@@ -140,8 +142,9 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
     if settings.devices > 1:
         synchronised(detector)
     frozen = pyramid.encoder if settings.norm == "frozen" else None
-    module = Detection(detector, frozen, settings, batch, settings.total_steps(len(batches), batch), val)
-    return Job(module, trained.images, CocoImages(val, channels), trained)
+    steps = settings.total_steps(len(batches), batch)
+    module = Detection(detector, frozen, settings, batch, steps, val)
+    return Job(module, trained.images, CocoImages(val, channels), trained, ceil(steps / len(batches)))
 
 
 @rank_zero_only
@@ -171,10 +174,11 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
         devices=settings.devices,
         strategy="ddp" if settings.devices > 1 else "auto",
         max_steps=module.total_steps,
+        max_epochs=job.epochs,
         logger=loggers_of(folder),
     )
     data = ViewsOfRank(settings, job.trained, in_memory=False)
-    with without_warnings_of_what_is_meant(*MEANT), explaining_full_disks(folder):
+    with without_warnings_of_what_is_meant(), explaining_full_disks(folder):
         trainer.fit(module, data, ckpt_path=str(checkpoints.path) if resume else None, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
