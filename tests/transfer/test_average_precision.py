@@ -21,7 +21,7 @@ def guesses(annotations, task, jitter, seed=0):
     random = torch.Generator().manual_seed(seed)
     labels = {row["id"]: label for label, row in enumerate(annotations.categories, 1)}
     for index, row in enumerate(annotations.images):
-        objects = annotations.objects[index]
+        objects = [each for each in annotations.objects[index] if not each["iscrowd"]]
         boxes = torch.tensor([each["bbox"] for each in objects]).reshape(-1, 4)
         found = {
             "boxes": box_convert(boxes + jitter * torch.rand(boxes.shape, generator=random), "xywh", "xyxy"),

@@ -48,7 +48,7 @@ def test_each_task_is_trained_and_measured_as_pycocotools_does(weights, coco, sh
     (log,) = (tmp_path / "out/logs").glob("*/metrics.csv")
     losses = [float(row["loss"]) for row in csv.DictReader(log.read_text().splitlines()) if row["loss"]]
     assert len(losses) == 12
-    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
     kind = "person_keypoints" if task == "keypoints" else "instances"
     truth = COCO(str(coco / f"annotations/{kind}_val2017.json"))
     evaluation = COCOeval(truth, truth.loadRes(str(tmp_path / "out/detections.json")), "bbox")

@@ -11,12 +11,10 @@ from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, Keypoi
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from uota.transfer.pyramid import Pyramid
+from uota.transfer.pyramid import LARGE, Pyramid
 from uota.transfer.settings import Task
 from uota.views import ViewPreset
 
-# A pyramid that begins no finer than this is for large images.
-LARGE_STRIDE = 4
 SHORT_SIDES, LONG_SIDE = (640, 672, 704, 736, 768, 800), 1333
 # Anchors of a level, in its strides: 32 to 512 pixels on strides of 4 to 64.
 ANCHOR = 8
@@ -51,10 +49,10 @@ def sizes_for(pyramid: Pyramid, short_side: int) -> Sizes:
         pyramid: tells by its strides what it is for.
         short_side: of a typical image, in pixels.
     """
-    if pyramid.strides[0] >= LARGE_STRIDE:
+    if pyramid.strides[0] >= LARGE:
         return Sizes()
     sides = tuple(sorted({short_side * side // SHORT_SIDES[-1] for side in SHORT_SIDES}))
-    return Sizes(sides, short_side * LONG_SIDE // SHORT_SIDES[-1], proposals=200, rois=64)
+    return Sizes(sides, short_side * LONG_SIDE // SHORT_SIDES[-1], proposals=100, rois=32)
 
 
 def build_detector(
@@ -71,7 +69,24 @@ def build_detector(
         sizes: from `sizes_for`.
     """
     wide = pyramid.out_channels
-    common = {
+    common = _common(pyramid, preset, categories, sizes)
+    if task == "segmentation":
+        head = MaskRCNNHeads(wide, [wide] * MASK_LAYERS, 1)
+        predictor = MaskRCNNPredictor(wide, wide, categories + 1)
+        masks = {"mask_roi_pool": _pool(pyramid, MASK_POOL), "mask_head": head, "mask_predictor": predictor}
+        return MaskRCNN(pyramid, **common | masks)
+    if task == "keypoints":
+        head = KeypointRCNNHeads(wide, [KEYPOINT_WIDTH * wide] * KEYPOINT_LAYERS)
+        predictor = KeypointRCNNPredictor(KEYPOINT_WIDTH * wide, keypoints)
+        points = {"keypoint_roi_pool": _pool(pyramid, MASK_POOL), "keypoint_head": head}
+        return KeypointRCNN(pyramid, **common | points | {"keypoint_predictor": predictor})
+    return FasterRCNN(pyramid, **common)
+
+
+def _common(pyramid: Pyramid, preset: ViewPreset, categories: int, sizes: Sizes) -> dict[str, Any]:
+    """What all three are told."""
+    wide = pyramid.out_channels
+    return {
         "image_mean": list(preset.mean),
         "image_std": list(preset.std),
         "min_size": sizes.short_sides,
@@ -88,17 +103,6 @@ def build_detector(
         "box_head": TwoMLPHead(wide * BOX_POOL**2, BOX_WIDTH * wide),
         "box_predictor": FastRCNNPredictor(BOX_WIDTH * wide, categories + 1),
     }
-    if task == "segmentation":
-        head = MaskRCNNHeads(wide, [wide] * MASK_LAYERS, 1)
-        predictor = MaskRCNNPredictor(wide, wide, categories + 1)
-        masks = {"mask_roi_pool": _pool(pyramid, MASK_POOL), "mask_head": head, "mask_predictor": predictor}
-        return MaskRCNN(pyramid, **common | masks)
-    if task == "keypoints":
-        head = KeypointRCNNHeads(wide, [KEYPOINT_WIDTH * wide] * KEYPOINT_LAYERS)
-        predictor = KeypointRCNNPredictor(KEYPOINT_WIDTH * wide, keypoints)
-        points = {"keypoint_roi_pool": _pool(pyramid, MASK_POOL), "keypoint_head": head}
-        return KeypointRCNN(pyramid, **common | points | {"keypoint_predictor": predictor})
-    return FasterRCNN(pyramid, **common)
 
 
 def _anchors(pyramid: Pyramid) -> nn.Module:

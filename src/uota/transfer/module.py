@@ -47,6 +47,7 @@ class Detection(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
         """Set the rate, and what is drawn at random, by the step alone."""
+        self.detector.train()  # Lightning leaves modes as they are, and encoders are found in eval mode
         for norm in self.norms:
             norm.eval()
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)

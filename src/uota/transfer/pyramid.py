@@ -14,7 +14,8 @@ from uota.errors import UotaError
 PROBE = 128
 # Coarser maps than one in two; the four last ones, of a ResNet those of layer1 to layer4.
 FINEST, MOST = 2, 4
-CHANNELS = 256
+# Channels as published for encoders of large images, whose first level is no finer than this; others have fewer.
+CHANNELS, LARGE = 256, 4
 POOLED = "pool"  # torchvision's name for the level that is pooled from the last
 
 
@@ -49,7 +50,7 @@ class Pyramid(nn.Module):
         self.places = [last[stride] for stride in chosen]
         self.strides = [*chosen, 2 * chosen[-1]]
         self.levels = [str(level) for level in range(len(chosen))]
-        self.out_channels = min(CHANNELS, encoder.width // 2)
+        self.out_channels = CHANNELS if chosen[0] >= LARGE else min(CHANNELS, encoder.width // 4)
         self.pyramid = FeaturePyramidNetwork(
             [maps[place].shape[1] for place in self.places],
             self.out_channels,

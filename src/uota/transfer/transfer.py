@@ -93,15 +93,16 @@ def transfer(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     _say(job)
-    results = _run(job, settings, folder, resume, bar, f"uota transfer {task} {origin.run} --out {folder} --resume")
+    again = f"uota transfer {task} {origin.run} --out {folder} --resume"
+    results = _run(job, settings, folder, resume, bar, again)
     for skipped in filter(None, (job.train.skipped, job.val.skipped)):
         rank_zero_only(print)(skipped)
     if rank() > 0:
         return None
     precision = average_precision(job.val.annotations, results, task)
-    write_atomically(folder / "detections.json", json.dumps(results))
     parts = {part: asdict(each) for part, each in precision.items()}
     about = {"task": task, "encoder": found.name, "backbone": found.backbone, "steps": job.module.total_steps}
+    write_atomically(folder / "detections.json", json.dumps(results))
     write_atomically(folder / "result.json", json.dumps(about | parts | {"settings": asdict(settings)}, indent=1))
     return precision
 
@@ -135,10 +136,10 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
     batch = batches.local_size * settings.devices
     torch.manual_seed(settings.seed)
     pyramid = Pyramid(found.encoder, channels, norm=settings.norm == "sync")
+    pyramid.to(memory_format=torch.channels_last)  # not the heads: torchvision views those of keypoints as contiguous
     short = round(median(min(row["height"], row["width"]) for row in train.images))
     sizes = sizes_for(pyramid, short)
     detector = build_detector(task, pyramid, found.preset, len(train.categories), len(train.keypoints), sizes)
-    detector = detector.to(memory_format=torch.channels_last)
     if settings.devices > 1:
         synchronised(detector)
     frozen = pyramid.encoder if settings.norm == "frozen" else None
