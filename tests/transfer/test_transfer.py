@@ -59,7 +59,7 @@ def test_each_task_is_trained_and_measured_as_pycocotools_does(weights, coco, sh
 
 
 def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
-    settings = short(steps=40, checkpoint_every=3)
+    settings = short(steps=16, batch_size=2, checkpoint_every=2)
     whole = start("segmentation", weights, tmp_path / "whole", settings)
     killed = tmp_path / "killed"
     process = subprocess.Popen(command("segmentation", weights, killed, settings), stdout=subprocess.DEVNULL)
@@ -68,14 +68,14 @@ def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert 0 < state(killed)["global_step"] < 40
+    assert 0 < state(killed)["global_step"] < 16
     found = transfer("segmentation", Origin(str(weights)), None, str(killed), resume=True, bar=False)
     assert found == whole
     for name, tensor in state(tmp_path / "whole")["state_dict"].items():
         assert torch.equal(tensor, state(killed)["state_dict"][name]), name
 
 
-def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, short, tmp_path):
+def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, coco, short, tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
         command("detection", weights, out, short(steps=10**5, checkpoint_every=10**5)),
@@ -92,6 +92,9 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, short, tmp_path):
     assert state(out)["global_step"] > 0
     with pytest.raises(UotaError, match="other settings"):
         start("detection", weights, out, short(), resume=True)
+    (coco / "train2017/000000000001.jpg").unlink()
+    with pytest.raises(UotaError, match="not those"):
+        start("detection", weights, out, None, resume=True)
 
 
 def test_two_processes_find_together_what_one_finds(weights, short, tmp_path):

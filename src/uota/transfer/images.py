@@ -44,6 +44,11 @@ class CocoImages(Dataset[Any]):
         self.known.mark_bad(index)
         return index, None
 
+    def know(self, bad: list[int]) -> None:
+        """Remember what other processes could not read."""
+        for index in bad:
+            self.known.mark_bad(index)
+
     @property
     def skipped(self) -> str | None:
         """A sentence about images that could not be read so far; None: there are none."""

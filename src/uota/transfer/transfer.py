@@ -89,7 +89,8 @@ def transfer(
     torch.manual_seed(settings.seed)
     found = find_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
-    _prepare(folder, {"task": task, "origin": asdict(origin), "settings": asdict(settings)}, resume, overwrite)
+    started = {"task": task, "origin": asdict(origin), "settings": asdict(settings)}
+    _prepare(folder, started | {"images": [len(job.trained), len(job.val)]}, resume, overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     _say(job)
@@ -150,9 +151,13 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
 
 @rank_zero_only
 def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    if not resume:
-        empty_folder(folder, overwrite)
-        write_atomically(folder / "settings.json", json.dumps(started, indent=1))
+    file = folder / "settings.json"
+    if resume:
+        if json.loads(file.read_text())["images"] != started["images"]:
+            raise UotaError(f"the images are not those that {folder} was started with; begin anew with --overwrite")
+        return
+    empty_folder(folder, overwrite)
+    write_atomically(file, json.dumps(started, indent=1))
 
 
 @rank_zero_only
@@ -184,6 +189,8 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
         trainer.test(module, _val_loader(job.val, settings, trainer), verbose=False)
+        for images in (job.train, job.val):
+            images.know(gather_objects(images.known.bad()))
         return gather_objects(module.found)
 
 
