@@ -1,4 +1,4 @@
-"""The `uota` command: pretrain, evaluate, compare, embed, export, inspect, methods, demo."""
+"""The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, methods, demo."""
 
 import json
 import sys
@@ -59,6 +59,21 @@ def evaluate(options: Namespace) -> None:
     origin, data, out = _origin(values), values.pop("data"), values.pop("out")
     result = start(protocol, origin, SETTINGS[protocol][0](**values), data, out)
     print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+
+
+def transfer(options: Namespace) -> None:
+    """Average precision of a detector on an encoder, trained on COCO."""
+    from uota.transfer.average_precision import describe
+    from uota.transfer.settings import Transfer
+    from uota.transfer.transfer import transfer as start
+
+    task = options.task
+    values = options[task].as_dict()
+    origin, out = _origin(values), values.pop("out")
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    precision = start(task, origin, None if resume else Transfer(**values), out, resume, overwrite)
+    if precision is not None:
+        print(f"{task}: {describe(precision)}")
 
 
 def compare(options: Namespace) -> None:
@@ -131,8 +146,8 @@ def _parser() -> tuple[ArgumentParser, dict[str, Callable[[Any], None]]]:
     for add in PARSERS:
         name, made, description = add()
         commands.add_subcommand(name, made, help=description)
-        if name == "evaluate":
-            _add_protocols(made)
+        if name in KINDS:
+            KINDS[name](made)
     return parser, {command.__name__: command for command in COMMANDS}
 
 
@@ -181,6 +196,27 @@ def _add_protocols(parser: ArgumentParser) -> None:
         made.add_argument("--out", type=str | None, default=None, help="folder of the result; null: the run's")
         made.add_class_arguments(settings, nested_key=None)
         protocols.add_subcommand(name, made, help=description)
+
+
+def _transfer_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Train a detector on an encoder, and measure it; a folder in the run holds it.")
+    return "transfer", parser, "average precision on COCO: detection, segmentation, keypoints"
+
+
+def _add_tasks(parser: ArgumentParser) -> None:
+    """Each task of a transfer."""
+    from uota.protocols import Origin
+    from uota.transfer.settings import TASKS, Transfer
+
+    tasks = parser.add_subcommands(dest="task", metavar="TASK")
+    for name, description in TASKS.items():
+        made = ArgumentParser(description=description)
+        made.add_class_arguments(Origin, nested_key=None, as_positional=True)
+        made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
+        made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
+        made.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+        made.add_class_arguments(Transfer, nested_key=None)
+        tasks.add_subcommand(name, made, help=description)
 
 
 def _origin(values: dict[str, Any]) -> Any:
@@ -258,10 +294,11 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-COMMANDS = (pretrain, evaluate, compare, embed, export, inspect, methods, demo)
+COMMANDS = (pretrain, evaluate, transfer, compare, embed, export, inspect, methods, demo)
 PARSERS = (
     _pretrain_parser,
     _evaluate_parser,
+    _transfer_parser,
     _compare_parser,
     _embed_parser,
     _export_parser,
@@ -269,6 +306,8 @@ PARSERS = (
     _methods_parser,
     _demo_parser,
 )
+# Commands of several kinds, each with settings of its own.
+KINDS: dict[str, Callable[[ArgumentParser], None]] = {"evaluate": _add_protocols, "transfer": _add_tasks}
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from torch.utils.data import DataLoader
 from uota.data import Source
 from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier
-from uota.evaluation.features import WholeImages, as_they_are
+from uota.evaluation.features import WholeImages
 from uota.protocols import Finetune, LinearSGD
 from uota.runs import write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, useful_workers
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
 from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
-from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
+from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset, keep
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
@@ -69,7 +69,7 @@ def fit(
                 raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
             workers = useful_workers(settings.workers, in_memory)
             images = WholeImages(test, preset)
-            whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=as_they_are)
+            whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=keep)
             trainer.test(classifier, whole, verbose=False)
         except OSError as error:
             raise UotaError(
