@@ -51,6 +51,7 @@ def pretrain(options: Namespace) -> None:
 
 def evaluate(options: Namespace) -> None:
     """Accuracy of an encoder on labelled images."""
+    from uota.collectives import rank
     from uota.evaluation.evaluate import evaluate as start
     from uota.protocols import SETTINGS
 
@@ -58,7 +59,8 @@ def evaluate(options: Namespace) -> None:
     values = options[protocol].as_dict()
     origin, data, out = _origin(values), values.pop("data"), values.pop("out")
     result = start(protocol, origin, SETTINGS[protocol][0](**values), data, out)
-    print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+    if rank() == 0:
+        print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
 
 
 def transfer(options: Namespace) -> None:

@@ -51,6 +51,11 @@ class GlobalBatches:
             yield [(epoch, int(index)) for index in order[start : start + self.local_size]]
 
 
+def of_rank(count: int, rank: int, ranks: int) -> list[int]:
+    """Every so many: the images that a rank evaluates."""
+    return list(range(rank, count, ranks))
+
+
 @runtime_checkable
 class Loading(Protocol):
     """What loading batches asks of settings."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -165,8 +165,3 @@ def mirror(
 def to_floats(image: UInt8[Tensor, "channels height width"]) -> Float[Tensor, "channels height width"]:
     """Pixels in [0, 1], as torchvision's detectors want them."""
     return image.float() / 255
-
-
-def of_rank(count: int, rank: int, ranks: int) -> Int64[Tensor, " part"]:
-    """Every so many: the images that a rank evaluates."""
-    return torch.arange(rank, count, ranks)

@@ -19,7 +19,7 @@ from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
 from uota.protocols import Origin
 from uota.runs import empty_folder, write_atomically
-from uota.training.batches import GlobalBatches, ViewsOfRank, useful_workers
+from uota.training.batches import GlobalBatches, ViewsOfRank, of_rank, useful_workers
 from uota.training.checkpoints import Checkpoints
 from uota.training.trainer import (
     explaining_full_disks,
@@ -30,7 +30,7 @@ from uota.training.trainer import (
 from uota.transfer.annotations import open_both
 from uota.transfer.average_precision import Precision, average_precision
 from uota.transfer.detectors import build_detector, sizes_for
-from uota.transfer.images import CocoImages, TrainingImages, of_rank
+from uota.transfer.images import CocoImages, TrainingImages
 from uota.transfer.module import Detection
 from uota.transfer.pyramid import Pyramid
 from uota.transfer.settings import Task, Transfer
@@ -198,7 +198,7 @@ def _val_loader(val: CocoImages, settings: Transfer, trainer: pl.Trainer) -> Dat
     return DataLoader(
         val,
         batch_size=TEST_BATCH,
-        sampler=of_rank(len(val), trainer.global_rank, trainer.world_size).tolist(),
+        sampler=of_rank(len(val), trainer.global_rank, trainer.world_size),
         num_workers=useful_workers(settings.workers, False, trainer.world_size),
         collate_fn=keep,
     )
