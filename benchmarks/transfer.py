@@ -1,9 +1,10 @@
-"""What a pretrained encoder is worth for boxes and masks: python -m benchmarks.transfer  (half an hour on 2 cores)
+"""What a pretrained encoder is worth for boxes and masks: python -m benchmarks.transfer  (20 minutes of one core)
 
 The tiny encoder is pretrained on the demo scenes by the package's own recipe, and is put under Mask R-CNN; beside it
 the same network from its first, random weights. Both are trained for the same number of steps on 384 scenes in COCO's
 layout (boxes, polygons, run lengths), and measured by pycocotools on 200 others. Three seeds, each of the pretraining
-and of the transfer. Makes what has no line in benchmarks/results/transfer.jsonl yet; `table` prints what there is.
+and of the transfer; pretrained runs are kept in runs/benchmark-transfer. Makes what has no line in
+benchmarks/results/transfer.jsonl yet; `table` prints what there is.
 """
 
 import sys
