@@ -209,7 +209,10 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     )
     parser.add_argument("--views", type=str, default="auto", help="preset of views; groups: a folder for each thing")
     parser.add_argument(
-        "--view_options", type=dict[str, Any], default={}, help="changes to it, as in uota pretrain --view_options"
+        "--view_options",
+        type=dict[str, dict[str, Any]],
+        default={},
+        help="changes to it, as in uota pretrain --view_options",
     )
     parser.add_argument(
         "--files", type=str | None, default=None, help="of groups: a CSV of all files, those in a wrong folder first"

@@ -67,7 +67,7 @@ class Pretrain:
 
     views: str = "auto"
     local_views: int | None = None
-    view_options: dict[str, Any] = field(default_factory=dict)
+    view_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     candidates: int = 1
     inject: float = 0.0
     inject_from: Literal["strangers", "batch"] = "strangers"

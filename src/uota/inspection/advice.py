@@ -23,6 +23,7 @@ DROPS = np.linspace(0.02, 0.36, 35)
 LEAST_ODDS, LEAST_GAIN = 1.25, 0.02
 # Of an operation that is done or not, the suggestion is to do it so much less often.
 LESS_OFTEN = 0.5
+NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ def _best_threshold(harm: Float[ndarray, "views images"], outlier: Float[ndarray
     """Where cutting off takes most of the outliers for the fewest good views."""
     tried = np.quantile(harm, 1 - DROPS)
     above = harm > tried[:, None, None]
-    gains = (above * outlier).sum((1, 2)) / outlier.sum() - (above * (1 - outlier)).sum((1, 2)) / (1 - outlier).sum()
+    bad, good = (above * outlier).sum((1, 2)), (above * (1 - outlier)).sum((1, 2))
+    gains = bad / max(outlier.sum(), NOTHING) - good / max((1 - outlier).sum(), NOTHING)
     return float(tried[gains.argmax()])
 
 
@@ -196,7 +198,7 @@ def measure_cut(
         return None
     sums = np.stack([(above * outlier).sum(0), above.sum(0), (~above * outlier).sum(0), (~above).sum(0)], -1)
 
-    def odds(totals: ndarray) -> ndarray:
+    def odds(totals: ndarray) -> Any:
         bad, beyond, rest, within = np.moveaxis(totals, -1, 0)
         return (bad / np.maximum(beyond, 1)) / np.maximum(rest / np.maximum(within, 1), 1e-6)
 
@@ -207,8 +209,8 @@ def measure_cut(
         float(odds(sums.sum(0))),
         float(lower),
         float(upper),
-        float((~above * good).sum() / good.sum()),
-        float((above * outlier).sum() / outlier.sum()),
+        float((~above * good).sum() / max(good.sum(), NOTHING)),
+        float((above * outlier).sum() / max(outlier.sum(), NOTHING)),
     )
 
 

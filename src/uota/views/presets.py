@@ -140,12 +140,11 @@ class ViewPreset:
         """The same preset with some fields of its groups changed, e.g. {"local": {"scale": (0.1, 0.3)}}."""
         names = GROUP_NAMES[: len(self.groups)]
         known = {field.name for field in fields(GroupPreset)} - {"count", "size", "grid"}
-        for name, changed in options.items():
-            if name not in names:
-                raise UotaError(f"Preset {self.name!r} has no {name!r} views to change: name {' or '.join(names)}.")
-            if unknown := set(changed) - known:
-                raise UotaError(f"Views have no {min(unknown)!r} to change: choose of {', '.join(sorted(known))}.")
+        if strange := set(options) - set(names):
+            raise UotaError(f"Preset {self.name!r} has no {min(strange)!r} views to change: name {' or '.join(names)}.")
         try:
+            if unknown := {field for changed in options.values() for field in changed} - known:
+                raise UotaError(f"Views have no {min(unknown)!r} to change: choose of {', '.join(sorted(known))}.")
             groups = [
                 replace(group, **{field: _as_tuple(value) for field, value in options.get(name, {}).items()})
                 for name, group in zip(names, self.groups, strict=True)
