@@ -19,7 +19,7 @@ def test_the_threshold_is_found_and_said_with_its_numbers(made):
 def test_a_cut_is_measured_as_a_loop_would():
     random = np.random.default_rng(0)
     harm, outlier = random.random((6, 200)), random.random((6, 200)) ** 2
-    cut = measure_cut(harm, outlier, 0.7)
+    cut = measure_cut(harm, outlier, np.ones_like(harm, dtype=bool), 0.7)
     rows = [(h > 0.7, p) for h, p in zip(harm.flatten(), outlier.flatten(), strict=True)]
     beyond, within = ([p for above, p in rows if above is side] for side in (np.True_, np.False_))
     assert cut.odds == pytest.approx(np.mean(beyond) / np.mean(within))
@@ -43,3 +43,10 @@ def test_settings_keep_the_changes_that_the_views_were_made_with(made):
     advice = advise(made, {"global": {"hue": 0.1}})
     assert advice.settings["view_options"]["global"]["hue"] == 0.1
     made.preset.with_options(advice.settings["view_options"])
+
+
+def test_views_that_do_not_count_change_nothing():
+    random = np.random.default_rng(0)
+    harm, outlier, counted = random.random((6, 200)), random.random((6, 200)), random.random((6, 200)) < 0.8
+    spoilt = np.where(counted, outlier, 1 - outlier)
+    assert measure_cut(harm, outlier, counted, 0.7) == measure_cut(harm, spoilt, counted, 0.7)

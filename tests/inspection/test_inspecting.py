@@ -137,3 +137,21 @@ def test_a_folder_is_named_alone_and_a_run_that_is_none_is_refused(pictures, tmp
     assert (tmp_path / "views.png").exists()
     with pytest.raises(UotaError, match="no settings"):
         inspect_and_write([str(pictures), str(pictures)], tmp_path / "views.png", seconds=0.0)
+
+
+def test_of_a_large_folder_a_sample_is_looked_at_and_that_is_said(pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("uota.inspection.subject.SAMPLE", 40)
+    found = uota.inspect(pictures, **QUICK)
+    said = capsys.readouterr().out
+    assert f"40 of the {found.subject.total} images" in said
+    assert len(found.subject.source) == 40
+    assert found.subject.total > 60
+    frame = found.to_frame()
+    assert all((pictures / name).exists() for name in frame.image)
+    assert (frame.image.str.split("/").str[0] == frame["class"]).all()
+
+
+def test_views_that_were_put_in_are_not_at_home():
+    found = uota.inspect("demo", inject=0.4, **QUICK)
+    assert torch.equal(found.table.at_home, ~found.table.wrong)
+    assert 0.2 < found.table.wrong.float().mean() < 0.6

@@ -16,6 +16,7 @@ from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
 from uota.config import Pretrain
 from uota.data.source import InMemory
+from uota.inspection.causes import FACTORS
 from uota.runs import Run
 
 SHOWN, VIEWS = 24, 6
@@ -178,7 +179,7 @@ def test_every_picture_has_words(opened):
 def test_causes_and_advice_are_as_found(opened, found):
     assert len(opened.all("#factors figure", "1")) == len(found.causes.ranking)
     shown = opened.all("#ranking text.strong", "e.textContent")
-    assert shown[0] == "crop area"
+    assert shown == [FACTORS[cause.key].name for cause in found.causes.ranking]
     assert opened.all("#advice li", "e.textContent.replaceAll('\\u00a0', ' ')") == found.advice.sentences
     assert opened.all("#yaml", "e.textContent") == ([found.advice.yaml] if found.advice.yaml else [])
 
@@ -240,4 +241,6 @@ def test_names_are_text_and_nothing_else_and_large_pages_stay_small(window, tmp_
     assert window("return document.getElementById('source').textContent") == "</script><b>"
     assert set(window.all(".row .face b", "e.textContent")) == set(CLASSES)
     assert len(window.all(".view", "1")) == 200 * VIEWS
-    assert "200 of the 210 images, drawn at random" in window("return document.getElementById('lead').textContent")
+    assert "200 of the 210 training images, drawn at random" in window(
+        "return document.getElementById('lead').textContent"
+    )

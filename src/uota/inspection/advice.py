@@ -145,72 +145,79 @@ def advise(table: ViewTable, options: dict[str, dict[str, Any]], seed: int = 0) 
         seed: which half an image is in, and of the intervals.
     """
     half = torch.from_numpy(np.random.default_rng(seed).permutation(table.shape[1]) % 2 == 0)
-    outlier = table.outlier_probability.double().numpy()
+    outlier, counted = table.outlier_probability.double().numpy(), table.at_home.numpy()
     kinds = np.array(table.preset.group_of_view)
     sentences, changes = [], {name: dict(fields) for name, fields in options.items()}
     for kind, group in zip(dict.fromkeys(kinds), table.preset.groups, strict=True):
         rows = kinds == kind
         for rule in RULES:
             harm = rule.harm(table.parameters).numpy()[rows]
-            found = _cut(rule, harm, outlier[rows], half.numpy(), seed)
+            found = _cut(rule, harm, outlier[rows], counted[rows], half.numpy(), seed)
             value = rule.milder(group, found.threshold) if found is not None and found.holds else None
             if value is not None and found is not None:
                 sentences.append((found.drops, _sentence(kind, rule, found, value)))
                 changes.setdefault(str(kind), {})[rule.field] = value
     if not sentences:
-        return Advice([_nothing(float(outlier.mean()))], {})
+        return Advice([_nothing(float(outlier[counted].mean()))], {})
     ordered = [sentence for _, sentence in sorted(sentences, key=lambda pair: -pair[0])]
     views = {"views": table.preset.name} if table.preset.name in PRESETS else {}
     return Advice(ordered, views | {"view_options": changes})
 
 
-def _cut(rule: Rule, harm: ndarray, outlier: ndarray, half: Bool[ndarray, " images"], seed: int) -> Cut | None:
+def _cut(rule: Rule, harm: ndarray, outlier: ndarray, counted: ndarray, half: ndarray, seed: int) -> Cut | None:
     if np.ptp(harm) == 0:
         return None
-    threshold = 0.5 if rule.yes_no else _best_threshold(harm[:, half], outlier[:, half])
+    threshold = (
+        0.5 if rule.yes_no else _best_threshold(harm[:, half][counted[:, half]], outlier[:, half][counted[:, half]])
+    )
     if rule.field == "scale":
         threshold = -_rounded(-threshold)
-    return measure_cut(harm[:, ~half], outlier[:, ~half], threshold, seed)
+    return measure_cut(harm[:, ~half], outlier[:, ~half], counted[:, ~half], threshold, seed)
 
 
-def _best_threshold(harm: Float[ndarray, "views images"], outlier: Float[ndarray, "views images"]) -> float:
+def _best_threshold(harm: Float[ndarray, " views"], outlier: Float[ndarray, " views"]) -> float:
     """Where cutting off takes most of the outliers for the fewest good views."""
     tried = np.quantile(harm, 1 - DROPS)
-    above = harm > tried[:, None, None]
-    bad, good = (above * outlier).sum((1, 2)), (above * (1 - outlier)).sum((1, 2))
+    above = harm > tried[:, None]
+    bad, good = (above * outlier).sum(1), (above * (1 - outlier)).sum(1)
     gains = bad / max(outlier.sum(), NOTHING) - good / max((1 - outlier).sum(), NOTHING)
     return float(tried[gains.argmax()])
 
 
 def measure_cut(
-    harm: Float[ndarray, "views images"], outlier: Float[ndarray, "views images"], threshold: float, seed: int = 0
+    harm: Float[ndarray, "views images"],
+    outlier: Float[ndarray, "views images"],
+    counted: Bool[ndarray, "views images"],
+    threshold: float,
+    seed: int = 0,
 ) -> Cut | None:
     """What dropping the views above a threshold of the harm would do; None where all are on one side of it.
 
     Args:
         harm: of each view.
         outlier: probability that it is one.
+        counted: which views count.
         threshold: of the harm.
         seed: of the interval, for which images are drawn again.
     """
-    above = harm > threshold
-    if not above.any() or above.all():
+    above, below = counted & (harm > threshold), counted & (harm <= threshold)
+    if not above.any() or not below.any():
         return None
-    sums = np.stack([(above * outlier).sum(0), above.sum(0), (~above * outlier).sum(0), (~above).sum(0)], -1)
+    sums = np.stack([(above * outlier).sum(0), above.sum(0), (below * outlier).sum(0), below.sum(0)], -1)
 
     def odds(totals: ndarray) -> Any:
         bad, beyond, rest, within = np.moveaxis(totals, -1, 0)
         return (bad / np.maximum(beyond, 1)) / np.maximum(rest / np.maximum(within, 1), 1e-6)
 
     lower, upper = np.quantile(odds(resampled_images(harm.shape[1], seed) @ sums), (0.025, 0.975))
-    good = 1 - outlier
+    good, bad = counted * (1 - outlier), counted * outlier
     return Cut(
         threshold,
         float(odds(sums.sum(0))),
         float(lower),
         float(upper),
-        float((~above * good).sum() / max(good.sum(), NOTHING)),
-        float((above * outlier).sum() / max(outlier.sum(), NOTHING)),
+        float((below * good).sum() / max(good.sum(), NOTHING)),
+        float((above * bad).sum() / max(bad.sum(), NOTHING)),
     )
 
 

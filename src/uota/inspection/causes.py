@@ -110,13 +110,15 @@ class Causes:
 
 def find_causes(table: ViewTable, seed: int = 0) -> Causes:
     """Model the weights by how the views were made (gradient-boosted trees), on half of the images; the other half says
-    how much each factor explains."""
+    how much each factor explains. Views of other images that were put in do not count."""
     columns, weights = table.columns(), table.verdict.weights.double().numpy().T.flatten()
     values = {key: factor.of(columns) for key, factor in FACTORS.items()}
     keys = [key for key, value in values.items() if np.ptp(value) > 0]
     x = np.stack([values[key] for key in keys], -1)
     views, images = table.shape
-    learn = np.repeat(np.random.default_rng(seed).permutation(images) % 2 == 0, views)
+    counted = table.at_home.numpy().T
+    half = np.repeat(np.random.default_rng(seed).permutation(images) % 2 == 0, views)
+    learn, told_by = half & counted.flatten(), ~half & counted.flatten()
     model = HistGradientBoostingRegressor(
         max_iter=TREES,
         learning_rate=RATE,
@@ -125,14 +127,15 @@ def find_causes(table: ViewTable, seed: int = 0) -> Causes:
         early_stopping=False,
         random_state=seed,
     ).fit(x[learn], weights[learn])
-    told = permutation_importance(model, x[~learn], weights[~learn], n_repeats=REPEATS, random_state=seed)
+    told = permutation_importance(model, x[told_by], weights[told_by], n_repeats=REPEATS, random_state=seed)
     causes = []
     for place, key in enumerate(keys):
         grid, dependence = _dependence(model, x, place, seed)
-        bins = binned(values[key].reshape(images, views), weights.reshape(images, views), FACTORS[key].yes_no, seed)
+        value, weight = values[key].reshape(images, views), weights.reshape(images, views)
+        bins = binned(value, weight, counted, FACTORS[key].yes_no, seed)
         importance, spread = told["importances_mean"][place], told["importances_std"][place]
         causes.append(Cause(key, float(importance), float(spread), bins, grid, dependence))
-    explained = float(model.score(x[~learn], weights[~learn]))
+    explained = float(model.score(x[told_by], weights[told_by]))
     return Causes(explained, sorted(causes, key=lambda cause: -cause.importance))
 
 
@@ -144,12 +147,16 @@ def _dependence(model: HistGradientBoostingRegressor, x: ndarray, place: int, se
 
 
 def binned(
-    values: Float[ndarray, "images views"], weights: Float[ndarray, "images views"], yes_no: bool, seed: int = 0
+    values: Float[ndarray, "images views"],
+    weights: Float[ndarray, "images views"],
+    counted: Bool[ndarray, "images views"],
+    yes_no: bool,
+    seed: int = 0,
 ) -> Bins:
-    """Means in bins of equally many views (for a factor of 0 and 1: two bins)."""
-    edges = np.array([0, 0.5, 1]) if yes_no else np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+    """Means in bins of equally many of the views that count (for a factor of 0 and 1: two bins)."""
+    edges = np.array([0, 0.5, 1]) if yes_no else np.unique(np.quantile(values[counted], np.linspace(0, 1, BINS + 1)))
     bin_of = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    inside = bin_of[..., None] == np.arange(len(edges) - 1)
+    inside = (bin_of[..., None] == np.arange(len(edges) - 1)) & counted[..., None]
     low = np.array([values[inside[..., place]].min(initial=np.inf) for place in range(len(edges) - 1)])
     high = np.array([values[inside[..., place]].max(initial=-np.inf) for place in range(len(edges) - 1)])
     mean, lower, upper = mean_with_interval(weights, inside, seed)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from uota.arbitration import Arbiter, LearnedContrast, TwoGroups, thumbnails
 from uota.errors import UotaError
-from uota.inspection.subject import Stream, Subject
+from uota.inspection.subject import Stream, Subject, read_ahead
 from uota.methods.embedded import Embedded, Step
 from uota.nn.encoder import Encoder, encode
 from uota.origin import find_encoder
@@ -166,6 +166,7 @@ def _called(model: Any) -> str:
 
 def learned_now(stream: Stream, look: Callable[[Views], Tensor], seconds: float) -> Arbiter:
     """An arbiter that learned for some seconds, at least one step."""
+    read_ahead(stream.source)
     arbiter = Arbiter("learned")
     columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:

@@ -135,7 +135,7 @@ class Inspection:
         weights, shown = table.verdict.weights.float(), table.pictures[0].shape[1]
         rows = []
         for place, image in enumerate(self.subject.source.images(self.faces(min(images, shown)))):
-            views = [view[place] for group in table.pictures for view in group]
+            views = [view[place].float() / 255 for group in table.pictures for view in group]
             wrong = None if table.wrong is None else table.wrong[:, place]
             rows.append(Row(image, views, weights[:, place].cpu(), wrong))
         return rows

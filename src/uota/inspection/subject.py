@@ -6,23 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from rich.progress import track
 
 from uota.config import Pretrain
-from uota.data import FolderOptions, Groups, Source
+from uota.data import Folder, FolderOptions, Groups, Source
 from uota.data.sequence import Sequenced
 from uota.errors import UotaError
 from uota.misfiled import BATCH
 from uota.runs import Run
 from uota.training.batches import GlobalBatches
 from uota.training.build import GROUPS, decide, open_items, preset_of
-from uota.views import ViewPipeline, ViewPreset, Views
+from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 
-# Photographs are looked at with no side longer than this, and few of them kept, so that all fits in 2 GB.
-READING = FolderOptions(max_side=640, cache_megabytes=256)
+# Images of a folder are shrunk on reading, so that no side is longer than so many sides of the largest view, and not
+# longer than `LONGEST`; they are kept in so much memory, so that all fits in 2 GB; and so many are drawn at random.
+SIDES, LONGEST, MEGABYTES, SAMPLE = 5, 640, 256, 2048
 # Views that are judged are of an epoch that no arbiter learned from.
 JUDGED_EPOCH = 2**31
 LEAST = 3
+# The largest view of presets for images of folders without an accelerator.
+SMALL = PRESETS["small"].groups[0].size
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,14 @@ class Subject:
         pipeline: makes their views.
         settings: of the run, or as a run on these images would have them.
         run: whose arbiter judges; None: one that learns now.
+        total: how many images there are, of which those of the source may be a sample.
     """
 
     source: Source
     pipeline: ViewPipeline
     settings: Pretrain
     run: Run | None
+    total: int
 
     @property
     def preset(self) -> ViewPreset:
@@ -95,7 +102,11 @@ def open_subject(
     else:
         name = settings.views if views == "auto" else views
     settings = replace(settings, views=name, view_options=settings.view_options | view_options)
-    source = _opened(settings.data if data is None else data, settings.views)
+    source = _opened(settings.data if data is None else data, views, settings.views)
+    total = len(source)
+    if isinstance(source, Folder) and total > SAMPLE:
+        source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
+        print(f"{len(source)} of the {total} images of {source.name} are looked at, drawn at random")
     if len(source) < LEAST:
         what = "groups" if isinstance(source, Groups) else "images"
         raise UotaError(
@@ -106,10 +117,23 @@ def open_subject(
     else:
         settings = decide(settings, source)
         preset = preset_of(settings)
-    return Subject(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run)
+    return Subject(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
 
 
-def _opened(data: Any, views: str) -> Source:
+def _opened(data: Any, views: str | ViewPreset, name: str) -> Source:
+    if isinstance(data, Source):
+        return data
+    preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
+    largest = preset.groups[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
+    side = min(LONGEST, SIDES * largest)
     if isinstance(data, str | Path):
-        return open_items(str(data), views, split=None, folder=READING)
-    return data if isinstance(data, Source) else Sequenced(data, READING.max_side)
+        options = FolderOptions(max_side=side, cache_megabytes=MEGABYTES)
+        return open_items(str(data), name, split=None, folder=options)
+    return Sequenced(data, side)
+
+
+def read_ahead(source: Source) -> None:
+    """Read the images of a folder that keeps them, so that an arbiter learns from then on and does not wait."""
+    if isinstance(source, Folder) and source.keeps:
+        for index in track(range(len(source)), "reading images", transient=True):
+            source.images([index])

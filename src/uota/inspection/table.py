@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, UInt8
 from numpy import ndarray
 from rich.progress import track
 from torch import Tensor
@@ -35,7 +35,7 @@ class ViewTable:
         verdicts: of each arbiter: learned, two_groups, mahalanobis.
         own: whose verdict counts first.
         wrong: the truth; None: unknown.
-        pictures: the views of the first images as a person sees them, in [0, 1]; a tensor for each size.
+        pictures: the views of the first images as a person sees them; a tensor for each size.
     """
 
     source: Source
@@ -46,7 +46,7 @@ class ViewTable:
     verdicts: dict[str, Arbitration]
     own: str
     wrong: Bool[Tensor, "views images"] | None
-    pictures: list[Float[Tensor, "_ shown channels _ _"]]
+    pictures: list[UInt8[Tensor, "_ shown channels _ _"]]
 
     @property
     def verdict(self) -> Arbitration:
@@ -65,6 +65,15 @@ class ViewTable:
         """By the own arbiter; where it says none, by two_groups."""
         said = (self.verdict.outlier_probability, self.verdicts["two_groups"].outlier_probability)
         return next(probability for probability in said if probability is not None)
+
+    @property
+    def at_home(self) -> Bool[Tensor, "views images"]:
+        """Which views show their own image, or one of their own group, and none that was put in."""
+        if not isinstance(self.source, Groups):
+            return self.parameters.image == self.item
+        members = [set(self.source.members[item]) for item in self.item.tolist()]
+        shown = self.parameters.image.tolist()
+        return torch.tensor([[image in own for image, own in zip(row, members, strict=True)] for row in shown])
 
     def columns(self) -> Columns:
         """A row for each view, image by image; weights of all rows of an arbiter have mean 1."""
@@ -126,9 +135,7 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
         looked = panel.eyes(views)
         judged.append(panel.learned(looked.features) if panel.learned else None)
         seen.append((views, panel.embeddings(looked)))
-        pictures.append(
-            [unnormalise(group[:, :left], subject.preset.mean, subject.preset.std) for group in views.groups]
-        )
+        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
         left -= min(left, views.batch)
         views.groups = [group[:0] for group in views.groups]  # the pixels of most views are not needed any more
     embeddings = torch.cat([z for _, z in seen], 1)
@@ -162,6 +169,10 @@ def _joined(parts: list[Arbitration | None]) -> Arbitration:
         outlier_probability=probability,
         outlier_rate=float(np.mean(rates)),
     )
+
+
+def _pixels(views: Tensor, preset: ViewPreset) -> UInt8[Tensor, "_ shown channels _ _"]:
+    return (unnormalise(views, preset.mean, preset.std).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _known(value: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from uota.inspection.causes import FACTORS, Cause
 from uota.inspection.filing import Filing
 from uota.inspection.history import MEASURES
 from uota.inspection.inspecting import Inspection
-from uota.report.pictures import data_uris, fitted, to_pixels
+from uota.report.pictures import data_uris, fitted
 
 PARTS = files("uota.report") / "parts"
 # In the order in which they need each other.
@@ -58,7 +58,8 @@ def page_data(found: Inspection) -> dict[str, Any]:
         "source": found.subject.source.name,
         "who": _who(found),
         "space": found.panel.space,
-        "total": len(found.subject.source),
+        "total": found.subject.total,
+        "sampled": len(found.subject.source),
         "grouped": found.subject.groups is not None,
         "views": views,
         "images": images,
@@ -113,10 +114,7 @@ def _shown(found: Inspection) -> dict[str, Any]:
     side = SMALL_SIDE if len(wanted) > 2 * shown else IMAGE_SIDE
     originals = [fitted(found.subject.source.images([index])[0], side) for index in wanted]
     by_image = [
-        fitted(to_pixels(view), VIEW_SIDE)
-        for place in range(shown)
-        for group in table.pictures
-        for view in group[:, place]
+        fitted(view, VIEW_SIDE) for place in range(shown) for group in table.pictures for view in group[:, place]
     ]
     uris = data_uris(originals + by_image, ROOM)
     columns = table.columns()

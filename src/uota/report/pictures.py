@@ -4,7 +4,7 @@ from base64 import b64encode
 from io import BytesIO
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -12,11 +12,6 @@ from torch.nn.functional import interpolate
 # Up to this side a picture is kept exactly; larger ones as photographs are.
 EXACT = 40
 QUALITIES = (80, 60, 40, 20)
-
-
-def to_pixels(view: Float[Tensor, "channels height width"]) -> UInt8[Tensor, "channels height width"]:
-    """Values in [0, 1] as whole numbers."""
-    return (view.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def fitted(image: UInt8[Tensor, "channels height width"], side: int) -> UInt8[Tensor, "channels _h _w"]:

@@ -6,7 +6,7 @@ const ORDER = ["brightness", "contrast", "saturation", "hue"]; // by the digits 
 /** What was done to a view, as pairs of a name and words. */
 function story(index) {
   const of = (name) => made[name][index];
-  const done = [["Crop", `${percent(of("area"), 1)} of the image, ${of("crop_width")} × ${of("crop_height")} of ${of("image_width")} × ${of("image_height")} pixels, centre at ${percent(of("x"))} of the width and ${percent(of("y"))} of the height`]];
+  const done = [["Crop", `${percent(of("area"), 1)} of the image: ${percent(of("crop_width") / of("image_width"))} of the width, ${percent(of("crop_height") / of("image_height"))} of the height, centre at ${percent(of("x"))} from the left and ${percent(of("y"))} from the top`]];
   if (of("flip")) done.push(["Mirrored", "left to right"]);
   const jitter = [...of("jitter_order")].map((digit) => ORDER[digit]).filter((name) => of(name) !== (name === "hue" ? 0 : 1));
   if (jitter.length)

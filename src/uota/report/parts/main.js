@@ -3,15 +3,15 @@
 const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
 
 function drawHead() {
-  const what = data.grouped ? "groups" : "images", sampled = data.images < data.total;
+  const what = data.grouped ? "groups" : data.labels ? "training images" : "images", sampled = data.images < data.total;
   byId("source").append(...breakable(data.source));
   byId("lead").textContent = `Views by preset ${data.preset}, weighed by ${data.who}. ` +
     (sampled
-      ? `${whole(data.images)} of the ${whole(data.total)} ${what}, drawn at random, were judged; the gallery shows ${whole(shown.images)}.`
+      ? `${whole(data.images)} of the ${whole(data.total)} ${what}, drawn at random, were judged${data.sampled < data.total && data.who.startsWith("an") ? ` by an arbiter that learned on ${whole(data.sampled)}` : ""}; the gallery shows ${whole(shown.images)}.`
       : `All ${whole(data.images)} ${what} were judged; the gallery shows ${whole(shown.images)}.`);
   const ess = el("dd"), rate = data.arbiters[data.own].rate ?? data.arbiters.two_groups.rate;
   const figures = [["views estimated to be outliers", el("dd", {}, percent(rate, 1))], ["effective sample size of the weights", ess],
-    [`views of ${whole(data.images)} ${what} judged`, el("dd", {}, whole(data.views * data.images))]];
+    [`views of ${whole(data.images)} ${data.grouped ? "groups" : "images"} judged`, el("dd", {}, whole(data.views * data.images))]];
   const told = data.calibrations[data.own];
   if (told) figures.push(["AUROC against the known truth", el("dd", {}, told.auroc.toFixed(3))]);
   if (data.filing) figures.push(["files estimated to be misfiled", el("dd", {}, percent(data.filing.share, 1))]);
