@@ -27,7 +27,8 @@ CLASSES = ["cat <b>", "dog"]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """An inspection with everything that a page can show but files: truth, causes, two runs."""
-    found = uota.inspect("demo-scenes", inject=0.1, seconds=4.0, shown=SHOWN, judged=256)
+    seconds = 20.0 if "UOTA_SCREENSHOTS" in os.environ else 4.0
+    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, judged=256)
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")

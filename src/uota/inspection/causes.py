@@ -14,7 +14,7 @@ from uota.inspection.table import Columns, ViewTable
 BINS = 10
 RESAMPLES = 400
 # Of the model of the weights; views of an image are all on one side of the split.
-TREES, RATE, LEAVES, LEAST_IN_LEAF = 80, 0.05, 8, 30
+TREES, RATE, LEAVES, LEAST_IN_LEAF = 60, 0.05, 8, 40
 GRID, ROWS, REPEATS = 24, 400, 5
 # Below this share of the weights' variance nothing is said to explain them.
 EXPLAINS = 0.01
@@ -82,7 +82,8 @@ class Cause:
 
     Attributes:
         key: in `FACTORS`.
-        importance: drop of the model's R² on held-out images when the factor is shuffled; spread: its deviation.
+        importance: share of the weights' variance that hangs on the factor, on held-out images; spread: its deviation.
+            Half of the drop of R² when the factor is shuffled, which is Jansen's (1999) index of its total effect.
         bins: binned means.
         grid, dependence: the model's partial dependence: the mean weight, were the factor so in all views.
     """
@@ -133,7 +134,7 @@ def find_causes(table: ViewTable, seed: int = 0) -> Causes:
         grid, dependence = _dependence(model, x, place, seed)
         value, weight = values[key].reshape(images, views), weights.reshape(images, views)
         bins = binned(value, weight, counted, FACTORS[key].yes_no, seed)
-        importance, spread = told["importances_mean"][place], told["importances_std"][place]
+        importance, spread = told["importances_mean"][place] / 2, told["importances_std"][place] / 2
         causes.append(Cause(key, float(importance), float(spread), bins, grid, dependence))
     explained = float(model.score(x[told_by], weights[told_by]))
     return Causes(explained, sorted(causes, key=lambda cause: -cause.importance))

@@ -33,7 +33,7 @@ function drawAdvice() {
 function drawRanking(ranking) {
   const slot = 28, most = Math.max(0.001, ...ranking.map((cause) => cause.importance + cause.spread));
   chart(byId("ranking"), ranking.length * slot + 4, "Share of the weights' variance that each parameter explains", (canvas, width) => {
-    const names = Math.min(190, width * 0.42), scale = linear([0, most], [0, width - names - 64]);
+    const names = clamp(width * 0.42, 172, 190), scale = linear([0, most], [0, width - names - 64]);
     ranking.forEach((cause, place) => {
       const y = place * slot, long = Math.max(1, scale(Math.max(0, cause.importance)));
       canvas.append(

@@ -2,6 +2,8 @@
 
 const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
 
+const TOO_MANY = 0.4; // an estimate that says more about the arbiter than about the views
+
 function drawHead() {
   const what = data.grouped ? "groups" : data.labels ? "training images" : "images", sampled = data.images < data.total;
   byId("source").append(...breakable(data.source));
@@ -12,6 +14,8 @@ function drawHead() {
   const ess = el("dd"), rate = data.arbiters[data.own].rate ?? data.arbiters.two_groups.rate;
   const figures = [["views estimated to be outliers", el("dd", {}, percent(rate, 1))], ["effective sample size of the weights", ess],
     [`views of ${whole(data.images)} ${data.grouped ? "groups" : "images"} judged`, el("dd", {}, whole(data.views * data.images))]];
+  byId("doubt").hidden = !(rate > TOO_MANY);
+  byId("doubt").textContent = "So many outliers are more often a sign that the arbiter cannot tell yet than the truth: let it learn longer with --seconds, or look through a --backbone.";
   const told = data.calibrations[data.own];
   if (told) figures.push(["AUROC against the known truth", el("dd", {}, told.auroc.toFixed(3))]);
   if (data.filing) figures.push(["files estimated to be misfiled", el("dd", {}, percent(data.filing.share, 1))]);
