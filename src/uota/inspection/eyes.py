@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from uota.arbitration import Arbiter, LearnedContrast, TwoGroups, thumbnails
 from uota.errors import UotaError
-from uota.inspection.subject import Stream, Subject, read_ahead
+from uota.inspection.subject import PROGRESS, Stream, Subject, read_ahead
 from uota.methods.embedded import Embedded, Step
 from uota.nn.encoder import Encoder, encode
 from uota.origin import find_encoder
@@ -169,7 +169,7 @@ def learned_now(stream: Stream, look: Callable[[Views], Tensor], seconds: float)
     read_ahead(stream.source)
     arbiter = Arbiter("learned")
     columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
+    with Progress(*columns, transient=True, console=PROGRESS) as progress:
         task = progress.add_task("", total=seconds)
         began = time.monotonic()
         while True:

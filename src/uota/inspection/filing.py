@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from uota.data import Groups
 from uota.inspection.eyes import Panel, learned_now
-from uota.inspection.subject import Stream, Subject
+from uota.inspection.subject import PROGRESS, Stream, Subject
 from uota.misfiled import Judged, deal, judge, judge_by_halves, refuse_few
 from uota.views import ViewPipeline, Views
 
@@ -78,7 +78,7 @@ def _looks(groups: Groups, pipeline: ViewPipeline, panel: Panel, bar: bool) -> F
     random = np.random.default_rng(pipeline.seed)
     hands = [hand for _ in range(LOOKS) for hand in deal(groups.members, pipeline.preset.views, random)]
     sums: Tensor | None = None
-    for number, dealt in enumerate(track(hands, "comparing groups", transient=True, disable=not bar)):
+    for number, dealt in enumerate(track(hands, "comparing groups", transient=True, disable=not bar, console=PROGRESS)):
         views = pipeline(Groups(groups.files, dealt), [(number, place) for place in range(len(dealt))])
         z = normalize(panel.embeddings(panel.eyes(views)).float(), dim=-1).flatten(0, 1)
         sums = torch.zeros(len(groups.files), z.shape[1]) if sums is None else sums

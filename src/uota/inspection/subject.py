@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 
 from uota.config import Pretrain
@@ -28,6 +29,8 @@ JUDGED_EPOCH = 2**31
 LEAST = 3
 # The largest view of presets for images of folders without an accelerator.
 SMALL = PRESETS["small"].groups[0].size
+# Where progress is shown, so that what is printed is what was found.
+PROGRESS = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -135,5 +138,5 @@ def _opened(data: Any, views: str | ViewPreset, name: str) -> Source:
 def read_ahead(source: Source) -> None:
     """Read the images of a folder that keeps them, so that an arbiter learns from then on and does not wait."""
     if isinstance(source, Folder) and source.keeps:
-        for index in track(range(len(source)), "reading images", transient=True):
+        for index in track(range(len(source)), "reading images", transient=True, console=PROGRESS):
             source.images([index])

@@ -16,7 +16,7 @@ from uota.data import Groups, Source
 from uota.data.folder import Folder
 from uota.data.source import printable
 from uota.inspection.eyes import Panel
-from uota.inspection.subject import Subject
+from uota.inspection.subject import PROGRESS, Subject
 from uota.training.build import TAU_PER_DIMENSION
 from uota.views import ViewParameters, ViewPreset, Views, unnormalise
 
@@ -130,7 +130,7 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
     """
     batches = list(subject.batches(images, subject.pipeline.seed))
     seen, judged, pictures, left = [], [], [], shown
-    for samples in track(batches, "looking at views", transient=True, disable=not bar):
+    for samples in track(batches, "looking at views", transient=True, disable=not bar, console=PROGRESS):
         views = subject.pipeline(subject.source, samples)
         looked = panel.eyes(views)
         judged.append(panel.learned(looked.features) if panel.learned else None)
