@@ -236,7 +236,7 @@ def test_names_are_text_and_nothing_else_and_large_pages_stay_small(window, tmp_
     source = InMemory("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
     page = uota.inspect(source, seconds=0.0, shown=200, judged=200).save(tmp_path / "large.html")
     assert page.stat().st_size < 15e6
-    assert "http" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
+    assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
     window.open(page)
     assert window.log() == []
     assert window("return document.getElementById('source').textContent") == "</script><b>"
