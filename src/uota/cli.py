@@ -44,9 +44,7 @@ def pretrain(options: Namespace) -> None:
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
     run = start(settings, out, resume=resume, overwrite=overwrite)
-    print(
-        f"the run is in {run.folder}; next: uota evaluate knn {run.folder}, uota inspect {run.folder} --out views.png"
-    )
+    print(f"the run is in {run.folder}; next: uota evaluate knn {run.folder}, uota inspect {run.folder}")
 
 
 def evaluate(options: Namespace) -> None:
@@ -108,20 +106,18 @@ def export(options: Namespace) -> None:
 
 def inspect(options: Namespace) -> None:
     """Show which views of images are outliers."""
-    from uota.inspection import inspect as look
-    from uota.runs import Run
+    from uota.inspection.command import inspect_and_write
 
     values = options.as_dict()
-    run, files = values.pop("run"), values.pop("files")
-    out = Path(values.pop("out"))
-    found = look(out, Run(Path(run)) if run else None, files=Path(files) if files else None, **values)
+    out, files, table = Path(values.pop("out")), values.pop("files"), values.pop("table")
+    found = inspect_and_write(values.pop("what"), out, files, table, **values)
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
-    print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; picture: {found.picture}")
+    print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; written: {out}")
     if found.misfiled is not None:
         doubt = "" if found.misfiled < TOO_MANY else " (so many that it probably cannot tell: give more --seconds)"
-        share = f"{100 * found.misfiled:.1f} %{doubt}"
-        print(f"estimated share of files in a wrong folder: {share}; all files, worst first: {files}")
+        listed = f"; all files, worst first: {files}" if files else ""
+        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{doubt}{listed}")
 
 
 def methods(options: Namespace) -> None:
@@ -259,20 +255,34 @@ def _export_parser() -> tuple[str, ArgumentParser, str]:
 
 
 def _inspect_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Draw images and their views in descending order of weight.")
-    parser.add_argument("run", type=str | None, nargs="?", help="a run's folder; without: learn for --seconds")
+    parser = ArgumentParser(description="A page about images, their views and the weights of these, in one file.")
+    parser.add_argument(
+        "what", type=str, nargs="*", help="a run's folder, then others to draw beside; or a folder of images"
+    )
     parser.add_argument(
         "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
     )
-    parser.add_argument("--out", type=str, default="views.png", help="the picture")
+    parser.add_argument(
+        "--out", type=str, default="inspect.html", help="the page; .png or another picture: the gallery alone"
+    )
     parser.add_argument("--views", type=str, default="auto", help="preset of views; groups: a folder for each thing")
+    parser.add_argument(
+        "--view_options",
+        type=dict[str, dict[str, Any]],
+        default={},
+        help="changes to it, as in uota pretrain --view_options",
+    )
     parser.add_argument(
         "--files", type=str | None, default=None, help="of groups: a CSV of all files, those in a wrong folder first"
     )
+    parser.add_argument("--table", type=str | None, default=None, help="a .parquet or .csv file with a row per view")
     parser.add_argument("--inject", type=float, default=0.0, help="share of views taken from other images, as a check")
     parser.add_argument("--backbone", type=str | None, default=None, help="without a run: look through this timm model")
-    parser.add_argument("--seconds", type=float, default=20.0, help="without a run: how long the arbiter learns")
-    parser.add_argument("--images", type=int, default=8, help="how many images to draw")
+    parser.add_argument("--weights", type=str | None, default=None, help="of the backbone: a file; null: random")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long an arbiter learns, where a run has none")
+    parser.add_argument(
+        "--images", type=int | None, default=None, help="how many to show; null: 60, in a picture alone 8"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
     return "inspect", parser, "see which views of images are outliers, with or without a run"
 

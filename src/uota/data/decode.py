@@ -42,7 +42,7 @@ def read_image(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
-            return _shrunk(_decoded(np.fromfile(path, dtype=np.uint8), channels, background), max_side)
+            return shrunk(_decoded(np.fromfile(path, dtype=np.uint8), channels, background), max_side)
     except Exception as error:  # decoders raise about anything on hostile bytes
         raise UnreadableError(f"{path}: {error}") from error
 
@@ -109,7 +109,7 @@ def _on_background(image: Image.Image, background: Colour) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer)
 
 
-def _shrunk(image: Tensor, max_side: int | None) -> Tensor:
+def shrunk(image: Tensor, max_side: int | None) -> Tensor:
     height, width = image.shape[-2:]
     size = _shrunk_size(height, width, max_side)
     if size == (height, width):

@@ -17,7 +17,7 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.trainer import explaining_full_disks, loggers_of, make_trainer, without_warnings_of_what_is_meant
-from uota.views import ViewDataset, ViewPipeline
+from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
@@ -53,7 +53,7 @@ def pretrain(
         load_part(module, run)
     say_left_out(source)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
-    monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
+    monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
     pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
     data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
