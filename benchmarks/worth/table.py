@@ -31,17 +31,24 @@ def cells(rows: list[Row]) -> dict[Cell, dict[int, Row]]:
     return found
 
 
-def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str) -> Gain | None:
-    """Of a cell over the same condition and method without weights, on the seeds that both have."""
+def gains(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str) -> dict[int, float]:
+    """Of a cell over the same condition and method without weights, by the seeds that both have."""
     plain, seeds = found.get((*cell[:2], "none"), {}), found.get(cell, {})
-    differences = [seeds[seed][figure] - plain[seed][figure] for seed in seeds if seed in plain]
+    return {seed: seeds[seed][figure] - plain[seed][figure] for seed in seeds if seed in plain}
+
+
+def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str) -> Gain | None:
+    """Mean of the gains; None where there are none."""
+    differences = list(gains(found, cell, figure).values())
     return Gain.of(differences) if differences else None
 
 
 def share_of_oracle(found: dict[Cell, dict[int, Row]], cell: Cell) -> float | None:
-    """Mean gain in linear top-1 as a share of the oracle's."""
-    own, best = gain(found, cell, "linear"), gain(found, (*cell[:2], "oracle"), "linear")
-    return own.mean / best.mean if own and best and best.mean >= WORTH_SHARING else None
+    """Mean gain in linear top-1 as a share of the oracle's, on the seeds that both have."""
+    own, best = gains(found, cell, "linear"), gains(found, (*cell[:2], "oracle"), "linear")
+    both = own.keys() & best.keys()
+    ceiling = mean(best[seed] for seed in both) if both else 0.0
+    return mean(own[seed] for seed in both) / ceiling if ceiling >= WORTH_SHARING else None
 
 
 def lines(rows: list[Row]) -> Iterator[list[str]]:

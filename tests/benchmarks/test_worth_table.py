@@ -38,6 +38,11 @@ def test_share_is_of_the_oracles_mean_gain():
     assert share_of_oracle(cells(ROWS), ("injected-25", "swav", "learned")) == pytest.approx(17 / 24)
 
 
+def test_share_is_of_seeds_that_both_have():
+    rows = [*ROWS, row("none", 7, 60.0), row("oracle", 7, 90.0)]
+    assert share_of_oracle(cells(rows), ("injected-25", "swav", "learned")) == pytest.approx(17 / 24)
+
+
 def test_no_share_of_an_oracle_that_gains_nothing():
     rows = [row(arm, 0, 60.0) for arm in ("none", "learned", "oracle")]
     assert share_of_oracle(cells(rows), ("injected-25", "swav", "learned")) is None

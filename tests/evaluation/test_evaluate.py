@@ -142,18 +142,16 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
         assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize(("protocol", "within"), [("linear-sgd", 1e-5), ("finetune", 1e-3)])
-def test_two_processes_equal_one(protocol, within, pictures, tmp_path):
-    """Losses of six steps, and hits on all test images. Fine-tuning also moves batch norms, which round differently."""
+def test_two_processes_equal_one(pictures, tmp_path):
+    """Losses of all steps, and hits on all test images. In 32 bits batch norms of one and of two round differently."""
     torch.manual_seed(0)
     torch.save(Encoder("tiny", 3, 32).backbone.state_dict(), tmp_path / "tiny.pth")
 
     def trained(devices):
         out = tmp_path / str(devices)
         arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
-        arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.1"]
-        arguments += ["--labels=100%"] if protocol == "finetune" else []
-        command = [sys.executable, "-m", "uota.cli", "evaluate", protocol, str(tmp_path / "tiny.pth"), *arguments]
+        arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.1", "--labels=100%"]
+        command = [sys.executable, "-m", "uota.cli", "evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("top1") == 1
@@ -165,4 +163,4 @@ def test_two_processes_equal_one(protocol, within, pictures, tmp_path):
     (one, losses), (two, losses_of_two) = trained(1), trained(2)
     assert one["settings"] | {"devices": 2} == two["settings"]
     assert (one["top1"], one["top5"]) == (two["top1"], two["top5"])
-    assert losses_of_two == pytest.approx(losses, rel=within)
+    assert losses_of_two == pytest.approx(losses, rel=1e-3)
