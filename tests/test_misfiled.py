@@ -9,7 +9,6 @@ from sklearn.metrics import average_precision_score
 
 from uota.arbitration import Arbiter
 from uota.data import Groups, open_groups
-from uota.data.source import InMemory
 from uota.errors import UotaError
 from uota.misfiled import BATCH, Judged, deal, judge, judge_by_halves, refuse_few, write_files
 from uota.training.looks import thumbnails
@@ -20,17 +19,13 @@ PRESET = PRESETS["small-groups"]
 
 
 @pytest.fixture(scope="module")
-def filed():
+def filed(lit_patterns):
     """Things are patterns of 3×3 colours, in five lights; twelve images have passed their folders on in a ring."""
-    random = torch.Generator().manual_seed(0)
-    patterns = torch.rand(THINGS, 1, 3, 3, 3, generator=random)
-    lights = 0.5 + 0.5 * torch.rand(THINGS, FILES, 1, 1, 1, generator=random)
-    pixels = (255 * patterns * lights).to(torch.uint8).flatten(0, 1)
     folder = torch.arange(THINGS).repeat_interleave(FILES)
     moved = torch.arange(WRONG) * FILES * 3
     wrong = folder.clone()
     wrong[moved] = folder[moved.roll(1)]
-    files = InMemory("patterns", pixels.repeat_interleave(10, -1).repeat_interleave(10, -2))
+    files = lit_patterns(THINGS, FILES)
     return Groups(files, [torch.nonzero(wrong == thing)[:, 0].tolist() for thing in range(THINGS)]), wrong != folder
 
 

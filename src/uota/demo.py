@@ -31,7 +31,7 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     console = Console(highlight=False)
     began = time.monotonic()
     plain = Pretrain(arbiter="none", seed=seed, epochs=epochs, threads=1, accelerator="cpu")
-    # Here features tell better than thumbnails, the default (benchmarks/telling_outliers.py).
+    # Here features told better than thumbnails, the default, before those had edges (benchmarks/telling_outliers.py).
     arbitrated = replace(plain, arbiter="learned", look="features")
     jobs = {WITHOUT: (plain, out / "plain"), WITH: (arbitrated, out / "arbitrated")}
     console.print(

@@ -3,7 +3,6 @@ import torch
 
 from uota import inspect
 from uota.data import Groups
-from uota.data.source import InMemory
 from uota.errors import UotaError
 from uota.inspection.filing import _better
 
@@ -11,18 +10,14 @@ THINGS, FILES, WRONG = 32, 5, 6
 
 
 @pytest.fixture(scope="module")
-def filed():
+def filed(lit_patterns):
     """Things are patterns of 3×3 colours in five lights; the first file of every fifth thing has moved to the next."""
-    random = torch.Generator().manual_seed(0)
-    patterns = torch.rand(THINGS, 1, 3, 3, 3, generator=random)
-    lights = 0.5 + 0.5 * torch.rand(THINGS, FILES, 1, 1, 1, generator=random)
-    pixels = (255 * patterns * lights).to(torch.uint8).flatten(0, 1)
     members = [list(range(thing * FILES, (thing + 1) * FILES)) for thing in range(THINGS)]
     moved = {5 * place * FILES: (5 * place, 5 * place + 1) for place in range(WRONG)}
     for file, (home, away) in moved.items():
         members[home].remove(file)
         members[away].append(file)
-    return Groups(InMemory("patterns", pixels.repeat_interleave(10, -1).repeat_interleave(10, -2)), members), moved
+    return Groups(lit_patterns(THINGS, FILES), members), moved
 
 
 def test_misfiled_files_are_found_with_the_group_that_they_would_fit_better(filed):

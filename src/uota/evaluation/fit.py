@@ -4,13 +4,11 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch.utils.data import DataLoader
 
 from uota.data import Source
 from uota.errors import UotaError
@@ -19,11 +17,11 @@ from uota.evaluation.features import WholeImages
 from uota.nn.sync_batchnorm import synchronised
 from uota.protocols import Finetune, LinearSGD
 from uota.runs import write_atomically
-from uota.training.batches import GlobalBatches, ViewsOfRank, of_rank, useful_workers
+from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
 from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
-from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset, keep
+from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
@@ -72,24 +70,14 @@ def fit(
             trainer.fit(classifier, loader, ckpt_path=str(checkpoint) if goes_on else None, weights_only=True)
             if checkpoints.interrupted:
                 raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
-            trainer.test(classifier, _whole_images(test, preset, settings, trainer), verbose=False)
+            images = WholeImages(test, preset)
+            whole = test_loader(images, TEST_BATCH, settings.workers, test.name in VIEWS_OF, trainer)
+            trainer.test(classifier, whole, verbose=False)
         except OSError as error:
             raise UotaError(
                 f"training stopped: {error}; make room in {folder}, then the same command goes on"
             ) from error
     _remove(checkpoint)
-
-
-def _whole_images(
-    test: Source, preset: ViewPreset, settings: LinearSGD | Finetune, trainer: pl.Trainer
-) -> DataLoader[Any]:
-    return DataLoader(
-        WholeImages(test, preset),
-        batch_size=TEST_BATCH,
-        sampler=of_rank(len(test), trainer.global_rank, trainer.world_size),
-        num_workers=useful_workers(settings.workers, test.name in VIEWS_OF, trainer.world_size),
-        collate_fn=keep,
-    )
 
 
 @rank_zero_only
@@ -126,7 +114,6 @@ def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoi
             bar,
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy="ddp" if settings.devices > 1 else "auto",
             max_epochs=settings.epochs,
             logger=CSVLogger(folder, name="logs"),
         )

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from uota.protocols import SETTINGS
@@ -48,13 +50,18 @@ def history_of(run: Run) -> History:
     settings = run.settings()
     curves: dict[str, dict[float, float]] = {}
     for log in sorted(run.folder.glob("logs/version_*/metrics.csv"), key=_version):
-        for row in csv.DictReader(log.read_text().splitlines()):
-            for name in MEASURES:
-                with suppress(ValueError, TypeError, KeyError):
-                    curves.setdefault(name, {})[float(row["epoch"]) + 1] = float(row[name])
+        for name, epochs, value in _logged(log):
+            curves.setdefault(name, {})[epochs] = value
     about = f"{settings.method}, arbiter {settings.arbiter}, seed {settings.seed}"
     drawn = {name: sorted(curve.items()) for name, curve in curves.items() if curve}
     return History(run.folder.resolve().name, about, drawn, _accuracies(run.folder))
+
+
+def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
+    """Measure, epochs done and value of all that a log tells."""
+    for row, name in product(csv.DictReader(log.read_text().splitlines()), MEASURES):
+        with suppress(ValueError, TypeError, KeyError):
+            yield name, float(row["epoch"]) + 1, float(row[name])
 
 
 def _version(log: Path) -> int:

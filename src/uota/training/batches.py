@@ -51,11 +51,6 @@ class GlobalBatches:
             yield [(epoch, int(index)) for index in order[start : start + self.local_size]]
 
 
-def of_rank(count: int, rank: int, ranks: int) -> list[int]:
-    """Every so many: the images that a rank evaluates."""
-    return list(range(rank, count, ranks))
-
-
 @runtime_checkable
 class Loading(Protocol):
     """What loading batches asks of settings."""
@@ -109,3 +104,24 @@ def useful_workers(wanted: int | None, in_memory: bool, ranks: int = 1) -> int:
         return wanted
     # Images that are in memory already cost less to transform than to send between processes.
     return 0 if in_memory else max(1, min(8, (os.cpu_count() or 1) // ranks))
+
+
+def test_loader(
+    images: Dataset[Any], batch_size: int, workers: int | None, in_memory: bool, trainer: pl.Trainer
+) -> DataLoader[Any]:
+    """Every so many of the images, each once: those that this rank evaluates.
+
+    Args:
+        images: make a batch of a list of indices, and have a length.
+        batch_size: of this rank.
+        workers: as `Loading` has them.
+        in_memory: the images are in memory already.
+        trainer: knows the rank.
+    """
+    return DataLoader(
+        images,
+        batch_size=batch_size,
+        sampler=range(trainer.global_rank, len(images), trainer.world_size),  # type: ignore[arg-type]
+        num_workers=useful_workers(workers, in_memory, trainer.world_size),
+        collate_fn=keep,
+    )

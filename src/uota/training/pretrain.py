@@ -88,7 +88,6 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         bar,
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy="ddp" if settings.devices > 1 else "auto",
         precision=PRECISIONS[settings.precision],
         max_epochs=settings.epochs,
         logger=loggers_of(run.folder),

@@ -33,13 +33,16 @@ def without_warnings_of_what_is_meant(*more: str) -> Iterator[None]:
         yield
 
 
-def make_trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, **settings: Any) -> pl.Trainer:
+def make_trainer(
+    folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int = 1, **settings: Any
+) -> pl.Trainer:
     """A Trainer that says no more than it must, and leaves checkpoints and the order of batches to us.
 
     Args:
         folder: where it may write.
         callbacks: besides the progress bar.
         bar: show one.
+        devices: processes.
         settings: Lightning's own.
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
@@ -52,6 +55,8 @@ def make_trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, **settin
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=folder,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
         **settings,
     )
 

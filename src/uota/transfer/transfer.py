@@ -8,10 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
-from torch.utils.data import DataLoader
 
 from uota.collectives import gather_objects, rank
 from uota.errors import UotaError
@@ -19,7 +17,7 @@ from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
 from uota.protocols import Origin
 from uota.runs import empty_folder, write_atomically
-from uota.training.batches import GlobalBatches, ViewsOfRank, of_rank, useful_workers
+from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
 from uota.training.trainer import (
     explaining_full_disks,
@@ -34,7 +32,6 @@ from uota.transfer.images import CocoImages, TrainingImages
 from uota.transfer.module import Detection
 from uota.transfer.pyramid import Pyramid
 from uota.transfer.settings import Task, Transfer
-from uota.views import keep
 
 TEST_BATCH = 8
 
@@ -178,7 +175,6 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
         bar,
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy="ddp" if settings.devices > 1 else "auto",
         max_steps=module.total_steps,
         max_epochs=job.epochs,
         logger=loggers_of(folder),
@@ -188,17 +184,7 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
         trainer.fit(module, data, ckpt_path=str(checkpoints.path) if resume else None, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
-        trainer.test(module, _val_loader(job.val, settings, trainer), verbose=False)
+        trainer.test(module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)
         for images in (job.train, job.val):
             images.know(gather_objects(images.known.bad()))
         return gather_objects(module.found)
-
-
-def _val_loader(val: CocoImages, settings: Transfer, trainer: pl.Trainer) -> DataLoader[Any]:
-    return DataLoader(
-        val,
-        batch_size=TEST_BATCH,
-        sampler=of_rank(len(val), trainer.global_rank, trainer.world_size),
-        num_workers=useful_workers(settings.workers, False, trainer.world_size),
-        collate_fn=keep,
-    )
