@@ -1,6 +1,7 @@
 """Where images come from: the embedded demo, scenes with known truth, folders and groups, Fashion-MNIST's files."""
 
-from uota.data.folder import Folder, FolderOptions
+from uota.data.decoded import FolderOptions
+from uota.data.folder import Folder
 from uota.data.groups import Groups, say_left_out
 from uota.data.opening import NAMES, open_groups, open_source
 from uota.data.scenes import SceneOptions, Scenes, Shown

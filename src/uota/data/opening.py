@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from uota.data.decoded import FolderOptions
 from uota.data.embedded import open_demo
 from uota.data.fashion_mnist import fashion_mnist_folder, open_fashion_mnist
-from uota.data.folder import FolderOptions, open_folder
+from uota.data.folder import open_folder
 from uota.data.groups import Groups, open_groups_of_folder
 from uota.data.scenes import SceneOptions, open_scenes
 from uota.data.source import Source, Split
