@@ -151,7 +151,7 @@ def _of_folder(root: Path, files: Sequence[str], chosen: str, both: list[str]) -
 def _of_share(files: Sequence[str], split: Split) -> list[str]:
     classes = np.unique([class_of(file) for file in files], return_inverse=True)[1]
     chosen = in_share(map(os.fsencode, files), classes, split)
-    return [files[index] for index in np.flatnonzero(chosen)]
+    return [file for file, is_chosen in zip(files, chosen, strict=True) if is_chosen]
 
 
 def in_share(names: Iterable[bytes], classes: Int64[np.ndarray, " len"], split: Split) -> Bool[np.ndarray, " len"]:
