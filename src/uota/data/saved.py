@@ -35,16 +35,14 @@ class Rows:
         return self.folder / f"row {self.rows[index]}"
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The bytes of an image, from the table, or from the file that it names.
+        """The bytes of an image; `save_to_disk` puts those of files into the table.
 
         Raises:
             OSError: there are none.
         """
         cell = self.table[int(self.rows[index])][self.column]
-        if cell is None or (cell["bytes"] is None and cell["path"] is None):
+        if cell is None or cell["bytes"] is None:
             raise OSError(f"{self.path(index)} is empty")
-        if cell["bytes"] is None:
-            return np.fromfile(cell["path"], dtype=np.uint8)
         return np.frombuffer(cell["bytes"], dtype=np.uint8)
 
 
