@@ -105,6 +105,7 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
     Raises:
         UotaError: a shard is missing or damaged, or there are no images.
     """
+    _opened.cache_clear()  # a shard may have been written anew
     shards, in_name = _of_split(find_shards(name), split)
     indices = _indices(shards)
     index = joined(indices)
