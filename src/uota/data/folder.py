@@ -46,7 +46,7 @@ class Folder:
         self.options, self.cache = options, cache
         self._left_out = left_out
         self._kin = np.array(labels, dtype=np.int64) if kin is None and labels is not None else kin
-        self._decoded = Decoded(name, listing, options, cache, self._kin)
+        self.decoded = Decoded(name, listing, options, cache, self._kin)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -67,12 +67,12 @@ class Folder:
         Raises:
             UotaError: not one image of the folder can be read.
         """
-        return [self._decoded.image(int(index)) for index in indices]
+        return [self.decoded.image(int(index)) for index in indices]
 
     def check(self) -> list[Path]:
         """Decode every image now, and return all that cannot be read."""
         for index in range(len(self)):
-            self._decoded.own(index)
+            self.decoded.own(index)
         return self.skipped
 
     def truth(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> None:

@@ -36,7 +36,7 @@ class Packed:
         self.name, self.channels, self.classes = name, options.channels, classes
         self.files, self.parts, self._left_out = files, parts, list(left_out)
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
-        self._decoded = Decoded(name, files, options, Cache(len(files)), labels)
+        self.decoded = Decoded(name, files, options, Cache(len(files)), labels)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -45,7 +45,7 @@ class Packed:
     @property
     def skipped(self) -> list[Path]:
         """Files that could not be read so far, by this process or its forked workers."""
-        return self._left_out + self._decoded.unreadable()
+        return self._left_out + self.decoded.unreadable()
 
     def path(self, index: int) -> Path:
         """What a person knows an image by: its larger file, then its name in there."""
@@ -57,7 +57,7 @@ class Packed:
         Raises:
             UotaError: not one image can be read.
         """
-        return [self._decoded.image(int(index)) for index in indices]
+        return [self.decoded.image(int(index)) for index in indices]
 
     def truth(
         self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]

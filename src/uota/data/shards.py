@@ -26,7 +26,7 @@ OPEN_AT_ONCE = 64
 
 
 class Shards:
-    """The images of tar files, by index: 40 bytes and a name for each in memory."""
+    """The images of tar files, by index: 48 bytes and a name for each in memory."""
 
     def __init__(self, shards: list[Path], which: Int64[np.ndarray, " len"], index: TarIndex) -> None:
         """Image i lies in `shards[which[i]]`."""
