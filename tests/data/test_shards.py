@@ -130,11 +130,10 @@ def test_an_index_is_kept_and_made_anew_when_the_shard_changes(shards):
     assert len(open_source(shards)) == len(source)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_that_cannot_be_written_is_read(shards):
-    shards.chmod(0o500)
-    assert len(open_source(shards)) == 16
-    shards.chmod(0o700)
+def test_where_no_index_can_be_written_shards_are_read_all_the_same(shards):
+    for number in range(4):
+        (shards / f"shards-{number:03}.tar.index").mkdir()
+    assert len(open_source(f"{shards}/*.tar")) == 16
 
 
 def test_a_damaged_image_is_replaced_by_the_next_of_its_class_and_named(tmp_path):
@@ -180,7 +179,7 @@ def test_a_shard_that_is_no_whole_tar_file(shards, harm):
 @pytest.mark.parametrize(
     ("name", "message"),
     [("shards-{000..009}.tar", r"no shard .*004\.tar nor are 5 more of the 10"), ("other-*.tar", "no shard"),
-     ("shards-9.tar", r"no shard .*shards-9\.tar: write")],
+     ("shards-9.tar", r"no shard .*shards-9\.tar: write them")],
 )  # fmt: skip
 def test_missing_shards_are_named(shards, name, message):
     with pytest.raises(UotaError, match=message):

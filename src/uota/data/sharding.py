@@ -50,7 +50,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
     """Write the images of a folder as they are into shards called by their split, in random order.
 
     Splits and labels are those of `open_folder`. An image keeps its path as its name, and a label is in a `.cls`
-    beside it; `shards.json` has the classes. Each image is decoded once, and left out if it cannot be. A shard has its
+    beside it; `shards.json` has their names. Each image is decoded once, and left out if it cannot be. A shard has its
     name only when it is whole: after an interruption the same call goes on.
 
     Args:
@@ -121,7 +121,7 @@ def _describe(out: Path, plan: dict[str, list[Member]], listings: dict[str, List
     """Write what the shards will be, or see that those there are of the same."""
     files = [[name, *(f"{member.name} {_size(member.path)}" for member in members)] for name, members in plan.items()]
     digest = hashlib.sha256(os.fsencode(json.dumps(files))).hexdigest()
-    written = {"classes": next(iter(listings.values())).classes, "images": digest}
+    written = {"classes": next(iter(listings.values())).classes, "shards": [*plan], "images": digest}
     place = out / DESCRIPTION
     if place.exists() and place.read_text() == json.dumps(written, indent=1):
         return

@@ -120,7 +120,8 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
     empty = [shard for shard, one in zip(shards, indices, strict=True) if not len(one)]
     labels = files.index.labels if labelled else None
     parts = np.bincount(files.which, minlength=len(shards))
-    return Packed(name, files, labels, _classes(shards[0]), options or FolderOptions(), parts, empty)
+    classes = _described(shards[0].parent, "classes")
+    return Packed(name, files, labels, classes, options or FolderOptions(), parts, empty)
 
 
 def find_shards(name: str) -> list[Path]:
@@ -133,14 +134,16 @@ def find_shards(name: str) -> list[Path]:
         raise UotaError(f"{name} is no file: shards are read from disks; mount the store they lie in, or copy them.")
     path = Path(name).expanduser()
     if path.is_dir():
-        found = sorted(shard for shard in path.glob("*.tar") if not shard.name.startswith("."))
+        described = _described(path, "shards")  # with those that an interrupted `uota shard` did not come to
+        found = [path / shard for shard in described or sorted(shard.name for shard in path.glob("[!.]*.tar"))]
     else:
         found = [Path(shard) for one in expand_braces(str(path)) for shard in (sorted(glob(one)) or [one])]
         found = list(dict.fromkeys(found))
     missing = [shard for shard in found if not shard.is_file()]
     if missing:
         others = f" nor are {len(missing) - 1} more of the {len(found)} that {name} names" if len(missing) > 1 else ""
-        raise UotaError(f"There is no shard {missing[0]}{others}: write `uota shard FOLDER --out {path.parent}` first?")
+        folder = path if path.is_dir() else path.parent
+        raise UotaError(f"There is no shard {missing[0]}{others}: write them with uota shard FOLDER --out {folder}.")
     if not found:
         raise UotaError(f"{name} has no shards: no files that end in .tar.")
     return found
@@ -190,11 +193,11 @@ def _indices(shards: list[Path]) -> list[TarIndex]:
     return found
 
 
-def _classes(shard: Path) -> list[str] | None:
-    """Names of the classes, where `uota shard` wrote them down."""
+def _described(folder: Path, what: str) -> list[str] | None:
+    """What `uota shard` wrote down of its shards; None for those of others."""
     try:
-        return json.loads(shard.with_name(DESCRIPTION).read_text())["classes"]
+        return json.loads((folder / DESCRIPTION).read_text())[what]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UotaError(f"{shard.with_name(DESCRIPTION)} cannot be read ({error}): write the shards again.") from error
+        raise UotaError(f"{folder / DESCRIPTION} cannot be read ({error}): write the shards again.") from error
