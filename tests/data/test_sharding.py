@@ -151,3 +151,10 @@ def test_a_full_disk_ends_in_a_sentence(folder, tmp_path, monkeypatch):
 def test_mistakes(tmp_path, folder, size, message):
     with pytest.raises(UotaError, match=message):
         shard(tmp_path / Path(folder), tmp_path / "out", size)
+
+
+def test_an_image_larger_than_a_shard_leaves_no_gap_in_the_numbers(write, tmp_path):
+    for number in range(4):
+        write(f"large/{number}.png", seed=number, size=(1000, 1000))
+    written = shard(tmp_path / "large", tmp_path / "out", shard_size=1)
+    assert [path.name for path in written.shards] == [f"images-{number:05}.tar" for number in range(4)]

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from jaxtyping import Int64
 from rich.progress import Progress
 
 from uota.data.decode import UnreadableError, decode_image
@@ -46,6 +47,26 @@ class Member:
     label: int | None
 
 
+@dataclass(frozen=True)
+class Planned:
+    """The images that a shard is to have: indices in a listing, whose names and labels all its shards share."""
+
+    listing: Listing
+    names: list[str]
+    labels: list[int] | None
+    chosen: Int64[np.ndarray, " chosen"]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.chosen)
+
+    def members(self) -> Iterator[Member]:
+        """The images."""
+        for index in self.chosen.tolist():
+            label = self.labels[index] if self.labels else None
+            yield Member(self.listing.path(index), self.names[index], label)
+
+
 def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
     """Write the images of a folder as they are into shards called by their split, in random order.
 
@@ -76,27 +97,24 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
     left_out = [folder / name for name in closed]
     with Progress() as bar:
         task = bar.add_task("images", total=sum(map(len, plan.values())))
-        for name, members in plan.items():
-            left_out += _write(out / name, members, lambda count: bar.advance(task, count))
-    planned = sum(map(len, plan.values()))
-    return Sharded(planned - len(left_out) + len(closed), [out / name for name in plan], left_out)
+        for name, planned in plan.items():
+            left_out += _write(out / name, planned, lambda count: bar.advance(task, count))
+    images = sum(map(len, plan.values())) - len(left_out) + len(closed)
+    return Sharded(images, [out / name for name in plan], left_out)
 
 
-def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, list[Member]]]:
+def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, Planned]]:
     """Which images each shard of a split gets."""
     labels = listing.labels()
     taken: set[str] = set()
-    members = [
-        Member(listing.path(index), _name(file, taken), labels[index] if labels else None)
-        for index, file in enumerate(listing.files)
-    ]
+    names = [_name(file, taken) for file in listing.files]
     # Shards are shuffled some at a time in training: so each must be a sample of all.
-    order = np.random.default_rng(0).permutation(len(members))
+    order = np.random.default_rng(0).permutation(len(listing))
     overhead = tarfile.BLOCKSIZE * (1 if labels is None else 3)
-    sizes = np.array([_size(members[index].path) + overhead for index in order])
+    sizes = np.array([_size(listing.path(index)) + overhead for index in order.tolist()])
     shards = (sizes.cumsum() - sizes) // (shard_size * 10**6)
-    for number in range(int(shards[-1]) + 1):
-        yield f"{split}-{number:05}.tar", [members[index] for index in order[shards == number]]
+    for number, shard in enumerate(np.unique(shards)):
+        yield f"{split}-{number:05}.tar", Planned(listing, names, labels, order[shards == shard])
 
 
 def _name(file: str, taken: set[str]) -> str:
@@ -117,11 +135,13 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _describe(out: Path, plan: dict[str, list[Member]], listings: dict[str, Listing], folder: Path) -> None:
+def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing], folder: Path) -> None:
     """Write what the shards will be, or see that those there are of the same."""
-    files = [[name, *(f"{member.name} {_size(member.path)}" for member in members)] for name, members in plan.items()]
-    digest = hashlib.sha256(os.fsencode(json.dumps(files))).hexdigest()
-    written = {"classes": next(iter(listings.values())).classes, "shards": [*plan], "images": digest}
+    digest = hashlib.sha256()
+    for name, planned in plan.items():
+        for member in planned.members():
+            digest.update(os.fsencode(f"{name} {member.name} {_size(member.path)}\n"))
+    written = {"classes": next(iter(listings.values())).classes, "shards": [*plan], "images": digest.hexdigest()}
     place = out / DESCRIPTION
     if place.exists() and place.read_text() == json.dumps(written, indent=1):
         return
@@ -130,18 +150,18 @@ def _describe(out: Path, plan: dict[str, list[Member]], listings: dict[str, List
     write_atomically(place, json.dumps(written, indent=1))
 
 
-def _write(shard: Path, members: list[Member], advance: Advance) -> list[Path]:
+def _write(shard: Path, planned: Planned, advance: Advance) -> list[Path]:
     """Write a shard that is not there yet, and its index; return the images that are not in it."""
     if not shard.exists():
         with whole_file(shard) as unfinished, tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as tar:
-            for member in members:
+            for member in planned.members():
                 _add(tar, member)
                 advance(1)
     else:
-        advance(len(members))
+        advance(len(planned))
     index = stored_index(shard) or make_index(shard)
     names = set(index.each_name())
-    return [member.path for member in members if os.fsencode(member.name) not in names]
+    return [member.path for member in planned.members() if os.fsencode(member.name) not in names]
 
 
 def _add(tar: tarfile.TarFile, member: Member) -> None:
