@@ -12,8 +12,10 @@ from uota.cli import main
 from uota.config import Pretrain
 from uota.data import open_source
 from uota.data.source import InMemory
+from uota.inspection.advice import Advice
 from uota.methods import METHODS
 from uota.nn.encoder import SMALL_IMAGE
+from uota.runs import Run
 from uota.training.build import build_module, decide, preset_of
 
 PHOTOGRAPHS = InMemory("ImageNet", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 999]))
@@ -34,6 +36,23 @@ def test_a_run_is_trained_evaluated_and_inspected(tmp_path, capsys):
     assert main(["inspect", str(run), f"--out={picture}", "--images=3", "--inject=0.2"]) == 0
     with Image.open(picture) as image:
         assert min(image.size) > 100
+
+
+def test_a_folder_is_inspected_and_its_advice_is_taken_by_pretrain(pictures, tmp_path, capsys):
+    page, table, milder = (tmp_path / name for name in ("page.html", "views.csv", "milder.yaml"))
+    flags = [f"--out={page}", f"--table={table}", "--images=4", "--inject=0.1", "--seconds=0.5"]
+    assert main(["inspect", str(pictures), *flags, "--view_options={local: {scale: [0.05, 0.2]}}"]) == 0
+    assert f"written: {page}" in capsys.readouterr().out
+    assert "<!doctype html>" in page.read_text()
+    area = [float(row["area"]) for row in csv.DictReader(table.read_text().splitlines()) if row["kind"] == "local"]
+    assert max(area) < 0.22
+    settings = {"views": "small", "view_options": {"local": {"scale": [0.2, 0.3], "grey_probability": 0.1}}}
+    milder.write_text(Advice([], settings).yaml)
+    flags = ["--epochs=1", "--accelerator=cpu", "--threads=1", "--workers=0", f"--out={tmp_path / 'run'}"]
+    assert main(["pretrain", f"--config={milder}", f"--data={pictures}", *flags]) == 0
+    preset = preset_of(Run(tmp_path / "run").settings())
+    assert (preset.groups[1].scale, preset.groups[1].grey_probability) == ((0.2, 0.3), 0.1)
+    assert preset.groups[0].scale == (0.3, 1.0)
 
 
 def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):

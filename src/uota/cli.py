@@ -1,4 +1,4 @@
-"""The `uota` command: pretrain, evaluate, compare, embed, export, inspect, shard, methods, demo."""
+"""The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo."""
 
 import json
 import sys
@@ -44,13 +44,12 @@ def pretrain(options: Namespace) -> None:
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
     run = start(settings, out, resume=resume, overwrite=overwrite)
-    print(
-        f"the run is in {run.folder}; next: uota evaluate knn {run.folder}, uota inspect {run.folder} --out views.png"
-    )
+    print(f"the run is in {run.folder}; next: uota evaluate knn {run.folder}, uota inspect {run.folder}")
 
 
 def evaluate(options: Namespace) -> None:
     """Accuracy of an encoder on labelled images."""
+    from uota.collectives import rank
     from uota.evaluation.evaluate import evaluate as start
     from uota.protocols import SETTINGS
 
@@ -58,7 +57,23 @@ def evaluate(options: Namespace) -> None:
     values = options[protocol].as_dict()
     origin, data, out = _origin(values), values.pop("data"), values.pop("out")
     result = start(protocol, origin, SETTINGS[protocol][0](**values), data, out)
-    print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+    if rank() == 0:
+        print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+
+
+def transfer(options: Namespace) -> None:
+    """Average precision of a detector on an encoder, trained on COCO."""
+    from uota.transfer.average_precision import describe
+    from uota.transfer.settings import Transfer
+    from uota.transfer.transfer import transfer as start
+
+    task = options.task
+    values = options[task].as_dict()
+    origin, out = _origin(values), values.pop("out")
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    precision = start(task, origin, None if resume else Transfer(**values), out, resume, overwrite)
+    if precision is not None:
+        print(f"{task}: {describe(precision)}")
 
 
 def compare(options: Namespace) -> None:
@@ -91,20 +106,18 @@ def export(options: Namespace) -> None:
 
 def inspect(options: Namespace) -> None:
     """Show which views of images are outliers."""
-    from uota.inspection import inspect as look
-    from uota.runs import Run
+    from uota.inspection.command import inspect_and_write
 
     values = options.as_dict()
-    run, files = values.pop("run"), values.pop("files")
-    out = Path(values.pop("out"))
-    found = look(out, Run(Path(run)) if run else None, files=Path(files) if files else None, **values)
+    out, files, table = Path(values.pop("out")), values.pop("files"), values.pop("table")
+    found = inspect_and_write(values.pop("what"), out, files, table, **values)
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
-    print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; picture: {found.picture}")
+    print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; written: {out}")
     if found.misfiled is not None:
         doubt = "" if found.misfiled < TOO_MANY else " (so many that it probably cannot tell: give more --seconds)"
-        share = f"{100 * found.misfiled:.1f} %{doubt}"
-        print(f"estimated share of files in a wrong folder: {share}; all files, worst first: {files}")
+        listed = f"; all files, worst first: {files}" if files else ""
+        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{doubt}{listed}")
 
 
 def shard(options: Namespace) -> None:
@@ -145,8 +158,8 @@ def _parser() -> tuple[ArgumentParser, dict[str, Callable[[Any], None]]]:
     for add in PARSERS:
         name, made, description = add()
         commands.add_subcommand(name, made, help=description)
-        if name == "evaluate":
-            _add_protocols(made)
+        if name in KINDS:
+            KINDS[name](made)
     return parser, {command.__name__: command for command in COMMANDS}
 
 
@@ -197,6 +210,27 @@ def _add_protocols(parser: ArgumentParser) -> None:
         protocols.add_subcommand(name, made, help=description)
 
 
+def _transfer_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Train a detector on an encoder, and measure it; a folder in the run holds it.")
+    return "transfer", parser, "average precision on COCO: detection, segmentation, keypoints"
+
+
+def _add_tasks(parser: ArgumentParser) -> None:
+    """Each task of a transfer."""
+    from uota.protocols import Origin
+    from uota.transfer.settings import TASKS, Transfer
+
+    tasks = parser.add_subcommands(dest="task", metavar="TASK")
+    for name, description in TASKS.items():
+        made = ArgumentParser(description=description)
+        made.add_class_arguments(Origin, nested_key=None, as_positional=True)
+        made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
+        made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
+        made.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+        made.add_class_arguments(Transfer, nested_key=None)
+        tasks.add_subcommand(name, made, help=description)
+
+
 def _origin(values: dict[str, Any]) -> Any:
     """Takes what tells of an encoder out of a command's values."""
     from uota.protocols import Origin
@@ -235,20 +269,34 @@ def _export_parser() -> tuple[str, ArgumentParser, str]:
 
 
 def _inspect_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Draw images and their views in descending order of weight.")
-    parser.add_argument("run", type=str | None, nargs="?", help="a run's folder; without: learn for --seconds")
+    parser = ArgumentParser(description="A page about images, their views and the weights of these, in one file.")
+    parser.add_argument(
+        "what", type=str, nargs="*", help="a run's folder, then others to draw beside; or a folder of images"
+    )
     parser.add_argument(
         "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
     )
-    parser.add_argument("--out", type=str, default="views.png", help="the picture")
+    parser.add_argument(
+        "--out", type=str, default="inspect.html", help="the page; .png or another picture: the gallery alone"
+    )
     parser.add_argument("--views", type=str, default="auto", help="preset of views; groups: a folder for each thing")
+    parser.add_argument(
+        "--view_options",
+        type=dict[str, dict[str, Any]],
+        default={},
+        help="changes to it, as in uota pretrain --view_options",
+    )
     parser.add_argument(
         "--files", type=str | None, default=None, help="of groups: a CSV of all files, those in a wrong folder first"
     )
+    parser.add_argument("--table", type=str | None, default=None, help="a .parquet or .csv file with a row per view")
     parser.add_argument("--inject", type=float, default=0.0, help="share of views taken from other images, as a check")
     parser.add_argument("--backbone", type=str | None, default=None, help="without a run: look through this timm model")
-    parser.add_argument("--seconds", type=float, default=20.0, help="without a run: how long the arbiter learns")
-    parser.add_argument("--images", type=int, default=8, help="how many images to draw")
+    parser.add_argument("--weights", type=str | None, default=None, help="of the backbone: a file; null: random")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long an arbiter learns, where a run has none")
+    parser.add_argument(
+        "--images", type=int | None, default=None, help="how many to show; null: 60, in a picture alone 8"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
     return "inspect", parser, "see which views of images are outliers, with or without a run"
 
@@ -280,10 +328,11 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-COMMANDS = (pretrain, evaluate, compare, embed, export, inspect, shard, methods, demo)
+COMMANDS = (pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo)
 PARSERS = (
     _pretrain_parser,
     _evaluate_parser,
+    _transfer_parser,
     _compare_parser,
     _embed_parser,
     _export_parser,
@@ -292,6 +341,8 @@ PARSERS = (
     _methods_parser,
     _demo_parser,
 )
+# Commands of several kinds, each with settings of its own.
+KINDS: dict[str, Callable[[ArgumentParser], None]] = {"evaluate": _add_protocols, "transfer": _add_tasks}
 
 
 if __name__ == "__main__":

@@ -39,6 +39,15 @@ def gather_rows(x: Tensor) -> Tensor:
     return _GatherRows.apply(x) if world_size() > 1 else x
 
 
+def gather_objects(x: list[Any]) -> list[Any]:
+    """Items of all ranks, in the order of ranks; whatever pickle takes, and not as many on each."""
+    if world_size() == 1:
+        return x
+    parts: list[Any] = [None] * world_size()
+    dist.all_gather_object(parts, x)
+    return [item for part in parts for item in part]
+
+
 def differentiable_sum(x: Tensor) -> Tensor:
     """Sum of `x` over ranks; every rank's gradient reaches every rank's `x`."""
     return _DifferentiableSum.apply(x) if world_size() > 1 else x

@@ -26,6 +26,7 @@ class Pretrain:
         views: preset of views; auto: by the data, and on an accelerator the method's own; groups: each lowest folder
             of data holds images of one thing, and they are its views
         local_views: number of small views; null: the preset's
+        view_options: changes to the preset's views, such as {local: {scale: [0.1, 0.3]}} (`uota inspect` suggests some)
         candidates: make so many times the views that are encoded, and keep those that likely show their image
         inject: share of views replaced by views of another image, for experiments
         inject_from: strangers to the batch, or images of the same batch
@@ -67,6 +68,7 @@ class Pretrain:
 
     views: str = "auto"
     local_views: int | None = None
+    view_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     candidates: int = 1
     inject: float = 0.0
     inject_from: Literal["strangers", "batch"] = "strangers"

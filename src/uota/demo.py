@@ -40,11 +40,13 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     _side_by_side(list(jobs.values()))
     rows = {"raw pixels": None, "untrained encoder": None} | {name: Run(folder) for name, (_, folder) in jobs.items()}
     table = {name: _accuracies(name, run, plain) for name, run in rows.items()}
-    picture = inspect(out / "views.png", Run(out / "arbitrated"), seed=seed).picture
+    found = inspect(model=Run(out / "arbitrated"), beside=[Run(out / "plain")], seed=seed)
+    picture, page = found.save(out / "views.png"), found.save(out / "inspect.html")
     write_atomically(out / "demo.json", json.dumps({"seed": seed, "epochs": epochs, "top1": table}, indent=1))
     _print_table(console, table)
     console.print(
-        f"runs      {out / 'plain'}, {out / 'arbitrated'}\ntable     {out / 'demo.json'}\npicture   {picture}"
+        f"runs      {out / 'plain'}, {out / 'arbitrated'}\ntable     {out / 'demo.json'}\n"
+        f"picture   {picture}\npage      {page}"
     )
     console.print(f"{time.monotonic() - began:.0f} s. Much of a gain at this length is learning faster.")
     return table

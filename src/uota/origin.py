@@ -39,43 +39,48 @@ class Found:
     settings: Pretrain | None = None
 
 
-def find_encoder(origin: Origin) -> Found:
+def find_encoder(origin: Origin, untrained: bool = False) -> Found:
     """The encoder of a run, of a file of weights, or of timm; says what was loaded of a file.
+
+    Args:
+        origin: of the encoder.
+        untrained: the same network with random weights, a run's those that it began with.
 
     Raises:
         UotaError: there is none of that name, or it does not fit.
     """
     path = Path(origin.run).expanduser()
     if path.is_dir():
-        return _of_run(Run(path), origin)
+        return _of_run(Run(path), origin, untrained)
     if path.is_file():
-        return _of_file(path, origin)
+        return _of_file(path, origin, untrained)
     if timm.is_model(origin.run):
-        return _of_timm(origin)
+        return _of_timm(origin, untrained)
     raise UotaError(
         f"{origin.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
         "give the folder that `uota pretrain --out` wrote, a state dict, or e.g. resnet50"
     )
 
 
-def _of_run(run: Run, origin: Origin) -> Found:
+def _of_run(run: Run, origin: Origin, untrained: bool) -> Found:
     if origin.backbone or origin.views != "auto":
         raise UotaError(
             f"{run.folder} is a run, which has its own backbone and views; leave out --backbone and --views"
         )
     settings = run.settings()
     encoder = build_method(settings).encoder
-    load_part(encoder, run, "method.encoder")
+    if not untrained:
+        load_part(encoder, run, "method.encoder")
     return Found(str(run.folder), encoder.eval(), settings.backbone, preset_of(settings), settings)
 
 
-def _of_file(path: Path, origin: Origin) -> Found:
+def _of_file(path: Path, origin: Origin, untrained: bool) -> Found:
     weights = read_weights(path, origin.pickle)
     backbone = origin.backbone or backbone_of(weights, path)
     preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
     encoder = Encoder(backbone, preset.channels, preset.groups[0].size)
-    loaded = load_weights(encoder.backbone, weights, path, backbone)
-    print(f"{path}, as {backbone}: {loaded}")
+    if not untrained:
+        print(f"{path}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
     return Found(str(path), encoder.eval(), backbone, preset)
 
 
@@ -87,7 +92,7 @@ def _views_of(weights: Weights, backbone: str, path: Path) -> str:
     return VIEWS[channels, small]
 
 
-def _of_timm(origin: Origin) -> Found:
+def _of_timm(origin: Origin, untrained: bool) -> Found:
     if origin.backbone:
         raise UotaError(f"{origin.run} is a timm model and --backbone is set; that goes with a file of weights")
     preset = find_preset("supervised" if origin.views == "auto" else origin.views)
@@ -95,7 +100,7 @@ def _of_timm(origin: Origin) -> Found:
     if size < SMALL_IMAGE:
         raise UotaError(f"{origin.run} has weights for large images and views {preset.name!r} are small; choose others")
     try:
-        encoder = Encoder(origin.run, preset.channels, size, pretrained=True)
+        encoder = Encoder(origin.run, preset.channels, size, pretrained=not untrained)
     except (RuntimeError, OSError, ValueError) as error:
         raise UotaError(
             f"the weights of timm's {origin.run} cannot be had: {str(error).splitlines()[0]}; "

@@ -52,6 +52,7 @@ class LinearSGD:
         seed: of crops, order and the classifier's first weights
         workers: processes that load images; null: as many as are useful
         accelerator: auto, cpu, gpu, …
+        devices: processes that share the batch
     """
 
     epochs: int = 100
@@ -63,6 +64,7 @@ class LinearSGD:
     seed: int = 0
     workers: int | None = None
     accelerator: str = "auto"
+    devices: int = 1
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
@@ -93,6 +95,7 @@ class Finetune:
         seed: of the choice of images, crops, order and the classifier's first weights
         workers: processes that load images; null: as many as are useful
         accelerator: auto, cpu, gpu, …
+        devices: processes that share the batch
     """
 
     labels: Literal["1%", "10%", "100%"] = "10%"
@@ -107,6 +110,7 @@ class Finetune:
     seed: int = 0
     workers: int | None = None
     accelerator: str = "auto"
+    devices: int = 1
 
     def __post_init__(self) -> None:
         refuse_impossible(self)
@@ -123,7 +127,9 @@ class Finetune:
 
 def refuse_impossible(settings: Any) -> None:
     """Refuse what neither protocol that trains can be run with, naming the setting."""
-    refuse_below_one(settings, "epochs", "batch_size")
+    refuse_below_one(settings, "epochs", "batch_size", "devices")
+    if settings.batch_size % settings.devices:
+        raise UotaError(f"batch_size {settings.batch_size} is no multiple of devices {settings.devices}; make it one")
     for name in ("learning_rate", "head_learning_rate"):
         rate = getattr(settings, name, None)
         if rate is not None and not 0 < rate < float("inf"):

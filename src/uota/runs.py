@@ -4,11 +4,12 @@ settings.json           the settings, as `Pretrain`
 checkpoint.ckpt         the last checkpoint, Lightning's format
 logs/                   CSV (and TensorBoard) logs
 linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
-*/result.json           others (transfer); `uota compare` reads them too
+detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
 """
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -88,6 +89,21 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
         raise UotaError(
             f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? {error}"
         ) from error
+
+
+def empty_folder(folder: Path, overwrite: bool) -> None:
+    """See that a run may have a folder for its own.
+
+    Raises:
+        UotaError: there is something in it, and it may not be overwritten.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise UotaError(
+            f"{folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
+        )
+    shutil.rmtree(folder)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,6 +1,9 @@
 """The command, on a run of ours and on weights of others."""
 
+import csv
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -137,3 +140,29 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
         errors = capsys.readouterr().err
         assert says in errors
         assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(("protocol", "within"), [("linear-sgd", 1e-5), ("finetune", 1e-3)])
+def test_two_processes_equal_one(protocol, within, pictures, tmp_path):
+    """Losses of six steps, and hits on all test images. Fine-tuning also moves batch norms, which round differently."""
+    torch.manual_seed(0)
+    torch.save(Encoder("tiny", 3, 32).backbone.state_dict(), tmp_path / "tiny.pth")
+
+    def trained(devices):
+        out = tmp_path / str(devices)
+        arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
+        arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.1"]
+        arguments += ["--labels=100%"] if protocol == "finetune" else []
+        command = [sys.executable, "-m", "uota.cli", "evaluate", protocol, str(tmp_path / "tiny.pth"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("top1") == 1
+        (file,) = out.glob("*.json")
+        (log,) = out.glob("*/logs/*/metrics.csv")
+        losses = [row["loss"] for row in csv.DictReader(log.read_text().splitlines())]
+        return json.loads(file.read_text()), [float(loss) for loss in losses if loss]
+
+    (one, losses), (two, losses_of_two) = trained(1), trained(2)
+    assert one["settings"] | {"devices": 2} == two["settings"]
+    assert (one["top1"], one["top5"]) == (two["top1"], two["top5"])
+    assert losses_of_two == pytest.approx(losses, rel=within)

@@ -62,3 +62,25 @@ def test_statistics_must_fit_an_image():
         ViewPreset("odd", (group,), (0.5, 0.5), (0.5, 0.5), evaluation_size=8)
     with pytest.raises(UotaError, match="no views left"):
         ViewPreset("none", (), (0.5,), (0.5,), evaluation_size=8)
+
+
+def test_views_are_changed_by_size_and_field():
+    changed = PRESETS["swav"].with_options({"local": {"scale": [0.08, 0.14], "hue": 0.1}})
+    assert changed.groups[0] == PRESETS["swav"].groups[0]
+    assert (changed.groups[1].scale, changed.groups[1].hue) == ((0.08, 0.14), 0.1)
+    assert changed.group_of_view == ["global"] * 2 + ["local"] * 6
+    assert PRESETS["swav"].with_options({}) == PRESETS["swav"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"middle": {"hue": 0.1}}, "no 'middle' views"),
+        ({"local": {"size": 3}}, "no 'size' to change"),
+        ({"local": {"scale": 0.3}}, "cannot be changed"),
+        ({"local": {"scale": [0.3, 0.1]}}, "the smaller first"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused(options, message):
+    with pytest.raises(UotaError, match=message):
+        PRESETS["swav"].with_options(options)

@@ -57,7 +57,7 @@ def decode_image(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
-            return _shrunk(_decoded(data, channels, background), max_side)
+            return shrunk(_decoded(data, channels, background), max_side)
     except Exception as error:  # decoders raise about anything on hostile bytes
         raise UnreadableError(str(error)) from error
 
@@ -124,7 +124,7 @@ def _on_background(image: Image.Image, background: Colour) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer)
 
 
-def _shrunk(image: Tensor, max_side: int | None) -> Tensor:
+def shrunk(image: Tensor, max_side: int | None) -> Tensor:
     height, width = image.shape[-2:]
     size = _shrunk_size(height, width, max_side)
     if size == (height, width):

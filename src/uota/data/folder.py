@@ -78,6 +78,20 @@ class Folder:
     def truth(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> None:
         """Nothing is known of crops of these images."""
 
+    def some(self, indices: Sequence[int]) -> "Folder":
+        """Of these images only, in this order, but for those whose header is no image's."""
+        sizes, bad = _check(self.root, [self.files[index] for index in indices], self.options)
+        kept = [index for index in indices if self.files[index] in sizes]
+        listing = Listing(self.root, [self.files[index] for index in kept], self.classes)
+        cache = _make_cache([sizes[file] for file in listing.files], self.options.cache_megabytes)
+        kin = None if self._kin is None else self._kin[kept]
+        return Folder(self.name, listing, self.options, cache, self._left_out + [self.root / name for name in bad], kin)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether images that were read stay in memory."""
+        return self.cache.sizes is not None
+
 
 def open_folder(folder: Path, split: Split, options: FolderOptions | None = None) -> Folder:
     """The images of a split of a folder.

@@ -80,6 +80,7 @@ class Scenes(InMemory):
 
     Attributes:
         ink: what each object, alone on the canvas, is made of, main object first; (len, 1 + others, side, side) uint8.
+        kinds: class of each object, main object first; (len, 1 + others) int64.
     """
 
     def __init__(
@@ -88,10 +89,11 @@ class Scenes(InMemory):
         labels: Int64[Tensor, " len"],
         classes: list[str],
         ink: UInt8[Tensor, "len objects side side"],
+        kinds: Int64[Tensor, "len objects"],
     ) -> None:
         """Keep the tensors."""
         super().__init__("demo-scenes" if pixels.shape[1] == 1 else "demo-scenes-colour", pixels, labels, classes)
-        self.ink = ink
+        self.ink, self.kinds = ink, kinds
 
     def shown(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> Shown:
         """How much of each scene's objects every crop shows.
@@ -140,7 +142,7 @@ def open_scenes(split: Split, options: SceneOptions | None = None) -> Scenes:
     ink = torch.cat(
         [_render(demo.pixels[which[part]], draws[part], options) for part in torch.arange(len(demo)).split(CHUNK)]
     )
-    return Scenes(_compose(ink, draws, options.tint), demo.labels, demo.classes, ink)
+    return Scenes(_compose(ink, draws, options.tint), demo.labels, demo.classes, ink, demo.labels[which])
 
 
 def _draws(images: int, split: Split, options: SceneOptions) -> Float[Tensor, "len objects draws"]:

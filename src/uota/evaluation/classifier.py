@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from uota.collectives import gather_objects
 from uota.errors import UotaError
 from uota.views import Views
 
@@ -80,7 +81,7 @@ class Classifier(pl.LightningModule):
         loss = cross_entropy(self(views.groups[0][0]), views.labels)
         if not bool(torch.isfinite(loss.detach())):
             raise UotaError(f"NaN or infinite loss at step {self.global_step}: lower --learning_rate")
-        self.log("loss", loss.detach(), prog_bar=True)
+        self.log("loss", loss.detach(), prog_bar=True, sync_dist=True)
         return loss
 
     def on_test_start(self) -> None:
@@ -95,6 +96,10 @@ class Classifier(pl.LightningModule):
     def accuracy(self, k: int) -> float:
         """Share of the tested images, in per cent, whose label is among the first k ≤ 5."""
         return 100 * float(torch.cat(self.hits)[:, :k].any(1).float().mean())
+
+    def on_test_end(self) -> None:
+        """Hits of all processes."""
+        self.hits = gather_objects(self.hits)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD, the encoder's parameters first where they learn."""

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.utilities import rank_zero_only
+
 from uota.config import Pretrain
 from uota.data import Source, open_source, say_skipped
 from uota.errors import UotaError
@@ -51,8 +53,8 @@ def evaluate(
         "settings": asdict(settings),
     }
     name = result_name(settings) if isinstance(settings, Finetune) else protocol
-    write_atomically(subject.folder / f"{name}.json", json.dumps(written, indent=1))
-    say_skipped(subject.train, subject.test)
+    rank_zero_only(write_atomically)(subject.folder / f"{name}.json", json.dumps(written, indent=1))
+    rank_zero_only(say_skipped)(subject.train, subject.test)
     return result
 
 

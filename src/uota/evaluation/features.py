@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -75,8 +74,3 @@ class WholeImages(Dataset[tuple[Tensor, Tensor]]):
         """Images (batch, channels, size, size), and labels."""
         assert self.source.labels is not None
         return evaluation_view(self.source.images(indices), self.preset), self.source.labels[list(indices)]
-
-
-def as_they_are(batch: Any) -> Any:
-    """A `collate_fn` that leaves alone what is a batch already."""
-    return batch

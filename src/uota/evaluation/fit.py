@@ -4,23 +4,26 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from uota.data import Source
 from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier
-from uota.evaluation.features import WholeImages, as_they_are
+from uota.evaluation.features import WholeImages
+from uota.nn.sync_batchnorm import synchronised
 from uota.protocols import Finetune, LinearSGD
 from uota.runs import write_atomically
-from uota.training.batches import GlobalBatches, ViewsOfRank, useful_workers
+from uota.training.batches import GlobalBatches, ViewsOfRank, of_rank, useful_workers
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
 from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
-from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
+from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset, keep
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
@@ -28,8 +31,8 @@ TEST_BATCH = 256
 
 def steps_and_batch(images: int, settings: LinearSGD | Finetune) -> tuple[int, int]:
     """Steps of the whole training, and images in a batch, which are fewer where there are not as many."""
-    batches = GlobalBatches(images, settings.batch_size, settings.seed, 0, 1, int)
-    return len(batches) * settings.epochs, batches.local_size
+    batches = GlobalBatches(images, settings.batch_size, settings.seed, 0, settings.devices, int)
+    return len(batches) * settings.epochs, batches.local_size * settings.devices
 
 
 def fit(
@@ -58,6 +61,8 @@ def fit(
     goes_on = _prepare(folder, checkpoint, _identity(classifier, train, preset, settings))
     checkpoints = Checkpoints(checkpoint, CHECKPOINT_EVERY)
     trainer = _trainer(settings, folder, checkpoints, bar)
+    if settings.devices > 1:
+        synchronised(classifier.encoder)
     crops = GroupPreset(1, preset.evaluation_size, (settings.smallest_crop, 1.0), jitter_probability=0.0)
     pipeline = ViewPipeline(replace(preset, groups=(crops,)), settings.seed)
     in_memory = train.name in VIEWS_OF
@@ -67,14 +72,28 @@ def fit(
             trainer.fit(classifier, loader, ckpt_path=str(checkpoint) if goes_on else None, weights_only=True)
             if checkpoints.interrupted:
                 raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
-            workers = useful_workers(settings.workers, in_memory)
-            images = WholeImages(test, preset)
-            whole = DataLoader(images, batch_size=TEST_BATCH, num_workers=workers, collate_fn=as_they_are)
-            trainer.test(classifier, whole, verbose=False)
+            trainer.test(classifier, _whole_images(test, preset, settings, trainer), verbose=False)
         except OSError as error:
             raise UotaError(
                 f"training stopped: {error}; make room in {folder}, then the same command goes on"
             ) from error
+    _remove(checkpoint)
+
+
+def _whole_images(
+    test: Source, preset: ViewPreset, settings: LinearSGD | Finetune, trainer: pl.Trainer
+) -> DataLoader[Any]:
+    return DataLoader(
+        WholeImages(test, preset),
+        batch_size=TEST_BATCH,
+        sampler=of_rank(len(test), trainer.global_rank, trainer.world_size),
+        num_workers=useful_workers(settings.workers, test.name in VIEWS_OF, trainer.world_size),
+        collate_fn=keep,
+    )
+
+
+@rank_zero_only
+def _remove(checkpoint: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
@@ -92,10 +111,10 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> bool:
     identity_file = folder / "identity.json"
     same = identity_file.is_file() and identity_file.read_text() == json.dumps(identity)
     if same and checkpoint.is_file():
-        print(f"going on from {checkpoint}; remove it to begin anew")
+        rank_zero_only(print)(f"going on from {checkpoint}; remove it to begin anew")
         return True
-    checkpoint.unlink(missing_ok=True)
-    write_atomically(identity_file, json.dumps(identity))
+    _remove(checkpoint)
+    rank_zero_only(write_atomically)(identity_file, json.dumps(identity))
     return False
 
 
@@ -106,7 +125,8 @@ def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoi
             [checkpoints],
             bar,
             accelerator=settings.accelerator,
-            devices=1,
+            devices=settings.devices,
+            strategy="ddp" if settings.devices > 1 else "auto",
             max_epochs=settings.epochs,
             logger=CSVLogger(folder, name="logs"),
         )

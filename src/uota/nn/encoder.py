@@ -75,8 +75,8 @@ class Encoder(nn.Module):
         self.backbone = TinyResNet(channels) if name == "tiny" else _timm_model(name, channels, image_size, pretrained)
         # Where a head has a hidden layer, that is what it pools to.
         self.width: int = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
-        stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
-        self.early_stage = (stages - 1) // 2
+        self.stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
+        self.early_stage = (self.stages - 1) // 2
 
     def forward(self, images: Float[Tensor, "rows channels height width"]) -> Float[Tensor, "rows features"]:
         return self.with_early_map(images)[0]
@@ -87,6 +87,10 @@ class Encoder(nn.Module):
         """Pooled features, and the feature map from before the middle of the network."""
         last, early = self.backbone.forward_intermediates(images, indices=[self.early_stage])
         return self.backbone.forward_head(last, pre_logits=True), early[0]
+
+    def maps(self, images: Float[Tensor, "rows channels height width"]) -> list[Float[Tensor, "rows _ _ _"]]:
+        """The feature maps after all stages, the finest first."""
+        return self.backbone.forward_intermediates(images, indices=list(range(self.stages)))[1]
 
 
 def _basic_block(inputs: int, width: int, stride: int) -> BasicBlock:

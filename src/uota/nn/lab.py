@@ -55,9 +55,23 @@ class LabEncoder(nn.Module):
         self, images: Float[Tensor, "rows 3 height width"]
     ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
         """Features of both, lightness first, and the early maps of both."""
-        lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
-        lab = (lab - lab.new_tensor(MIDDLE)[:, None, None]) / lab.new_tensor(SPREAD)[:, None, None]
-        lab = lab.to(images.dtype)
-        halves = (self.lightness.with_early_map(lab[:, :1]), self.colour.with_early_map(lab[:, 1:]))
+        lightness, colours = _halves(images)
+        halves = (self.lightness.with_early_map(lightness), self.colour.with_early_map(colours))
         (light, light_map), (colour, colour_map) = halves
         return torch.cat([light, colour], dim=1), torch.cat([light_map, colour_map], dim=1)
+
+    def maps(self, images: Float[Tensor, "rows 3 height width"]) -> list[Float[Tensor, "rows _ _ _"]]:
+        """The feature maps after all stages of both, side by side, the finest first."""
+        lightness, colours = _halves(images)
+        pairs = zip(self.lightness.maps(lightness), self.colour.maps(colours), strict=True)
+        return [torch.cat(pair, dim=1) for pair in pairs]
+
+
+def _halves(
+    images: Float[Tensor, "rows 3 height width"],
+) -> tuple[Float[Tensor, "rows 1 height width"], Float[Tensor, "rows 2 height width"]]:
+    """Lightness and colour of normalised images, each spread near 1."""
+    lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
+    lab = (lab - lab.new_tensor(MIDDLE)[:, None, None]) / lab.new_tensor(SPREAD)[:, None, None]
+    lab = lab.to(images.dtype)
+    return lab[:, :1], lab[:, 1:]

@@ -1,5 +1,6 @@
 """Batch norm over the batches of all ranks, on any device. torch's own works on accelerators only."""
 
+import torch
 from torch import Tensor, nn
 
 from uota.collectives import differentiable_sum, world_size
@@ -8,7 +9,7 @@ from uota.precision import at_least_float32
 
 
 class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Two sums per channel cross the ranks, with their gradients. Ranks hold equal batches."""
+    """Two sums per channel cross the ranks, with their gradients, and how many values were summed."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
@@ -19,12 +20,14 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training or world_size() == 1:
             return super().forward(input)
         axes = [axis for axis in range(input.dim()) if axis != 1]
-        count = input.numel() // input.shape[1] * world_size()
         x = at_least_float32(input)
-        mean = differentiable_sum(x.sum(axes)) / count
+        own = x.new_tensor([input.numel() // input.shape[1]])
+        # Images of detection have a size of their own on every rank.
+        sums, count = differentiable_sum(torch.cat([x.sum(axes), own])).split([input.shape[1], 1])
+        mean = sums / count
         shape = (1, -1) + (1,) * (input.dim() - 2)
         variance = differentiable_sum((x - mean.view(shape)).square().sum(axes)) / count
-        self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        self._track(mean.detach(), variance.detach() * count / (count - 1).clamp_min(1))
         x = (x - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             x = x * self.weight.view(shape) + self.bias.view(shape)

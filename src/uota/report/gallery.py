@@ -1,6 +1,7 @@
 """The paper's Figure 1: an image in a red frame, and its augmented views in descending order of weight."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
 
@@ -34,8 +35,8 @@ class Row:
     wrong: Bool[Tensor, " views"] | None
 
 
-def draw_gallery(rows: list[Row], title: str, out: Path) -> None:
-    """Write the picture; the format follows the file's ending.
+def draw_gallery(rows: list[Row], title: str, out: Path | BytesIO) -> None:
+    """Write the picture; the format follows the file's ending (PNG in memory).
 
     Raises:
         UotaError: the file cannot be written.
@@ -52,7 +53,8 @@ def draw_gallery(rows: list[Row], title: str, out: Path) -> None:
             "red label: by the known truth this view does not show its image's object", fontsize=7, color=OUTLIER
         )
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(out, Path):
+            out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=150)
     except (OSError, ValueError) as error:
         raise UotaError(f"the picture cannot be written to {out}: {error}; choose another --out") from error

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Int64
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
-from uota.views import ViewDataset, Views, keep
+from uota.views import keep
 from uota.views.pipeline import Sample
 
 # So many larger files are read from at a time, however many there are: what is enough to mix, and a disk's cache holds.
@@ -75,6 +75,11 @@ def shuffled(parts: Int64[np.ndarray, " parts"], random: np.random.Generator) ->
     return np.concatenate([random.permutation(images) for images in of_hands])
 
 
+def of_rank(count: int, rank: int, ranks: int) -> list[int]:
+    """Every so many: the images that a rank evaluates."""
+    return list(range(rank, count, ranks))
+
+
 @runtime_checkable
 class Loading(Protocol):
     """What loading batches asks of settings."""
@@ -85,20 +90,26 @@ class Loading(Protocol):
 
 
 class ViewsOfRank(pl.LightningDataModule):
-    """The views of this rank, made once Lightning has said which rank it is."""
+    """The views of this rank, made once Lightning has said which rank it is.
 
-    def __init__(self, settings: Loading, dataset: ViewDataset, in_memory: bool) -> None:
+    Args:
+        settings: of the batches.
+        dataset: makes a batch of a list of (epoch, index), and has a length: a `ViewDataset`, or images with targets.
+        in_memory: its images are in memory already.
+    """
+
+    def __init__(self, settings: Loading, dataset: Dataset[Any], in_memory: bool) -> None:
         super().__init__()
         self.settings = settings
         self.dataset = dataset
         self.in_memory = in_memory
 
-    def train_dataloader(self) -> DataLoader[Views]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Batches of this rank, from the trainer's step on."""
         assert self.trainer is not None
         trainer = self.trainer
         batches = GlobalBatches(
-            len(self.dataset),
+            len(self.dataset),  # type: ignore[arg-type]
             self.settings.batch_size,
             self.settings.seed,
             trainer.global_rank,
@@ -110,7 +121,7 @@ class ViewsOfRank(pl.LightningDataModule):
         return DataLoader(
             self.dataset,
             batch_sampler=batches,
-            collate_fn=keep,  # type: ignore[arg-type]  # the dataset makes whole batches
+            collate_fn=keep,  # the dataset makes whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),

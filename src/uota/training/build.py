@@ -9,7 +9,7 @@ from torch import nn
 
 from uota.arbitration import Arbiter, ViewSampler
 from uota.config import Pretrain
-from uota.data import Groups, Source, open_groups, open_source
+from uota.data import FolderOptions, Groups, Source, open_groups, open_source
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, imported
 from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
@@ -33,15 +33,15 @@ VIEWS_OF = {
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
 
 
-def open_items(data: str, views: str, split: str | None = "train") -> Source:
+def open_items(data: str, views: str, split: str | None = "train", folder: FolderOptions | None = None) -> Source:
     """What a preset makes views of: the images of a source, or the groups of a folder; None as split: all groups.
 
     Raises:
         UotaError: there is no such source, or nothing in it to make these views of.
     """
     if views == GROUPS or (views in PRESETS and PRESETS[views].across_images):
-        return open_groups(data, split)
-    return open_source(data, split or "train")
+        return open_groups(data, split, folder)
+    return open_source(data, split or "train", folder)
 
 
 def open_images(data: str, views: str, split: str) -> Source:
@@ -98,7 +98,8 @@ def _views_of(source: Source, card: Card) -> str:
 def preset_of(settings: Pretrain) -> ViewPreset:
     """The preset of views of decided settings."""
     preset = find_preset(settings.views)
-    return preset if settings.local_views is None else preset.with_local_views(settings.local_views)
+    preset = preset if settings.local_views is None else preset.with_local_views(settings.local_views)
+    return preset.with_options(settings.view_options)
 
 
 def find_method(name: str) -> Card:

@@ -1,26 +1,23 @@
 """`pretrain`: one run, from settings to a checkpoint."""
 
 import json
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
 from uota.data import say_left_out, say_skipped
 from uota.errors import UotaError
-from uota.runs import Run, load_part, write_atomically
+from uota.runs import Run, empty_folder, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.build import VIEWS_OF, build_module, decide, open_items, preset_of
 from uota.training.checkpoints import Checkpoints
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
-from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
-from uota.views import ViewDataset, ViewPipeline
+from uota.training.trainer import explaining_full_disks, loggers_of, make_trainer, without_warnings_of_what_is_meant
+from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
@@ -56,7 +53,7 @@ def pretrain(
         load_part(module, run)
     say_left_out(source)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
-    monitor = Monitor(["global", "local"][: len(preset.groups)], quiet=not lines)
+    monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
     pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
     data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
@@ -68,14 +65,8 @@ def pretrain(
 
 
 def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, resume: bool) -> None:
-    with without_warnings_of_what_is_meant():
-        try:
-            trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
-        except OSError as error:
-            raise UotaError(
-                f"training stopped: {error}. If {run.folder} is full or cannot be written, make room, "
-                "then go on with --resume: the last checkpoint is whole"
-            ) from error
+    with without_warnings_of_what_is_meant(), explaining_full_disks(run.folder):
+        trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
 
 
 @rank_zero_only
@@ -86,19 +77,11 @@ def _prepare(run: Run, settings: Pretrain, resume: bool, overwrite: bool) -> Non
         if run.settings().as_dict() != json.loads(written):
             raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
         return
-    if run.folder.exists() and any(run.folder.iterdir()):
-        if not overwrite:
-            raise UotaError(
-                f"{run.folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
-            )
-        shutil.rmtree(run.folder)
+    empty_folder(run.folder, overwrite)
     write_atomically(run.settings_file, written)
 
 
 def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool) -> pl.Trainer:
-    loggers: list[Logger] = [CSVLogger(run.folder, name="logs")]
-    if find_spec("tensorboard"):
-        loggers.append(TensorBoardLogger(run.folder, name="logs"))
     return make_trainer(
         run.folder,
         callbacks,
@@ -108,5 +91,5 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         strategy="ddp" if settings.devices > 1 else "auto",
         precision=PRECISIONS[settings.precision],
         max_epochs=settings.epochs,
-        logger=loggers,
+        logger=loggers_of(run.folder),
     )

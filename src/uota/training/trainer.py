@@ -4,11 +4,15 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from uota.errors import UotaError
 
 # Lightning says these of what is meant to be so.
 MEANT = (
@@ -50,3 +54,27 @@ def make_trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, **settin
         default_root_dir=folder,
         **settings,
     )
+
+
+def loggers_of(folder: Path) -> list[Logger]:
+    """A table of what is logged, and TensorBoard's files where that is installed."""
+    loggers: list[Logger] = [CSVLogger(folder, name="logs")]
+    if find_spec("tensorboard"):
+        loggers.append(TensorBoardLogger(folder, name="logs"))
+    return loggers
+
+
+@contextmanager
+def explaining_full_disks(folder: Path) -> Iterator[None]:
+    """What stops a training that cannot write, as a sentence.
+
+    Raises:
+        UotaError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UotaError(
+            f"training stopped: {error}. If {folder} is full or cannot be written, make room, "
+            "then go on with --resume: the last checkpoint is whole"
+        ) from error

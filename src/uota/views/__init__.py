@@ -3,9 +3,10 @@
 from uota.views.parameters import ViewParameters
 from uota.views.photometric import unnormalise
 from uota.views.pipeline import ViewDataset, ViewPipeline, Views, evaluation_view, keep, make_views
-from uota.views.presets import PRESETS, GroupPreset, ViewPreset, find_preset
+from uota.views.presets import GROUP_NAMES, PRESETS, GroupPreset, ViewPreset, find_preset
 
 __all__ = [
+    "GROUP_NAMES",
     "PRESETS",
     "GroupPreset",
     "ViewDataset",

@@ -34,6 +34,7 @@ class ViewParameters:
     Attributes:
         image: index in the source of the image that the view shows (another than asked for, where injected; one of
             the item's, where the source is grouped).
+        image_size: height and width of that image in pixels.
         box: crop box in source pixels, (top, left, height, width), whole numbers as float32.
         flip: mirrored left to right.
         brightness, contrast, saturation: factors, 1 for none. hue: a shift in turns, 0 for none.
@@ -45,6 +46,7 @@ class ViewParameters:
     """
 
     image: Int64[Tensor, "views batch"]
+    image_size: Int64[Tensor, "views batch 2"]
     box: Float[Tensor, "views batch 4"]
     flip: Bool[Tensor, "views batch"]
     brightness: Float[Tensor, "views batch"]
@@ -106,7 +108,7 @@ def view_parameters(
         drawn.append(_group_parameters(group, uniforms[views], height[views], width[views]))
         start += group.count
     joined = {name: torch.from_numpy(np.concatenate([part[name] for part in drawn])) for name in drawn[0]}
-    return ViewParameters(image=image, **joined)
+    return ViewParameters(image, torch.from_numpy(np.stack([height, width], -1)), **joined)
 
 
 def resized_crop_boxes(

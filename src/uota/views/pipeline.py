@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -264,9 +264,9 @@ class ViewDataset(Dataset[Views]):
         return self.pipeline(self.source, samples)
 
 
-def keep(views: Views) -> Views:
+def keep(batch: Any) -> Any:
     """A `collate_fn` that leaves alone what is a batch already; a function of a module, so that workers find it."""
-    return views
+    return batch
 
 
 class _OneImage:

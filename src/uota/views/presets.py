@@ -4,12 +4,16 @@ A preset is a tuple of groups (views of one size, the global ones first), and wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from uota.errors import UotaError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FASHION_MEAN, FASHION_STD = (0.286,), (0.353,)
+
+# What the groups of a preset are called, the largest views first.
+GROUP_NAMES = ("global", "local")
 
 PerView = float | tuple[float, ...]  # one value for all views of a group, or one for each
 
@@ -127,6 +131,28 @@ class ViewPreset:
         """Number of views in the first group."""
         return self.groups[0].count
 
+    @property
+    def group_of_view(self) -> list[str]:
+        """Of each view, what its group is called."""
+        return [name for name, group in zip(GROUP_NAMES, self.groups, strict=False) for _ in range(group.count)]
+
+    def with_options(self, options: dict[str, dict[str, Any]]) -> "ViewPreset":
+        """The same preset with some fields of its groups changed, e.g. {"local": {"scale": (0.1, 0.3)}}."""
+        names = GROUP_NAMES[: len(self.groups)]
+        known = {field.name for field in fields(GroupPreset)} - {"count", "size", "grid"}
+        if strange := set(options) - set(names):
+            raise UotaError(f"Preset {self.name!r} has no {min(strange)!r} views to change: name {' or '.join(names)}.")
+        try:
+            if unknown := {field for changed in options.values() for field in changed} - known:
+                raise UotaError(f"Views have no {min(unknown)!r} to change: choose of {', '.join(sorted(known))}.")
+            groups = [
+                replace(group, **{field: _as_tuple(value) for field, value in options.get(name, {}).items()})
+                for name, group in zip(names, self.groups, strict=True)
+            ]
+        except (TypeError, ValueError) as error:
+            raise UotaError(f"Views cannot be changed by {options}: {error}; write them as the presets do.") from error
+        return replace(self, groups=tuple(groups))
+
     def with_local_views(self, count: int) -> "ViewPreset":
         """The same preset with `count` views in its second group (0: global views only)."""
         if count < 0:
@@ -161,6 +187,10 @@ def _per_view(value: PerView, count: int, name: str) -> tuple[float, ...]:
     if len(values) != count:
         raise UotaError(f"{name} has {len(values)} values for a group of {count} views: give one, or one per view.")
     return values
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _imagenet(name: str, *groups: GroupPreset) -> ViewPreset:

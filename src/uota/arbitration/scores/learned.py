@@ -67,6 +67,12 @@ class LearnedContrast(nn.Module):
             own, images = self._learn(features) if self.training else self._look(features)
         return contrast_scores(own, images, self.temperature)
 
+    @torch.no_grad()
+    def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
+        """Unit vectors by the head as it is, after its first call."""
+        assert self.head is not None
+        return normalize(self.head(at_least_float32(features).to(self.head.get_parameter("0.weight"))), dim=-1)
+
     @property
     def width(self) -> int:
         """Width of the features that the head was made for."""

@@ -1,0 +1,45 @@
+"""The table of views for other tools: pandas, Parquet, CSV."""
+
+import csv
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from uota.errors import UotaError
+from uota.inspection.table import ViewTable
+from uota.runs import whole_file
+
+
+def frame_of(table: ViewTable) -> Any:
+    """A pandas DataFrame with a row for each view.
+
+    Raises:
+        UotaError: pandas is not installed.
+    """
+    if not find_spec("pandas"):
+        raise UotaError("a frame needs pandas: pip install pandas, or save a .csv file")
+    import pandas
+
+    return pandas.DataFrame(table.columns())
+
+
+def write_table(table: ViewTable, out: Path) -> None:
+    """Write a row for each view, as .parquet or .csv.
+
+    Raises:
+        UotaError: the file cannot be written, or pyarrow is not installed.
+    """
+    columns = table.columns()
+    if out.suffix == ".csv":
+        with whole_file(out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+        return
+    if not find_spec("pyarrow"):
+        raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
+    import pyarrow
+    from pyarrow.parquet import write_table as write
+
+    with whole_file(out) as unfinished:
+        write(pyarrow.table(columns), unfinished)

@@ -1,0 +1,70 @@
+"""What a run wrote down: its measures over time, and its evaluations."""
+
+import csv
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from uota.protocols import SETTINGS
+from uota.runs import Run
+
+# As a person reads them; what else is logged is left to the log.
+MEASURES = {
+    "loss": "loss",
+    "ess": "effective sample size",
+    "outlier_rate": "estimated outlier rate",
+    "candidates_outlier_rate": "estimated outlier rate of candidates",
+    "true_outlier_rate": "true outlier rate",
+    "auroc": "AUROC of the weights",
+    "rankme": "RankMe",
+    "accuracy": "accuracy, %",
+}
+
+
+@dataclass(frozen=True)
+class History:
+    """A run over time.
+
+    Attributes:
+        name: of the run's folder.
+        about: method, arbiter and length, for a person.
+        curves: of each measure (epochs done, value).
+        accuracies: top-1 in per cent of each evaluation.
+    """
+
+    name: str
+    about: str
+    curves: dict[str, list[tuple[float, float]]]
+    accuracies: dict[str, float]
+
+
+def history_of(run: Run) -> History:
+    """Read a run's logs, of all the times that it was resumed, and its evaluations.
+
+    Raises:
+        UotaError: this is no folder of a run.
+    """
+    settings = run.settings()
+    curves: dict[str, dict[float, float]] = {}
+    for log in sorted(run.folder.glob("logs/version_*/metrics.csv"), key=_version):
+        for row in csv.DictReader(log.read_text().splitlines()):
+            for name in MEASURES:
+                with suppress(ValueError, TypeError, KeyError):
+                    curves.setdefault(name, {})[float(row["epoch"]) + 1] = float(row[name])
+    about = f"{settings.method}, arbiter {settings.arbiter}, seed {settings.seed}"
+    drawn = {name: sorted(curve.items()) for name, curve in curves.items() if curve}
+    return History(run.folder.resolve().name, about, drawn, _accuracies(run.folder))
+
+
+def _version(log: Path) -> int:
+    return int(log.parent.name.rpartition("_")[2])
+
+
+def _accuracies(folder: Path) -> dict[str, float]:
+    found = {}
+    for protocol in SETTINGS:
+        for file in sorted(folder.glob(f"{protocol}*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                found[file.stem] = float(json.loads(file.read_text())["top1"])
+    return found

@@ -1,0 +1,214 @@
+"""`inspect`: which views of my images are outliers, before or after anything is pretrained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from uota.data import Groups, say_left_out, say_skipped
+from uota.errors import UotaError
+from uota.inspection.advice import Advice, advise
+from uota.inspection.calibration import Calibration, calibrations
+from uota.inspection.causes import Causes, find_causes
+from uota.inspection.export import frame_of, write_table
+from uota.inspection.eyes import Panel, seat_panel
+from uota.inspection.filing import ENOUGH, Filing, file_groups
+from uota.inspection.history import History, history_of
+from uota.inspection.plane import Plane, planes
+from uota.inspection.subject import Subject, open_subject
+from uota.inspection.table import ViewTable, judge
+from uota.report.gallery import Row, draw_gallery
+from uota.runs import Run, write_atomically
+from uota.views import ViewPreset
+
+SHOWN, JUDGED = 60, 512
+PAGE, TABLES = ".html", (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found; in a notebook it shows itself.
+
+    Attributes:
+        subject: what was inspected.
+        panel: who judged.
+        table: every judged view: how it was made, what each arbiter says of it.
+        filing: of groups, every file; None where that was not asked for.
+        runs: whose history is shown.
+    """
+
+    subject: Subject
+    panel: Panel
+    table: ViewTable
+    filing: Filing | None = None
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def outlier_rate(self) -> float | None:
+        """Estimated share of outlier views; None where the arbiter estimates none."""
+        return self.table.verdict.outlier_rate
+
+    @property
+    def mean_weight(self) -> list[float]:
+        """Of global and of local views."""
+        sizes = [group.count for group in self.table.preset.groups]
+        return [float(part.mean()) for part in self.table.verdict.weights.split(sizes)]
+
+    @property
+    def misfiled(self) -> float | None:
+        """Estimated share of files in a wrong folder."""
+        return self.filing.share if self.filing else None
+
+    @cached_property
+    def causes(self) -> Causes:
+        """Which parameters of the augmentations explain the weights."""
+        return find_causes(self.table)
+
+    @cached_property
+    def advice(self) -> Advice:
+        """What to change of the augmentations."""
+        return advise(self.table, self.subject.settings.view_options)
+
+    @cached_property
+    def planes(self) -> list[Plane]:
+        """Embeddings in two dimensions."""
+        return planes(self.table.embeddings, self.subject.pipeline.seed)
+
+    @cached_property
+    def calibrations(self) -> dict[str, Calibration]:
+        """Of each arbiter, where the truth is known."""
+        return calibrations(self.table)
+
+    @cached_property
+    def histories(self) -> list[History]:
+        """Of the runs."""
+        return [history_of(run) for run in self.runs]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each judged view.
+
+        Raises:
+            UotaError: pandas is not installed.
+        """
+        return frame_of(self.table)
+
+    def gallery(self, images: int = 8) -> Image.Image:
+        """The first images and their views in descending order of weight, as one picture."""
+        picture = BytesIO()
+        draw_gallery(self._rows(images), self._title(), picture)
+        return Image.open(picture)
+
+    def html(self) -> str:
+        """The page, as text."""
+        from uota.report.page import page
+
+        return page(self)
+
+    def save(self, out: str | Path, images: int = 8) -> Path:
+        """Write the page (.html), the table (.parquet or .csv), or the gallery (whatever matplotlib writes).
+
+        Raises:
+            UotaError: the file cannot be written.
+        """
+        out = Path(out)
+        if out.suffix == PAGE:
+            write_atomically(out, self.html())
+        elif out.suffix in TABLES:
+            write_table(self.table, out)
+        else:
+            draw_gallery(self._rows(images), self._title(), out)
+        return out
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, so that it and the notebook leave each other alone."""
+        page = self.html().replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe title="uota inspect" srcdoc="{page}" style="width:100%;height:800px;border:0"></iframe>'
+
+    def _rows(self, images: int) -> list[Row]:
+        """The first images with their views as a person sees them; of a group, its best view's image."""
+        table = self.table
+        weights, shown = table.verdict.weights.float(), table.pictures[0].shape[1]
+        rows = []
+        for place, image in enumerate(self.subject.source.images(self.faces(min(images, shown)))):
+            views = [view[place].float() / 255 for group in table.pictures for view in group]
+            wrong = None if table.wrong is None else table.wrong[:, place]
+            rows.append(Row(image, views, weights[:, place].cpu(), wrong))
+        return rows
+
+    def faces(self, images: int) -> list[int]:
+        """The picture that stands for each of the first items: the image itself, or of a group its best view's."""
+        if not isinstance(self.subject.source, Groups):
+            return self.table.item[:images].tolist()
+        best = self.table.verdict.weights[:, :images].argmax(0)
+        return self.table.parameters.image[best, torch.arange(len(best))].tolist()
+
+    def _title(self) -> str:
+        run = self.subject.run
+        who = f"run {run.folder.name}" if run else "an arbiter that learned on these images just now"
+        title = f"{self.subject.source.name}, weighed by {who}: image (red frame), views by weight (1 is the mean)"
+        if self.outlier_rate is None:
+            return title
+        return f"{title}; estimated share of outlier views {100 * self.outlier_rate:.0f} %"
+
+
+def inspect(
+    images: Any = None,
+    model: Any = None,
+    views: str | ViewPreset = "auto",
+    *,
+    weights: Path | None = None,
+    view_options: dict[str, Any] | None = None,
+    inject: float = 0.0,
+    seconds: float = 20.0,
+    shown: int = SHOWN,
+    judged: int = JUDGED,
+    files: bool | None = False,
+    compare: bool = True,
+    beside: Sequence[Run] = (),
+    seed: int = 0,
+) -> Inspection:
+    """Say which views of images are outliers, by a run's arbiter, or by one that learns for some seconds.
+
+    Args:
+        images: a name or a folder; a uint8 tensor (n, channels, height, width); a list or dataset of pictures; a
+            `uota.data.Source`. None: the run's, or demo-scenes.
+        model: a `Run`, whose arbiter judges; without one an arbiter learns now, looking through this timm model (random
+            weights) or module (images in, rows of features out); None: at thumbnails.
+        views: a preset or its name; auto: the run's, or by the images; groups: each lowest folder is one thing.
+        weights: a file with weights of the model.
+        view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
+        inject: share of views taken from other images, to see whether the arbiter finds them.
+        seconds: how long an arbiter learns.
+        shown: images whose views are kept for the gallery.
+        judged: images whose views are judged.
+        files: of groups, judge every file; None: where there are groups, and enough of them.
+        compare: let an arbiter learn beside a run's, where the run's does not.
+        beside: more runs whose history is shown.
+        seed: of the views and of the choice of images.
+
+    Raises:
+        UotaError: there is no such run, source or model, or files are to be listed that lie in no groups.
+
+    >>> import torch
+    >>> from uota import inspect
+    >>> found = inspect(torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8), seconds=0.0)
+    >>> found.table.shape, round(float(found.table.columns()["weight_learned"].mean()), 3)
+    ((6, 40), 1.0)
+    """
+    run = model if isinstance(model, Run) else None
+    subject = open_subject(images, run, views, view_options or {}, inject, seed)
+    if files and subject.groups is None:
+        raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
+    say_left_out(subject.source)
+    panel = seat_panel(subject, None if run else model, weights, seconds, compare)
+    table = judge(subject, panel, max(judged, shown), shown)
+    if files is None:
+        files = subject.groups is not None and len(subject.groups) >= ENOUGH
+    filing = file_groups(subject, panel, seconds) if files else None
+    say_skipped(subject.source)
+    return Inspection(subject, panel, table, filing, ([run] if run else []) + list(beside))

@@ -1,0 +1,218 @@
+"""The table that everything else reads: of every view that was judged, how it was made and what each arbiter says."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from numpy import ndarray
+from rich.progress import track
+from torch import Tensor
+
+from uota.arbitration import Arbiter, Arbitration
+from uota.arbitration.result import rescaled_to_mean_one
+from uota.data import Groups, Source
+from uota.data.folder import Folder
+from uota.data.packed import Packed
+from uota.data.source import printable
+from uota.inspection.eyes import Panel
+from uota.inspection.subject import PROGRESS, Subject
+from uota.training.build import TAU_PER_DIMENSION
+from uota.views import ViewParameters, ViewPreset, Views, unnormalise
+
+Columns = dict[str, ndarray]
+
+
+@dataclass(frozen=True)
+class ViewTable:
+    """What is known of every judged view.
+
+    Attributes:
+        source, preset: of the images and their views.
+        item: of each image (of each group, where there are groups) its index in the source.
+        parameters: what was done to each view, every field (views, images).
+        embeddings: where distances are measured.
+        verdicts: of each arbiter: learned, two_groups, mahalanobis.
+        own: whose verdict counts first.
+        wrong: the truth; None: unknown.
+        pictures: the views of the first images as a person sees them; a tensor for each size.
+    """
+
+    source: Source
+    preset: ViewPreset
+    item: Int64[Tensor, " images"]
+    parameters: ViewParameters
+    embeddings: Float[Tensor, "views images dim"]
+    verdicts: dict[str, Arbitration]
+    own: str
+    wrong: Bool[Tensor, "views images"] | None
+    pictures: list[UInt8[Tensor, "_ shown channels _ _"]]
+
+    @property
+    def verdict(self) -> Arbitration:
+        """What counts first."""
+        return self.verdicts[self.own]
+
+    @property
+    def tau(self) -> float:
+        """Temperature of the paper's weights."""
+        tau = self.verdicts["mahalanobis"].tau
+        assert tau is not None
+        return tau
+
+    @property
+    def outlier_probability(self) -> Float[Tensor, "views images"]:
+        """By the own arbiter; where it says none, by two_groups."""
+        said = (self.verdict.outlier_probability, self.verdicts["two_groups"].outlier_probability)
+        return next(probability for probability in said if probability is not None)
+
+    @property
+    def at_home(self) -> Bool[Tensor, "views images"]:
+        """Which views show their own image, or one of their own group, and none that was put in."""
+        if not isinstance(self.source, Groups):
+            return self.parameters.image == self.item
+        members = [set(self.source.members[item]) for item in self.item.tolist()]
+        shown = self.parameters.image.tolist()
+        return torch.tensor([[image in own for image, own in zip(row, members, strict=True)] for row in shown])
+
+    def columns(self) -> Columns:
+        """A row for each view, image by image; weights of all rows of an arbiter have mean 1."""
+        made = {
+            "image": self._names(self.item.expand(self.shape)),
+            "shows": self._names(self.parameters.image, file=True),
+        }
+        if self.source.labels is not None:
+            label = self.source.labels[self.item].expand(self.shape)
+            made["label"] = label.numpy()
+            if self.source.classes:
+                made["class"] = np.array(self.source.classes, dtype=object)[label.numpy()]
+        made["view"] = np.broadcast_to(np.arange(self.shape[0])[:, None], self.shape)
+        made["kind"] = np.broadcast_to(np.array(self.preset.group_of_view, dtype=object)[:, None], self.shape)
+        made |= _how_made(self.parameters)
+        if self.wrong is not None:
+            made["wrong"] = self.wrong.numpy()
+        made["distance"] = _numbers(self.verdicts["mahalanobis"].distances)
+        for name, verdict in self.verdicts.items():
+            made |= {f"score_{name}": _numbers(verdict.scores), f"weight_{name}": _numbers(verdict.weights)}
+            if verdict.outlier_probability is not None:
+                made[f"outlier_probability_{name}"] = _numbers(verdict.outlier_probability)
+        return {name: np.asarray(values).T.flatten() for name, values in made.items()}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(views, images)."""
+        return self.parameters.image.shape[0], self.parameters.image.shape[1]
+
+    def name_of(self, index: int, file: bool = False) -> str:
+        """An image's path or index; a group's folder, unless one of its files is meant."""
+        grouped = isinstance(self.source, Groups) and not file
+        files = self.source.files if isinstance(self.source, Groups) else self.source
+        place = self.source.members[index][0] if isinstance(self.source, Groups) and grouped else index
+        if isinstance(files, Packed):
+            return printable(files.path(place))
+        if not isinstance(files, Folder):
+            return str(index)
+        path = files.files[place]
+        return printable(path.rpartition("/")[0] if grouped else path)
+
+    def _names(self, indices: Tensor, file: bool = False) -> ndarray:
+        names = {index: self.name_of(index, file) for index in indices.unique().tolist()}
+        return np.array([[names[index] for index in row] for row in indices.tolist()], dtype=object)
+
+
+def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = True) -> ViewTable:
+    """Make the views of some images and let every arbiter of the panel judge them.
+
+    Args:
+        subject: of whose images some are drawn by the seed of its views.
+        panel: who judges.
+        images: how many to judge; fewer, where there are not so many.
+        shown: of how many of these to keep pictures.
+        bar: show a progress bar.
+    """
+    batches = list(subject.batches(images, subject.pipeline.seed))
+    seen, judged, pictures, left = [], [], [], shown
+    for samples in track(batches, "looking at views", transient=True, disable=not bar, console=PROGRESS):
+        views = subject.pipeline(subject.source, samples)
+        looked = panel.eyes(views)
+        judged.append(panel.learned(looked.features) if panel.learned else None)
+        seen.append((views, panel.embeddings(looked)))
+        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
+        left -= min(left, views.batch)
+        views.groups = [group[:0] for group in views.groups]  # the pixels of most views are not needed any more
+    embeddings = torch.cat([z for _, z in seen], 1)
+    verdicts = {"learned": _joined(judged)} if panel.learned else {}
+    verdicts["two_groups"] = panel.two_groups(embeddings)
+    verdicts["mahalanobis"] = (panel.mahalanobis or _paper(embeddings))(embeddings.double())
+    together = _together([views for views, _ in seen])
+    index = torch.cat([views.index for views, _ in seen])
+    wrong = None if seen[0][0].wrong is None else torch.cat([_known(views.wrong) for views, _ in seen], 1)
+    shown_views = [torch.cat(parts, 1) for parts in zip(*pictures, strict=True)]
+    return ViewTable(
+        subject.source, subject.preset, index, together, embeddings, verdicts, panel.own, wrong, shown_views
+    )
+
+
+def _paper(embeddings: Tensor) -> Arbiter:
+    """The paper's, with the released temperature; shrunk where the covariance would be singular."""
+    views, images, dim = embeddings.shape
+    covariance = "empirical" if images * (views - 1) > 2 * dim else "oas"
+    return Arbiter("mahalanobis", tau=TAU_PER_DIMENSION * dim, covariance=covariance).eval()
+
+
+def _joined(parts: list[Arbitration | None]) -> Arbitration:
+    """One verdict from those on the batches, by a two-groups strength."""
+    known = [part for part in parts if part is not None]
+    probability = torch.cat([_known(part.outlier_probability) for part in known], 1)
+    rates = [part.outlier_rate for part in known if part.outlier_rate is not None]
+    return Arbitration(
+        weights=rescaled_to_mean_one(1 - probability),
+        scores=torch.cat([part.scores for part in known], 1),
+        outlier_probability=probability,
+        outlier_rate=float(np.mean(rates)),
+    )
+
+
+def _pixels(views: Tensor, preset: ViewPreset) -> UInt8[Tensor, "_ shown channels _ _"]:
+    return (unnormalise(views, preset.mean, preset.std).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _known(value: Tensor | None) -> Tensor:
+    assert value is not None
+    return value
+
+
+def _together(parts: list[Views]) -> ViewParameters:
+    fields = vars(parts[0].parameters)
+    return ViewParameters(**{name: torch.cat([getattr(part.parameters, name) for part in parts], 1) for name in fields})
+
+
+def _how_made(parameters: ViewParameters) -> dict[str, Any]:
+    """Columns of the crop, in pixels and in shares of the image, and of everything else that was done."""
+    top, left, high, wide = parameters.box.double().unbind(-1)
+    height, width = parameters.image_size.double().unbind(-1)
+    made = {
+        "image_height": parameters.image_size[..., 0],
+        "image_width": parameters.image_size[..., 1],
+        "crop_top": top.long(),
+        "crop_left": left.long(),
+        "crop_height": high.long(),
+        "crop_width": wide.long(),
+        "area": high * wide / (height * width),
+        "x": (left + wide / 2) / width,
+        "y": (top + high / 2) / height,
+        "aspect": wide / high,
+        "flip": parameters.flip,
+    }
+    for name in ("brightness", "contrast", "saturation", "hue", "grey", "blur_sigma", "solarise", "rand_augment"):
+        made[name] = getattr(parameters, name)
+    order = ["".join(map(str, row)) for row in parameters.jitter_order.flatten(0, 1).tolist()]
+    shape = parameters.flip.shape
+    return {name: value.numpy() for name, value in made.items()} | {
+        "jitter_order": np.array(order, dtype=object).reshape(shape)
+    }
+
+
+def _numbers(values: Tensor | None) -> ndarray:
+    return _known(values).detach().cpu().double().numpy()

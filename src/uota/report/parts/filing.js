@@ -1,0 +1,41 @@
+// Of groups: the files that look misfiled, worst first, and where they would fit better.
+
+const PAGEFUL = 30;
+
+function drawFiling() {
+  const filing = data.filing;
+  if (!filing) return;
+  byId("files").hidden = false;
+  byId("files-lead").textContent = `${whole(filing.files)} files in ${whole(filing.groups)} groups; an estimated ${percent(filing.share, 1)} of them are in a wrong group.`;
+  const body = byId("files-body"), host = el("div");
+  const save = el("button", { class: "button", type: "button", id: "files-csv", onclick: () => download("files.csv", filingCsv(), "text/csv") }, "Download the list as CSV");
+  body.append(host, el("div", { class: "buttons" }, save));
+  if (!filing.pictured.length) {
+    host.append(el("p", { class: "empty" }, "No file is more likely misfiled than not."));
+    return;
+  }
+  let drawn = 0;
+  const more = el("button", { class: "button", type: "button", onclick: () => show() }, "Show more");
+  const show = () => {
+    const next = Math.min(filing.pictured.length, drawn + PAGEFUL);
+    for (; drawn < next; drawn += 1) host.append(misfiled(filing, drawn));
+    more.hidden = drawn === filing.pictured.length;
+  };
+  save.before(more);
+  show();
+}
+
+function misfiled(filing, place) {
+  const [file, group, probability, fits] = filing.rows[place];
+  return el("article", { class: "misfiled", "data-file": file },
+    picture(filing.pictures[filing.pictured[place]], `File ${file}`, 96),
+    el("p", {}, el("b", {}, file.slice(file.lastIndexOf("/") + 1)), el("br"), `in ${group}`, el("br"), el("span", { class: "muted" }, `misfiled with probability ${percent(probability)}`)),
+    picture(filing.pictures[filing.better[place]], `A file of ${fits}`, 96),
+    el("p", {}, el("span", { class: "muted" }, "fits better in"), el("br"), fits));
+}
+
+function filingCsv() {
+  const cell = (x) => (/[",\n]/.test(String(x)) ? `"${String(x).replaceAll('"', '""')}"` : String(x));
+  const rows = [["file", "group", "outlier_probability", "fits_better"], ...data.filing.rows];
+  return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
+}

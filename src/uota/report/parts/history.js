@@ -1,0 +1,37 @@
+// Runs over time, side by side.
+
+function drawHistory() {
+  const runs = data.histories;
+  if (!runs.length) return;
+  byId("runs").hidden = false;
+  byId("runs-title").textContent = runs.length > 1 ? "The runs" : "The run";
+  const body = byId("runs-body"), charts = el("div", { class: "charts" });
+  body.append(legend(runs.map((run) => `${run.name} (${run.about})`)), el("p"), charts);
+  const measured = Object.entries(data.measures).filter(([key]) => runs.some((run) => run.curves[key]));
+  for (const [key, name] of measured) framed(charts, name, "by epoch", 190, (...box) => drawCurves(key, runs, ...box), `${name} by epoch`);
+  if (!measured.length) body.append(el("p", { class: "empty" }, "Nothing is logged yet: the first epoch has not ended."));
+  drawAccuracies(runs, body);
+}
+
+function drawCurves(key, runs, canvas, width, height) {
+  const points = runs.flatMap((run) => run.curves[key] ?? []), xs = points.map((p) => p[0]), ys = points.map((p) => p[1]);
+  const low = Math.min(...ys), high = Math.max(...ys), room = (high - low || Math.abs(high) || 1) * 0.08;
+  const last = Math.max(...xs, 2);
+  const { across, up } = axes(canvas, width, height, { domain: [1, last], ticks: ticks(1, last, Math.min(6, last - 1)).filter(Number.isInteger) }, { domain: [low - room, high + room] });
+  runs.forEach((run, place) => {
+    if (!run.curves[key]) return;
+    const style = lineStyle(place);
+    canvas.append(svg("path", { d: path(run.curves[key], across, up), ...stroke(style) }));
+    for (const [x, y] of run.curves[key].length < 30 ? run.curves[key] : run.curves[key].slice(-1))
+      canvas.append(svg("circle", { cx: across(x), cy: up(y), r: 3, fill: style.stroke }, svg("title", {}, `${run.name}, epoch ${x}: ${short(y)}`)));
+  });
+}
+
+function drawAccuracies(runs, body) {
+  const protocols = [...new Set(runs.flatMap((run) => Object.keys(run.accuracies)))];
+  if (!protocols.length) return;
+  body.append(el("h3", {}, "Top-1 accuracy of the encoder, per cent"), el("div", { class: "scroll" }, el("table", {},
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Run"), protocols.map((name) => el("th", { class: "number", scope: "col" }, name)))),
+    el("tbody", {}, runs.map((run) => el("tr", {}, el("td", {}, run.name),
+      protocols.map((name) => el("td", { class: "number" }, run.accuracies[name] == null ? "–" : run.accuracies[name].toFixed(1)))))))));
+}

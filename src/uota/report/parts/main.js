@@ -1,0 +1,51 @@
+// The head of the page, its navigation, and everything drawn once.
+
+const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
+
+const TOO_MANY = 0.4; // an estimate that says more about the arbiter than about the views
+
+function drawHead() {
+  const what = data.grouped ? "groups" : data.labels ? "training images" : "images", sampled = data.images < data.total;
+  byId("source").append(...breakable(data.source));
+  byId("lead").textContent = `Views by preset ${data.preset}, weighed by ${data.who}. ` +
+    (sampled
+      ? `${whole(data.images)} of the ${whole(data.total)} ${what}, drawn at random, were judged${data.sampled < data.total && data.who.startsWith("an") ? ` by an arbiter that learned on ${whole(data.sampled)}` : ""}; the gallery shows ${whole(shown.images)}.`
+      : `All ${whole(data.images)} ${what} were judged; the gallery shows ${whole(shown.images)}.`);
+  const ess = el("dd"), rate = data.arbiters[data.own].rate ?? data.arbiters.two_groups.rate;
+  const figures = [["views estimated to be outliers", el("dd", {}, percent(rate, 1))], ["effective sample size of the weights", ess],
+    [`views of ${whole(data.images)} ${data.grouped ? "groups" : "images"} judged`, el("dd", {}, whole(data.views * data.images))]];
+  byId("doubt").hidden = !(rate > TOO_MANY);
+  byId("doubt").textContent = "So many outliers are more often a sign that the arbiter cannot tell yet than the truth: let it learn longer with --seconds, or look through a --backbone.";
+  const told = data.calibrations[data.own];
+  if (told) figures.push(["AUROC against the known truth", el("dd", {}, told.auroc.toFixed(3))]);
+  if (data.filing) figures.push(["files estimated to be misfiled", el("dd", {}, percent(data.filing.share, 1))]);
+  byId("figures").append(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), value)));
+  onWeights(() => { ess.textContent = effectiveSampleSize(state.weights).toFixed(3); });
+}
+
+function drawNavigation() {
+  const links = SECTIONS.filter(([id]) => !byId(id).hidden).map(([id, name]) => el("a", { href: `#${id}` }, name));
+  byId("sections").append(el("ul", {}, links.map((link) => el("li", {}, link))));
+  const current = () => {
+    const passed = links.filter((link) => byId(link.hash.slice(1)).getBoundingClientRect().top < 140);
+    links.forEach((link) => link.removeAttribute("aria-current"));
+    const ended = scrollY + innerHeight >= document.documentElement.scrollHeight - 2;
+    const now = (ended ? links : passed).at(-1) ?? links[0];
+    now.setAttribute("aria-current", "true");
+    now.closest("ul").scrollLeft = now.offsetLeft - 60;
+  };
+  addEventListener("scroll", current, { passive: true });
+  current();
+}
+
+choose({});
+drawHead();
+drawStrength();
+drawGallery();
+listenToDetail();
+drawFiling();
+drawCauses();
+drawMap();
+drawCalibration();
+drawHistory();
+drawNavigation();

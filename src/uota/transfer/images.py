@@ -1,0 +1,167 @@
+"""Images of a COCO folder with their targets, as torchvision's detectors take them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from uota.data.cache import Cache
+from uota.data.decode import UnreadableError, read_image
+from uota.errors import UotaError
+from uota.transfer.annotations import Annotations
+from uota.transfer.objects import inside
+from uota.transfer.settings import Task
+from uota.views.pipeline import Sample
+
+Target = dict[str, Tensor]
+
+
+class CocoImages(Dataset[Any]):
+    """Reads images; one that cannot be read is remembered, by all processes of a loader."""
+
+    def __init__(self, annotations: Annotations, channels: int) -> None:
+        self.annotations, self.channels = annotations, channels
+        self.known = Cache(len(annotations.images))
+
+    def __len__(self) -> int:
+        return len(self.annotations.images)
+
+    def __getitem__(self, index: int) -> tuple[int, UInt8[Tensor, "channels height width"] | None]:
+        """An image with its place in the list; None: it cannot be read, or is not of the size that is listed."""
+        row = self.annotations.images[index]
+        if self.known.is_bad(index):
+            return index, None
+        try:
+            image = read_image(self.annotations.folder / row["file_name"], self.channels)
+        except UnreadableError:
+            image = torch.empty(self.channels, 0, 0, dtype=torch.uint8)
+        if image.shape[1:] == (row["height"], row["width"]):
+            return index, image
+        self.known.mark_bad(index)
+        return index, None
+
+    def know(self, bad: list[int]) -> None:
+        """Remember what other processes could not read."""
+        for index in bad:
+            self.known.mark_bad(index)
+
+    @property
+    def skipped(self) -> str | None:
+        """A sentence about images that could not be read so far; None: there are none."""
+        names = [self.annotations.images[index]["file_name"] for index in self.known.bad()]
+        if not names:
+            return None
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return (
+            f"{len(names)} image(s) of {self.annotations.folder} could not be read or are of another size than listed, "
+            f"and were skipped: {', '.join(names[:5])}{more}"
+        )
+
+
+class TrainingImages(Dataset[Any]):
+    """Images that hold something to learn, mirrored half of the time, with their targets.
+
+    As in published training, images of which nothing is left without crowds are not seen; with keypoints, those of
+    which no keypoint is.
+
+    Args:
+        images: of the training part.
+        task: which parts a target has.
+        seed: of what is mirrored.
+
+    Raises:
+        UotaError: there is no such image.
+    """
+
+    def __init__(self, images: CocoImages, task: Task, seed: int) -> None:
+        self.images, self.task, self.seed = images, task, seed
+        objects = images.annotations.objects
+        self.useful = [index for index in range(len(objects)) if _teaches(objects[index], task)]
+        if not self.useful:
+            raise UotaError(f"{images.annotations.file} has no image with objects for {task} that are not crowds")
+        self.labels = {row["id"]: label for label, row in enumerate(images.annotations.categories, 1)}
+        self.mirrored = mirrored_keypoints(images.annotations.keypoints)
+
+    def __len__(self) -> int:
+        return len(self.useful)
+
+    def __getitem__(self, sample: Sample) -> tuple[UInt8[Tensor, "channels height width"], Target]:
+        """An image and its target; in place of an unreadable image the next that can be read."""
+        epoch, place = sample
+        for candidate in self._candidates(place):
+            index, image = self.images[candidate]
+            if image is not None:
+                target = self._target(index)
+                flip = np.random.default_rng((self.seed, epoch, place)).random() < 0.5
+                return mirror(image, target, self.mirrored) if flip else (image, target)
+        raise UotaError(f"not one of the images in {self.images.annotations.folder} can be read; is it still there?")
+
+    def _candidates(self, place: int) -> Iterator[int]:
+        return (self.useful[(place + step) % len(self)] for step in range(len(self)))
+
+    def _target(self, index: int) -> Target:
+        annotations = self.images.annotations
+        row = annotations.images[index]
+        size = row["height"], row["width"]
+        objects = [each for each in annotations.objects[index] if not each["iscrowd"]]
+        target = {
+            "boxes": torch.tensor([inside(each["bbox"], size) for each in objects], dtype=torch.float32),
+            "labels": torch.tensor([self.labels[each["category_id"]] for each in objects]),
+        }
+        if self.task == "segmentation":
+            target["masks"] = torch.stack([drawn(each["segmentation"], size) for each in objects])
+        if self.task == "keypoints":
+            points = torch.tensor([each["keypoints"] for each in objects], dtype=torch.float32)
+            target["keypoints"] = points.view(len(objects), -1, 3)
+        return target
+
+
+def _teaches(objects: list[dict[str, Any]], task: Task) -> bool:
+    single = [each for each in objects if not each["iscrowd"]]
+    return any(each["num_keypoints"] for each in single) if task == "keypoints" else bool(single)
+
+
+def drawn(mask: Any, size: tuple[int, int]) -> UInt8[Tensor, "height width"]:
+    """A mask of pixels from COCO's polygons or run lengths."""
+    from pycocotools import mask as coco
+
+    lengths = coco.frPyObjects(mask, *size) if isinstance(mask, list) or isinstance(mask["counts"], list) else mask
+    merged = coco.merge(lengths) if isinstance(lengths, list) else lengths
+    return torch.from_numpy(coco.decode(merged))
+
+
+def mirrored_keypoints(names: list[str]) -> list[int]:
+    """Which keypoint each becomes in a mirror: left and right change places, where both are named."""
+    swapped = {"left": "right", "right": "left"}
+    place = {name: number for number, name in enumerate(names)}
+
+    def partner(name: str) -> str:
+        side = next((side for side in swapped if side in name), None)
+        return name.replace(side, swapped[side], 1) if side else name
+
+    return [place.get(partner(name), place[name]) for name in names]
+
+
+def mirror(
+    image: UInt8[Tensor, "channels height width"], target: Target, keypoints: Sequence[int]
+) -> tuple[UInt8[Tensor, "channels height width"], Target]:
+    """Image and target as in a mirror; `keypoints` from `mirrored_keypoints`."""
+    width = image.shape[-1]
+    left, top, right, bottom = target["boxes"].unbind(1)
+    new = target | {"boxes": torch.stack([width - right, top, width - left, bottom], dim=1)}
+    if "masks" in target:
+        new["masks"] = target["masks"].flip(-1)
+    if "keypoints" in target:
+        points = target["keypoints"][:, list(keypoints)].clone()
+        points[..., 0] = torch.where(points[..., 2] > 0, width - points[..., 0], points[..., 0])
+        new["keypoints"] = points
+    return image.flip(-1), new
+
+
+def to_floats(image: UInt8[Tensor, "channels height width"]) -> Float[Tensor, "channels height width"]:
+    """Pixels in [0, 1], as torchvision's detectors want them."""
+    return image.float() / 255

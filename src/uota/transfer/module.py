@@ -1,0 +1,89 @@
+"""A detector for Lightning's Trainer: trained on images with targets, then run over those that it is judged on."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from uota.errors import UotaError
+from uota.transfer.annotations import Annotations
+from uota.transfer.average_precision import as_results
+from uota.transfer.images import Target, to_floats
+from uota.transfer.settings import BATCH_OF_SCHEDULES, Transfer, learning_rate
+
+
+class Detection(pl.LightningModule):
+    """Trains a detector, and collects what it finds on the validation images.
+
+    Args:
+        detector: one of torchvision's R-CNNs.
+        frozen: its encoder, where batch norms of that are frozen.
+        settings: of the transfer.
+        batch: images per step, over all devices.
+        total_steps: of the whole training.
+        val: what the detector is judged on.
+    """
+
+    def __init__(
+        self,
+        detector: nn.Module,
+        frozen: nn.Module | None,
+        settings: Transfer,
+        batch: int,
+        total_steps: int,
+        val: Annotations,
+    ) -> None:
+        super().__init__()
+        self.detector, self.settings, self.total_steps = detector, settings, total_steps
+        self.top = settings.learning_rate * batch / BATCH_OF_SCHEDULES
+        self.val = val
+        self.norms = [each for each in frozen.modules() if isinstance(each, _BatchNorm)] if frozen else []
+        for norm in self.norms:
+            norm.requires_grad_(False)
+        self.found: list[dict[str, Any]] = []
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        """Set the rate, and what is drawn at random, by the step alone."""
+        self.detector.train()  # Lightning leaves modes as they are, and encoders are found in eval mode
+        for norm in self.norms:
+            norm.eval()
+        torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = learning_rate(self.global_step, self.total_steps, self.top)
+
+    def training_step(self, batch: list[tuple[Tensor, Target]], batch_index: int) -> Float[Tensor, ""]:
+        """Sum of the detector's losses."""
+        losses = self.detector([to_floats(image) for image, _ in batch], [target for _, target in batch])
+        loss = torch.stack(list(losses.values())).sum()
+        if not bool(torch.isfinite(loss.detach())):
+            raise UotaError(
+                f"NaN or infinite loss at step {self.global_step}: the training has diverged; lower --learning_rate. "
+                "The last checkpoint is whole"
+            )
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
+        self.log_dict({name: each.detach() for name, each in losses.items()}, batch_size=len(batch))
+        return loss
+
+    def on_test_start(self) -> None:
+        self.found = []
+
+    def test_step(self, batch: list[tuple[int, Tensor | None]], batch_index: int) -> None:
+        """Keep what is found, in COCO's form of results."""
+        there = [(index, to_floats(image)) for index, image in batch if image is not None]
+        if not there:
+            return
+        for (index, _), seen in zip(there, self.detector([image for _, image in there]), strict=True):
+            self.found += as_results(seen, self.val.images[index]["id"], self.val.categories)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """SGD; biases and norms do not decay."""
+        learned = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": [parameter for parameter in learned if parameter.ndim > 1]},
+            {"params": [parameter for parameter in learned if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+        momentum, decay = self.settings.momentum, self.settings.weight_decay
+        return torch.optim.SGD(groups, lr=self.top, momentum=momentum, weight_decay=decay)

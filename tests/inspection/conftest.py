@@ -1,0 +1,60 @@
+"""A table whose truth is made: small crops and grey views are the outliers."""
+
+import pytest
+import torch
+
+from uota.arbitration import Arbitration
+from uota.data.source import InMemory
+from uota.inspection.table import ViewTable
+from uota.views import ViewPipeline
+from uota.views.presets import GroupPreset, ViewPreset
+
+IMAGES = 400
+GROUPS = (
+    GroupPreset(2, 16, (0.3, 1.0), brightness=0.4, grey_probability=0.3),
+    GroupPreset(4, 8, (0.05, 0.3), brightness=0.4, grey_probability=0.3),
+)
+PRESET = ViewPreset("made", GROUPS, (0.5,) * 3, (0.5,) * 3, evaluation_size=16)
+
+
+@pytest.fixture(scope="session")
+def table_of():
+    return _table_of
+
+
+def _table_of(probability, parameters, wrong=None):
+    """A table in which one arbiter says these outlier probabilities, and the paper's nothing."""
+    weights = (1 - probability) / (1 - probability).mean()
+    said = Arbitration(weights, -probability, None, None, probability, float(probability.mean()))
+    paper = Arbitration(torch.ones_like(weights), -probability, probability, 1.0)
+    views, images = probability.shape
+    pixels = torch.zeros(images, 3, 64, 64, dtype=torch.uint8)
+    labels = torch.arange(images) % 2
+    return ViewTable(
+        InMemory("made", pixels, labels, ["even", "odd"]),
+        PRESET,
+        torch.arange(images),
+        parameters,
+        torch.zeros(views, images, 2),
+        {"learned": said, "two_groups": said, "mahalanobis": paper},
+        "learned",
+        wrong,
+        [],
+    )
+
+
+@pytest.fixture(scope="session")
+def parameters():
+    pixels = torch.zeros(IMAGES, 3, 64, 64, dtype=torch.uint8)
+    return ViewPipeline(PRESET, seed=3)(InMemory("made", pixels), [(0, index) for index in range(IMAGES)]).parameters
+
+
+@pytest.fixture(scope="session")
+def area(parameters):
+    return parameters.box[..., 2] * parameters.box[..., 3] / 64**2
+
+
+@pytest.fixture(scope="session")
+def made(parameters, area):
+    """Crops under 12 % of the image are outliers with probability 0.6, others with 0.1; grey ones with 0.2 more."""
+    return _table_of((0.1 + 0.5 * (area < 0.12) + 0.2 * parameters.grey).double(), parameters)
