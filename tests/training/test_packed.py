@@ -117,7 +117,8 @@ def test_a_run_on_packed_images_is_evaluated_embedded_and_inspected(packed, smal
     run = pretrain(small(data=str(packed)), tmp_path / "run", bar=False, lines=False).folder
     assert main(["evaluate", "knn", str(run)]) == 0
     assert main(["embed", str(run), "--out", str(tmp_path / "table.csv")]) == 0
-    assert main(["inspect", str(run), "--out", str(tmp_path / "views.png")]) == 0
+    table = tmp_path / "views.csv"
+    assert main(["inspect", str(run), "--out", str(tmp_path / "views.png"), "--table", str(table)]) == 0
     assert "top1" in capsys.readouterr().out
     assert (tmp_path / "views.png").exists()
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
@@ -125,3 +126,5 @@ def test_a_run_on_packed_images_is_evaluated_embedded_and_inspected(packed, smal
     source = open_source(packed)
     assert [row["image"] for row in rows[:72]] == [str(source.path(index)) for index in range(72)]
     assert [int(row["label"]) for row in rows[:72]] == source.labels.tolist()
+    judged = {row["image"] for row in csv.DictReader(table.read_text().splitlines())}
+    assert judged <= {row["image"] for row in rows[:72]}
