@@ -1,4 +1,4 @@
-"""The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, methods, demo."""
+"""The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo."""
 
 import json
 import sys
@@ -118,6 +118,20 @@ def inspect(options: Namespace) -> None:
         doubt = "" if found.misfiled < TOO_MANY else " (so many that it probably cannot tell: give more --seconds)"
         listed = f"; all files, worst first: {files}" if files else ""
         print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{doubt}{listed}")
+
+
+def shard(options: Namespace) -> None:
+    """Write a folder of images as tar shards."""
+    from uota.data.sharding import shard as write
+    from uota.data.source import printable
+
+    written = write(Path(options.folder).expanduser(), Path(options.out).expanduser(), options.shard_size)
+    for path in written.left_out:
+        print(f"left out, cannot be read: {printable(path)}")
+    print(
+        f"{written.images} images are in {len(written.shards)} shard(s); "
+        f"next: uota pretrain --data {printable(written.shards[0].parent)}"
+    )
 
 
 def methods(options: Namespace) -> None:
@@ -287,6 +301,14 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     return "inspect", parser, "see which views of images are outliers, with or without a run"
 
 
+def _shard_parser() -> tuple[str, ArgumentParser, str]:
+    parser = ArgumentParser(description="Write a folder of images as tar shards, which need no unpacking to train on.")
+    parser.add_argument("folder", type=str, help="of images; its splits and classes stay")
+    parser.add_argument("--out", type=str, required=True, help="folder of the shards; the same call goes on with it")
+    parser.add_argument("--shard_size", type=int, default=256, help="of a shard, in MB")
+    return "shard", parser, "a folder of images as tar shards (WebDataset)"
+
+
 def _methods_parser() -> tuple[str, ArgumentParser, str]:
     parser = ArgumentParser(description="Which methods there are, and what the weights act on in each.")
     return "methods", parser, "the table of methods"
@@ -306,7 +328,7 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-COMMANDS = (pretrain, evaluate, transfer, compare, embed, export, inspect, methods, demo)
+COMMANDS = (pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo)
 PARSERS = (
     _pretrain_parser,
     _evaluate_parser,
@@ -315,6 +337,7 @@ PARSERS = (
     _embed_parser,
     _export_parser,
     _inspect_parser,
+    _shard_parser,
     _methods_parser,
     _demo_parser,
 )

@@ -14,7 +14,8 @@ class Pretrain:
     """Settings of a pretraining run.
 
     Attributes:
-        data: demo-scenes, demo-scenes-colour, demo, a folder of images, or the folder of Fashion-MNIST's original files
+        data: demo-scenes, demo-scenes-colour, demo, a folder of images, or the folder of Fashion-MNIST's original
+            files; tar shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
         method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class
         arbiter: how views are weighed: learned, two_groups, mahalanobis (the paper's), or none
         backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50

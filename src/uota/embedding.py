@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
-from uota.data import Folder, Source, say_skipped
+from uota.data import Folder, Packed, Source, say_skipped
 from uota.data.source import printable
 from uota.errors import UotaError
 from uota.evaluation.features import batches
@@ -29,6 +29,7 @@ from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
 # An arbiter compares an image with the others of its batch.
 BATCH = 256
 CHUNK = 4096  # rows written at once
+IN_FILES = (Folder, Packed)  # sources whose images have a path
 Row = dict[str, Any]
 
 
@@ -43,7 +44,7 @@ class Judged:
 def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -> int:
     """Write a row for each image of both splits.
 
-    Columns: `image`, the path in a folder, or the index within the split; `split`; `label` and `class`, empty where
+    Columns: `image`, the path of a file, or the index within the split; `split`; `label` and `class`, empty where
     nobody labelled; `mean_weight`, of the image's views (1 is the mean over the batch), and `outlier_probability`,
     their mean, empty where the run's arbiter gives none or its views are of groups (`uota inspect --files` is for
     those); `embedding`, the encoder's features of the whole image (in a .csv file a column each).
@@ -86,7 +87,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
 def _splits(data: str, views: str) -> dict[str, Source]:
     """Training and test images; all as one where the data has no splits."""
     train, test = (open_images(data, views, split) for split in ("train", "test"))
-    if isinstance(train, Folder) and isinstance(test, Folder) and (train.root, train.files) == (test.root, test.files):
+    if isinstance(train, IN_FILES) and isinstance(test, IN_FILES) and train.path(0) == test.path(0):
         return {"all": train}
     return {"train": train, "test": test}
 
@@ -124,7 +125,7 @@ def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, j
             embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
         for embedding in embeddings:
             yield {
-                "image": printable(source.path(index)) if isinstance(source, Folder) else str(index),
+                "image": printable(source.path(index)) if isinstance(source, IN_FILES) else str(index),
                 "split": split,
                 "label": labels[index] if labels else None,
                 "class": source.classes[labels[index]] if labels and source.classes else None,

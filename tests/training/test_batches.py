@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from uota.errors import UotaError
@@ -27,3 +28,35 @@ def test_a_resumed_run_goes_on_within_its_epoch():
 def test_too_few_images_for_the_ranks_are_refused():
     with pytest.raises(UotaError, match="at least 2 images each"):
         batches(images=3, ranks=2)
+
+
+def of_parts(parts, ranks=1, rank=0, step=0):
+    return list(GlobalBatches(sum(parts), 6, 0, rank, ranks, lambda: step, np.array(parts)))
+
+
+def test_of_many_parts_each_image_is_seen_once_and_few_parts_are_read_at_a_time():
+    parts = [1, 0, 5, 2] * 20  # 16 of the 80 at a time
+    part_of = np.repeat(np.arange(80), parts)
+    batches = of_parts(parts)
+    seen = [index for batch in batches for _, index in batch]
+    assert sorted(set(seen)) == sorted(seen)
+    assert len(seen) == sum(parts) // 6 * 6
+    last, first = {}, {}
+    for place, index in enumerate(seen):
+        first.setdefault(part_of[index], place)
+        last[part_of[index]] = place
+    open_at = [sum(first[part] <= place <= last[part] for part in first) for place in range(len(seen))]
+    assert max(open_at) <= 16
+    assert [part_of[index] for index in seen] != sorted(part_of[index] for index in seen)
+    later = [index for _, index in of_parts(parts, step=len(batches))[0]]
+    assert later != [index for _, index in batches[0]]
+
+
+def test_few_parts_are_mixed_as_if_there_were_none():
+    assert of_parts([10, 10]) == batches()
+
+
+def test_ranks_share_the_batches_of_parts():
+    parts = [3] * 40
+    both = zip(of_parts(parts), of_parts(parts, 2), of_parts(parts, 2, 1), strict=True)
+    assert all(whole == first + second for whole, first, second in both)

@@ -1,8 +1,10 @@
-"""Where images come from: the embedded demo, scenes with known truth, folders and groups, Fashion-MNIST's files."""
+"""Where images come from: the embedded demo, scenes with known truth, folders and groups, shards, Fashion-MNIST."""
 
-from uota.data.folder import Folder, FolderOptions
+from uota.data.decoded import FolderOptions
+from uota.data.folder import Folder
 from uota.data.groups import Groups, say_left_out
 from uota.data.opening import NAMES, open_groups, open_source
+from uota.data.packed import Packed
 from uota.data.scenes import SceneOptions, Scenes, Shown
 from uota.data.source import InMemory, Source, Split, describe_skipped, say_skipped
 
@@ -12,6 +14,7 @@ __all__ = [
     "FolderOptions",
     "Groups",
     "InMemory",
+    "Packed",
     "SceneOptions",
     "Scenes",
     "Shown",

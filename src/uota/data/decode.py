@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -40,11 +41,25 @@ def read_image(
         UnreadableError: the file cannot be opened, is damaged, or has more than `MAX_PIXELS` pixels.
     """
     try:
+        return decode_image(np.fromfile(path, dtype=np.uint8), channels, background, max_side)
+    except Exception as error:
+        raise UnreadableError(f"{path}: {error}") from error
+
+
+def decode_image(
+    data: NDArray[np.uint8], channels: int = 3, background: Colour = (255, 255, 255), max_side: int | None = None
+) -> UInt8[Tensor, "channels height width"]:
+    """The bytes of an image file as `read_image` returns it.
+
+    Raises:
+        UnreadableError: they are no whole image, or it has more than `MAX_PIXELS` pixels.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
-            return shrunk(_decoded(np.fromfile(path, dtype=np.uint8), channels, background), max_side)
+            return shrunk(_decoded(data, channels, background), max_side)
     except Exception as error:  # decoders raise about anything on hostile bytes
-        raise UnreadableError(f"{path}: {error}") from error
+        raise UnreadableError(str(error)) from error
 
 
 def read_size(path: Path, max_side: int | None = None) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """A folder of images: flat, or one sub-folder per class."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,39 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
-from uota.data.decode import Colour, UnreadableError, read_image, read_size
+from uota.data.decode import UnreadableError, read_size
+from uota.data.decoded import Decoded, FolderOptions
 from uota.data.listing import EXTENSIONS, Listing, find_images, list_split
 from uota.data.source import Split, printable
 from uota.errors import UotaError
 
 # Up to so many files the header of each is read at opening (some seconds), to leave out what is no image at once.
 CHECKED_AT_OPENING = 20_000
-
-
-@dataclass(frozen=True)
-class FolderOptions:
-    """How the images of a folder are read.
-
-    Attributes:
-        channels: 1 (grey) or 3 (RGB), whatever the files are.
-        max_side: shrink images on reading so that no side is longer; None: keep their sizes.
-        background: RGB colour that shows through where an image is transparent.
-        cache_megabytes: keep decoded images in memory if all of them take no more than this; 0: never.
-    """
-
-    channels: int = 3
-    max_side: int | None = None
-    background: Colour = (255, 255, 255)
-    cache_megabytes: int = 512
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be read so."""
-        if self.channels not in (1, 3):
-            raise UotaError(f"channels={self.channels}: images are read with 1 channel (grey) or 3 (RGB).")
-        if self.max_side is not None and self.max_side < 1:
-            raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes.")
-        if any(not 0 <= value <= 255 for value in self.background):
-            raise UotaError(f"background={self.background} must be three numbers from 0 to 255.")
 
 
 class Folder:
@@ -72,6 +46,7 @@ class Folder:
         self.options, self.cache = options, cache
         self._left_out = left_out
         self._kin = np.array(labels, dtype=np.int64) if kin is None and labels is not None else kin
+        self.decoded = Decoded(name, listing, options, cache, self._kin)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -92,12 +67,12 @@ class Folder:
         Raises:
             UotaError: not one image of the folder can be read.
         """
-        return [self._readable(int(index)) for index in indices]
+        return [self.decoded.image(int(index)) for index in indices]
 
     def check(self) -> list[Path]:
         """Decode every image now, and return all that cannot be read."""
         for index in range(len(self)):
-            self._image(index)
+            self.decoded.own(index)
         return self.skipped
 
     def truth(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> None:
@@ -116,39 +91,6 @@ class Folder:
     def keeps(self) -> bool:
         """Whether images that were read stay in memory."""
         return self.cache.sizes is not None
-
-    def _readable(self, index: int) -> Tensor:
-        """The image, or the next that can be read."""
-        for candidate in self._candidates(index):
-            image = self._image(candidate)
-            if image is not None:
-                return image
-        raise UotaError(f"Not one of the {len(self)} images of {self.name} can be read any more: is it still there?")
-
-    def _candidates(self, index: int) -> Iterator[int]:
-        """The image itself; those after it, first of its kin, so that its label stays true; then any."""
-        yield index
-        following = range(index + 1, index + len(self))
-        after = np.fromiter(following, dtype=np.int64, count=len(following)) % len(self)
-        if self._kin is not None:
-            same = self._kin[after] == self._kin[index]
-            after = np.concatenate([after[same], after[~same]])
-        yield from after.tolist()
-
-    def _image(self, index: int) -> Tensor | None:
-        if self.cache.is_bad(index):
-            return None
-        kept = self.cache.get(index)
-        if kept is not None:
-            return kept
-        o = self.options
-        try:
-            image = read_image(self.path(index), o.channels, o.background, o.max_side)
-        except UnreadableError:
-            self.cache.mark_bad(index)
-            return None
-        self.cache.put(index, image)
-        return image
 
 
 def open_folder(folder: Path, split: Split, options: FolderOptions | None = None) -> Folder:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from uota.data.folder import FolderOptions, find_readable
+from uota.data.decoded import FolderOptions
+from uota.data.folder import find_readable
 from uota.data.listing import Listing, classes_of, list_split
 from uota.data.source import Source, Split, printable
 from uota.errors import UotaError

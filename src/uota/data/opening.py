@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from uota.data.decoded import FolderOptions
 from uota.data.embedded import open_demo
 from uota.data.fashion_mnist import fashion_mnist_folder, open_fashion_mnist
-from uota.data.folder import FolderOptions, open_folder
+from uota.data.folder import open_folder
 from uota.data.groups import Groups, open_groups_of_folder
+from uota.data.saved import is_saved, open_saved
 from uota.data.scenes import SceneOptions, open_scenes
+from uota.data.shards import are_shards, open_shards
 from uota.data.source import Source, Split
 from uota.errors import UotaError
 
@@ -25,13 +28,14 @@ def open_source(
     folder: FolderOptions | None = None,
     scenes: SceneOptions | None = None,
 ) -> Source:
-    """Open images by name (`demo`, `demo-scenes`, `demo-scenes-colour`), or in a folder.
+    """Open images by name (`demo`, `demo-scenes`, `demo-scenes-colour`), in a folder, or packed in larger files.
 
     Args:
         name_or_path: a name, the folder of Fashion-MNIST's original files, or any folder of images; a folder that is
-            called like a name is given as ./demo.
+            called like a name is given as ./demo. Or tar shards: a pattern (`shards-{000..099}.tar`), or their folder;
+            or a folder that `datasets` saved, with the columns where it has several (`saved#image=left&label=kind`).
         split: train or test.
-        folder: how the images of a folder are read.
+        folder: how images in files are read.
         scenes: how demo-scenes are laid out.
 
     Raises:
@@ -44,6 +48,10 @@ def open_source(
     chosen = _split(split)
     if str(name_or_path) in NAMES:
         return NAMES[str(name_or_path)](chosen, scenes or SceneOptions())
+    if are_shards(str(name_or_path)):
+        return open_shards(str(name_or_path), chosen, folder)
+    if is_saved(str(name_or_path)):
+        return open_saved(str(name_or_path), chosen, folder)
     path = _folder(name_or_path)
     original = fashion_mnist_folder(path)
     return open_fashion_mnist(original, chosen) if original else open_folder(path, chosen, folder)
@@ -60,14 +68,15 @@ def open_groups(name_or_path: str | Path, split: str | None = "train", folder: F
     Raises:
         UotaError: there is no such folder, or fewer than two groups in it.
     """
-    if str(name_or_path) in NAMES:
-        raise UotaError(f"{name_or_path} has no groups: give a folder with a sub-folder of images for each thing.")
+    name = str(name_or_path)
+    if name in NAMES or are_shards(name) or is_saved(name):
+        raise UotaError(f"{name} has no groups: give a folder with a sub-folder of images for each thing.")
     return open_groups_of_folder(_folder(name_or_path), _split(split) if split else None, folder)
 
 
 def _folder(name_or_path: str | Path) -> Path:
     if not str(name_or_path):
-        raise UotaError(f"Say which images: {', '.join(NAMES)}, or a folder.")
+        raise UotaError(f"Say which images: {', '.join(NAMES)}, a folder, or tar shards.")
     path = Path(name_or_path).expanduser()
     if not path.is_dir():
         raise UotaError(_nowhere(str(name_or_path), path))

@@ -14,6 +14,7 @@ from uota.arbitration import Arbiter, Arbitration
 from uota.arbitration.result import rescaled_to_mean_one
 from uota.data import Groups, Source
 from uota.data.folder import Folder
+from uota.data.packed import Packed
 from uota.data.source import printable
 from uota.inspection.eyes import Panel
 from uota.inspection.subject import PROGRESS, Subject
@@ -108,6 +109,8 @@ class ViewTable:
         grouped = isinstance(self.source, Groups) and not file
         files = self.source.files if isinstance(self.source, Groups) else self.source
         place = self.source.members[index][0] if isinstance(self.source, Groups) and grouped else index
+        if isinstance(files, Packed):
+            return printable(files.path(place))
         if not isinstance(files, Folder):
             return str(index)
         path = files.files[place]

@@ -7,11 +7,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
 from uota.views import keep
 from uota.views.pipeline import Sample
+
+# So many larger files are read from at a time, however many there are: what is enough to mix, and a disk's cache holds.
+PARTS_AT_ONCE = 16
 
 
 class GlobalBatches:
@@ -26,10 +30,18 @@ class GlobalBatches:
         seed: of the permutations.
         rank, ranks: this process, and how many there are.
         current_step: steps done since the start of training.
+        parts: numbers of images that lie together on the disk, see `shuffled`; None: it does not matter where they lie.
     """
 
     def __init__(
-        self, images: int, batch_size: int, seed: int, rank: int, ranks: int, current_step: Callable[[], int]
+        self,
+        images: int,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        ranks: int,
+        current_step: Callable[[], int],
+        parts: Int64[np.ndarray, " parts"] | None = None,
     ) -> None:
         if images < 2 * ranks:
             raise UotaError(f"{images} images cannot be shared by {ranks} processes; at least 2 images each are needed")
@@ -39,16 +51,28 @@ class GlobalBatches:
         self.rank = rank
         self.ranks = ranks
         self.current_step = current_step
+        self.parts = np.array([images]) if parts is None else parts
 
     def __len__(self) -> int:
         return self.images // (self.local_size * self.ranks)
 
     def __iter__(self) -> Iterator[list[Sample]]:
         epoch, first = divmod(self.current_step(), len(self))
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.images)
+        order = shuffled(self.parts, np.random.default_rng((self.seed, epoch)))
         for batch in range(first, len(self)):
             start = (batch * self.ranks + self.rank) * self.local_size
             yield [(epoch, int(index)) for index in order[start : start + self.local_size]]
+
+
+def shuffled(parts: Int64[np.ndarray, " parts"], random: np.random.Generator) -> Int64[np.ndarray, " images"]:
+    """All images in random order; of more than `PARTS_AT_ONCE` parts, the images of so many random parts at a time."""
+    if len(parts) <= PARTS_AT_ONCE:
+        return random.permutation(parts.sum())
+    starts = parts.cumsum() - parts
+    order = random.permutation(len(parts))
+    hands = [order[first : first + PARTS_AT_ONCE] for first in range(0, len(parts), PARTS_AT_ONCE)]
+    of_hands = [np.concatenate([starts[part] + np.arange(parts[part]) for part in hand]) for hand in hands]
+    return np.concatenate([random.permutation(images) for images in of_hands])
 
 
 @runtime_checkable
@@ -86,6 +110,7 @@ class ViewsOfRank(pl.LightningDataModule):
             trainer.global_rank,
             trainer.world_size,
             lambda: trainer.global_step,
+            getattr(getattr(self.dataset, "source", None), "parts", None),
         )
         workers = useful_workers(self.settings.workers, self.in_memory, trainer.world_size)
         return DataLoader(

@@ -1,0 +1,181 @@
+"""`uota shard`: a folder of images as tar shards in WebDataset's layout."""
+
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Int64
+from rich.progress import Progress
+
+from uota.data.decode import UnreadableError, decode_image
+from uota.data.listing import Listing, find_images, list_split
+from uota.data.shards import DESCRIPTION
+from uota.data.tar_index import make_index, sample_name, stored_index
+from uota.errors import UotaError
+from uota.runs import whole_file, write_atomically
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """What was written.
+
+    Attributes:
+        images: their number.
+        shards: the tar files.
+        left_out: files that are no whole images.
+    """
+
+    images: int
+    shards: list[Path]
+    left_out: list[Path]
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image and what it becomes in a shard."""
+
+    path: Path
+    name: str
+    label: int | None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The images that a shard is to have: indices in a listing, whose names and labels all its shards share."""
+
+    listing: Listing
+    names: list[str]
+    labels: list[int] | None
+    chosen: Int64[np.ndarray, " chosen"]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.chosen)
+
+    def members(self) -> Iterator[Member]:
+        """The images."""
+        for index in self.chosen.tolist():
+            label = self.labels[index] if self.labels else None
+            yield Member(self.listing.path(index), self.names[index], label)
+
+
+def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
+    """Write the images of a folder as they are into shards called by their split, in random order.
+
+    Splits and labels are those of `open_folder`. An image keeps its path as its name, and a label is in a `.cls`
+    beside it; `shards.json` has their names. Each image is decoded once, and left out if it cannot be. A shard has its
+    name only when it is whole: after an interruption the same call goes on.
+
+    Args:
+        folder: of images.
+        out: a folder; empty, or what an interrupted call left.
+        shard_size: of a shard, in MB, about.
+
+    Raises:
+        UotaError: there are no images, or `out` has shards of something else.
+    """
+    if shard_size < 1:
+        raise UotaError(f"shard_size is {shard_size}; it is in MB and must be at least 1")
+    if not folder.is_dir():
+        raise UotaError(f"There is no folder {folder}: give one with images.")
+    files, closed = find_images(folder)
+    if not files:
+        raise UotaError(f"{folder} has no images to write into shards.")
+    listings = {split: list_split(folder, files, split) for split in ("train", "test")}  # type: ignore[arg-type]
+    if listings["train"] == listings["test"]:
+        listings = {"images": listings["train"]}
+    plan = dict(pair for split, listing in listings.items() for pair in _plan(split, listing, shard_size))
+    _describe(out, plan, listings, folder)
+    left_out = [folder / name for name in closed]
+    with Progress() as bar:
+        task = bar.add_task("images", total=sum(map(len, plan.values())))
+        for name, planned in plan.items():
+            left_out += _write(out / name, planned, lambda count: bar.advance(task, count))
+    images = sum(map(len, plan.values())) - len(left_out) + len(closed)
+    return Sharded(images, [out / name for name in plan], left_out)
+
+
+def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, Planned]]:
+    """Which images each shard of a split gets."""
+    labels = listing.labels()
+    taken: set[str] = set()
+    names = [_name(file, taken) for file in listing.files]
+    # Shards are shuffled some at a time in training: so each must be a sample of all.
+    order = np.random.default_rng(0).permutation(len(listing))
+    overhead = tarfile.BLOCKSIZE * (1 if labels is None else 3)
+    sizes = np.array([_size(listing.path(index)) + overhead for index in order.tolist()])
+    shards = (sizes.cumsum() - sizes) // (shard_size * 10**6)
+    for number, shard in enumerate(np.unique(shards)):
+        yield f"{split}-{number:05}.tar", Planned(listing, names, labels, order[shards == shard])
+
+
+def _name(file: str, taken: set[str]) -> str:
+    """An image's name in a shard: its path, without dots before the last and unlike any other."""
+    path = PurePosixPath(file)
+    stem = path.stem.replace(".", "_")
+    unlike = stem
+    while (key := str(path.with_name(unlike))) in taken:
+        unlike = f"{stem}_{len(taken)}"
+    taken.add(key)
+    return f"{key}{path.suffix.lower()}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a broken link; it is left out when it cannot be read
+        return 0
+
+
+def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing], folder: Path) -> None:
+    """Write what the shards will be, or see that those there are of the same."""
+    digest = hashlib.sha256()
+    for name, planned in plan.items():
+        for member in planned.members():
+            digest.update(os.fsencode(f"{name} {member.name} {_size(member.path)}\n"))
+    written = {"classes": next(iter(listings.values())).classes, "shards": [*plan], "images": digest.hexdigest()}
+    place = out / DESCRIPTION
+    if place.exists() and place.read_text() == json.dumps(written, indent=1):
+        return
+    if out.exists() and any(out.iterdir()):
+        raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
+    write_atomically(place, json.dumps(written, indent=1))
+
+
+def _write(shard: Path, planned: Planned, advance: Advance) -> list[Path]:
+    """Write a shard that is not there yet, and its index; return the images that are not in it."""
+    if not shard.exists():
+        with whole_file(shard) as unfinished, tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as tar:
+            for member in planned.members():
+                _add(tar, member)
+                advance(1)
+    else:
+        advance(len(planned))
+    index = stored_index(shard) or make_index(shard)
+    names = set(index.each_name())
+    return [member.path for member in planned.members() if os.fsencode(member.name) not in names]
+
+
+def _add(tar: tarfile.TarFile, member: Member) -> None:
+    try:
+        data = np.fromfile(member.path, dtype=np.uint8)
+        decode_image(data)
+    except (OSError, UnreadableError):
+        return
+    _add_file(tar, member.name, data.tobytes())
+    if member.label is not None:
+        _add_file(tar, f"{sample_name(member.name)[0]}.cls", str(member.label).encode())
+
+
+def _add_file(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, BytesIO(data))

@@ -1,0 +1,130 @@
+"""Training on tar shards and saved data sets: nothing twice, nothing missed, and a resumed run is the same run."""
+
+import csv
+import os
+import subprocess
+import sys
+import tarfile
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from uota.cli import main
+from uota.data import open_source
+from uota.errors import UotaError
+from uota.runs import Run
+from uota.training.batches import ViewsOfRank
+from uota.training.checkpoints import Checkpoints
+from uota.training.pretrain import pretrain
+from uota.views import PRESETS, ViewDataset, ViewPipeline
+
+
+@pytest.fixture(scope="session")
+def shards(pictures, tmp_path_factory):
+    """The pictures in 20 shards: of 72 for training, 4 in each, and 24 for tests."""
+    folder = tmp_path_factory.mktemp("shards")
+    for number, picture in enumerate(sorted(pictures.rglob("*.png"), key=lambda path: path.name)):
+        name = f"train-{number // 4:03}.tar" if number < 72 else f"test-{number % 2:03}.tar"
+        with tarfile.open(folder / name, "a") as tar:
+            tar.add(picture, picture.name)
+            label = folder / "label"
+            label.write_text(picture.parent.name[-1])
+            tar.add(label, f"{picture.stem}.cls")
+            label.unlink()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def saved(pictures, tmp_path_factory):
+    """The same pictures as a data set of Hugging Face's library."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
+    files = sorted(pictures.rglob("*.png"), key=lambda path: path.name)
+    columns = {"image": [str(file) for file in files], "label": [int(file.parent.name[-1]) for file in files]}
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["zero", "one"])})
+    table = datasets.Dataset.from_dict(columns, features)
+    folder = tmp_path_factory.mktemp("saved") / "set"
+    parts = {"train": table.select(range(72)), "test": table.select(range(72, 96))}
+    datasets.DatasetDict(parts).save_to_disk(folder)
+    return folder
+
+
+@pytest.fixture(params=["shards", "saved"])
+def packed(request):
+    return request.getfixturevalue(request.param)
+
+
+def seen_by(rank, source, settings, step=0):
+    """Indices of each batch that a rank's two workers make, from a step to the end of its epoch."""
+    data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), in_memory=False)
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=2, global_step=step)
+    return [views.index for views in data.train_dataloader()]
+
+
+def test_two_ranks_of_two_workers_see_every_image_once(packed, small):
+    source = open_source(packed)
+    settings = small(data=str(packed), batch_size=24, workers=2)
+    ranks = [seen_by(rank, source, settings) for rank in (0, 1)]
+    assert [len(batch) for batches in ranks for batch in batches] == [12] * 6
+    seen = torch.cat([batch for batches in ranks for batch in batches])
+    assert seen.sort().values.tolist() == list(range(72))
+    for rank in (0, 1):
+        later = seen_by(rank, source, settings, step=1)
+        assert all(torch.equal(one, other) for one, other in zip(later, ranks[rank][1:], strict=True))
+
+
+def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(packed, small, tmp_path, monkeypatch):
+    settings = small(data=str(packed), epochs=3, workers=2)
+    whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
+    after_step = Checkpoints.on_train_batch_end
+
+    def ctrl_c_at_step_4(self, trainer, *arguments):
+        self.interrupted = trainer.global_step == 4
+        after_step(self, trainer, *arguments)
+
+    monkeypatch.setattr(Checkpoints, "on_train_batch_end", ctrl_c_at_step_4)
+    with pytest.raises(UotaError, match="stopped at step 4"):
+        pretrain(settings, tmp_path / "run", bar=False, lines=False)
+    monkeypatch.undo()
+    resumed = pretrain(settings, tmp_path / "run", resume=True, bar=False, lines=False)
+    one, other = (Run(run.folder).state() for run in (whole, resumed))
+    assert one["global_step"] == other["global_step"] == 9
+    for key, value in one["state_dict"].items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other["state_dict"][key]), key
+
+
+def losses(run):
+    (log,) = (run / "logs").glob("*/metrics.csv")
+    return [float(row["step_loss"]) for row in csv.DictReader(log.read_text().splitlines()) if row["step_loss"]]
+
+
+def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
+    """Beyond one epoch, of more shards than are read from at a time; see the same test of a folder for 64 bits."""
+    same = {"data": str(shards), "method": "simclr", "arbiter": "none", "epochs": 2, "precision": "64"}
+    same |= {"optimizer": "sgd", "learning_rate": 0.05}
+    one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
+    flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_dict().items()
+             if value not in (None, {}, []) and name not in ("compile", "workers")]  # fmt: skip
+    command = [sys.executable, "-m", "uota.cli", "pretrain", f"--out={tmp_path / 'two'}", *flags, "--workers=2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""})
+    assert done.returncode == 0, done.stderr
+    assert len(losses(one.folder)) == 6
+    assert losses(tmp_path / "two") == pytest.approx(losses(one.folder), abs=1e-6)
+
+
+def test_a_run_on_packed_images_is_evaluated_embedded_and_inspected(packed, small, tmp_path, capsys):
+    run = pretrain(small(data=str(packed)), tmp_path / "run", bar=False, lines=False).folder
+    assert main(["evaluate", "knn", str(run)]) == 0
+    assert main(["embed", str(run), "--out", str(tmp_path / "table.csv")]) == 0
+    table = tmp_path / "views.csv"
+    assert main(["inspect", str(run), "--out", str(tmp_path / "views.png"), "--table", str(table)]) == 0
+    assert "top1" in capsys.readouterr().out
+    assert (tmp_path / "views.png").exists()
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [row["split"] for row in rows] == ["train"] * 72 + ["test"] * 24
+    source = open_source(packed)
+    assert [row["image"] for row in rows[:72]] == [str(source.path(index)) for index in range(72)]
+    assert [int(row["label"]) for row in rows[:72]] == source.labels.tolist()
+    judged = {row["image"] for row in csv.DictReader(table.read_text().splitlines())}
+    assert judged <= {row["image"] for row in rows[:72]}
