@@ -45,7 +45,7 @@ def test_every_arbiter_trains_every_method(small, tmp_path, method, arbiter):
     assert all(bool(torch.isfinite(value).all()) for value in weights(run.folder).values() if torch.is_tensor(value))
     (log,) = (tmp_path / "run" / "logs").glob("*/metrics.csv")
     row = rows(log)[-1]
-    assert {"loss", "rankme", "images_per_second", "weight_global", "weight_local"} <= row.keys()
+    assert {"loss", "rankme", "accuracy", "images_per_second", "weight_global", "weight_local"} <= row.keys()
     assert float(row["true_outlier_rate"]) == pytest.approx(0.3, abs=0.1)
     assert ("auroc" in row) == (arbiter != "none")
 

@@ -70,8 +70,9 @@ class Pretraining(pl.LightningModule):
         loss = self.method.loss(embedded, weights, step)
         self._refuse_divergence(loss, "loss")
 
+        told = {"embeddings": embedded.z.detach(), "features": embedded.features[0].detach()}
         seen = {"views": views, "candidates_outlier_rate": rate, "weights": weights, "verdict": verdict}
-        return {"loss": loss, "embeddings": embedded.z.detach()} | seen
+        return {"loss": loss} | told | seen
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
         """Set the learning rate, a function of the step alone."""

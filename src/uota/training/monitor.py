@@ -10,12 +10,13 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAUROC
 
 from uota.training.module import rank_me
+from uota.training.neighbours import Neighbours
 from uota.views import Views
 
 
 class Monitor(pl.Callback):
-    """Logs loss, images per second, ESS, estimated outlier rate, mean weight by view type, RankMe, and where the truth
-    is known the AUROC of the weights against it; one line an epoch for a person."""
+    """Logs loss, images per second, ESS, estimated outlier rate, mean weight by view type, RankMe, accuracy
+    where there are labels, and where the truth is known the AUROC of the weights; one line an epoch for a person."""
 
     def __init__(self, names: list[str], quiet: bool = False) -> None:
         self.names = names
@@ -52,6 +53,8 @@ class Monitor(pl.Callback):
             self.auroc.update(-weights.flatten().cpu(), views.wrong.flatten().cpu().int())
             self.knows_truth = True
         self.embeddings = outputs["embeddings"].flatten(0, 1)
+        if views.labels is not None:
+            self.neighbours.add(outputs["features"], views.labels)
         module.log("step_loss", outputs["loss"].detach(), sync_dist=True)
         module.log_dict(self._now(), prog_bar=True, logger=False)
 
@@ -61,6 +64,9 @@ class Monitor(pl.Callback):
             return
         values = {name: float(mean.compute()) for name, mean in self.means.items()}
         values["rankme"] = rank_me(self.embeddings)
+        accuracy = self.neighbours.top1()
+        if accuracy is not None:
+            values["accuracy"] = accuracy
         values["images_per_second"] = self.images / (time.perf_counter() - self.began)
         if self.knows_truth and module.arbiter is not None:
             values["auroc"] = float(self.auroc.compute())
@@ -74,6 +80,7 @@ class Monitor(pl.Callback):
         self.auroc = BinaryAUROC()
         self.knows_truth = False
         self.embeddings = torch.zeros(0)
+        self.neighbours = Neighbours()
         self.began = time.perf_counter()
         self.images = 0
 
@@ -96,4 +103,5 @@ _SHOWN = (
     "true_outlier_rate",
     "auroc",
     "rankme",
+    "accuracy",
 )
