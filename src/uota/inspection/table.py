@@ -140,7 +140,7 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
         seen.append((views, panel.embeddings(looked)))
         pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
         left -= min(left, views.batch)
-        views.groups = [group[:0] for group in views.groups]  # the pixels of most views are not needed any more
+        views.groups = []  # their pixels are not needed any more, and would fill the memory
     embeddings = torch.cat([z for _, z in seen], 1)
     verdicts = {"learned": _joined(judged)} if panel.learned else {}
     verdicts["two_groups"] = panel.two_groups(embeddings)
