@@ -10,8 +10,7 @@ from numpy import ndarray
 from rich.progress import track
 from torch import Tensor
 
-from uota.arbitration import Arbiter, Arbitration
-from uota.arbitration.result import rescaled_to_mean_one
+from uota.arbitration import Arbiter, Arbitration, InBatches, TwoGroups
 from uota.data import Groups, Source
 from uota.data.folder import Folder
 from uota.data.packed import Packed
@@ -132,17 +131,17 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
         bar: show a progress bar.
     """
     batches = list(subject.batches(images, subject.pipeline.seed))
-    seen, judged, pictures, left = [], [], [], shown
+    seen, features, pictures, left = [], [], [], shown
     for samples in track(batches, "looking at views", transient=True, disable=not bar, console=PROGRESS):
         views = subject.pipeline(subject.source, samples)
         looked = panel.eyes(views)
-        judged.append(panel.learned(looked.features) if panel.learned else None)
+        features.append(looked.features)
         seen.append((views, panel.embeddings(looked)))
         pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
         left -= min(left, views.batch)
         views.groups = []  # their pixels are not needed any more, and would fill the memory
     embeddings = torch.cat([z for _, z in seen], 1)
-    verdicts = {"learned": _joined(judged)} if panel.learned else {}
+    verdicts = {"learned": _learned(panel.learned, features)} if panel.learned else {}
     verdicts["two_groups"] = panel.two_groups(embeddings)
     verdicts["mahalanobis"] = (panel.mahalanobis or _paper(embeddings))(embeddings.double())
     together = _together([views for views, _ in seen])
@@ -161,17 +160,9 @@ def _paper(embeddings: Tensor) -> Arbiter:
     return Arbiter("mahalanobis", tau=TAU_PER_DIMENSION * dim, covariance=covariance).eval()
 
 
-def _joined(parts: list[Arbitration | None]) -> Arbitration:
-    """One verdict from those on the batches, by a two-groups strength."""
-    known = [part for part in parts if part is not None]
-    probability = torch.cat([_known(part.outlier_probability) for part in known], 1)
-    rates = [part.outlier_rate for part in known if part.outlier_rate is not None]
-    return Arbitration(
-        weights=rescaled_to_mean_one(1 - probability),
-        scores=torch.cat([part.scores for part in known], 1),
-        outlier_probability=probability,
-        outlier_rate=float(np.mean(rates)),
-    )
+def _learned(arbiter: Arbiter, features: list[Float[Tensor, "views batch dim"]]) -> Arbitration:
+    """By densities of these very scores: those that an arbiter remembers are of a head that had learned less."""
+    return Arbiter((InBatches(arbiter.score, len(features)), TwoGroups())).eval()(torch.cat(features, 1))
 
 
 def _pixels(views: Tensor, preset: ViewPreset) -> UInt8[Tensor, "_ shown channels _ _"]:

@@ -1,0 +1,31 @@
+"""More views than are compared at once, and yet one picture of how their scores are distributed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.arbitration.result import Scores
+
+
+@dataclass(frozen=True)
+class InBatches:
+    """A score of each of `count` parts of the images by itself: their scores and nulls, put together.
+
+    A score that compares images with each other means the same only among as many images as it learned on.
+    """
+
+    score: Callable[[Tensor], Scores]
+    count: int
+
+    def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
+        parts = [self.score(part) for part in z.tensor_split(self.count, dim=1)]
+
+        def nulls() -> tuple[Tensor, Tensor]:
+            stranger, resident = zip(*(part.nulls() for part in parts if part.nulls), strict=True)
+            return torch.cat(stranger, 1), torch.cat(resident, 1)
+
+        known = nulls if all(part.nulls for part in parts) else None
+        return Scores(torch.cat([part.observed for part in parts], 1), known, parts[0].position)
