@@ -20,7 +20,7 @@ MEASURES = {
     "true_outlier_rate": "true outlier rate",
     "auroc": "AUROC of the weights",
     "rankme": "RankMe",
-    "accuracy": "accuracy in training (20 neighbours), %",
+    "accuracy": "kNN accuracy in training, %",
 }
 
 
