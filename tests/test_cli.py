@@ -64,11 +64,15 @@ def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):
     )
     assert picture.exists()
     assert "estimated share of outlier views" in capsys.readouterr().out
+    named = tmp_path / "demo.csv"
+    assert main(["inspect", "demo", f"--out={picture}", f"--table={named}", "--seconds=0", "--images=2"]) == 0
+    assert len(named.read_text().splitlines()) > 100
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["evaluate", "knn", "nowhere"], "not the folder of a run"), (["inspect", "--data=nowhere"], "nowhere"),
+     (["inspect", "nowhere"], "There is no folder nowhere"), (["inspect", "a", "b"], "not the folder of a run"),
      (["pretrain", "--data=nowhere", "--out=x"], "nowhere"), (["pretrain", "--method=nope", "--out=x"], "simclr"),
      (["pretrain", "--arbiter=learned", "--tau=3", "--out=x"], "mahalanobis only")],
 )  # fmt: skip

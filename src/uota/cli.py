@@ -271,7 +271,7 @@ def _export_parser() -> tuple[str, ArgumentParser, str]:
 def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     parser = ArgumentParser(description="A page about images, their views and the weights of these, in one file.")
     parser.add_argument(
-        "what", type=str, nargs="*", help="a run's folder, then others to draw beside; or a folder of images"
+        "what", type=str, nargs="*", help="a run's folder, then others to draw beside; or images: a folder or a name"
     )
     parser.add_argument(
         "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"

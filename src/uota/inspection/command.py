@@ -26,7 +26,7 @@ def inspect_and_write(
     """Inspect, and write the page (or the gallery as a picture), and what else is asked for.
 
     Args:
-        what: a run's folder, and other runs to draw beside; or one folder of images.
+        what: a run's folder, and other runs to draw beside; or one folder or name of images.
         out: the page or the picture.
         files: of groups, a CSV of every file by falling outlier probability.
         table: a .parquet or .csv file with a row per judged view.
@@ -70,7 +70,7 @@ def inspect_and_write(
 def _named(what: list[str], data: str | None) -> tuple[Run | None, list[Run], str | None]:
     """The run to inspect, the runs beside it, and the images."""
     runs = [Run(Path(name)) for name in what]
-    if len(runs) == 1 and Path(what[0]).is_dir() and not runs[0].settings_file.exists() and data is None:
+    if len(runs) == 1 and not runs[0].settings_file.exists() and data is None:
         return None, [], what[0]
     for run in runs:
         run.settings()
