@@ -113,11 +113,16 @@ def inspect(options: Namespace) -> None:
     found = inspect_and_write(values.pop("what"), out, files, table, **values)
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
-    print(f"estimated share of outlier views: {rate}; mean weight by size of view: {means}; written: {out}")
+    doubt = _doubt(found.outlier_rate)
+    print(f"estimated share of outlier views: {rate}{doubt}; mean weight by size of view: {means}; written: {out}")
     if found.misfiled is not None:
-        doubt = "" if found.misfiled < TOO_MANY else " (so many that it probably cannot tell: give more --seconds)"
         listed = f"; all files, worst first: {files}" if files else ""
-        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{doubt}{listed}")
+        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{_doubt(found.misfiled)}{listed}")
+
+
+def _doubt(rate: float | None) -> str:
+    """What an estimate means that says more about the arbiter than about the views."""
+    return " (so many that it probably cannot tell: give more --seconds)" if rate and rate > TOO_MANY else ""
 
 
 def shard(options: Namespace) -> None:
