@@ -116,8 +116,8 @@ def inspect(options: Namespace) -> None:
     doubt = _doubt(found.outlier_rate)
     print(f"estimated share of outlier views: {rate}{doubt}; mean weight by size of view: {means}; written: {out}")
     if found.misfiled is not None:
-        listed = f"; all files, worst first: {files}" if files else ""
-        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{_doubt(found.misfiled)}{listed}")
+        listed = f"{_doubt(found.misfiled)}; all files, worst first: {files}" if files else _doubt(found.misfiled)
+        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{listed}")
 
 
 def _doubt(rate: float | None) -> str:
