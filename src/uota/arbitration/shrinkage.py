@@ -22,20 +22,18 @@ def empirical(rows: Rows, scatter: Scatter, count: int) -> Scatter:
 
 def ledoit_wolf(rows: Rows, scatter: Scatter, count: int) -> Scatter:
     """Ledoit and Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*, 2004."""
-    dim = len(scatter)
-    mean = scatter.trace() / dim
-    spread = scatter.square().sum() - dim * mean.square()
-    fourth_moment = sum_over_ranks(rows.square().sum(1).square().sum()) / count
-    noise = (fourth_moment - scatter.square().sum()) / count
-    return _shrunk(scatter, noise / _positive(spread))
+    mean = _positive(scatter.trace() / len(scatter))  # all in its units, or the squares of squares leave float32
+    square = (scatter / mean).square().sum()
+    fourth_moment = sum_over_ranks((rows.square().sum(1) / mean).square().sum()) / count
+    noise = (fourth_moment - square) / count
+    return _shrunk(scatter, noise / _positive(square - len(scatter)))
 
 
 def oas(rows: Rows, scatter: Scatter, count: int) -> Scatter:
     """Oracle approximating shrinkage: Chen et al., *Shrinkage algorithms for MMSE covariance estimation*, 2010."""
     dim = len(scatter)
-    mean_square = scatter.square().mean()
-    squared_mean = (scatter.trace() / dim).square()
-    return _shrunk(scatter, (mean_square + squared_mean) / _positive((count + 1) * (mean_square - squared_mean / dim)))
+    mean_square = (scatter / _positive(scatter.trace() / dim)).square().mean()
+    return _shrunk(scatter, (mean_square + 1) / _positive((count + 1) * (mean_square - 1 / dim)))
 
 
 def _shrunk(scatter: Scatter, share: Tensor) -> Scatter:

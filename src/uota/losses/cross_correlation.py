@@ -32,5 +32,5 @@ def cross_correlation_loss(
 
 def _standardised(x: Tensor, share: Tensor) -> Tensor:
     x = x - differentiable_sum((share * x).sum(0))
-    variance = differentiable_sum((share * x.square()).sum(0))
+    variance = differentiable_sum((share * x * x).sum(0))  # in this order: what weighs nothing may be large
     return x * (variance + EPSILON).rsqrt()

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from uota.arbitration.result import Scores
 from uota.collectives import gather_rows, rank
@@ -32,7 +32,8 @@ class Contrast:
             raise ValueError(f"temperature is {self.temperature}; it must be above 0")
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
-        own, others = cosines(normalize(z, dim=-1))
+        largest = z.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)  # squares of it may not exist
+        own, others = cosines(normalize(z / largest, dim=-1))
         return contrast_scores(own, others, self.temperature)
 
 
@@ -75,16 +76,21 @@ def contrast_scores(
 
 
 def _nulls(own: Tensor, images: Tensor, likeness: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Scores of the same views as if the next image were theirs, without and with their home image among the others."""
+    """Scores of the same views as if each other image were theirs, without and with their home among the rest."""
     count = images.shape[-1]
-    other = (home_columns(images) + 1) % count
-    local = torch.arange(own.shape[1])
-    cosine = images[:, local, other]
-    rest = likeness.index_put((torch.arange(len(own))[:, None], local, other), likeness.new_zeros(())).sum(-1)
-    home = (own - 1).div(temperature).exp()
-    stranger = cosine - temperature * _log_mean(rest, count - 2, temperature) - 1
-    resident = cosine - temperature * _log_mean(rest + home, count - 1, temperature) - 1
-    return stranger, resident
+    home = (own - 1).div(temperature).exp().unsqueeze(-1)
+    rest = _sum_of_others(likeness)
+    stranger = images - temperature * _log_mean(rest, count - 2, temperature) - 1
+    resident = images - temperature * _log_mean(rest + home, count - 1, temperature) - 1
+    other = torch.ones_like(images[0], dtype=torch.bool)
+    other[torch.arange(own.shape[1]), home_columns(images)] = False
+    return stranger[:, other], resident[:, other]
+
+
+def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows images"]:
+    """What each entry's row sums to without it; not by a difference: of that nothing is left beside a large entry."""
+    before = pad(x[..., :-1].cumsum(-1), (1, 0))
+    return before + pad(x[..., 1:].flip(-1).cumsum(-1).flip(-1), (0, 1))
 
 
 def _log_mean(total: Tensor, count: int, temperature: float) -> Tensor:

@@ -15,6 +15,8 @@ from uota.collectives import mean_over_ranks
 from uota.precision import at_least_float32
 
 HIDDEN, OUTPUT = 256, 64
+# Features are shrunk to this: float32 has no squares of much larger ones, and the first norm takes their scale away.
+LARGEST = 1e9
 
 
 class LearnedContrast(nn.Module):
@@ -62,6 +64,7 @@ class LearnedContrast(nn.Module):
                 f"the arbiter learned on features of width {self.width} and was given width {features.shape[-1]}; "
                 "use one arbiter per kind of feature"
             )
+        features = features / (features.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(1)
         features = features.to(self.head.get_parameter("0.weight"))
         with torch.inference_mode(False), torch.autocast(features.device.type, enabled=False):
             own, images = self._learn(features) if self.training else self._look(features)

@@ -62,16 +62,18 @@ def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance
     """Lower Cholesky factor of the pooled covariance of the deviations (dim, dim), over all ranks.
 
     Where rounding leaves the covariance indefinite (D > NM, identical views) the diagonal is raised, tenfold at a time,
-    from the size of that rounding until the factor exists.
+    from the size of that rounding until the factor exists. It is in float64 where float32 has no squares so large.
     """
     rows = deviations.flatten(0, 1)
     count = len(rows) * world_size()
     scatter = sum_over_ranks(rows.T @ rows) / count
-    scatter = SHRINKAGES[covariance](rows, scatter, count)
-    scatter.diagonal().add_(eps)
     trace = float(scatter.trace())
     if not math.isfinite(trace):
-        raise ValueError("the embeddings are too large to be squared; normalise them, or pass float64")
+        if rows.dtype == torch.float64:
+            raise ValueError("the embeddings are too large to be squared; normalise them")
+        return cholesky_of_scatter(deviations.double(), covariance, eps)
+    scatter = SHRINKAGES[covariance](rows, scatter, count)
+    scatter.diagonal().add_(eps)
     factor, failed = torch.linalg.cholesky_ex(scatter)
     jitter = torch.finfo(scatter.dtype).eps * max(trace, SMALLEST_TRACE)
     while bool(failed):
@@ -85,10 +87,10 @@ def squared_distances(
     deviations: Float[Tensor, "views batch dim"], factor: Float[Tensor, "dim dim"]
 ) -> Float[Tensor, "views batch"]:
     """‖L⁻¹x‖² for every deviation x: one triangular solve, no inverse, no product of all pairs."""
-    rows = deviations.flatten(0, 1)
+    rows = deviations.flatten(0, 1).to(factor)
     # From the right, on rows as they lie in memory: twice as fast as from the left on their transpose.
     whitened = torch.linalg.solve_triangular(factor.T, rows, upper=True, left=False)
-    return whitened.square().sum(1).view(deviations.shape[:2])
+    return whitened.square().sum(1).view(deviations.shape[:2]).to(deviations)
 
 
 def _position(score: Tensor, dim: int) -> Tensor:
