@@ -3,6 +3,7 @@
 settings.json           the settings, as `Pretrain`
 checkpoint.ckpt         the last checkpoint, Lightning's format
 logs/                   CSV (and TensorBoard) logs
+skipped.txt             the files that could not be read, if there are any
 linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
 detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
 """
@@ -36,6 +37,10 @@ class Run:
     @property
     def settings_file(self) -> Path:
         return self.folder / "settings.json"
+
+    @property
+    def skipped_file(self) -> Path:
+        return self.folder / "skipped.txt"
 
     def settings(self) -> Pretrain:
         """What the run was started with.

@@ -83,13 +83,19 @@ class InMemory:
         return None
 
 
-def describe_skipped(source: Source, at_most: int = 5) -> str | None:
-    """One sentence for a person about the files that could not be read; None when there are none."""
+def describe_skipped(source: Source, at_most: int = 5, rest: str = "") -> str | None:
+    """One sentence for a person about the files that could not be read; None when there are none.
+
+    Args:
+        source: of the images.
+        at_most: so many are named.
+        rest: where the others are.
+    """
     skipped = source.skipped
     if not skipped:
         return None
     named = ", ".join(printable(path) for path in skipped[:at_most])
-    more = f" and {len(skipped) - at_most} more" if len(skipped) > at_most else ""
+    more = f" and {len(skipped) - at_most} more{rest}" if len(skipped) > at_most else ""
     return f"{len(skipped)} file(s) of {source.name} could not be read and were skipped: {named}{more}"
 
 

@@ -8,7 +8,8 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
-from uota.data import say_left_out, say_skipped
+from uota.data import Source, describe_skipped, say_left_out
+from uota.data.source import printable
 from uota.errors import UotaError
 from uota.runs import Run, empty_folder, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
@@ -60,8 +61,16 @@ def pretrain(
     _fit(trainer, module, data, run, resume)
     if checkpoints.interrupted:
         raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
-    say_skipped(source)
+    list_skipped(source, run)
     return run
+
+
+@rank_zero_only
+def list_skipped(source: Source, run: Run) -> None:
+    """Say which files could not be read, all of them in a file of the run."""
+    if said := describe_skipped(source, rest=f"; all are in {run.skipped_file}"):
+        print(said)
+        write_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
 def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, resume: bool) -> None:

@@ -1,0 +1,111 @@
+"""No file that a person was given runs code: not weights, not checkpoints, not settings."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from uota.cli import main
+from uota.config import Pretrain
+from uota.training.pretrain import pretrain
+
+
+class Malicious:
+    """Unpickling it touches a file."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.marker),)
+
+
+@pytest.fixture
+def marker(tmp_path):
+    return tmp_path / "code-was-run"
+
+
+@pytest.fixture(params=["torch", "plain pickle"])
+def weights(request, tmp_path, marker):
+    path = tmp_path / "weights.pth"
+    if request.param == "torch":
+        torch.save({"state_dict": Malicious(marker)}, path)
+        assert zipfile.is_zipfile(path)
+    else:
+        path.write_bytes(pickle.dumps({"state_dict": Malicious(marker)}, protocol=2))
+    return path
+
+
+@pytest.fixture(scope="module")
+def small_run(pictures, tmp_path_factory):
+    settings = Pretrain(
+        data=str(pictures), views="small", epochs=1, local_views=0, arbiter="none", workers=0, threads=1
+    )
+    return pretrain(settings, tmp_path_factory.mktemp("runs") / "run", bar=False, lines=False).folder
+
+
+def refused(arguments, marker, capsys, says):
+    assert main([str(each) for each in arguments]) == 2
+    assert not marker.exists()
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+
+
+OF_WEIGHTS = [
+    ["evaluate", "knn"],
+    ["evaluate", "linear-sgd"],
+    ["evaluate", "finetune"],
+    ["export", "--to=timm"],
+    ["embed"],
+    ["transfer", "detection", "--coco=nowhere"],
+]
+
+
+@pytest.mark.parametrize("command", OF_WEIGHTS, ids=" ".join)
+def test_weights_of_others(command, weights, pictures, marker, tmp_path, capsys):
+    data = [] if command[0] in ("export", "transfer") else [f"--data={pictures}"]
+    words = [word for word in command if not word.startswith("-")]
+    flags = [word for word in command if word.startswith("-")]
+    out = tmp_path / ("table.csv" if command[0] == "embed" else "out.pth")
+    refused([*words, weights, *flags, *data, f"--out={out}"], marker, capsys, str(weights))
+
+
+def test_weights_of_a_backbone(weights, pictures, marker, tmp_path, capsys):
+    flags = [f"--data={pictures}", "--backbone=resnet18", f"--weights={weights}", f"--out={tmp_path / 'page.html'}"]
+    refused(["inspect", *flags], marker, capsys, str(weights))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["pretrain", "--resume", "--out"], ["evaluate", "knn"], ["inspect"], ["export", "--to=timm", "--out=x"]],
+    ids=lambda command: command[0],
+)
+def test_checkpoints(command, small_run, marker, tmp_path, capsys):
+    checkpoint = small_run / "checkpoint.ckpt"
+    sound = checkpoint.read_bytes()
+    torch.save({"state_dict": Malicious(marker), "epoch": 0}, checkpoint)
+    try:
+        words = [*command[:-1], f"--out={small_run}"] if command[-1] == "--out" else [*command, small_run]
+        refused(words, marker, capsys, str(checkpoint))
+    finally:
+        checkpoint.write_bytes(sound)
+
+
+def test_settings(marker, tmp_path, capsys):
+    config = tmp_path / "settings.yaml"
+    config.write_text(
+        f"method: !!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [{marker}]]"
+    )
+    with pytest.raises(SystemExit, match="2"):  # as with any mistake of the command line
+        main(["pretrain", f"--config={config}", f"--out={tmp_path / 'run'}"])
+    assert "could not determine a constructor" in capsys.readouterr().err
+    assert not marker.exists()
+
+
+def test_the_flag_is_what_it_takes(weights, pictures, marker):
+    """Otherwise nothing above would show anything."""
+    main(["evaluate", "knn", str(weights), f"--data={pictures}", "--pickle=true"])
+    assert marker.exists() or weights.read_bytes()[:2] != b"PK"

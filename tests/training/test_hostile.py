@@ -1,0 +1,39 @@
+"""A folder of which most is damaged is trained on: what can be read is used, what cannot is named."""
+
+import json
+import subprocess
+import sys
+
+from PIL import Image
+from tests.data.damage import write_damaged
+
+# What runs in a process of its own, so that its memory can be measured.
+TRAIN = """
+import json, resource, sys
+from uota.cli import main
+code = main(["pretrain", *sys.argv[1:]])
+print(json.dumps([code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6]))
+"""
+
+
+def test_a_thousand_damaged_files_do_not_stop_training(pictures, tmp_path):
+    folder, run = tmp_path / "images", tmp_path / "run"
+    certain, perhaps = write_damaged(folder, 1000, seed=0)
+    sound = sorted(pictures.rglob("*.png"))[:24]
+    for number, path in enumerate(sound):
+        (folder / f"sound-{number}.png").write_bytes(path.read_bytes())
+    Image.new("L", (9000, 9000)).save(folder / "large.png")  # within the limit, and 0.2 GB in colour
+    Image.new("L", (10_000, 10_000)).save(folder / "larger.png")
+    # All 1026 images are one batch.
+    asked = f"--data={folder} --out={run} --views=small --epochs=1 --batch_size=1026 --local_views=0 --accelerator=cpu"
+    flags = [*asked.split(), "--threads=1", "--workers=0", "--arbiter=none"]
+    ended = subprocess.run([sys.executable, "-c", TRAIN, *flags], capture_output=True, text=True, check=True)
+    code, gigabytes = json.loads(ended.stdout.splitlines()[-1])
+    assert code == 0
+    assert gigabytes < 2.5
+    assert (run / "checkpoint.ckpt").exists()
+    named = {line.rpartition("/")[2] for line in (run / "skipped.txt").read_text().splitlines()}
+    assert named >= certain | {"larger.png"}
+    assert named <= certain | perhaps | {"larger.png"}
+    assert f"{len(named)} file(s) of" in ended.stdout
+    assert str(run / "skipped.txt") in ended.stdout.replace("\n", "")
