@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-FORMATS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP", "ppm": "PPM", "tga": "TGA"}  # fmt: skip
+FORMATS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP", "ppm": "PPM"}
+FORMATS |= {"tga": "TGA"}
 # Where a format keeps its width and height, and how; of PNG and JPEG see `enormous`.
 SIZES = {"gif": (6, "<HH"), "bmp": (18, "<ii"), "tga": (12, "<HH"), "webp": (26, "<HH")}
 
