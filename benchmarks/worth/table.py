@@ -1,9 +1,10 @@
-"""What the runs say: python -m benchmarks.worth.table  (or make worth-table).
+"""What the runs say: python -m benchmarks.worth.table [markdown]  (or make worth-table).
 
 Gains are against the same method without weights, paired by seed: mean, 95 % interval (Student's t) and paired p. The
 share is that of the oracle's mean gain, where the oracle gains a point or more.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,8 +87,19 @@ def way(rows: list[Row]) -> Iterator[list[str]]:
         yield [*cell, str(len(seeds)), *(f"{mean(values):.1f}" for values in zip(*reached, strict=True))]
 
 
+def markdown(rows: list[Row]) -> str:
+    """The table for docs/worth.md, condition by condition."""
+    shown = list(lines(rows))
+    order = list(dict.fromkeys((line[0], line[1]) for line in shown))
+    shown.sort(key=lambda line: order.index((line[0], line[1])))
+    return "\n".join("| " + " | ".join(line) + " |" for line in [list(HEADER), ["---"] * len(HEADER), *shown])
+
+
 def main() -> None:
     rows = read_lines(LINES)
+    if sys.argv[1:] == ["markdown"]:
+        print(markdown(rows))
+        return
     console = Console(width=180)
     table = Table(*HEADER, title="What arbitration is worth: top-1 in per cent")
     for line in lines(rows):

@@ -7,6 +7,8 @@ from statistics import mean, stdev
 from scipy import stats
 
 CONFIDENCE = 0.95
+# Below this a p is not a number that anybody should read.
+LEAST_P = 0.001
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ class Gain:
 
     def __str__(self) -> str:
         """As +1.2 ± 0.3, p 0.02."""
-        return f"{self.mean:+.1f}" + (f" ± {self.half:.1f}, p {self.p:.2g}" if self.pairs > 1 else "")
+        if self.pairs < 2:
+            return f"{self.mean:+.1f}"
+        p = f"p < {LEAST_P}" if self.p < LEAST_P else f"p {self.p:.2g}"
+        return f"{self.mean:+.1f} ± {self.half:.1f}, {p}"
 
 
 def _p_of_none(differences: Sequence[float]) -> float:
