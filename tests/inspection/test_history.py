@@ -15,11 +15,8 @@ def test_a_history_is_read_over_all_times_that_a_run_was_resumed(tmp_path):
         folder.mkdir(parents=True)
     (first / "metrics.csv").write_text("epoch,ess,loss,step,step_loss\n0,,,0,5\n0,0.9,5,1,\n1,0.8,4,3,\n")
     (second / "metrics.csv").write_text("epoch,loss,step\n1,3.5,3\n2,3,5\n")
-    (tmp_path / "knn.json").write_text(json.dumps({"top1": 41.5}))
-    (tmp_path / "linear.json").write_text("{half")
     history = history_of(Run(tmp_path))
     assert history.curves == {"loss": [(1, 5), (2, 3.5), (3, 3)], "ess": [(1, 0.9), (2, 0.8)]}
-    assert history.accuracies == {"knn": 41.5}
     assert "seed 4" in history.about
 
 

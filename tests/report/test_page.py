@@ -4,6 +4,7 @@ the tests take are left there, inspect-WIDTH-SCHEME-SECTION.png."""
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def found(tmp_path_factory):
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
-        (folder / "settings.json").write_text(json.dumps(Pretrain().as_dict()))
+        settings = Pretrain(arbiter=("none", "learned")[number])
+        (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
         (folder / "logs/version_0").mkdir(parents=True)
         lines = [f"{epoch},{5 - epoch * 0.1 - number},{epoch}" for epoch in range(9)]
         (folder / "logs/version_0/metrics.csv").write_text("\n".join(["epoch,loss,step", *lines]))
@@ -149,7 +151,8 @@ def test_a_view_opens_with_its_crop_box_and_what_was_done_to_it(opened, found):
     expected = [row.crop_left, row.crop_top, row.crop_width, row.crop_height] / np.float64(56) * 100
     np.testing.assert_allclose(box, expected, atol=1e-3)
     told = opened("return document.querySelector('.facts').textContent")
-    assert f"{100 * row.area:.1f}\u00a0% of the image" in told
+    (share,) = re.findall(r"([\d.]+)\u00a0% of the image", told)
+    assert float(share) == pytest.approx(100 * row.area, abs=0.051)  # halves are rounded up there, to even here
     assert ("Mirrored" in told) == row.flip
     assert f"brightness × {row.brightness:.2f}" in told
     dialog = opened.driver.find_element("id", "detail")
@@ -209,7 +212,7 @@ def test_calibration_and_runs_are_as_found(opened, found):
         assert float(true[:-2]) == pytest.approx(100 * float(found.table.wrong.float().mean()), abs=0.06)
     assert len(opened.all("#runs figure", "1")) == 1
     assert len(opened.all("#runs figure path", "1")) == 2
-    assert opened.all("#runs tbody td:last-child", "e.textContent") == ["40.0", "41.0"]
+    assert opened.all("#runs tbody td:last-child", "e.textContent") == ["40.0", "41.0 (+1.0)"]
 
 
 def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):

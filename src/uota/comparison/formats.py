@@ -21,7 +21,8 @@ LEGEND = (
 # Of columns that are words; the rest are figures.
 WORDS = ("method", "settings")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "×": r"$\times$"}
+LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "<": "$<$"}
+LATEX["×"] = r"$\times$"
 
 
 def as_text(comparison: Comparison) -> str:

@@ -1,14 +1,12 @@
-"""What a run wrote down: its measures over time, and its evaluations."""
+"""What a run wrote down: its measures over time."""
 
 import csv
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from uota.protocols import SETTINGS
 from uota.runs import Run
 
 # As a person reads them; what else is logged is left to the log.
@@ -32,17 +30,15 @@ class History:
         name: of the run's folder.
         about: method, arbiter and length, for a person.
         curves: of each measure (epochs done, value).
-        accuracies: top-1 in per cent of each evaluation.
     """
 
     name: str
     about: str
     curves: dict[str, list[tuple[float, float]]]
-    accuracies: dict[str, float]
 
 
 def history_of(run: Run) -> History:
-    """Read a run's logs, of all the times that it was resumed, and its evaluations.
+    """Read a run's logs, of all the times that it was resumed.
 
     Raises:
         UotaError: this is no folder of a run.
@@ -54,7 +50,7 @@ def history_of(run: Run) -> History:
             curves.setdefault(name, {})[epochs] = value
     about = f"{settings.method}, arbiter {settings.arbiter}, seed {settings.seed}"
     drawn = {name: sorted(curve.items()) for name, curve in curves.items() if curve}
-    return History(run.folder.resolve().name, about, drawn, _accuracies(run.folder))
+    return History(run.folder.resolve().name, about, drawn)
 
 
 def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
@@ -66,12 +62,3 @@ def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
 
 def _version(log: Path) -> int:
     return int(log.parent.name.rpartition("_")[2])
-
-
-def _accuracies(folder: Path) -> dict[str, float]:
-    found = {}
-    for protocol in SETTINGS:
-        for file in sorted(folder.glob(f"{protocol}*.json")):
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                found[file.stem] = float(json.loads(file.read_text())["top1"])
-    return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from uota.comparison import as_html, compare
 from uota.data import Source
 from uota.data.folder import Folder
 from uota.data.source import printable
@@ -42,6 +43,7 @@ def page(found: Inspection) -> str:
         "title": _escaped(f"{found.subject.source.name} · uota inspect"),
         "style": (PARTS / "style.css").read_text(encoding="utf-8"),
         "data": data.replace("<", "\\u003c"),
+        "comparison": _comparison(found),
         "script": "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
     }
     text = (PARTS / "page.html").read_text(encoding="utf-8")
@@ -81,6 +83,12 @@ def page_data(found: Inspection) -> dict[str, Any]:
         "measures": MEASURES,
         "filing": None if found.filing is None else _filing(found.filing),
     }
+
+
+def _comparison(found: Inspection) -> str:
+    """The paper's table of the runs, where any is evaluated."""
+    made = compare([run.folder for run in found.runs]) if found.runs else None
+    return as_html(made) if made and made.columns else ""
 
 
 def _who(found: Inspection) -> str:

@@ -10,7 +10,6 @@ function drawHistory() {
   const measured = Object.entries(data.measures).filter(([key]) => runs.some((run) => run.curves[key]));
   for (const [key, name] of measured) framed(charts, name, "by epoch", 190, (...box) => drawCurves(key, runs, ...box), `${name} by epoch`);
   if (!measured.length) body.append(el("p", { class: "empty" }, "Nothing is logged yet: the first epoch has not ended."));
-  drawAccuracies(runs, body);
 }
 
 function drawCurves(key, runs, canvas, width, height) {
@@ -25,13 +24,4 @@ function drawCurves(key, runs, canvas, width, height) {
     for (const [x, y] of run.curves[key].length < 30 ? run.curves[key] : run.curves[key].slice(-1))
       canvas.append(svg("circle", { cx: across(x), cy: up(y), r: 3, fill: style.stroke }, svg("title", {}, `${run.name}, epoch ${x}: ${short(y)}`)));
   });
-}
-
-function drawAccuracies(runs, body) {
-  const protocols = [...new Set(runs.flatMap((run) => Object.keys(run.accuracies)))];
-  if (!protocols.length) return;
-  body.append(el("h3", {}, "Top-1 accuracy of the encoder, per cent"), el("div", { class: "scroll" }, el("table", {},
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Run"), protocols.map((name) => el("th", { class: "number", scope: "col" }, name)))),
-    el("tbody", {}, runs.map((run) => el("tr", {}, el("td", {}, run.name),
-      protocols.map((name) => el("td", { class: "number" }, run.accuracies[name] == null ? "–" : run.accuracies[name].toFixed(1)))))))));
 }
