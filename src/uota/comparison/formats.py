@@ -5,6 +5,7 @@ from collections.abc import Callable
 from html import escape
 from io import StringIO
 from itertools import starmap
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -57,8 +58,13 @@ def as_csv(comparison: Comparison) -> str:
         missing = {name: DASH for name in comparison.columns if record[name] is None}
         lists = {name: " ".join(map(str, record[name])) for name in ("seeds", "runs")}
         plain = record | missing | lists
-        writer.writerow(["" if plain[name] is None else plain[name] for name in used])
+        writer.writerow([_plain_cell(plain[name]) for name in used])
     return written.getvalue().rstrip("\n")
+
+
+def _plain_cell(value: Any) -> Any:
+    """Figures without the noise of float32."""
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value
 
 
 def as_latex(comparison: Comparison) -> str:
