@@ -8,8 +8,8 @@ from PIL import Image
 IMAGES = 96
 
 # Of what tests draw at random the same on every machine, however slow; far more with --hypothesis-profile=many.
-settings.register_profile("few", derandomize=True, deadline=None, database=None, max_examples=50)
-settings.register_profile("many", settings.get_profile("few"), max_examples=500)
+settings.register_profile("few", derandomize=True, deadline=None, database=None, max_examples=30)
+settings.register_profile("many", settings.get_profile("few"), max_examples=600)
 settings.load_profile("few")
 
 
