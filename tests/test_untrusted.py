@@ -46,7 +46,7 @@ def small_run(pictures, tmp_path_factory):
     return pretrain(settings, tmp_path_factory.mktemp("runs") / "run", bar=False, lines=False).folder
 
 
-def refused(arguments, marker, capsys, says):
+def assert_refused(arguments, marker, capsys, says):
     assert main([str(each) for each in arguments]) == 2
     assert not marker.exists()
     said = capsys.readouterr().err
@@ -70,12 +70,12 @@ def test_weights_of_others(command, weights, pictures, marker, tmp_path, capsys)
     words = [word for word in command if not word.startswith("-")]
     flags = [word for word in command if word.startswith("-")]
     out = tmp_path / ("table.csv" if command[0] == "embed" else "out.pth")
-    refused([*words, weights, *flags, *data, f"--out={out}"], marker, capsys, str(weights))
+    assert_refused([*words, weights, *flags, *data, f"--out={out}"], marker, capsys, str(weights))
 
 
 def test_weights_of_a_backbone(weights, pictures, marker, tmp_path, capsys):
     flags = [f"--data={pictures}", "--backbone=resnet18", f"--weights={weights}", f"--out={tmp_path / 'page.html'}"]
-    refused(["inspect", *flags], marker, capsys, str(weights))
+    assert_refused(["inspect", *flags], marker, capsys, str(weights))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_checkpoints(command, small_run, marker, tmp_path, capsys):
     torch.save({"state_dict": Malicious(marker), "epoch": 0}, checkpoint)
     try:
         words = [*command[:-1], f"--out={small_run}"] if command[-1] == "--out" else [*command, small_run]
-        refused(words, marker, capsys, str(checkpoint))
+        assert_refused(words, marker, capsys, str(checkpoint))
     finally:
         checkpoint.write_bytes(sound)
 

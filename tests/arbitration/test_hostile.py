@@ -40,7 +40,7 @@ def test_weights_are_weights(name, batch):
     assert not found.requires_grad
 
 
-def twice_as_far_as_rounding(one, other):
+def assert_alike(one, other):
     torch.testing.assert_close(one.double(), other.double(), rtol=2e-3, atol=2e-3)
 
 
@@ -50,7 +50,7 @@ def test_the_order_of_images_and_views_does_not_matter(name, batch):
     z, generator = batch
     views, images = (torch.randperm(size, generator=generator) for size in z.shape[:2])
     moved = weights(name, z[views][:, images])
-    twice_as_far_as_rounding(moved, weights(name, z)[views][:, images])
+    assert_alike(moved, weights(name, z)[views][:, images])
 
 
 @pytest.mark.parametrize("name", HEADLESS)
@@ -59,7 +59,7 @@ def test_a_rotation_does_not_matter(name, batch):
     z, generator = batch
     dim = z.shape[-1]
     rotation = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64, generator=generator)).Q
-    twice_as_far_as_rounding(weights(name, z @ rotation), weights(name, z))
+    assert_alike(weights(name, z @ rotation), weights(name, z))
 
 
 @pytest.mark.parametrize("name", ARBITERS)

@@ -107,7 +107,7 @@ def test_images_listed_twice_or_without_a_size_are_left_out(coco, change):
     assert (len(found.images), sum(found.said.values())) == (48, 2)
 
 
-def refused(coco, message, part="train", task="detection"):
+def assert_refused(coco, message, part="train", task="detection"):
     with pytest.raises(UotaError, match=message):
         open_annotations(coco, part, task)
 
@@ -115,29 +115,29 @@ def refused(coco, message, part="train", task="detection"):
 def test_files_that_are_no_annotations_are_refused(coco, change):
     file = coco / "annotations" / TRAIN
     file.write_bytes(file.read_bytes()[:500])
-    refused(coco, "fetch it again")
+    assert_refused(coco, "fetch it again")
     file.write_text("[]")
-    refused(coco, "no list of images, annotations, categories")
+    assert_refused(coco, "no list of images, annotations, categories")
     file.unlink()
-    refused(coco, r"COCO's layout is train2017/, val2017/ and annotations/")
-    refused(coco / "nowhere", "there is no folder")
+    assert_refused(coco, r"COCO's layout is train2017/, val2017/ and annotations/")
+    assert_refused(coco / "nowhere", "there is no folder")
 
 
 def test_files_of_another_task_are_refused(coco, change):
     instances = (coco / "annotations" / TRAIN).read_text()
     (coco / "annotations/person_keypoints_train2017.json").write_text(instances)
-    refused(coco, "name no keypoints", task="keypoints")
+    assert_refused(coco, "name no keypoints", task="keypoints")
     change(TRAIN, lambda content: content.pop("categories"))  # as captions have none
-    refused(coco, "no list of categories")
+    assert_refused(coco, "no list of categories")
     change(TRAIN, lambda content: content.update(categories=[]))
-    refused(coco, "another task")
+    assert_refused(coco, "another task")
 
 
 def test_nothing_usable_is_refused(coco, change):
     change(TRAIN, lambda content: [each.update(category_id=77) for each in content["annotations"]])
-    refused(coco, "nothing for detection: 94 objects of categories that are not listed")
+    assert_refused(coco, "nothing for detection: 94 objects of categories that are not listed")
     change(TRAIN, lambda content: [each.update(file_name="none.jpg") for each in content["images"]])
-    refused(coco, "not one is in")
+    assert_refused(coco, "not one is in")
 
 
 def test_keypoints_of_another_number_are_left_out(coco, change):
