@@ -28,5 +28,5 @@ class AuxiliaryContrast(nn.Module):
     def forward(self, embedded: Embedded) -> Tensor:
         """InfoNCE of every view against the centres of all images."""
         early = torch.cat([pooled(maps, EARLY_SIDE) for maps in embedded.early])
-        own, images = cosines(normalize(self.head(torch.cat([early, embedded.features], dim=-1)), dim=-1))
-        return info_nce(own, images, self.temperature)
+        found = cosines(normalize(self.head(torch.cat([early, embedded.features], dim=-1)), dim=-1))
+        return info_nce(found, self.temperature)

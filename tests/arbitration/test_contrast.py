@@ -8,7 +8,7 @@ from uota.arbitration.scores.contrast import cosines
 def test_views_that_disagree_with_the_others_count_less_in_the_centre():
     """Against float64 loops: a view counts in a centre by exp(5 · cosine to the mean of the image's other views)."""
     z = normalize(torch.randn(4, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1)
-    own, images = cosines(z)
+    own, images, _ = cosines(z)
     for image in range(6):
         views = z[:, image]
         agreement = torch.stack([cosine_similarity(views[j], (views.sum(0) - views[j]), dim=0) for j in range(4)])

@@ -1,4 +1,4 @@
-"""What training promises, for every method: an unlabelled folder, bf16, resume, and two processes that equal one."""
+"""What training promises, for every method: an unlabelled folder, bf16, and resume."""
 
 import csv
 import json
@@ -9,25 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
-from uota.config import Pretrain
-from uota.data import open_source
 from uota.errors import UotaError
 from uota.methods import METHODS, Embedded, Step
-from uota.nn.sync_batchnorm import synchronised
 from uota.runs import Run
-from uota.training.build import build_arbiter, build_method, decide, preset_of
-from uota.training.looks import look
+from uota.training.build import build_method
 from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
-from uota.views import ViewPipeline
 
-LEARNING = [name for name in METHODS if name != "random"]
 VIEWS = {"cpc_v2": "small-cpc"}
 CANDIDATES = {"swav": 2, "byol": 2}  # views are chosen before the encoder
-BATCH, STEPS = 16, 2
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -82,70 +73,6 @@ def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method
     assert parts.state()["global_step"] == whole.state()["global_step"]
     for key, value in weights(whole).items():
         assert torch.equal(value, weights(parts)[key]), key
-
-
-def steps_of(settings, rank, ranks):
-    """Losses and gradients of some steps in 64 bits, this rank's images of each global batch of the same pictures."""
-    source = open_source(settings.data)
-    settings = decide(settings, source)
-    method = build_method(settings)
-    arbiter = build_arbiter(settings, method.dim)
-    if ranks > 1:
-        synchronised(method)
-    method = method.double()
-    pipeline, local = ViewPipeline(preset_of(settings)), BATCH // ranks
-    optimizer = torch.optim.SGD(method.parameters(), 0.05)
-    losses = []
-    for number in range(STEPS):
-        first = number * BATCH + rank * local
-        views = pipeline(source, [(0, index) for index in range(first, first + local)])
-        step = Step(number + 100, 0.5, labels=views.labels)
-        embedded = method.embed([group.double() for group in views.groups], step)
-        loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
-        optimizer.zero_grad()
-        loss.backward()
-        for parameter in method.parameters():
-            if ranks > 1 and parameter.grad is not None:
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= ranks
-        mean = loss.detach().clone()
-        if ranks > 1:
-            dist.all_reduce(mean)
-        losses.append(float(mean) / ranks)
-        optimizer.step()
-    return losses, {name: value.clone() for name, value in method.state_dict().items()}
-
-
-def all_methods(rank, ranks, folder, jobs):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=ranks)
-    for job in jobs:
-        result = steps_of(job, rank, ranks)
-        if rank == 0:
-            torch.save(result, f"{folder}/{job.method}")
-    dist.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def two_processes(pictures, tmp_path_factory):
-    """The same steps by two processes, for all methods at once; and the settings of each."""
-    folder = tmp_path_factory.mktemp("ranks")
-    jobs = {
-        name: Pretrain(data=str(pictures), method=name, views=VIEWS.get(name, "small"), arbiter="two_groups")
-        for name in LEARNING
-    }
-    mp.spawn(all_methods, (2, str(folder), list(jobs.values())), nprocs=2)
-    return folder, jobs
-
-
-@pytest.mark.parametrize("method", LEARNING)
-def test_two_processes_equal_one(two_processes, method):
-    folder, jobs = two_processes
-    losses, state = torch.load(folder / method)
-    expected, expected_state = steps_of(jobs[method], 0, 1)
-    assert losses == pytest.approx(expected, abs=1e-8)
-    for name, value in expected_state.items():
-        torch.testing.assert_close(state[name], value, atol=1e-6, rtol=1e-6)
 
 
 def test_a_method_in_a_file_of_ones_own(settings, tmp_path, monkeypatch):

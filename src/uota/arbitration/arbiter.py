@@ -64,7 +64,7 @@ def arbitrate(
 
     Args:
         z: embeddings of any float dtype, detached here and computed in float32 (float64 in, float64 out). On several
-            ranks: this rank's images, as many on each.
+            ranks: this rank's images, at least one and not necessarily as many on each.
         tau: the temperature; or
         ess: the effective sample size in (0, 1] to find it for.
         anchors: centres are means of the first `anchors` views; None: of all.

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import sum_over_ranks, world_size
+from uota.collectives import count_over_ranks, sum_over_ranks
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Arbitration:
 def effective_sample_size(weights: Float[Tensor, "views batch"]) -> float:
     """(Σw)² / (Σw² · NM) over the global batch, in (0, 1]; 1 means that all weights are equal."""
     sums = sum_over_ranks(torch.stack([weights.sum(), weights.square().sum()]))
-    return float(sums[0].square() / (sums[1] * weights.numel() * world_size()))
+    return float(sums[0].square() / (sums[1] * count_over_ranks(weights)))
 
 
 def rescaled_to_mean_one(weights: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
     """Weights divided by their mean over the global batch; uniform where they are all zero."""
-    mean = sum_over_ranks(weights.sum()) / (weights.numel() * world_size())
+    mean = sum_over_ranks(weights.sum()) / count_over_ranks(weights)
     return torch.where(mean > 0, weights / mean.clamp_min(torch.finfo(weights.dtype).tiny), 1.0)

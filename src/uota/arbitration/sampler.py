@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from uota.arbitration.arbiter import Arbiter
 from uota.arbitration.result import Arbitration
 from uota.arbitration.thumbnails import thumbnails
-from uota.collectives import rank, world_size
+from uota.collectives import share_of_rows
 
 # Added to the probability of being no outlier, so that no view is impossible (uota.md, Before the encoder).
 FLOOR = 1e-3
@@ -60,7 +60,7 @@ class ViewSampler(nn.Module):
         keep: how many views of each size to keep.
         seed: of the arbiter's head and of the draws.
 
-    On several ranks each gives its own images, as many on each; the draws are those of one process with all images.
+    On several ranks each gives its own images; the draws are those of one process with all images.
     """
 
     draws: Tensor
@@ -110,7 +110,8 @@ class ViewSampler(nn.Module):
         generator = torch.Generator().manual_seed(hash((self.seed, int(self.draws))) % 2**63)
         self.draws += int(self.training)
         views, batch = like.shape
-        uniform = torch.rand(views, batch * world_size(), generator=generator)[:, rank() * batch :][:, :batch]
+        first, images = share_of_rows(like[0])
+        uniform = torch.rand(views, images, generator=generator)[:, first : first + batch]
         return -(-uniform.clamp_min(torch.finfo(torch.float32).tiny).log()).log().to(like)
 
 

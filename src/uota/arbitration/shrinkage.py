@@ -15,12 +15,12 @@ Rows = Float[Tensor, "rows dim"]
 Scatter = Float[Tensor, "dim dim"]
 
 
-def empirical(rows: Rows, scatter: Scatter, count: int) -> Scatter:
+def empirical(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
     """The covariance as it is."""
     return scatter
 
 
-def ledoit_wolf(rows: Rows, scatter: Scatter, count: int) -> Scatter:
+def ledoit_wolf(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
     """Ledoit and Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*, 2004."""
     mean = _positive(scatter.trace() / len(scatter))  # all in its units, or the squares of squares leave float32
     square = (scatter / mean).square().sum()
@@ -29,7 +29,7 @@ def ledoit_wolf(rows: Rows, scatter: Scatter, count: int) -> Scatter:
     return _shrunk(scatter, noise / _positive(square - len(scatter)))
 
 
-def oas(rows: Rows, scatter: Scatter, count: int) -> Scatter:
+def oas(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
     """Oracle approximating shrinkage: Chen et al., *Shrinkage algorithms for MMSE covariance estimation*, 2010."""
     dim = len(scatter)
     mean_square = (scatter / _positive(scatter.trace() / dim)).square().mean()
@@ -47,7 +47,7 @@ def _positive(x: Tensor) -> Tensor:
     return x.clamp_min(torch.finfo(x.dtype).tiny)
 
 
-SHRINKAGES: dict[str, Callable[[Rows, Scatter, int], Scatter]] = {
+SHRINKAGES: dict[str, Callable[[Rows, Scatter, Tensor], Scatter]] = {
     "empirical": empirical,
     "ledoit_wolf": ledoit_wolf,
     "oas": oas,

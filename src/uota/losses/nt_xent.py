@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.collectives import gather_rows, rank
+from uota.collectives import gather_rows
 from uota.losses.pairs import Pairs
 from uota.losses.weighted import log_negative_weights
 from uota.precision import at_least_float32
@@ -31,10 +31,10 @@ def nt_xent_terms(
     """
     z = normalize(at_least_float32(z), dim=-1)
     others = z if others is None else normalize(at_least_float32(others), dim=-1)
-    everyone = gather_rows(others.transpose(0, 1)).transpose(0, 1)
-    similarity = torch.einsum("vbd,wgd->vbwg", z, everyone) / temperature
+    everyone, first = gather_rows(others.transpose(0, 1))
+    similarity = torch.einsum("vbd,gwd->vbwg", z, everyone) / temperature
     images = torch.arange(z.shape[1], device=z.device)
-    own = images + rank() * z.shape[1]
+    own = images + first
     positive = similarity[:, images, :, own].permute(1, 2, 0)
     if negative_weights is not None:
         similarity = similarity + log_negative_weights(negative_weights).T

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import gather_rows, rank
+from uota.collectives import gather_rows
 from uota.losses.weighted import log_negative_weights
 from uota.precision import at_least_float32
 
@@ -24,12 +24,12 @@ def patch_prediction_terms(
         negative_weights: how much every patch counts among the negatives, relative to the mean; None: alike.
     """
     predictions, patches = at_least_float32(predictions), at_least_float32(patches)
-    everyone = gather_rows(patches.transpose(0, 1))
+    everyone, first = gather_rows(patches.transpose(0, 1))
     logits = torch.einsum("rbd,gpd->rbgp", predictions, everyone)
     images = torch.arange(predictions.shape[1], device=logits.device)
     row = torch.arange(len(predicted), device=logits.device)[:, None]
     patch = torch.tensor(predicted, device=logits.device)[:, None]
-    own = (row, images, images + rank() * len(images), patch)
+    own = (row, images, images + first, patch)
     positive = logits[own]
     if negative_weights is not None:
         logits = logits + log_negative_weights(negative_weights)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 
-from uota.collectives import sum_over_ranks, world_size
+from uota.collectives import count_over_ranks, sum_over_ranks
 from uota.losses import cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
@@ -51,7 +51,7 @@ class BarlowTwins(nn.Module):
         """
         pairs = unordered_pairs(len(weights), embedded.globals)
         weight = weights[pairs.predictor] * weights[pairs.target]
-        pair_weight = sum_over_ranks(weight.sum(1)) / (weight.shape[1] * world_size())
+        pair_weight = sum_over_ranks(weight.sum(1)) / count_over_ranks(weight[0])
         losses = [
             cross_correlation_loss(embedded.projected[a], embedded.projected[b], w, self.off_diagonal)
             for a, b, w in zip(pairs.predictor, pairs.target, weight, strict=True)

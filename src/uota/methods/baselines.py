@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from uota.collectives import part_of_mean
 from uota.errors import UotaError
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
@@ -59,7 +60,7 @@ class Supervised(nn.Module):
         logits = project(self.classifier, embedded.features).float()
         labels = step.labels.expand(len(logits), -1)
         terms = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-        return (weights * terms).mean()
+        return part_of_mean(weights * terms)
 
 
 RANDOM = Card(Untrained, "random", weighs="–")

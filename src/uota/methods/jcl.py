@@ -9,6 +9,7 @@ from jaxtyping import Float
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
+from uota.collectives import part_of_mean
 from uota.losses import joint_contrastive_terms, mean_of_weighted
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, unit
@@ -75,7 +76,7 @@ class JCL(nn.Module):
             self.queue.push(keys)
         if step.both:
             return mean_of_weighted(terms, weights[: len(queries)] * key_weight)
-        return (weights[: len(queries)] * terms).mean()
+        return part_of_mean(weights[: len(queries)] * terms)
 
 
 def key_shares(

@@ -90,8 +90,7 @@ class SwAV(nn.Module):
         length = self.queue.shape[1]
         if length and progress >= self.queue_start and int(self.queued) >= length:
             logits = torch.cat([logits, linear(self.queue, prototypes)], dim=1)
-        logits = at_least_float32(logits)
-        spread = [sinkhorn(crop, self.iterations, self.epsilon, gather_distributed=True) for crop in logits]
+        spread = [sinkhorn(at_least_float32(crop), self.iterations, self.epsilon) for crop in logits]
         return torch.stack(spread)[:, :batch]
 
     def _enqueue(self, z: Float[Tensor, "crops batch dim"]) -> None:
@@ -99,6 +98,17 @@ class SwAV(nn.Module):
         if length:
             self.queue.copy_(torch.cat([z, self.queue], dim=1)[:, :length])
             self.queued += z.shape[1]
+
+
+def sinkhorn(
+    logits: Float[Tensor, "batch prototypes"], iterations: int, epsilon: float
+) -> Float[Tensor, "batch prototypes"]:
+    """Codes that use every prototype alike over the images of all ranks, however many each has (section 3.1)."""
+    codes = ((logits - max_over_ranks(logits.max())) / epsilon).exp()
+    for _ in range(iterations):
+        codes = codes / sum_over_ranks(codes.sum(0)).clamp_min(torch.finfo(codes.dtype).tiny)
+        codes = codes / codes.sum(1, keepdim=True).clamp_min(torch.finfo(codes.dtype).tiny)
+    return codes
 
 
 # Epsilon: with the paper's 0.05 and batches of 128, seeds 1 and 2 of the demo ended below an untrained encoder; 0.02

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
+from uota.collectives import share_of_rows
 from uota.nn.encoder import Encoder
 
 
@@ -17,7 +18,7 @@ class MomentumCopy(nn.Module):
         encoder, projector: what is copied.
         parts: in how many parts of the batch targets are computed. Each part has its own batch statistics, and holds
             every parts-th image, so that a target does not share its statistics with its own prediction: what MoCo
-            reaches by shuffling the batch between devices. A rank's batch should be a multiple of it.
+            reaches by shuffling the batch between devices. Counted over the images of all ranks.
     """
 
     def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1) -> None:
@@ -35,11 +36,13 @@ class MomentumCopy(nn.Module):
     @torch.no_grad()
     def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
         """Projections of the views."""
-        parts = min(self.parts, views.shape[1])
-        made = [self._project(views[:, part::parts]) for part in range(parts)]
+        first, images = share_of_rows(views[0])
+        parts = min(self.parts, images)
+        starts = [(part - first) % parts for part in range(parts)]
+        made = [self._project(views[:, start::parts]) for start in starts]
         out = made[0].new_empty(*views.shape[:2], made[0].shape[-1])
-        for part, projected in enumerate(made):
-            out[:, part::parts] = projected
+        for start, projected in zip(starts, made, strict=True):
+            out[:, start::parts] = projected
         return out
 
     def _project(self, views: Tensor) -> Tensor:

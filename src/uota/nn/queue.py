@@ -28,7 +28,7 @@ class Queue(nn.Module):
     def push(self, keys: Float[Tensor, "views batch dim"]) -> None:
         """Put in the keys of all ranks, in place of the oldest; batches of any size."""
         length = len(self.rows)
-        new = gather_rows(keys.detach().transpose(0, 1)).flatten(0, 1)[-length:]
+        new = gather_rows(keys.detach().transpose(0, 1)).rows.flatten(0, 1)[-length:]
         places = (self.pushed + torch.arange(len(new), device=new.device)) % length
         self.rows[places] = new.to(self.rows)
         self.pushed += len(new)

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from uota.arbitration.result import Scores
-from uota.collectives import gather_rows, rank
+from uota.collectives import gather_rows
 
 # Scores lie in [−2, 2] by construction; nearly all of them between these.
 LOWEST, HIGHEST = -1.5, 2.0
@@ -33,57 +34,60 @@ class Contrast:
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
         largest = z.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)  # squares of it may not exist
-        own, others = cosines(normalize(z / largest, dim=-1))
-        return contrast_scores(own, others, self.temperature)
+        return contrast_scores(cosines(normalize(z / largest, dim=-1)), self.temperature)
 
 
-def cosines(
-    z: Float[Tensor, "views batch dim"],
-) -> tuple[Float[Tensor, "views batch"], Float[Tensor, "views batch images"]]:
-    """Cosines of unit vectors to their image's centre (the view itself left out) and to every image's centre.
+class Cosines(NamedTuple):
+    """Cosines of views to centres of images.
 
-    In a centre a view counts the less the farther it is from the image's other views, so that outliers do not drag it.
-    Images are those of all ranks. In the second the column of the view's own image means nothing (the view is in that
-    centre): `home_columns` says where it is.
+    Attributes:
+        own: to the view's own image, the view itself left out.
+        images: to every image of all ranks; the column of the view's own means nothing (the view is in that centre).
+        home: which column that is.
     """
+
+    own: Float[Tensor, "views batch"]
+    images: Float[Tensor, "views batch images"]
+    home: Int64[Tensor, " batch"]
+
+
+def cosines(z: Float[Tensor, "views batch dim"]) -> Cosines:
+    """Cosines of unit vectors. In a centre a view counts the less the farther it is from the image's other views, so
+    that outliers do not drag it."""
     counted = (DOUBT * _to_centre(z, z.sum(0) - z).detach()).exp().unsqueeze(-1) * z
     total = counted.sum(0)
-    return _to_centre(z, total - counted), z @ gather_rows(normalize(total, dim=-1)).T
+    centres, first = gather_rows(normalize(total, dim=-1))
+    home = first + torch.arange(z.shape[1], device=z.device)
+    return Cosines(_to_centre(z, total - counted), z @ centres.T, home)
 
 
 def _to_centre(z: Float[Tensor, "views batch dim"], centre: Tensor) -> Float[Tensor, "views batch"]:
     return (z * normalize(centre, dim=-1)).sum(-1)
 
 
-def home_columns(images: Float[Tensor, "views batch images"]) -> Tensor:
-    """Index of each local image (batch,) among the images of all ranks."""
-    batch = images.shape[1]
-    return torch.arange(batch, device=images.device) + rank() * batch
-
-
-def contrast_scores(
-    own: Float[Tensor, "views batch"], images: Float[Tensor, "views batch images"], temperature: float
-) -> Scores:
-    """Scores from `cosines`. A batch of one image has nothing to compare with: all scores 0."""
+def contrast_scores(cosines: Cosines, temperature: float) -> Scores:
+    """Scores of views. A batch of one image has nothing to compare with: all scores 0."""
+    own, images, home = cosines
     count = images.shape[-1]
     if count < 2:
         return Scores(torch.zeros_like(own), None, _position)
     likeness = (images - 1).div(temperature).exp()
-    likeness[:, torch.arange(own.shape[1]), home_columns(images)] = 0
+    likeness[:, torch.arange(own.shape[1]), home] = 0
     observed = own - temperature * _log_mean(likeness.sum(-1), count - 1, temperature) - 1
-    nulls = partial(_nulls, own, images, likeness, temperature) if count > 2 else None
+    nulls = partial(_nulls, cosines, likeness, temperature) if count > 2 else None
     return Scores(observed, nulls, _position)
 
 
-def _nulls(own: Tensor, images: Tensor, likeness: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Scores of the same views as if each other image were theirs, without and with their home among the rest."""
+    own, images, column = cosines
     count = images.shape[-1]
     home = (own - 1).div(temperature).exp().unsqueeze(-1)
     rest = _sum_of_others(likeness)
     stranger = images - temperature * _log_mean(rest, count - 2, temperature) - 1
     resident = images - temperature * _log_mean(rest + home, count - 1, temperature) - 1
     other = torch.ones_like(images[0], dtype=torch.bool)
-    other[torch.arange(own.shape[1]), home_columns(images)] = False
+    other[torch.arange(own.shape[1]), column] = False
     return stranger[:, other], resident[:, other]
 
 

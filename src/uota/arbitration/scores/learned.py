@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from uota.arbitration.result import Scores
-from uota.arbitration.scores.contrast import contrast_scores, cosines, home_columns
-from uota.collectives import mean_over_ranks
+from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines
+from uota.collectives import mean_over_ranks, part_of_mean
 from uota.precision import at_least_float32
 
 HIDDEN, OUTPUT = 256, 64
@@ -67,8 +67,8 @@ class LearnedContrast(nn.Module):
         features = features / (features.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(1)
         features = features.to(self.head.get_parameter("0.weight"))
         with torch.inference_mode(False), torch.autocast(features.device.type, enabled=False):
-            own, images = self._learn(features) if self.training else self._look(features)
-        return contrast_scores(own, images, self.temperature)
+            found = self._learn(features) if self.training else self._look(features)
+        return contrast_scores(found, self.temperature)
 
     @torch.no_grad()
     def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
@@ -82,23 +82,23 @@ class LearnedContrast(nn.Module):
         assert self.head is not None
         return int(self.head.get_parameter("0.weight").shape[0])
 
-    def _look(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def _look(self, features: Tensor) -> Cosines:
         assert self.head is not None
         with torch.no_grad():
             return cosines(normalize(self.head(features.clone()), dim=-1))
 
-    def _learn(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def _learn(self, features: Tensor) -> Cosines:
         assert self.head is not None
         assert self.optimizer is not None
         with _trainable(self.head) as parameters:
-            own, images = cosines(normalize(self.head(features.clone()), dim=-1))
-            if images.shape[-1] > 1:
-                loss = info_nce(own, images, self.temperature)
+            found = cosines(normalize(self.head(features.clone()), dim=-1))
+            if found.images.shape[-1] > 1:
+                loss = info_nce(found, self.temperature)
                 for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                     parameter.grad = mean_over_ranks(gradient)
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
-        return own.detach(), images.detach()
+        return Cosines(*(x.detach() for x in found))
 
     def _make_head(self, like: Tensor) -> None:
         width = like.shape[-1]
@@ -125,14 +125,13 @@ class LearnedContrast(nn.Module):
             self.optimizer.load_state_dict(state)
 
 
-def info_nce(
-    own: Float[Tensor, "views batch"], images: Float[Tensor, "views batch images"], temperature: float
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy of picking the own centre among all: van den Oord et al., 2018, equation 4."""
-    home = home_columns(images)
+def info_nce(cosines: Cosines, temperature: float) -> Float[Tensor, ""]:
+    """Mean cross-entropy of picking the own centre among all: van den Oord et al., 2018, equation 4; of several ranks,
+    this one's part of it (`part_of_mean`)."""
+    own, images, home = cosines
     local = torch.arange(own.shape[1], device=own.device)
     logits = images.index_put((torch.arange(len(own), device=own.device)[:, None], local, home), own)
-    return cross_entropy(logits.flatten(0, 1) / temperature, home.repeat(len(own)))
+    return part_of_mean(cross_entropy(logits.flatten(0, 1) / temperature, home.repeat(len(own)), reduction="none"))
 
 
 @contextmanager

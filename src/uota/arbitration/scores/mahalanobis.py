@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uota.arbitration.result import Scores
 from uota.arbitration.shrinkage import SHRINKAGES
-from uota.collectives import sum_over_ranks, world_size
+from uota.collectives import count_over_ranks, from_rank_before, sum_over_ranks, world_size
 
 # Distances are kept in histograms on a logarithmic axis that ends at this multiple of their mean D.
 FARTHEST = 1e4
@@ -47,14 +47,15 @@ class Mahalanobis:
         factor = cholesky_of_scatter(deviations, self.covariance, self.eps)
         return Scores(
             observed=-squared_distances(deviations, factor),
-            nulls=partial(self._nulls, z, factor) if z.shape[1] > 1 else None,
+            nulls=partial(self._nulls, z, factor) if z.shape[1] > 1 or world_size() > 1 else None,
             position=partial(_position, dim=z.shape[-1]),
         )
 
     def _nulls(self, z: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
         # A distance to one centre does not depend on who else is in the batch: both nulls are the same.
         centres = z[: self.anchors].mean(0)
-        null = -squared_distances(z - centres.roll(1, dims=0), factor)
+        others = torch.cat([from_rank_before(centres[-1:]), centres[:-1]])
+        null = -squared_distances(z - others, factor)
         return null, null
 
 
@@ -65,7 +66,7 @@ def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance
     from the size of that rounding until the factor exists. It is in float64 where float32 has no squares so large.
     """
     rows = deviations.flatten(0, 1)
-    count = len(rows) * world_size()
+    count = count_over_ranks(rows[:, 0])
     scatter = sum_over_ranks(rows.T @ rows) / count
     trace = float(scatter.trace())
     if not math.isfinite(trace):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uota.arbitration.result import Scores, Weighing
 from uota.arbitration.strengths.temperature import softmax_weights
-from uota.collectives import max_over_ranks, sum_over_ranks, world_size
+from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
 
 # Each round tries this many temperatures at once, between the two that enclosed the answer in the round before.
 CANDIDATES, ROUNDS = 64, 4
@@ -42,7 +42,7 @@ def temperature_for(scores: Float[Tensor, "views batch"], share: float) -> float
     """The τ at which softmax(scores / τ) has this effective sample size. It grows with τ, so the answer is enclosed by
     ever finer grids; a round exchanges two numbers per candidate across ranks, never the scores."""
     below_best = (scores - max_over_ranks(scores.max())).double()
-    count = scores.numel() * world_size()
+    count = count_over_ranks(below_best)
     spread = float((sum_over_ranks(below_best.square().sum()) / count).sqrt())
     if spread == 0 or share == 1:
         return math.inf

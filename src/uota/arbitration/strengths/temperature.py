@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.arbitration.result import Scores, Weighing
-from uota.collectives import max_over_ranks, sum_over_ranks, world_size
+from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Temperature:
 
 
 def softmax_weights(scores: Float[Tensor, "views batch"], tau: float) -> Float[Tensor, "views batch"]:
-    """NM · softmax(scores / τ) over the global batch; across ranks one maximum and one sum are exchanged."""
+    """NM · softmax(scores / τ) over the global batch; across ranks one maximum, one sum and one count are exchanged."""
     if math.isinf(tau):
         return torch.ones_like(scores)
     likelihood = ((scores - max_over_ranks(scores.max())) / tau).exp()
-    return likelihood * (likelihood.numel() * world_size() / sum_over_ranks(likelihood.sum()))
+    return likelihood * (count_over_ranks(scores) / sum_over_ranks(likelihood.sum()))

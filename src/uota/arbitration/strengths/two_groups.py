@@ -7,13 +7,15 @@ scored against another image. What the observed scores have in common with that 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from uota.arbitration.result import Scores, Weighing, rescaled_to_mean_one
 from uota.collectives import sum_over_ranks
 
 BINS = 256
+# In so many parts a score is shared by two bins.
+PARTS = 2**20
 # Standard deviation, in bins, of the Gaussian that smooths the histograms.
 SMOOTHING = 2.5
 # Weight of the past in the running densities.
@@ -106,15 +108,24 @@ def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> 
     return ends_after.masked_fill(torch.ones_like(mean).tril(-1).bool(), math.inf).min(0).values
 
 
-def _histogram(position: Tensor) -> Tensor:
-    bins = (position.detach().flatten() * BINS).long().clamp(0, BINS - 1)
-    return torch.zeros(BINS, device=bins.device).index_add_(0, bins, torch.ones(len(bins), device=bins.device))
+def _histogram(position: Tensor) -> Int64[Tensor, " bins"]:
+    """Each score counts `PARTS`, shared by the two bins it is between: rounding moves no whole score to another bin.
+    Whole numbers, whose sum does not depend on the order, nor on how many ranks they are summed over."""
+    left, beyond = _between_bins(position.detach().flatten())
+    right_share = (beyond * PARTS).round().long()
+    return right_share.new_zeros(BINS).index_add_(0, left, PARTS - right_share).index_add_(0, left + 1, right_share)
 
 
 def _interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
+    left, beyond = _between_bins(position)
+    return torch.lerp(of_bin[left], of_bin[left + 1], beyond)
+
+
+def _between_bins(position: Tensor) -> tuple[Tensor, Tensor]:
+    """The bin to the left of a score, and how far the score is from that one's centre to the next one's."""
     place = (position * BINS - 0.5).clamp(0, BINS - 1)
     left = place.floor().long().clamp(max=BINS - 2)
-    return torch.lerp(of_bin[left], of_bin[left + 1], place - left)
+    return left, place - left
 
 
 def _gaussian_band(size: int, deviation: float) -> Tensor:

@@ -1,0 +1,160 @@
+"""Several processes equal one on the concatenated batch: every method with every arbiter, uneven batches included."""
+
+from dataclasses import replace
+from functools import cache, partial
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.testing import assert_close
+
+from uota import Arbiter
+from uota.collectives import gather_rows
+from uota.config import Pretrain
+from uota.data import open_source
+from uota.methods import METHODS, Embedded, Step
+from uota.nn.sync_batchnorm import synchronised
+from uota.training.build import build_method, decide, preset_of
+from uota.training.looks import look
+from uota.views import ViewPipeline
+
+METHODS_THAT_LEARN = [name for name in METHODS if name != "random"]
+ARBITERS = {
+    "learned": lambda: Arbiter("learned"),
+    "two_groups": lambda: Arbiter("two_groups"),
+    "mahalanobis, tau": lambda: Arbiter("mahalanobis", tau=60.0),
+    "mahalanobis, ess": lambda: Arbiter("mahalanobis", ess=0.7, covariance="oas"),
+}
+# Images of each process in each step: a whole batch, and a last one that is uneven.
+SHARES = {1: [[16], [11]], 2: [[8, 8], [8, 3]]}
+# Of one uneven batch of embeddings.
+MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
+
+
+def settings_of(folder, method):
+    views = {"views": "small-cpc"} if method == "cpc_v2" else {"views": "small", "local_views": 1}
+    settings = Pretrain(data=str(folder), method=method, **views)
+    return decide(settings, open_source(settings.data))
+
+
+def built(settings, ranks):
+    method = build_method(settings)
+    return synchronised(method) if ranks > 1 else method
+
+
+def averaged(x, ranks):
+    """What DistributedDataParallel does to gradients."""
+    if ranks > 1:
+        dist.all_reduce(x)
+        x /= ranks
+    return x
+
+
+def losses_of_embeddings(settings, rank=0, ranks=1):
+    """With every arbiter, in 32 bits: weights, loss and gradients of what a method knows of an uneven batch."""
+    everyone, method = embeddings(settings), built(settings, ranks)
+    mine = slice(sum(MANY[ranks][:rank]), sum(MANY[ranks][: rank + 1]))
+    found = {}
+    for name, make in ARBITERS.items():
+        own = replace(everyone, **{part: getattr(everyone, part)[:, mine].clone() for part in ("projected", "features")})
+        own = replace(own, targets=everyone.targets[:, mine], groups=[group[:, mine] for group in everyone.groups])
+        leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
+        weights = make()(own.z).weights
+        loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+        rows = {part: x for part, x in zip(("projected", "features"), gradients, strict=True) if x is not None}
+        found[name] = {"loss": averaged(loss.detach(), ranks), "weights": gather_rows(weights.T).rows}
+        found[name] |= {part: gather_rows(x.transpose(0, 1)).rows / ranks for part, x in rows.items()}
+    return found
+
+
+def embeddings(settings):
+    """What a method knows of a batch: images apart from each other, and their views around them."""
+    method, random = build_method(settings), torch.Generator().manual_seed(0)
+    groups = preset_of(settings).groups
+    views, images = sum(group.count for group in groups), MANY[1][0]
+
+    def around(width):
+        centre = torch.randn(images, width, generator=random)
+        return centre + torch.randn(views, images, width, generator=random)
+
+    return Embedded(
+        projected=around(method.dim),
+        features=around(method.encoder.width),
+        early=[],
+        groups=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in groups],
+        targets=around(method.dim)[: groups[0].count],
+    )
+
+
+def two_steps(settings, rank=0, ranks=1):
+    """Of the whole network in 64 bits, with an arbiter that remembers: the losses, and what is left."""
+    method, arbiter = built(settings, ranks).double(), Arbiter("two_groups")
+    source, pipeline = open_source(settings.data), ViewPipeline(preset_of(settings))
+    optimizer = torch.optim.SGD(method.parameters(), 0.05)
+    losses, first = [], 0
+    for (images,), shares in zip(SHARES[1], SHARES[ranks], strict=True):
+        start = first + sum(shares[:rank])
+        views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
+        step = Step(first + 100, 0.5, labels=views.labels)
+        embedded = method.embed([group.double() for group in views.groups], step)
+        loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
+        optimizer.zero_grad()
+        loss.backward()
+        for parameter in method.parameters():
+            if parameter.grad is not None:
+                averaged(parameter.grad, ranks)
+        optimizer.step()
+        losses.append(float(averaged(loss.detach(), ranks)))
+        first += images
+    return losses, {name: value.clone() for name, value in method.state_dict().items()}
+
+
+WORK = {2: (losses_of_embeddings, two_steps), 4: (losses_of_embeddings,)}
+
+
+def on_a_rank(rank, folder, jobs):
+    """Of four processes two work first, and then all."""
+    torch.set_num_threads(1)
+    for ranks, work in WORK.items():
+        if rank < ranks:
+            dist.init_process_group("gloo", init_method=f"file://{folder}/meet{ranks}", rank=rank, world_size=ranks)
+            made = {(each.__name__, settings.method): each(settings, rank, ranks) for each in work for settings in jobs}
+            dist.destroy_process_group()
+            if rank == 0:
+                torch.save(made, f"{folder}/{ranks}")
+
+
+@pytest.fixture(scope="module")
+def several(pictures, tmp_path_factory):
+    """What two and four processes make of every method."""
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(on_a_rank, (str(folder), [settings_of(pictures, method) for method in METHODS_THAT_LEARN]), nprocs=4)
+    return {ranks: torch.load(folder / str(ranks)) for ranks in WORK}
+
+
+@pytest.fixture(scope="module")
+def one(pictures):
+    """What one process makes of a method, each computed once."""
+    return cache(lambda made, method: made(settings_of(pictures, method)))
+
+
+@pytest.mark.parametrize("method", METHODS_THAT_LEARN)
+@pytest.mark.parametrize("ranks", WORK)
+def test_weights_losses_and_gradients(several, one, ranks, method):
+    """Of embeddings: through an encoder one process alone errs by more than that in 32 bits, where rectifiers switch."""
+    found = several[ranks]["losses_of_embeddings", method]
+    for arbiter, expected in one(losses_of_embeddings, method).items():
+        for what, value in expected.items():
+            close = partial(assert_close, found[arbiter][what], value, msg=f"{what} with {arbiter}: {{}}".format)
+            close(atol=1e-5 * max(1.0, float(value.abs().max())), rtol=0)
+
+
+@pytest.mark.parametrize("method", METHODS_THAT_LEARN)
+def test_two_steps_leave_the_same_network(several, one, method):
+    losses, state = several[2]["two_steps", method]
+    expected, expected_state = one(two_steps, method)
+    assert losses == pytest.approx(expected, abs=1e-8)
+    for name, value in expected_state.items():
+        assert_close(state[name], value, atol=1e-6, rtol=1e-6)
