@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 from uota.errors import UotaError
-from uota.runs import whole_file, write_atomically
+from uota.runs import Run, checkpoint_before, whole_file, write_atomically
 
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
@@ -24,3 +25,59 @@ def fail_half_way(path):
         unfinished.write_text("half")
         assert path.read_text() == "first"
         raise EOFError
+
+
+def saved(path, value):
+    torch.save({"weights": torch.full((2000,), value), "global_step": int(value)}, path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with a last checkpoint and the one before it."""
+    run = Run(tmp_path)
+    saved(run.checkpoint, 2.0)
+    saved(checkpoint_before(run.checkpoint), 1.0)
+    return run
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_no_flipped_bit_changes_what_is_loaded(run):
+    """Wherever it is: either nothing was there, or the checkpoint before is used."""
+    whole = run.checkpoint.read_bytes()
+    places = torch.randint(len(whole), (300,), generator=torch.Generator().manual_seed(0)).tolist()
+    used = {1: 0, 2: 0}
+    for place in places:
+        run.checkpoint.unlink()
+        run.checkpoint.write_bytes(whole)
+        flip(run.checkpoint, place)
+        state = run.state()
+        assert state["weights"].unique().tolist() == [state["global_step"]]
+        used[state["global_step"]] += 1
+    assert used[1] > 250
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
+def test_a_checkpoint_cut_short_is_named_and_the_one_before_it_used(run, capsys, kept):
+    whole = run.checkpoint.read_bytes()
+    run.checkpoint.write_bytes(whole[: int(kept * len(whole))])
+    assert run.state()["global_step"] == 1
+    said = capsys.readouterr().err
+    assert f"{run.checkpoint} is damaged: " in said
+    assert f"the one before it is used, {checkpoint_before(run.checkpoint)}" in said
+
+
+def test_a_kill_between_two_names_leaves_the_one_before(run):
+    run.checkpoint.unlink()
+    assert run.state()["global_step"] == 1
+
+
+def test_two_damaged_checkpoints_are_both_named(run):
+    for path in (run.checkpoint, checkpoint_before(run.checkpoint)):
+        flip(path, 3000)
+    with pytest.raises(UotaError, match=r"checkpoint.ckpt is damaged: .*; .*checkpoint.before.ckpt is damaged: .*copy"):
+        run.state()

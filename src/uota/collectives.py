@@ -28,9 +28,12 @@ def max_over_ranks(x: Tensor) -> Tensor:
     return _reduced(x, dist.ReduceOp.MAX)
 
 
-def mean_over_ranks(x: Tensor) -> Tensor:
-    """Mean of `x` over ranks, elementwise. No gradient passes."""
-    return sum_over_ranks(x) / world_size()
+def mean_over_ranks(*each: Tensor) -> list[Tensor]:
+    """Means of tensors over ranks, elementwise, in one exchange. No gradient passes."""
+    if world_size() == 1:
+        return list(each)
+    mean = sum_over_ranks(torch.cat([x.flatten() for x in each])) / world_size()
+    return [part.view_as(x) for x, part in zip(each, mean.split([x.numel() for x in each]), strict=True)]
 
 
 def count_over_ranks(x: Tensor) -> Tensor:

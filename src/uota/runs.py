@@ -2,6 +2,7 @@
 
 settings.json           the settings, as `Pretrain`
 checkpoint.ckpt         the last checkpoint, Lightning's format
+checkpoint.before.ckpt  the one before it, in case that one is damaged
 logs/                   CSV (and TensorBoard) logs
 skipped.txt             the files that could not be read, if there are any
 linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
@@ -11,10 +12,14 @@ detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and 
 import json
 import os
 import shutil
+import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -64,12 +69,13 @@ class Run:
         Raises:
             UotaError: there is none, or it is broken.
         """
-        if not self.checkpoint.exists():
+        whole = whole_checkpoint(self.checkpoint)
+        if whole is None:
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
         try:
-            return torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(whole, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:
-            raise UotaError(f"{self.checkpoint} cannot be read; the file is broken: {error}") from error
+            raise UotaError(f"{whole} cannot be read; the file is broken: {error}") from error
 
     def epochs_done(self) -> int:
         """Whole epochs of training that the last checkpoint comes after.
@@ -78,6 +84,66 @@ class Run:
             UotaError: there is none, or it is broken.
         """
         return int(self.state()["epoch"])
+
+
+def checkpoint_before(checkpoint: Path) -> Path:
+    """Where the one that was written before the last is kept."""
+    return checkpoint.with_suffix(".before.ckpt")
+
+
+def whole_checkpoint(checkpoint: Path) -> Path | None:
+    """The last checkpoint; if it is not as it was written, the one before it, and that is said. None: there is neither.
+
+    Raises:
+        UotaError: all there is is damaged.
+    """
+    damaged: list[str] = []
+    for path in (checkpoint, checkpoint_before(checkpoint)):
+        if not path.is_file():
+            continue
+        damage = damage_of(path, path.stat().st_mtime_ns)
+        if damage is None:
+            if damaged:
+                _say_once(f"{damaged[0]}; the one before it is used, {path}")
+            return path
+        damaged.append(f"{path} is damaged: {damage}")
+    if damaged:
+        raise UotaError(f"{'; '.join(damaged)}. Start anew, or put a copy in its place")
+    return None
+
+
+def checkpoint_to_go_on_from(checkpoint: Path) -> Path | None:
+    """As `whole_checkpoint`; that there is none yet, because a run was killed early, is said."""
+    whole = whole_checkpoint(checkpoint)
+    if whole is None:
+        _say_once(f"{checkpoint.parent} has no checkpoint yet; it begins from its settings")
+    return whole
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+@cache
+def damage_of(checkpoint: Path, written: int) -> str | None:
+    """What is wrong with a checkpoint file, by the checksums in it (PyTorch writes them, and does not look at them).
+
+    Args:
+        checkpoint: the file.
+        written: when, in nanoseconds: each state of a file is looked at once.
+    """
+    try:
+        with zipfile.ZipFile(checkpoint) as parts:
+            changed = parts.testzip()
+        if changed:
+            return f"{changed} in it has changed since it was written"
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)  # reads a directory of the parts
+    except UnpicklingError:
+        return None  # as it was written, and refused: that is for its reader to say
+    except Exception as error:  # damage can look like anything: another compression, encryption, impossible sizes
+        return str(error).partition("\n")[0]
+    return None
 
 
 def load_part(module: nn.Module, run: Run, part: str = "") -> None:

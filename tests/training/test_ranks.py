@@ -57,8 +57,8 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
     mine = slice(sum(MANY[ranks][:rank]), sum(MANY[ranks][: rank + 1]))
     found = {}
     for name, make in ARBITERS.items():
-        own = replace(everyone, **{part: getattr(everyone, part)[:, mine].clone() for part in ("projected", "features")})
-        own = replace(own, targets=everyone.targets[:, mine], groups=[group[:, mine] for group in everyone.groups])
+        parts = {part: getattr(everyone, part)[:, mine].clone() for part in ("projected", "features", "targets")}
+        own = replace(everyone, **parts, groups=[group[:, mine] for group in everyone.groups])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
         loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
@@ -143,7 +143,7 @@ def one(pictures):
 @pytest.mark.parametrize("method", METHODS_THAT_LEARN)
 @pytest.mark.parametrize("ranks", WORK)
 def test_weights_losses_and_gradients(several, one, ranks, method):
-    """Of embeddings: through an encoder one process alone errs by more than that in 32 bits, where rectifiers switch."""
+    """Of embeddings: through an encoder one process errs by more than that in 32 bits, where rectifiers switch."""
     found = several[ranks]["losses_of_embeddings", method]
     for arbiter, expected in one(losses_of_embeddings, method).items():
         for what, value in expected.items():

@@ -16,7 +16,7 @@ from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
 from uota.nn.sync_batchnorm import synchronised
 from uota.protocols import Finetune, LinearSGD
-from uota.runs import write_atomically
+from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
@@ -56,7 +56,7 @@ def fit(
         UotaError: Ctrl-C, or the folder cannot be written.
     """
     checkpoint = folder / "checkpoint.ckpt"
-    goes_on = _prepare(folder, checkpoint, _identity(classifier, train, preset, settings))
+    start = _prepare(folder, checkpoint, _identity(classifier, train, preset, settings))
     checkpoints = Checkpoints(checkpoint, CHECKPOINT_EVERY)
     trainer = _trainer(settings, folder, checkpoints, bar)
     if settings.devices > 1:
@@ -67,7 +67,7 @@ def fit(
     loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
     with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"):
         try:
-            trainer.fit(classifier, loader, ckpt_path=str(checkpoint) if goes_on else None, weights_only=True)
+            trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
             if checkpoints.interrupted:
                 raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
             images = WholeImages(test, preset)
@@ -82,7 +82,8 @@ def fit(
 
 @rank_zero_only
 def _remove(checkpoint: Path) -> None:
-    checkpoint.unlink(missing_ok=True)
+    for path in (checkpoint, checkpoint_before(checkpoint)):
+        path.unlink(missing_ok=True)
 
 
 def _identity(classifier: Classifier, train: Source, preset: ViewPreset, settings: LinearSGD | Finetune) -> str:
@@ -94,16 +95,16 @@ def _identity(classifier: Classifier, train: Source, preset: ViewPreset, setting
     return digest.hexdigest()
 
 
-def _prepare(folder: Path, checkpoint: Path, identity: str) -> bool:
-    """Whether the folder has a checkpoint of the same training; one of another is thrown away."""
+def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
+    """The folder's checkpoint of the same training, if there is one; of another, it is thrown away."""
     identity_file = folder / "identity.json"
     same = identity_file.is_file() and identity_file.read_text() == json.dumps(identity)
-    if same and checkpoint.is_file():
-        rank_zero_only(print)(f"going on from {checkpoint}; remove it to begin anew")
-        return True
+    if same and (start := whole_checkpoint(checkpoint)):
+        rank_zero_only(print)(f"going on from {start}; remove it to begin anew")
+        return start
     _remove(checkpoint)
     rank_zero_only(write_atomically)(identity_file, json.dumps(identity))
-    return False
+    return None
 
 
 def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:

@@ -7,11 +7,11 @@ batch they are spread over.
 
 import torch
 from jaxtyping import Float
-from lightly.loss.swav_loss import sinkhorn
 from lightly.models.modules.heads import SwaVProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from uota.collectives import max_over_ranks, sum_over_ranks
 from uota.losses import ordered_pairs, swapped_prediction_terms, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed

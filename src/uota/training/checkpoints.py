@@ -1,15 +1,24 @@
 """The run's checkpoint: written atomically every so many steps, at the end, and when a person presses Ctrl-C."""
 
+import io
+import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins import TorchCheckpointIO
+
+from uota.runs import checkpoint_before
 
 
 class Checkpoints(pl.Callback):
-    """Keeps one checkpoint up to date. Ctrl-C lets the step finish, saves and stops; a second one stops at once.
+    """Keeps one checkpoint up to date, and the one before it.
+
+    Ctrl-C lets the step finish, saves and stops; a second one stops at once.
 
     Args:
         path: of the checkpoint.
@@ -48,5 +57,25 @@ class Checkpoints(pl.Callback):
         self.interrupted = True
 
     def _save(self, trainer: pl.Trainer) -> None:
-        # Lightning writes beside the checkpoint and then renames: a full disk leaves the one before it whole.
-        trainer.save_checkpoint(self.path)
+        # Whatever happens meanwhile, a whole checkpoint has its name: a full disk, or a kill, leaves the old ones.
+        unfinished = self.path.with_name(f".unfinished.{self.path.name}")
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            with suppress(FileNotFoundError):
+                os.replace(self.path, checkpoint_before(self.path))
+            os.replace(unfinished, self.path)
+
+
+class WhereTold(TorchCheckpointIO):
+    """Writes into the folder it is told. Lightning's own writes into the system's temporary folder first, which may be
+    full, or on another disk, from where no file moves in one step; and a kill leaves its file there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Raises OSError where there is no room; what was written of it then is removed."""
+        buffer = io.BytesIO()  # not straight into the file: of a full disk PyTorch says "unexpected pos 704"
+        torch.save(checkpoint, buffer)
+        try:
+            Path(path).write_bytes(buffer.getbuffer())
+        except OSError:
+            Path(path).unlink(missing_ok=True)
+            raise

@@ -11,7 +11,7 @@ from uota.config import Pretrain
 from uota.data import Source, describe_skipped, say_left_out
 from uota.data.source import printable
 from uota.errors import UotaError
-from uota.runs import Run, empty_folder, load_part, write_atomically
+from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.build import VIEWS_OF, build_module, decide, open_items, preset_of
 from uota.training.checkpoints import Checkpoints
@@ -50,7 +50,8 @@ def pretrain(
     _prepare(run, settings, resume, overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    if resume:
+    start = checkpoint_to_go_on_from(run.checkpoint) if resume else None
+    if start:
         load_part(module, run)
     say_left_out(source)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
@@ -58,7 +59,7 @@ def pretrain(
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
     pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
     data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
-    _fit(trainer, module, data, run, resume)
+    _fit(trainer, module, data, run, start)
     if checkpoints.interrupted:
         raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
     list_skipped(source, run)
@@ -73,9 +74,9 @@ def list_skipped(source: Source, run: Run) -> None:
         write_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
-def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, resume: bool) -> None:
+def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, start: Path | None) -> None:
     with without_warnings_of_what_is_meant(), explaining_full_disks(run.folder):
-        trainer.fit(module, data, ckpt_path=str(run.checkpoint) if resume else None, weights_only=True)
+        trainer.fit(module, data, ckpt_path=start, weights_only=True)
 
 
 @rank_zero_only

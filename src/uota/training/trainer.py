@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from uota.errors import UotaError
+from uota.training.checkpoints import WhereTold
 
 # Lightning says these of what is meant to be so.
 MEANT = (
@@ -56,6 +57,7 @@ def make_trainer(
         use_distributed_sampler=False,
         default_root_dir=folder,
         devices=devices,
+        plugins=[WhereTold()],
         strategy="ddp" if devices > 1 else "auto",
         **settings,
     )

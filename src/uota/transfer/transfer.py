@@ -16,7 +16,7 @@ from uota.errors import UotaError
 from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
 from uota.protocols import Origin
-from uota.runs import empty_folder, write_atomically
+from uota.runs import checkpoint_to_go_on_from, empty_folder, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
 from uota.training.trainer import (
@@ -121,8 +121,6 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
         raise UotaError(f"{folder} is no transfer that could be gone on with: {error}") from error
     if not same:
         raise UotaError(f"{folder} was started with other settings; resume with those in {file}")
-    if not (folder / "checkpoint.ckpt").is_file():
-        raise UotaError(f"{folder} has no checkpoint to go on from; start anew with --overwrite")
     return settings
 
 
@@ -179,9 +177,10 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
         max_epochs=job.epochs,
         logger=loggers_of(folder),
     )
+    start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
     data = ViewsOfRank(settings, job.trained, in_memory=False)
     with without_warnings_of_what_is_meant(), explaining_full_disks(folder):
-        trainer.fit(module, data, ckpt_path=str(checkpoints.path) if resume else None, weights_only=True)
+        trainer.fit(module, data, ckpt_path=start, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
         trainer.test(module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import normalize
 
 from uota.arbitration.result import Scores
 from uota.collectives import gather_rows
@@ -92,9 +92,11 @@ def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tens
 
 
 def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows images"]:
-    """What each entry's row sums to without it; not by a difference: of that nothing is left beside a large entry."""
-    before = pad(x[..., :-1].cumsum(-1), (1, 0))
-    return before + pad(x[..., 1:].flip(-1).cumsum(-1).flip(-1), (0, 1))
+    """What each entry's row sums to without it: by a difference, which leaves nothing of the rest beside an entry that
+    is most of the sum, and so not for the largest."""
+    largest, place = x.max(-1, keepdim=True)
+    rest = x.scatter(-1, place, 0).sum(-1, keepdim=True)
+    return (rest - x + largest).scatter(-1, place, rest)
 
 
 def _log_mean(total: Tensor, count: int, temperature: float) -> Tensor:

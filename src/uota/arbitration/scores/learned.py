@@ -94,8 +94,9 @@ class LearnedContrast(nn.Module):
             found = cosines(normalize(self.head(features.clone()), dim=-1))
             if found.images.shape[-1] > 1:
                 loss = info_nce(found, self.temperature)
-                for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-                    parameter.grad = mean_over_ranks(gradient)
+                gradients = mean_over_ranks(*torch.autograd.grad(loss, parameters))
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.grad = gradient
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
         return Cosines(*(x.detach() for x in found))

@@ -1,0 +1,49 @@
+"""A run whose last checkpoint is damaged, or that was killed before the first: it goes on, and ends the same."""
+
+import pytest
+import torch
+
+from uota.runs import Run, checkpoint_before
+from uota.training.pretrain import pretrain
+
+
+@pytest.fixture
+def resumed(small, tmp_path):
+    """Weights after damage was done to a run's folder at its end, and the run resumed; and as they should be."""
+
+    def make(damage):
+        settings = small(epochs=3, checkpoint_every=4)
+        run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
+        expected = run.state()["state_dict"]
+        damage(run)
+        return pretrain(settings, run.folder, resume=True, bar=False, lines=False).state()["state_dict"], expected
+
+    return make
+
+
+def flip_the_last(run: Run):
+    content = bytearray(run.checkpoint.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    run.checkpoint.unlink()  # what was loaded still looks into the file
+    run.checkpoint.write_bytes(content)
+
+
+def remove_all(run: Run):
+    run.checkpoint.unlink()
+    checkpoint_before(run.checkpoint).unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"), [(flip_the_last, "checkpoint.ckpt is damaged"), (remove_all, "has no checkpoint yet")]
+)
+def test_it_goes_on_and_ends_the_same(resumed, capsys, damage, says):
+    found, expected = resumed(damage)
+    assert says in capsys.readouterr().err
+    for name, value in expected.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(found[name], value), name
+
+
+def test_nothing_is_left_beside_the_checkpoints(small, tmp_path):
+    run = pretrain(small(), tmp_path / "run", bar=False, lines=False)
+    assert {path.name for path in run.folder.iterdir()} == {"settings.json", "checkpoint.ckpt", "logs"}
