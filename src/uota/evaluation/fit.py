@@ -20,7 +20,7 @@ from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
-from uota.training.trainer import make_trainer, without_warnings_of_what_is_meant
+from uota.training.trainer import explaining_full_disks, make_trainer, without_warnings_of_what_is_meant
 from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
 CHECKPOINT_EVERY = 200
@@ -65,18 +65,14 @@ def fit(
     pipeline = ViewPipeline(replace(preset, groups=(crops,)), settings.seed)
     in_memory = train.name in VIEWS_OF
     loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
-    with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"):
-        try:
-            trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
-            if checkpoints.interrupted:
-                raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
-            images = WholeImages(test, preset)
-            whole = test_loader(images, TEST_BATCH, settings.workers, test.name in VIEWS_OF, trainer)
-            trainer.test(classifier, whole, verbose=False)
-        except OSError as error:
-            raise UotaError(
-                f"training stopped: {error}; make room in {folder}, then the same command goes on"
-            ) from error
+    again = "run the same command again"
+    with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), explaining_full_disks(folder, again):
+        trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
+        if checkpoints.interrupted:
+            raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
+        images = WholeImages(test, preset)
+        whole = test_loader(images, TEST_BATCH, settings.workers, test.name in VIEWS_OF, trainer)
+        trainer.test(classifier, whole, verbose=False)
     _remove(checkpoint)
 
 

@@ -72,8 +72,12 @@ def loggers_of(folder: Path) -> list[Logger]:
 
 
 @contextmanager
-def explaining_full_disks(folder: Path) -> Iterator[None]:
+def explaining_full_disks(folder: Path, then: str = "go on with --resume") -> Iterator[None]:
     """What stops a training that cannot write, as a sentence.
+
+    Args:
+        folder: where it writes.
+        then: what to do when there is room.
 
     Raises:
         UotaError: instead of an OSError.
@@ -83,5 +87,5 @@ def explaining_full_disks(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UotaError(
             f"training stopped: {error}. If {folder} is full or cannot be written, make room, "
-            "then go on with --resume: the last checkpoint is whole"
+            f"then {then}: the last checkpoint is whole"
         ) from error
