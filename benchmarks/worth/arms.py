@@ -112,6 +112,7 @@ ARMS: dict[str, Arm] = {
     "paper": paper(start=0.5),
     "learned-thumbnails": Arm(learned("thumbnails")),
     "learned-features": Arm(learned("features")),
+    "learned-both": Arm(learned("both")),
     "oracle": Arm(lambda dim, seed: oracle),
     "two_groups": Arm(lambda dim, seed: Watched("embeddings", Arbiter("two_groups"))),
     "learned-embeddings": Arm(learned("embeddings")),

@@ -74,7 +74,7 @@ class Pretrain:
     inject_from: Literal["strangers", "batch"] = "strangers"
     workers: int | None = None
 
-    look: Literal["auto", "thumbnails", "features", "embeddings"] = "auto"
+    look: Literal["auto", "thumbnails", "features", "both", "embeddings"] = "auto"
     weigh: Literal["auto", "predictor", "both"] = "auto"
     start: float | None = None
     tau: float | None = None

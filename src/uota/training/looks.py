@@ -1,8 +1,11 @@
 """What an arbiter may look at: always detached, one vector per view."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from uota.arbitration.thumbnails import pooled, thumbnails
 from uota.methods.embedded import Embedded
@@ -16,8 +19,19 @@ def early_and_late(embedded: Embedded) -> Float[Tensor, "views batch dim"]:
     return torch.cat([early, embedded.features.detach()], dim=-1)
 
 
+def thumbnails_and_features(embedded: Embedded) -> Float[Tensor, "views batch dim"]:
+    """Both, at the same length: thumbnails tell from the first step, features know more later."""
+    return torch.cat([normalize(LOOKS[at](embedded), dim=-1) for at in ("thumbnails", "features")], dim=-1)
+
+
+LOOKS: dict[str, Callable[[Embedded], Tensor]] = {
+    "thumbnails": lambda embedded: thumbnails(embedded.groups),
+    "features": early_and_late,
+    "both": thumbnails_and_features,
+    "embeddings": lambda embedded: embedded.z.detach(),
+}
+
+
 def look(at: str, embedded: Embedded) -> Float[Tensor, "views batch dim"]:
-    """What an arbiter that looks at `thumbnails`, `features` or `embeddings` sees."""
-    if at == "thumbnails":
-        return thumbnails(embedded.groups)
-    return early_and_late(embedded) if at == "features" else embedded.z.detach()
+    """What an arbiter sees that looks at one of `LOOKS`."""
+    return LOOKS[at](embedded)
