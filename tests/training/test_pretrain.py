@@ -89,12 +89,13 @@ def step_losses(small, out, **changes):
     return [float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10]
 
 
-@pytest.mark.parametrize(
-    ("method", "arbiter", "candidates"), [("swav", "learned", 1), ("simclr", "mahalanobis", 1), ("swav", "none", 2)]
-)
+@pytest.mark.parametrize(("method", "arbiter", "candidates"), [("simclr", "learned", 1), ("swav", "none", 2)])
 def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates):
-    """In 64 bits: in 32, torch's batch norm of one process and ours of two round differently, and training amplifies
-    that. With SGD: AdamW's first steps are signs of gradients, and make full steps of the rounding of a zero."""
+    """As a person starts them (test_ranks has all methods and arbiters).
+
+    In 64 bits: in 32, torch's batch norm of one process and ours of two round differently, and training amplifies that.
+    With SGD: AdamW's first steps are signs of gradients, and make full steps of the rounding of a zero.
+    """
     same = {"method": method, "arbiter": arbiter, "candidates": candidates, "start": 0.1, "precision": "64"}
     one, two = (step_losses(small, tmp_path / str(devices), devices=devices, **same) for devices in (1, 2))
     assert len(one) == 10
