@@ -16,15 +16,16 @@ COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled
 
 def main() -> None:
     found = cells(read_lines(LINES))
-    conditions = list(dict.fromkeys(condition for condition, method, _ in found if method == "swav"))
+    of_swav = {cell: gain(found, cell, "linear") for cell in found if cell[1] == "swav"}
+    conditions = list(dict.fromkeys(cell[0] for cell, made in of_swav.items() if made is not None and made.pairs > 1))
     figure, axes = plt.subplots(1, len(conditions), figsize=(3.2 * len(conditions), 4.2), sharey=True, squeeze=False)
-    arms = list(dict.fromkeys(arm for _, method, arm in found if method == "swav" and arm != "none"))
+    arms = list(dict.fromkeys(arm for _, _, arm in of_swav if arm != "none"))
     for axis, condition in zip(axes[0], conditions, strict=True):
         draw(axis, found, [(condition, "swav", arm) for arm in arms])
         axis.set_title(condition)
     axes[0][0].set_yticks(range(len(arms)), arms)
     axes[0][0].invert_yaxis()
-    figure.supxlabel("gain over SwAV without weights, linear top-1, points; bars: 95 % interval over seeds")
+    figure.supxlabel("gain over SwAV without weights, linear top-1, points; bars: 95 % interval over two seeds or more")
     figure.tight_layout()
     figure.savefig(OUT, dpi=110)
 
