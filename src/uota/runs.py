@@ -112,6 +112,12 @@ def whole_checkpoint(checkpoint: Path) -> Path | None:
     return None
 
 
+def remove_if_damaged(checkpoint: Path) -> None:
+    """So that it does not take the place of the one before it, which training went on from."""
+    if checkpoint.is_file() and damage_of(checkpoint, checkpoint.stat().st_mtime_ns):
+        checkpoint.unlink()
+
+
 def checkpoint_to_go_on_from(checkpoint: Path) -> Path | None:
     """As `whole_checkpoint`; that there is none yet, because a run was killed early, is said."""
     whole = whole_checkpoint(checkpoint)

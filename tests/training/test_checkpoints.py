@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from uota.runs import Run, checkpoint_before
+from uota.runs import Run, checkpoint_before, damage_of
 from uota.training.pretrain import pretrain
 
 
@@ -42,6 +42,15 @@ def test_it_goes_on_and_ends_the_same(resumed, capsys, damage, says):
     for name, value in expected.items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(found[name], value), name
+
+
+def test_a_damaged_checkpoint_never_becomes_the_one_before(small, tmp_path):
+    settings = small(epochs=3, checkpoint_every=4)
+    run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
+    flip_the_last(run)
+    pretrain(settings, run.folder, resume=True, bar=False, lines=False)
+    for path in (run.checkpoint, checkpoint_before(run.checkpoint)):
+        assert damage_of(path, path.stat().st_mtime_ns) is None
 
 
 def test_nothing_is_left_beside_the_checkpoints(small, tmp_path):

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
-from uota.runs import checkpoint_before
+from uota.runs import checkpoint_before, remove_if_damaged
 
 
 class Checkpoints(pl.Callback):
@@ -32,6 +32,8 @@ class Checkpoints(pl.Callback):
         self._previous: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            remove_if_damaged(self.path)
         try:
             self._previous = signal.signal(signal.SIGINT, self._interrupt)
         except ValueError:  # not in the main thread: Ctrl-C is somebody else's business there
