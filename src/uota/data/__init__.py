@@ -6,7 +6,7 @@ from uota.data.groups import Groups, say_left_out
 from uota.data.opening import NAMES, open_groups, open_source
 from uota.data.packed import Packed
 from uota.data.scenes import SceneOptions, Scenes, Shown
-from uota.data.source import InMemory, Source, Split, describe_skipped, say_skipped
+from uota.data.source import InMemory, Source, Split, describe_skipped, labels_of, say_skipped
 
 __all__ = [
     "NAMES",
@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "Split",
     "describe_skipped",
+    "labels_of",
     "open_groups",
     "open_source",
     "say_left_out",

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from uota.errors import UotaError
+
 Split = Literal["train", "test"]
 
 
@@ -81,6 +83,20 @@ class InMemory:
     ) -> Bool[Tensor, "views batch"] | None:
         """None: nothing is known of crops of these images."""
         return None
+
+
+def labels_of(source: Source) -> Int64[Tensor, " len"]:
+    """The labels of a source, for what cannot do without.
+
+    Raises:
+        UotaError: it has none.
+    """
+    if source.labels is None:
+        raise UotaError(
+            f"{source.name} has no labels: give a folder with one sub-folder per class, shards with a number in each "
+            "sample's .cls, or a saved data set with a column of labels"
+        )
+    return source.labels
 
 
 def describe_skipped(source: Source, at_most: int = 5, rest: str = "") -> str | None:

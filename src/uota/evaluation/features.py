@@ -8,8 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from uota.data import Source
-from uota.errors import UotaError
+from uota.data import Source, labels_of
 from uota.views import ViewPreset, evaluation_view
 
 BATCH = 256
@@ -46,9 +45,8 @@ def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tenso
 
 
 def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset) -> Features:
-    if source.labels is None:
-        raise UotaError(f"{source.name} has no labels; evaluation needs a folder with one sub-folder per class")
-    return Features(torch.cat([of(images) for images in batches(source, preset)]), source.labels)
+    labels = labels_of(source)
+    return Features(torch.cat([of(images) for images in batches(source, preset)]), labels)
 
 
 def batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uota.data import Source
-from uota.errors import UotaError
+from uota.data import Source, labels_of
 from uota.origin import Found
 
 
@@ -26,8 +25,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         for source in (self.train, self.test):
-            if source.labels is None:
-                raise UotaError(f"{source.name} has no labels; evaluation needs a folder with one sub-folder per class")
+            labels_of(source)
 
     @property
     def encoder(self) -> Any:

@@ -9,7 +9,7 @@ from torch import nn
 
 from uota.arbitration import Arbiter, ViewSampler
 from uota.config import Pretrain
-from uota.data import FolderOptions, Groups, Source, open_groups, open_source
+from uota.data import FolderOptions, Groups, Source, labels_of, open_groups, open_source
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, imported
 from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
@@ -82,9 +82,7 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
     }
     if card.needs_labels:
-        if source.labels is None:
-            raise UotaError(f"{settings.method} needs labels; {source.name} has none: give one sub-folder per class")
-        classes = {"classes": int(source.labels.max()) + 1}
+        classes = {"classes": int(labels_of(source).max()) + 1}
         settings = replace(settings, method_options=classes | settings.method_options)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
 
