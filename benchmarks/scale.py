@@ -20,10 +20,11 @@ from torch.profiler import ProfilerActivity, profile
 from arbitration import released
 from timing import seconds
 from uota import Arbiter, arbitrate
+from uota.arbitration.scores.learned import HIDDEN, OUTPUT
 
 OUT = Path(__file__).parent / "results/scale.json"
 REPETITIONS = 9
-HIDDEN, OUTPUT, FEATURES = 256, 64, 512
+FEATURES = 512
 
 
 class Shape(NamedTuple):

@@ -6,9 +6,11 @@ import matplotlib
 
 matplotlib.use("agg")
 from benchmarks.lines import read_lines
-from benchmarks.worth.table import LINES, Cell, Row, cells, gain
+from benchmarks.worth.table import LINES, cells, gain
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+
+from uota.comparison.statistics import Gain
 
 OUT = Path(__file__).parents[2] / "docs/worth.png"
 COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled": "tab:green", "oracle": "0.2"}
@@ -21,7 +23,7 @@ def main() -> None:
     figure, axes = plt.subplots(1, len(conditions), figsize=(3.2 * len(conditions), 4.2), sharey=True, squeeze=False)
     arms = list(dict.fromkeys(arm for _, _, arm in of_swav if arm != "none"))
     for axis, condition in zip(axes[0], conditions, strict=True):
-        draw(axis, found, [(condition, "swav", arm) for arm in arms])
+        draw(axis, [(arm, of_swav.get((condition, "swav", arm))) for arm in arms])
         axis.set_title(condition)
     axes[0][0].set_yticks(range(len(arms)), arms)
     axes[0][0].invert_yaxis()
@@ -30,13 +32,12 @@ def main() -> None:
     figure.savefig(OUT, dpi=110)
 
 
-def draw(axis: Axes, found: dict[Cell, dict[int, Row]], of: list[Cell]) -> None:
+def draw(axis: Axes, gains: list[tuple[str, Gain | None]]) -> None:
     """The gains of one condition, a row an arm; nothing where an arm was not run."""
     axis.axvline(0, color="0.8", zorder=0)
-    for place, cell in enumerate(of):
-        made = gain(found, cell, "linear")
+    for place, (arm, made) in enumerate(gains):
         if made is not None:
-            colour = COLOURS.get(cell[2].split("-")[0], "0.5")
+            colour = COLOURS.get(arm.split("-")[0], "0.5")
             axis.errorbar(made.mean, place, xerr=made.half if made.pairs > 1 else None, fmt="o", color=colour)
 
 

@@ -101,7 +101,7 @@ def whole_checkpoint(checkpoint: Path) -> Path | None:
     for path in (checkpoint, checkpoint_before(checkpoint)):
         if not path.is_file():
             continue
-        damage = damage_of(path, path.stat().st_mtime_ns)
+        damage = damage_of(path)
         if damage is None:
             if damaged:
                 _say_once(f"{damaged[0]}; the one before it is used, {path}")
@@ -114,7 +114,7 @@ def whole_checkpoint(checkpoint: Path) -> Path | None:
 
 def remove_if_damaged(checkpoint: Path) -> None:
     """So that it does not take the place of the one before it, which training went on from."""
-    if checkpoint.is_file() and damage_of(checkpoint, checkpoint.stat().st_mtime_ns):
+    if checkpoint.is_file() and damage_of(checkpoint):
         checkpoint.unlink()
 
 
@@ -131,14 +131,14 @@ def _say_once(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
-@cache
-def damage_of(checkpoint: Path, written: int) -> str | None:
-    """What is wrong with a checkpoint file, by the checksums in it (PyTorch writes them, and does not look at them).
+def damage_of(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint file, by the checksums in it (PyTorch writes them, and does not look at them)."""
+    return _damage(checkpoint, checkpoint.stat().st_mtime_ns)
 
-    Args:
-        checkpoint: the file.
-        written: when, in nanoseconds: each state of a file is looked at once.
-    """
+
+@cache
+def _damage(checkpoint: Path, written: int) -> str | None:
+    """Each state of a file, known by when it was written, is read once."""
     try:
         with zipfile.ZipFile(checkpoint) as parts:
             changed = parts.testzip()

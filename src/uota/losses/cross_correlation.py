@@ -1,5 +1,6 @@
 """Barlow Twins' loss (Zbontar et al., 2021, equations 1 and 2), its moments weighted."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,7 +26,7 @@ def cross_correlation_loss(
     share = weights[:, None] / differentiable_sum(weights.sum()).clamp_min(1e-12)
     a, b = (_standardised(at_least_float32(x), share) for x in (a, b))
     diagonal = differentiable_sum((share * a * b).sum(0))
-    rows_a, rows_b = (gather_rows(share.sqrt() * x).rows for x in (a, b))
+    rows_a, rows_b = gather_rows(share.sqrt() * torch.cat([a, b], dim=-1)).rows.chunk(2, dim=-1)
     squares = ((rows_a @ rows_a.T) * (rows_b @ rows_b.T)).sum()
     return (1 - diagonal).square().sum() + off_diagonal * (squares - diagonal.square().sum())
 

@@ -36,6 +36,8 @@ class MomentumCopy(nn.Module):
     @torch.no_grad()
     def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
         """Projections of the views."""
+        if self.parts == 1:  # nothing to ask other ranks, nothing to put together
+            return self._project(views)
         first, images = share_of_rows(views[0])
         parts = min(self.parts, images)
         starts = [(part - first) % parts for part in range(parts)]
