@@ -11,6 +11,7 @@ from PIL import Image
 from uota.cli import main
 from uota.config import Pretrain
 from uota.data import open_source
+from uota.data.embedded import open_demo
 from uota.data.source import InMemory
 from uota.inspection.advice import Advice
 from uota.methods import METHODS
@@ -23,11 +24,25 @@ FEWER = {"barlow_twins": {"hidden": 256, "dim": 256}}  # 8192 in the recipe woul
 RECIPES = sorted(path for path in (files("uota") / "recipes").iterdir() if path.name.endswith(".yaml"))
 
 
-def test_a_run_is_trained_evaluated_and_inspected(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory):
+    """A folder of a few of the demo's images, in its two splits and ten classes."""
+    folder = tmp_path_factory.mktemp("garments")
+    for split, count in (("train", 400), ("test", 200)):
+        demo = open_demo(split)
+        for number, (image, label) in enumerate(zip(demo.pixels[:count], demo.labels[:count], strict=True)):
+            place = folder / split / f"class{label}"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0].numpy()).save(place / f"{number}.png")
+    return folder
+
+
+def test_a_run_is_trained_evaluated_and_inspected(garments, tmp_path, capsys):
     run, picture = tmp_path / "run", tmp_path / "views.png"
-    flags = "--data=demo --views=small-grey --local_views=1 --epochs=1 --batch_size=2000 --accelerator=cpu --threads=1"
-    assert main(["pretrain", f"--out={run}", *flags.split()]) == 0
-    assert main(["pretrain", f"--out={run}", *flags.split()]) == 2
+    flags = [f"--data={garments}", "--local_views=1", "--epochs=1", "--batch_size=100", "--accelerator=cpu"]
+    flags += ["--threads=1", "--workers=0", f"--out={run}"]
+    assert main(["pretrain", *flags]) == 0
+    assert main(["pretrain", *flags]) == 2
     assert "--overwrite" in capsys.readouterr().err
     for protocol in ("linear", "knn"):
         assert main(["evaluate", protocol, str(run)]) == 0
@@ -103,9 +118,9 @@ def test_every_method_has_its_recipes():
         assert {f"{method}_imagenet", f"{method}_demo"} <= names
 
 
-def test_a_recipe_is_taken_by_its_name(tmp_path, capsys):
-    flags = ["--epochs=1", "--batch_size=2000", "--accelerator=cpu", "--threads=1", f"--out={tmp_path / 'run'}"]
-    assert main(["pretrain", "--config", "simsiam_demo", "--data=demo", "--local_views=0", *flags]) == 0
+def test_a_recipe_is_taken_by_its_name(garments, tmp_path, capsys):
+    flags = ["--epochs=1", "--accelerator=cpu", "--threads=1", "--workers=0", f"--out={tmp_path / 'run'}"]
+    assert main(["pretrain", "--config", "simsiam_demo", f"--data={garments}", "--views=small", *flags]) == 0
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["method"] == "simsiam"
     assert main(["pretrain", "--config=nope", *flags]) == 2
     assert "swav_imagenet" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def test_every_arbiter_trains_every_method(small, tmp_path, method, arbiter):
 
 
 def test_killed_and_resumed_equals_uninterrupted(small, tmp_path):
-    settings = small(epochs=20, checkpoint_every=4)
+    settings = small(epochs=10, checkpoint_every=4)
     whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
     process = subprocess.Popen(command(tmp_path / "killed", settings), stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -59,14 +59,14 @@ def test_killed_and_resumed_equals_uninterrupted(small, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert Run(tmp_path / "killed").state()["global_step"] < 60
+    assert Run(tmp_path / "killed").state()["global_step"] < 30
     resumed = subprocess.run(command(tmp_path / "killed", settings, "--resume"), capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
     assert_same(weights(tmp_path / "killed"), weights(whole.folder))
 
 
 def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
-    settings = small(epochs=30, checkpoint_every=1000)
+    settings = small(epochs=12, checkpoint_every=1000)
     process = subprocess.Popen(command(tmp_path / "run", settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while not list((tmp_path).glob("run/logs/*/metrics.csv")) and process.poll() is None:
         time.sleep(0.05)
@@ -76,7 +76,7 @@ def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
     assert b"--resume" in errors
     again = subprocess.run(command(tmp_path / "run", settings, "--resume"), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert Run(tmp_path / "run").state()["global_step"] == 90
+    assert Run(tmp_path / "run").state()["global_step"] == 36
 
 
 def step_losses(small, out, **changes):
