@@ -25,7 +25,7 @@ def plan() -> Iterator[Run]:
     yield from _grid(("scenes", "injected-25"), ("swav",), ("none", "oracle", *LEARNED), MORE_SEEDS)
     yield from _grid(("scenes-long", "injected-25-long"), ("swav",), ("none", "learned-features", "sampled", "oracle"))
     yield from _grid(first, ("swav",), SAMPLED + CONTROLS + OTHER_WEIGHTS)
-    yield from _grid(first, OTHERS, ("none", "paper", "learned-features", "oracle"))
+    yield from _grid(first, OTHERS, MAIN)
     yield from _grid(("injected-25", "scenes"), ("swav",), PAPERS)
     yield from _grid(("injected-25", "clean"), ("simclr", "moco_v2"), tuple(f"rince-{q}" for q in QS))
 
