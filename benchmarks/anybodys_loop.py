@@ -13,12 +13,12 @@ from time import process_time
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
+
 from benchmarks.accuracy import accuracy
 from benchmarks.lines import make_missing
 from examples.lightly_dino import DINO
 from examples.lightly_swav import SwaV
-from torch import Tensor, nn
-
 from uota.config import Pretrain
 from uota.data import open_source
 from uota.nn.encoder import Encoder

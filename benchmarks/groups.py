@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from benchmarks.accuracy import accuracy, top1
-from benchmarks.lines import make_missing
-from benchmarks.worth.arms import ARMS, Watched
-from benchmarks.worth.run import Training
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.accuracy import accuracy, top1
+from benchmarks.lines import make_missing
+from benchmarks.worth.arms import ARMS, Watched
+from benchmarks.worth.run import Training
 from uota import Arbiter, thumbnails
 from uota.config import Pretrain
 from uota.data import Groups, SceneOptions, open_source

@@ -22,7 +22,6 @@ from threading import Event, Thread
 from typing import Any
 
 import torch
-from benchmarks.lightly_steps import STEPS
 from lightly.transforms import SimCLRTransform, SwaVTransform
 from PIL import Image
 from torch import Tensor
@@ -30,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2.functional import to_pil_image
 
+from benchmarks.lightly_steps import STEPS
 from uota.config import Pretrain
 from uota.data import open_source
 from uota.evaluation import encoder_features, evaluate_knn

@@ -14,10 +14,10 @@ from statistics import mean
 from typing import NamedTuple
 
 import torch
-from benchmarks.worth.arms import Arm, uniform
-from benchmarks.worth.run import Training
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.worth.arms import Arm, uniform
+from benchmarks.worth.run import Training
 from uota import Arbiter
 from uota.arbitration import Arbitration
 from uota.config import Pretrain

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
-from benchmarks.lines import make_missing, read_lines
 
+from benchmarks.lines import make_missing, read_lines
 from uota.data.coco_scenes import write_coco_scenes
 from uota.demo import DEMO_EPOCHS
 from uota.protocols import Origin

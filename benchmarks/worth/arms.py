@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
-from benchmarks.worth.auxiliary import AuxiliaryContrast
 from torch import Tensor
 
+from benchmarks.worth.auxiliary import AuxiliaryContrast
 from uota import Arbiter
 from uota.arbitration import Arbitration
 from uota.arbitration.result import rescaled_to_mean_one

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.worth.drawings import open_drawings
-
 from uota.data import Source, open_source
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("agg")
-from benchmarks.lines import read_lines
-from benchmarks.worth.table import LINES, cells, gain
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks.lines import read_lines
+from benchmarks.worth.table import LINES, cells, gain
 from uota.comparison.statistics import Gain
 
 OUT = Path(__file__).parents[2] / "docs/worth.png"

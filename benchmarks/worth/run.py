@@ -8,13 +8,13 @@ from time import process_time
 from typing import Any, NamedTuple
 
 import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
 from benchmarks.accuracy import accuracy
 from benchmarks.worth.arms import ARMS, Arm
 from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
-from sklearn.metrics import roc_auc_score
-from torch import Tensor
-
 from uota.arbitration import Arbitration
 from uota.config import Pretrain
 from uota.data import Source

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.lines import read_lines
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.lines import read_lines
 from uota.comparison.statistics import Gain
 
 LINES = Path(__file__).parents[1] / "results/worth.jsonl"

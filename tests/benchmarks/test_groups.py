@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from benchmarks.groups import Archive, Run, baselines, by_centres, by_neighbours, main, misfile, plan
 from torch.nn.functional import normalize
 
+from benchmarks.groups import Archive, Run, baselines, by_centres, by_neighbours, main, misfile, plan
 from uota.data import Groups
 from uota.data.source import InMemory
 

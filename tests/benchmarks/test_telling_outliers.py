@@ -1,10 +1,10 @@
 """All arbiters watch the same run, which none of them changes."""
 
 import torch
-from benchmarks.telling_outliers import watch
-from benchmarks.worth.run import Training
 
 from benchmarks import telling_outliers
+from benchmarks.telling_outliers import watch
+from benchmarks.worth.run import Training
 from uota.config import Pretrain
 from uota.data.embedded import open_demo
 from uota.data.source import InMemory

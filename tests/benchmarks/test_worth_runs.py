@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from benchmarks.worth.arms import ARMS, Shuffled, oracle
 from benchmarks.worth.plan import plan
 from benchmarks.worth.robust import rince
 from benchmarks.worth.run import Run, Training
-
 from uota.data.embedded import open_demo
 from uota.data.source import InMemory
 from uota.methods import Step

@@ -1,8 +1,9 @@
 """The benchmark's table; its statistics are the package's."""
 
 import pytest
-from benchmarks.worth.table import cells, gain, lines, share_of_oracle
 from scipy import stats
+
+from benchmarks.worth.table import cells, gain, lines, share_of_oracle
 
 
 def row(arm: str, seed: int, linear: float) -> dict:
