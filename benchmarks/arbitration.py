@@ -1,4 +1,4 @@
-"""How long `arbitrate` takes beside the released formulation: python benchmarks/arbitration.py.
+"""How long `arbitrate` takes beside the released formulation: python -m benchmarks.arbitration.
 
 The released code inverts the covariance, forms the product of all pairs of views and reads its diagonal. Both run on
 the same embeddings, in turn, in this run; medians, and their ratio, go to benchmarks/results/arbitration.json.

@@ -1,4 +1,4 @@
-"""The table of `make demo` for six seeds: python benchmarks/demo_seeds.py (about 25 minutes on 2 cores).
+"""The table of `make demo` for six seeds: python -m benchmarks.demo_seeds (about 25 minutes on 2 cores).
 
 Seeds that are already in benchmarks/results/demo_seeds.json are not run again.
 """

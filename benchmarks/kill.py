@@ -1,4 +1,4 @@
-"""Ten kills, none of which changes what comes out: python benchmarks/kill.py, a few minutes.
+"""Ten kills, none of which changes what comes out: python -m benchmarks.kill, a few minutes.
 
 A run that writes a checkpoint in every step is killed (SIGKILL) at random moments and resumed; then the evaluation of
 its encoder, by linear-sgd, likewise. Weights and accuracies must be, bit by bit, those of a run that nobody disturbed.

@@ -1,4 +1,4 @@
-"""Does every method learn, with and without arbitration: python benchmarks/learns.py [METHOD[:DATA]...]
+"""Does every method learn, with and without arbitration: python -m benchmarks.learns [METHOD[:DATA]...]
 
 For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained twice, side by side, a core
 each: without an arbiter and with the learned one on features; beside them an untrained encoder of the same shape. One

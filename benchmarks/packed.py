@@ -1,6 +1,6 @@
 """Images a second of a folder, of tar shards and of a saved data set: the same JPEG files, in turns, in one process.
 
-    python benchmarks/packed.py           # prints, and writes benchmarks/results/packed.json
+    python -m benchmarks.packed           # prints, and writes benchmarks/results/packed.json
 
 Rows: bytes read in the order of an epoch after the files were dropped from the page cache (directories and inodes stay
 in it); bytes read again; decoded, and as views of the `swav` preset, both by the processor's time, which others on the

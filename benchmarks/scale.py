@@ -1,4 +1,4 @@
-"""What arbitration costs as it grows: python benchmarks/scale.py, then docs/scale.md explains.
+"""What arbitration costs as it grows: python -m benchmarks.scale, then docs/scale.md explains.
 
 Time and memory of one call are modelled as sums of a few kinds of work, counted from the mathematics. What one unit of
 each kind costs here is fitted on some shapes; other shapes, larger and smaller, are predicted and then measured. All

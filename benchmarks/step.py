@@ -1,4 +1,4 @@
-"""A training step beside others: python benchmarks/step.py cost | peers [tiny|resnet18]  (on an idle machine; minutes).
+"""A training step beside others: python -m benchmarks.step cost | peers [tiny|resnet18]  (on an idle machine; minutes).
 
 cost: what an arbiter costs of a step. SwAV with a ResNet-18, 64 images x (2 views of 224 pixels + 6 of 96); beside it,
     in turn, each arbiter on what it looks at in that step.

@@ -1,6 +1,6 @@
 """Views a second on one thread: ours beside lightly's SwAV transform, and the cost of a batch of small views.
 
-    python benchmarks/views.py            # prints, and writes benchmarks/results/views.json
+    python -m benchmarks.views            # prints, and writes benchmarks/results/views.json
 
 Both get the same decoded 500x375 images (lightly as PIL images, ours as uint8 tensors, once with the colours in
 planes and once interleaved, as decoders leave them), take turns in one process, and are compared by the median over
