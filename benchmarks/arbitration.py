@@ -11,7 +11,7 @@ from statistics import median
 import torch
 
 import uota
-from timing import seconds
+from benchmarks.timing import seconds
 
 VIEWS, BATCH, DIM, TAU, REPETITIONS = 8, 512, 128, 350.0, 15
 OUT = Path(__file__).parent / "results/arbitration.json"

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
+from benchmarks.views import smooth_images
 from uota.runs import Run
-from views import smooth_images
 
 RESULT = Path(__file__).parent / "results" / "kill.json"
 MOMENTS = {

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from timing import seconds
+from benchmarks.timing import seconds
+from benchmarks.views import smooth_images
 from uota.data import Folder, FolderOptions, Packed, open_source
 from uota.data.sharding import shard
 from uota.training.batches import shuffled
 from uota.views import PRESETS, ViewPipeline
-from views import smooth_images
 
 RESULT = Path(__file__).parent / "results" / "packed.json"
 FILES, DECODED, VIEWED, ROUNDS = 4000, 500, 120, 6

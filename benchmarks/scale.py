@@ -17,8 +17,8 @@ import torch
 from scipy.optimize import nnls
 from torch.profiler import ProfilerActivity, profile
 
-from arbitration import released
-from timing import seconds
+from benchmarks.arbitration import released
+from benchmarks.timing import seconds
 from uota import Arbiter, arbitrate
 from uota.arbitration.scores.learned import HIDDEN, OUTPUT
 

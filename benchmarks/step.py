@@ -21,8 +21,8 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from lightly_steps import STEPS, lightly_step
-from timing import seconds
+from benchmarks.lightly_steps import STEPS, lightly_step
+from benchmarks.timing import seconds
 from uota import Arbiter
 from uota.config import Pretrain
 from uota.methods import METHODS, Step

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from timing import seconds
+from benchmarks.timing import seconds
 from uota.views import PRESETS, ViewPipeline
 
 RESULT = Path(__file__).parent / "results" / "views.json"
