@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -80,6 +80,17 @@ def _mean_of(rows: list[Row], name: str, form: str) -> str:
     return format(mean(values), form) if values else ""
 
 
+def over_methods(rows: list[Row]) -> Iterator[list[str]]:
+    """Of methods other than SwAV: the mean of their mean gains, with the interval over methods, where there are two."""
+    found = cells(rows)
+    for condition, arm in dict.fromkeys((condition, arm) for condition, method, arm in found if method != "swav"):
+        of_arm = [cell for cell in found if cell[1] != "swav" and (cell[0], cell[2]) == (condition, arm)]
+        made = [[gain(found, cell, figure) for cell in of_arm] for figure in ("linear", "knn")]
+        means = [[of_method.mean for of_method in gains if of_method is not None] for gains in made]
+        if arm != "none" and len(means[0]) > 1:
+            yield [condition, arm, str(len(means[0])), *(str(Gain.of(values)) for values in means)]
+
+
 def way(rows: list[Row]) -> Iterator[list[str]]:
     """Mean linear top-1 after every eighth, where it was measured."""
     for cell, seeds in cells([row for row in rows if "way" in row]).items():
@@ -87,30 +98,50 @@ def way(rows: list[Row]) -> Iterator[list[str]]:
         yield [*cell, str(len(seeds)), *(f"{mean(values):.1f}" for values in zip(*reached, strict=True))]
 
 
-def markdown(rows: list[Row]) -> str:
-    """The table for docs/worth.md, condition by condition."""
+def together(rows: list[Row]) -> Iterator[list[str]]:
+    """Lines of `lines`, those of a condition and method together."""
     shown = list(lines(rows))
     order = list(dict.fromkeys((line[0], line[1]) for line in shown))
-    shown.sort(key=lambda line: order.index((line[0], line[1])))
-    return "\n".join("| " + " | ".join(line) + " |" for line in [list(HEADER), ["---"] * len(HEADER), *shown])
+    return iter(sorted(shown, key=lambda line: order.index((line[0], line[1]))))
+
+
+class Shown(NamedTuple):
+    """A table: what it is of, its columns and lines."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: list[list[str]]
+
+
+def tables(rows: list[Row]) -> list[Shown]:
+    """Those that have a line."""
+    of_methods = ("condition", "arm", "methods", "gain, linear", "gain, kNN")
+    eighths = ("condition", "method", "arm", "seeds", *(f"{part}/8" for part in range(1, 9)))
+    made = [
+        Shown("What arbitration is worth: top-1 in per cent", HEADER, list(together(rows))),
+        Shown("Mean over the methods but SwAV", of_methods, list(over_methods(rows))),
+        Shown("Linear top-1 along the way", eighths, list(way(rows))),
+    ]
+    return [table for table in made if table.lines]
+
+
+def markdown(table: Shown) -> str:
+    """For docs/worth.md."""
+    shown = [list(table.columns), ["---"] * len(table.columns), *table.lines]
+    return f"{table.title}:\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in shown)
 
 
 def main() -> None:
-    rows = read_lines(LINES)
+    made = tables(read_lines(LINES))
     if sys.argv[1:] == ["markdown"]:
-        print(markdown(rows))
+        print("\n\n".join(markdown(table) for table in made))
         return
     console = Console(width=180)
-    table = Table(*HEADER, title="What arbitration is worth: top-1 in per cent")
-    for line in lines(rows):
-        table.add_row(*line)
-    console.print(table)
-    if found := list(way(rows)):
-        eighths = [f"{part}/8" for part in range(1, 9)]
-        table = Table("condition", "method", "arm", "seeds", *eighths, title="Linear top-1 along the way")
-        for line in found:
-            table.add_row(*line)
-        console.print(table)
+    for table in made:
+        shown = Table(*table.columns, title=table.title)
+        for line in table.lines:
+            shown.add_row(*line)
+        console.print(shown)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,6 @@ def test_small_q_has_the_gradient_of_info_nce():
 
 
 def test_no_run_is_planned_twice():
-    runs = list(plan())
+    runs = plan()
     assert len(set(runs)) == len(runs)
     assert {run.arm for run in runs} == set(ARMS)

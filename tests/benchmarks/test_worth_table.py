@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from benchmarks.worth.table import cells, gain, lines, share_of_oracle
+from benchmarks.worth.table import cells, gain, lines, markdown, over_methods, share_of_oracle, tables
 
 
 def row(arm: str, seed: int, linear: float) -> dict:
@@ -53,3 +53,32 @@ def test_every_cell_has_a_line():
     table = list(lines(ROWS))
     assert [line[2] for line in table] == ["none", "learned", "oracle"]
     assert table[1][3:6] == ["3", "67.7 / 65.7", "+5.7 ± 3.8, p 0.023"]
+
+
+def of(method: str, *, gained: float) -> list[dict]:
+    return [row("none", 0, 60.0) | {"method": method}, row("learned", 0, 60.0 + gained) | {"method": method}]
+
+
+def test_the_mean_over_methods_is_of_their_gains_without_swav():
+    rows = [*ROWS, *of("byol", gained=1.0), *of("simclr", gained=4.0)]
+
+    (line,) = over_methods(rows)
+
+    reference = stats.ttest_1samp((1.0, 4.0), 0.0)
+    assert line == ["injected-25", "learned", "2", *2 * [f"+2.5 ± 19.1, p {reference.pvalue:.2g}"]]
+
+
+def test_tables_without_lines_are_not_shown():
+    (table,) = tables(ROWS)
+    assert markdown(table).splitlines()[2:4] == [
+        "| condition | method | arm | seeds | linear / kNN | gain, linear | gain, kNN | share | AUROC | rate | ms |",
+        "| " + " | ".join(["---"] * 11) + " |",
+    ]
+
+
+def test_accuracy_along_the_way_ends_with_the_result():
+    along = [{"linear": 10.0 * part} for part in range(1, 8)]
+
+    table = tables([ROWS[0] | {"way": along}])[-1]
+
+    assert table.lines[0][3:] == ["1", *(f"{10.0 * part:.1f}" for part in range(1, 8)), "60.0"]
