@@ -65,7 +65,6 @@ MODELS = {"lightly's swav": swav, "lightly's dino": dino}
 def measure(run: Run) -> dict:
     """Train and evaluate."""
     condition, name, candidates, seed = run
-    torch.set_num_threads(1)
     settings = Pretrain(epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition])
     train, test = (open_source(settings.data, split) for split in ("train", "test"))
     settings = decide(settings, train)

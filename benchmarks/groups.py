@@ -131,7 +131,6 @@ class Knowing(NamedTuple):
 
 def measure(run: Run) -> dict[str, Any]:
     """Everything that a line of results holds."""
-    torch.set_num_threads(1)
     data = archive(run.rate, run.seed)
     swav = recipe("swav_demo")
     settings = replace(swav, views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")

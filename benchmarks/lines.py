@@ -8,6 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+from threadpoolctl import threadpool_limits
+
 RUNS_AT_ONCE = 2
 
 
@@ -30,12 +33,18 @@ def make_missing(
     rows = read_lines(path)
     missing = (run for run in runs if not any(is_of(run, row) for row in rows))
     missing = list(islice(missing, at_most))
-    with ProcessPoolExecutor(RUNS_AT_ONCE, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(RUNS_AT_ONCE, get_context("spawn"), initializer=use_one_core) as pool:
         for number, made in enumerate(as_completed([pool.submit(measure, run) for run in missing]), 1):
             line = json.dumps(made.result())
             with path.open("a") as file:
                 file.write(line + "\n")
             print(f"{number} of {len(missing)}: {line}", flush=True)
+
+
+def use_one_core() -> None:
+    """For the calling process: torch, and the linear algebra of scikit-learn, which is slower on two that are busy."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 def is_of(run: Any, row: dict[str, Any]) -> bool:

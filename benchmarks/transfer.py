@@ -16,8 +16,6 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import torch
-
 from benchmarks.lines import make_missing, read_lines
 from uota.data.coco_scenes import write_coco_scenes
 from uota.demo import DEMO_EPOCHS
@@ -54,7 +52,6 @@ def pretrained(seed: int) -> Path:
 
 def measure(run: Run) -> dict[str, Any]:
     """Transfer with and without pretraining, and return the line: average precision in per cent."""
-    torch.set_num_threads(1)
     origin = Origin(str(pretrained(run.seed)))
     asked = Transfer(steps=run.steps, batch_size=BATCH, seed=run.seed, workers=0, threads=1, accelerator="cpu")
     line: dict[str, Any] = run._asdict() | {"batch_size": BATCH}

@@ -48,7 +48,6 @@ class Run(NamedTuple):
 
 def measure(run: Run) -> dict[str, Any]:
     """Train and evaluate; everything a line of results holds."""
-    torch.set_num_threads(1)
     settings, arm, condition = run.settings(), ARMS[run.arm], CONDITIONS[run.condition]
     train, test = condition.source("train"), condition.source("test")
     settings = decide(settings, train)
