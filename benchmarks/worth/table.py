@@ -81,13 +81,13 @@ def _mean_of(rows: list[Row], name: str, form: str) -> str:
 
 
 def over_methods(rows: list[Row]) -> Iterator[list[str]]:
-    """Of methods other than SwAV: the mean of their mean gains, with the interval over methods, where there are two."""
+    """Of methods other than SwAV: the mean of their mean gains, with the interval over them, of three at least."""
     found = cells(rows)
     for condition, arm in dict.fromkeys((condition, arm) for condition, method, arm in found if method != "swav"):
         of_arm = [cell for cell in found if cell[1] != "swav" and (cell[0], cell[2]) == (condition, arm)]
         made = [[gain(found, cell, figure) for cell in of_arm] for figure in ("linear", "knn")]
         means = [[of_method.mean for of_method in gains if of_method is not None] for gains in made]
-        if arm != "none" and len(means[0]) > 1:
+        if arm != "none" and len(means[0]) > 2:
             yield [condition, arm, str(len(means[0])), *(str(Gain.of(values)) for values in means)]
 
 
