@@ -24,7 +24,7 @@ from uota.training.batches import GlobalBatches
 from uota.training.build import build_method, build_sampler, decide, preset_of
 from uota.training.module import Pretraining
 from uota.training.schedules import learning_rate
-from uota.views import ViewPipeline, ViewPreset
+from uota.views import ViewPipeline, ViewPreset, Views
 
 PARTS = 8
 # Of the run: when an arbiter should tell already, and over how much of the end it is judged.
@@ -110,14 +110,11 @@ class Training:
         """One step of the method, weighed by the judge."""
         step = Step(self.step, self.step / self.total, self.arm.both)
         torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
-        views = self.pipeline(self.source, samples)
-        if self.sampler:
-            sampled = self.sampler(views.groups)
-            self._note(sampled.verdict, views.wrong)
-            views = views.kept(sampled.chosen, sampled.groups)
+        views = self._chosen(self.pipeline(self.source, samples))
         embedded = self.module.method.embed(views.groups, step)
         verdict = self.judge(embedded, views, step.progress)
-        self._note(verdict, views.wrong)
+        if not self.sampler:
+            self._note(verdict, views.wrong)
         loss = self._loss(embedded, verdict, step)
         if self.optimizer is None:  # an auxiliary head takes its width from its first batch
             self.optimizer = self.module.configure_optimizers()
@@ -127,6 +124,14 @@ class Training:
         loss.backward()
         self.optimizer.step()
         self.step += 1
+
+    def _chosen(self, views: Views) -> Views:
+        """Those that the sampler keeps; how well it told the candidates is what is noted, if there is one."""
+        if not self.sampler:
+            return views
+        sampled = self.sampler(views.groups)
+        self._note(sampled.verdict, views.wrong)
+        return views.kept(sampled.chosen, sampled.groups)
 
     def _loss(self, embedded: Embedded, verdict: Arbitration, step: Step) -> Tensor:
         method = self.module.method

@@ -96,3 +96,11 @@ def test_no_run_is_planned_twice():
     runs = plan()
     assert len(set(runs)) == len(runs)
     assert {run.arm for run in runs} == set(ARMS)
+
+
+def test_where_views_are_sampled_the_sampler_is_judged():
+    alone, weighed = training("sampled"), training("sampled-and-weighed")
+    for run in (alone, weighed):
+        list(run.parts(1))
+    assert len(alone.seen["late"]) == 1
+    assert weighed.seen["late"] == alone.seen["late"]
