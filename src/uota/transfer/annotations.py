@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ class Packed:
     """Lists in one block of bytes: processes that load images share it, where Python's objects would be copied."""
 
     def __init__(self, lists: list[list[dict[str, Any]]]) -> None:
-        packed = [pickle.dumps(each, protocol=pickle.HIGHEST_PROTOCOL) for each in lists]
+        packed = [json.dumps(each).encode() for each in lists]
         self.ends = np.cumsum([len(each) for each in packed], dtype=np.int64)
         self.bytes = np.frombuffer(b"".join(packed), dtype=np.uint8)
 
@@ -38,7 +37,7 @@ class Packed:
     def __getitem__(self, index: int) -> list[dict[str, Any]]:
         """One of the lists, a copy."""
         start = 0 if index == 0 else self.ends[index - 1]
-        return pickle.loads(self.bytes[start : self.ends[index]].tobytes())
+        return json.loads(self.bytes[start : self.ends[index]].tobytes())
 
 
 @dataclass(frozen=True)
