@@ -146,7 +146,8 @@ class Training:
         if verdict.outlier_rate is not None:
             self.rate = verdict.outlier_rate
         for when, (first, last) in {"early": EARLY, "late": LATE}.items():
-            if wrong is not None and first <= done <= last and bool(verdict.scores.any()):
+            # Of none that are wrong there is nothing to tell, and of none that were scored no telling.
+            if wrong is not None and bool(wrong.any()) and first <= done <= last and bool(verdict.scores.any()):
                 auroc = roc_auc_score(wrong.flatten(), -verdict.scores.flatten())
                 self.seen[when].append((auroc, float(wrong.float().mean())))
 

@@ -104,3 +104,13 @@ def test_where_views_are_sampled_the_sampler_is_judged():
         list(run.parts(1))
     assert len(alone.seen["late"]) == 1
     assert weighed.seen["late"] == alone.seen["late"]
+
+
+def test_where_no_view_is_wrong_no_telling_is_told():
+    run = training("two_groups")
+    run.step = run.total - 1
+    scored = ARMS["two_groups"].judge(64, 0)(*embedded_views(), 0.0)
+
+    run._note(scored, torch.zeros(scored.scores.shape, dtype=torch.bool))
+
+    assert run.told().keys() == {"rate"}
