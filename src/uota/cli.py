@@ -122,7 +122,9 @@ def inspect(options: Namespace) -> None:
 
 def _doubt(rate: float | None) -> str:
     """What an estimate means that says more about the arbiter than about the views."""
-    return " (so many that it probably cannot tell: give more --seconds)" if rate and rate > TOO_MANY else ""
+    if rate is None or rate <= TOO_MANY:
+        return ""
+    return " (so many that it probably cannot tell: give more --seconds, or a run more epochs)"
 
 
 def shard(options: Namespace) -> None:

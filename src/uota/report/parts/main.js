@@ -15,7 +15,7 @@ function drawHead() {
   const figures = [["views estimated to be outliers", el("dd", {}, percent(rate, 1))], ["effective sample size of the weights", ess],
     [`views of ${whole(data.images)} ${data.grouped ? "groups" : "images"} judged`, el("dd", {}, whole(data.views * data.images))]];
   byId("doubt").hidden = !(rate > TOO_MANY);
-  byId("doubt").textContent = "So many outliers are more often a sign that the arbiter cannot tell yet than the truth: let it learn longer with --seconds, or look through a --backbone.";
+  byId("doubt").textContent = "So many outliers are more often a sign that the arbiter cannot tell yet than the truth: let it learn longer (--seconds; of a run, more epochs), or look through a --backbone.";
   const told = data.calibrations[data.own];
   if (told) figures.push(["AUROC against the known truth", el("dd", {}, told.auroc.toFixed(3))]);
   if (data.filing) figures.push(["files estimated to be misfiled", el("dd", {}, percent(data.filing.share, 1))]);
