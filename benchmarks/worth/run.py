@@ -40,10 +40,10 @@ class Run(NamedTuple):
     seed: int
 
     def settings(self) -> Pretrain:
-        """As `uota pretrain` would take them: the method's recipe for the demo, on the condition's images."""
+        """As `uota pretrain` would take them: the method's demo recipe, on the condition's images, for as long."""
         condition = CONDITIONS[self.condition]
         own = {"method": self.method, "seed": self.seed, "arbiter": "none"}
-        return replace(recipe(f"{self.method}_demo"), **{"views": "auto"} | condition.settings | own)
+        return replace(recipe(f"{self.method}_demo"), **condition.settings | own)
 
 
 def measure(run: Run) -> dict[str, Any]:

@@ -66,13 +66,19 @@ def lines(rows: list[Row]) -> Iterator[list[str]]:
             *gains,
             "" if share is None or cell[2] in ("none", "oracle") else f"{100 * share:.0f} %",
             " → ".join(_mean_of(of_cell, name, ".2f") for name in ("auroc_early", "auroc_late")).strip(" →"),
-            " of ".join(_mean_of(of_cell, name, ".3f") for name in ("rate", "true_rate")).strip("of "),
+            _rates(of_cell),
             f"{mean(row['milliseconds_an_image'] for row in of_cell):.2f}",
         ]
 
 
 HEADER = ("condition", "method", "arm", "seeds", "linear / kNN", "gain, linear", "gain, kNN", "share", "AUROC")
 HEADER += ("rate", "ms")
+
+
+def _rates(rows: list[Row]) -> str:
+    """As 0.24 of 0.25; nothing where none was estimated."""
+    estimated, true = (_mean_of(rows, name, ".3f") for name in ("rate", "true_rate"))
+    return f"{estimated} of {true}" if estimated and true else estimated
 
 
 def _mean_of(rows: list[Row], name: str, form: str) -> str:
