@@ -24,8 +24,10 @@ def test_docstrings(name):
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL))
 def test_readme(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"thumbnails": torch.rand(6, 32, 144), "z": torch.randn(6, 32, 16), "loss_of_each_view": torch.rand(6, 32)}
+    names = {"z": torch.randn(6, 32, 16), "loss_of_each_view": torch.rand(6, 32)}
     names |= {
+        "large": torch.rand(2, 32, 3, 24, 24),
+        "small": torch.rand(4, 32, 3, 16, 16),
         "twice_the_large": torch.rand(4, 32, 3, 24, 24),
         "twice_the_small": torch.rand(12, 32, 3, 16, 16),
         "dataset": torch.randint(0, 256, (40, 3, 40, 40), dtype=torch.uint8),
