@@ -15,8 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
+from benchmarks.lines import use_one_core
 from uota.config import Pretrain
 from uota.evaluation.evaluate import evaluate
 from uota.methods import METHODS
@@ -35,7 +34,7 @@ def train(settings: Pretrain) -> dict[str, float]:
 
     Those of the processor too, of which a busy machine takes none away.
     """
-    torch.set_num_threads(1)
+    use_one_core()
     with TemporaryDirectory() as folder:
         began, worked = time.monotonic(), time.process_time()
         run = pretrain(settings, Path(folder), overwrite=True, bar=False, lines=False)

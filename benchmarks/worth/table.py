@@ -104,11 +104,11 @@ def way(rows: list[Row]) -> Iterator[list[str]]:
         yield [*cell, str(len(seeds)), *(f"{mean(values):.1f}" for values in zip(*reached, strict=True))]
 
 
-def together(rows: list[Row]) -> Iterator[list[str]]:
+def together(rows: list[Row]) -> list[list[str]]:
     """Lines of `lines`, those of a condition and method together."""
     shown = list(lines(rows))
     order = list(dict.fromkeys((line[0], line[1]) for line in shown))
-    return iter(sorted(shown, key=lambda line: order.index((line[0], line[1]))))
+    return sorted(shown, key=lambda line: order.index((line[0], line[1])))
 
 
 class Shown(NamedTuple):
@@ -124,7 +124,7 @@ def tables(rows: list[Row]) -> list[Shown]:
     of_methods = ("condition", "arm", "methods", "gain, linear", "gain, kNN")
     eighths = ("condition", "method", "arm", "seeds", *(f"{part}/8" for part in range(1, 9)))
     made = [
-        Shown("What arbitration is worth: top-1 in per cent", HEADER, list(together(rows))),
+        Shown("What arbitration is worth: top-1 in per cent", HEADER, together(rows)),
         Shown("Mean over the methods but SwAV", of_methods, list(over_methods(rows))),
         Shown("Linear top-1 along the way", eighths, list(way(rows))),
     ]
