@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from subprocess import run as run_command
 from typing import Any
 
 import torch
@@ -30,15 +31,21 @@ def make_missing(
         measure: makes a run's line.
         at_most: so many runs; None: all.
     """
-    rows = read_lines(path)
+    rows, commit = read_lines(path), _commit()
     missing = (run for run in runs if not any(is_of(run, row) for row in rows))
     missing = list(islice(missing, at_most))
     with ProcessPoolExecutor(RUNS_AT_ONCE, get_context("spawn"), initializer=use_one_core) as pool:
         for number, made in enumerate(as_completed([pool.submit(measure, run) for run in missing]), 1):
-            line = json.dumps(made.result())
+            line = json.dumps(made.result() | {"commit": commit})
             with path.open("a") as file:
                 file.write(line + "\n")
             print(f"{number} of {len(missing)}: {line}", flush=True)
+
+
+def _commit() -> str:
+    """What the code was that makes the lines; empty outside a repository."""
+    command = ("git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD")
+    return run_command(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def use_one_core() -> None:

@@ -1,8 +1,11 @@
-"""A control: the learned arbiter's own contrastive loss, as a second loss of the encoder, without any weights."""
+"""A control: the learned arbiter's own contrastive loss, as a second loss of the encoder, without any weights.
+
+Its centres are plain means too: counting doubted views less in them would be a weight.
+"""
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import layer_norm, normalize
 
 from uota.arbitration.scores.contrast import cosines
 from uota.arbitration.scores.learned import HIDDEN, OUTPUT, info_nce
@@ -28,5 +31,8 @@ class AuxiliaryContrast(nn.Module):
     def forward(self, embedded: Embedded) -> Tensor:
         """InfoNCE of every view against the centres of all images."""
         early = torch.cat([pooled(maps, EARLY_SIDE) for maps in embedded.early])
-        found = cosines(normalize(self.head(torch.cat([early, embedded.features], dim=-1)), dim=-1))
+        looked_at = torch.cat([early, embedded.features], dim=-1)
+        # The head's first norm; its scale and shift are the linear layer's.
+        looked_at = layer_norm(looked_at, looked_at.shape[-1:])
+        found = cosines(normalize(self.head(looked_at), dim=-1), doubt=0)
         return info_nce(found, self.temperature)

@@ -51,10 +51,10 @@ class Cosines(NamedTuple):
     home: Int64[Tensor, " batch"]
 
 
-def cosines(z: Float[Tensor, "views batch dim"]) -> Cosines:
+def cosines(z: Float[Tensor, "views batch dim"], doubt: float = DOUBT) -> Cosines:
     """Cosines of unit vectors. In a centre a view counts the less the farther it is from the image's other views, so
-    that outliers do not drag it."""
-    counted = (DOUBT * _to_centre(z, z.sum(0) - z).detach()).exp().unsqueeze(-1) * z
+    that outliers do not drag it; with a doubt of 0 all count the same."""
+    counted = (doubt * _to_centre(z, z.sum(0) - z).detach()).exp().unsqueeze(-1) * z
     total = counted.sum(0)
     centres, first = gather_rows(normalize(total, dim=-1))
     home = first + torch.arange(z.shape[1], device=z.device)
