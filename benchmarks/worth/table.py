@@ -19,6 +19,15 @@ from uota.comparison.statistics import Gain
 
 LINES = Path(__file__).parents[1] / "results/worth.jsonl"
 WORTH_SHARING = 1.0  # points: of less, a share says nothing
+# Is it the weights, or would their histogram do, or a better loss? And which eyes, and weights or a choice?
+CONTRASTS = (
+    ("learned-features", "shuffled"),
+    ("learned-features", "auxiliary"),
+    ("learned-thumbnails", "learned-features"),
+    ("learned-thumbnails", "sampled"),
+    ("learned-thumbnails", "oracle"),
+    ("learned-thumbnails", "paper"),
+)
 
 Row = dict[str, Any]
 Cell = tuple[str, str, str]  # condition, method, arm
@@ -32,15 +41,15 @@ def cells(rows: list[Row]) -> dict[Cell, dict[int, Row]]:
     return found
 
 
-def gains(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str) -> dict[int, float]:
-    """Of a cell over the same condition and method without weights, by the seeds that both have."""
-    plain, seeds = found.get((*cell[:2], "none"), {}), found.get(cell, {})
+def gains(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str, over: str = "none") -> dict[int, float]:
+    """Of a cell over another arm of the same condition and method, by the seeds that both have."""
+    plain, seeds = found.get((*cell[:2], over), {}), found.get(cell, {})
     return {seed: seeds[seed][figure] - plain[seed][figure] for seed in seeds if seed in plain}
 
 
-def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str) -> Gain | None:
+def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str, over: str = "none") -> Gain | None:
     """Mean of the gains; None where there are none."""
-    differences = list(gains(found, cell, figure).values())
+    differences = list(gains(found, cell, figure, over).values())
     return Gain.of(differences) if differences else None
 
 
@@ -97,6 +106,16 @@ def over_methods(rows: list[Row]) -> Iterator[list[str]]:
             yield [condition, arm, str(len(means[0])), *(str(Gain.of(values)) for values in means)]
 
 
+def contrasts(rows: list[Row]) -> Iterator[list[str]]:
+    """One arm's gain over another, of SwAV, where there are three seeds at least."""
+    found = cells(rows)
+    for condition in dict.fromkeys(condition for condition, method, _ in found if method == "swav"):
+        for arm, over in CONTRASTS:
+            made = [gain(found, (condition, "swav", arm), figure, over) for figure in ("linear", "knn")]
+            if made[0] is not None and made[0].pairs > 2:
+                yield [condition, arm, over, str(made[0].pairs), *map(str, made)]
+
+
 def way(rows: list[Row]) -> Iterator[list[str]]:
     """Mean linear top-1 after every eighth, where it was measured."""
     for cell, seeds in cells([row for row in rows if "way" in row]).items():
@@ -122,10 +141,12 @@ class Shown(NamedTuple):
 def tables(rows: list[Row]) -> list[Shown]:
     """Those that have a line."""
     of_methods = ("condition", "arm", "methods", "gain, linear", "gain, kNN")
+    between = ("condition", "arm", "over", "seeds", "linear", "kNN")
     eighths = ("condition", "method", "arm", "seeds", *(f"{part}/8" for part in range(1, 9)))
     made = [
         Shown("What arbitration is worth: top-1 in per cent", HEADER, together(rows)),
         Shown("Mean over the methods but SwAV", of_methods, list(over_methods(rows))),
+        Shown("One arm over another, SwAV, paired by seed", between, list(contrasts(rows))),
         Shown("Linear top-1 along the way", eighths, list(way(rows))),
     ]
     return [table for table in made if table.lines]

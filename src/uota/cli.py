@@ -278,7 +278,11 @@ def _export_parser() -> tuple[str, ArgumentParser, str]:
 def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     parser = ArgumentParser(description="A page about images, their views and the weights of these, in one file.")
     parser.add_argument(
-        "what", type=str, nargs="*", help="a run's folder, then others to draw beside; or images: a folder or a name"
+        "what",
+        type=str,
+        nargs="*",
+        default=[],
+        help="a run's folder, then others to draw beside; or images: a folder or a name; nothing: demo-scenes",
     )
     parser.add_argument(
         "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
@@ -286,7 +290,7 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     parser.add_argument(
         "--out", type=str, default="inspect.html", help="the page; .png or another picture: the gallery alone"
     )
-    parser.add_argument("--views", type=str, default="auto", help="preset of views; groups: a folder for each thing")
+    parser.add_argument("--views", type=str, default="auto", help="as in uota pretrain --views")
     parser.add_argument(
         "--view_options",
         type=dict[str, dict[str, Any]],

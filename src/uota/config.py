@@ -17,22 +17,25 @@ class Pretrain:
         data: demo-scenes, demo-scenes-colour, demo, a folder of images, or the folder of Fashion-MNIST's original
             files; tar shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
         method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class
-        arbiter: how views are weighed: learned, two_groups, mahalanobis (the paper's), or none
+        arbiter: what weighs views: learned (a small head that learns to tell while the run trains), two_groups (by
+            the embeddings), mahalanobis (the paper's), or none
         backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
         epochs: passes over the images
         batch_size: images per step, over all devices
         seed: everything random follows from it
 
-        views: preset of views; auto: by the data, and on an accelerator the method's own; groups: each lowest folder
-            of data holds images of one thing, and they are its views
+        views: preset of views, such as small, swav or mocov2 (a wrong name lists all); auto: by the data, and on an
+            accelerator the method's own; groups: each lowest folder of data holds images of one thing, its views
         local_views: number of small views; null: the preset's
         view_options: changes to the preset's views, such as {local: {scale: [0.1, 0.3]}} (`uota inspect` suggests some)
-        candidates: make so many times the views that are encoded, and keep those that likely show their image
+        candidates: make so many times the views that are encoded, and keep those that likely show their image, judged
+            on thumbnails; the arbiter weighs what is kept (arbiter none: choose only)
         inject: share of views replaced by views of another image, for experiments
         inject_from: strangers to the batch, or images of the same batch
         workers: processes that load images; null: as many as are useful
 
-        look: what the arbiter sees; auto: thumbnails for learned (of groups: features), else embeddings
+        look: what the arbiter sees of a view: thumbnails (small pixels and edges, before any encoder), features (the
+            encoder's), both, or embeddings; auto: thumbnails for learned (of groups: features), else embeddings
         weigh: the predicting view of a pair or both; auto: predictor for mahalanobis, else both
         start: share of training before which weights are uniform; null: 0.5 for mahalanobis, else 0
         tau: temperature of mahalanobis; null: 2.7 times the embedding dimension, as released
@@ -108,6 +111,8 @@ class Pretrain:
             raise UotaError(f"inject is {self.inject}; it is a share of the views, from 0 to below 1")
         if self.tau is not None and self.ess is not None:
             raise UotaError("tau and ess are both set; give one, the other follows from it")
+        if self.arbiter == "none" and self.look not in ("auto", "embeddings"):
+            raise UotaError(f"look is {self.look} and the arbiter is none, which looks at nothing; leave look out")
         paper_only = [name for name in ("tau", "ess", "anchors") if getattr(self, name) is not None]
         if paper_only and self.arbiter != "mahalanobis":
             raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")

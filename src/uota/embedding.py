@@ -108,7 +108,7 @@ def _judge(
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in DataLoader(dataset, batch_sampler=samples, collate_fn=keep, num_workers=workers):  # type: ignore[arg-type]
         views = views.to(module.device)
-        verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())))
+        verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         judged.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

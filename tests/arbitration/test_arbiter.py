@@ -150,6 +150,12 @@ def test_weights_are_uniform_before_the_start(embeddings):
     torch.testing.assert_close(arbiter(z, progress=0.5).weights, uota.arbitrate(z, tau=20.0).weights)
 
 
+def test_a_start_asks_how_much_is_done(embeddings):
+    arbiter = uota.Arbiter("mahalanobis", tau=20.0, start=0.5)
+    with pytest.raises(ValueError, match="progress=step / steps"):
+        arbiter(embeddings()[0])
+
+
 def test_another_width_of_features_is_refused(embeddings):
     arbiter = uota.Arbiter("learned")
     arbiter(embeddings(dim=32)[0])
@@ -160,3 +166,16 @@ def test_another_width_of_features_is_refused(embeddings):
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="learned, two_groups, mahalanobis"):
         uota.Arbiter("oracle")
+
+
+@pytest.mark.parametrize("name", ["learned", "two_groups"])
+def test_settings_that_an_arbiter_does_not_have_are_named(name):
+    with pytest.raises(ValueError, match=f"'{name}' has no tau; it has temperature"):
+        uota.Arbiter(name, tau=1.0)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("name", ["learned", "two_groups"])
+def test_temperatures_that_are_none_are_refused(name, temperature):
+    with pytest.raises(ValueError, match="must be above 0"):
+        uota.Arbiter(name, temperature=temperature)

@@ -81,3 +81,9 @@ def test_no_gradient(embeddings):
 def test_refuses_settings_that_mean_nothing(embeddings, options, message):
     with pytest.raises(ValueError, match=message):
         uota.arbitrate(embeddings()[0], **options)
+
+
+@pytest.mark.parametrize(("views", "images"), [(3, 1), (8, 1), (8, 4)])
+def test_differences_that_are_rounding_leave_weights_uniform(views, images):
+    z = torch.randn(views, images, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(uota.arbitrate(z, ess=0.5).weights, torch.ones(views, images))

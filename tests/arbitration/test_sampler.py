@@ -1,6 +1,9 @@
+import inspect
+
 import pytest
 import torch
 
+import uota
 from uota import ViewSampler
 from uota.arbitration import Arbitration
 from uota.data import open_source
@@ -101,13 +104,45 @@ def test_one_image_alone_is_drawn_from_at_random():
     assert sampled.chosen.shape == (3, 1)
 
 
-@pytest.mark.parametrize(("keep", "counts"), [([2], [1]), ([2, 4], [4]), ([1], [2, 2])])
+@pytest.mark.parametrize(("keep", "counts"), [([2], [1]), ([2, 4], [4, 3])])
 def test_too_few_candidates_are_counted_out(keep, counts):
     with pytest.raises(ValueError, match="at least as many"):
         ViewSampler(keep)([torch.rand(count, 4, 1, 8, 8) for count in counts])
 
 
-@pytest.mark.parametrize("keep", [[], [2, 0]])
+@pytest.mark.parametrize(("keep", "counts"), [([2, 4], [4]), ([1], [2, 2])])
+def test_candidates_of_other_sizes_than_are_kept_are_counted_out(keep, counts):
+    with pytest.raises(ValueError, match="one tensor for each"):
+        ViewSampler(keep)([torch.rand(count, 4, 1, 8, 8) for count in counts])
+
+
+@pytest.mark.parametrize("keep", [[], [2, 0], [2.0], 2])
 def test_keeping_nothing_is_refused(keep):
     with pytest.raises(ValueError, match="at least 1"):
-        ViewSampler(keep)
+        inspect.unwrap(ViewSampler.__init__)(ViewSampler.__new__(ViewSampler), keep)
+
+
+VIEWS = torch.rand(4, 8, 1, 8, 8)
+BROKEN = VIEWS.clone()
+BROKEN[0, 0, 0, 0, 0] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        (VIEWS, "views are a Tensor; give a list with one tensor"),
+        ([], "an empty list"),
+        ([VIEWS[0]], r"shape \(8, 1, 8, 8\); give a list"),
+        ([VIEWS.numpy()], "is a ndarray; give a list"),
+        ([(255 * VIEWS).byte()], "torch.uint8 of shape .* as floats"),
+        ([VIEWS, VIEWS[:, :4]], "of the same images"),
+        ([VIEWS, VIEWS.expand(4, 8, 3, 8, 8)], "of the same images"),
+        ([BROKEN], "1 of 32 views have NaN or infinite pixels"),
+    ],
+)
+def test_what_is_no_list_of_views_is_named(candidates, message):
+    # The functions below the shape check that tests (only) put on every annotated call.
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(uota.thumbnails)(candidates)
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(ViewSampler.forward)(ViewSampler([2] * max(1, len(candidates))), candidates)

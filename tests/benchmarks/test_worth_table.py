@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from benchmarks.worth.table import cells, gain, lines, markdown, over_methods, share_of_oracle, tables
+from benchmarks.worth.table import cells, contrasts, gain, lines, markdown, over_methods, share_of_oracle, tables
 
 
 def row(arm: str, seed: int, linear: float) -> dict:
@@ -66,6 +66,18 @@ def test_the_mean_over_methods_is_of_their_gains_without_swav():
 
     reference = stats.ttest_1samp((1.0, 4.0, 1.0), 0.0)
     assert line == ["injected-25", "learned", "3", *2 * [f"+2.0 ± 4.3, p {reference.pvalue:.2g}"]]
+
+
+def test_arms_are_compared_on_the_seeds_that_both_have():
+    linear = {"learned-features": (66.0, 68.0, 69.0), "shuffled": (65.0, 64.0, 66.0, 10.0)}
+    rows = [row(arm, seed, value) for arm, values in linear.items() for seed, value in enumerate(values)]
+
+    (line,) = contrasts(rows)
+
+    reference = stats.ttest_1samp((1.0, 4.0, 3.0), 0.0)
+    assert line[:4] == ["injected-25", "learned-features", "shuffled", "3"]
+    assert line[4].startswith("+2.7 ± ")
+    assert line[4].endswith(f"p {reference.pvalue:.2g}")
 
 
 def test_tables_without_lines_are_not_shown():

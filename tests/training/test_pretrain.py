@@ -182,3 +182,5 @@ def test_contradictory_settings_are_refused():
         Pretrain(arbiter="learned", tau=1.0)
     with pytest.raises(UotaError, match="no multiple of devices"):
         Pretrain(batch_size=3, devices=2)
+    with pytest.raises(UotaError, match="the arbiter is none, which looks at nothing"):
+        Pretrain(arbiter="none", look="features")

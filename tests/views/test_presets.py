@@ -10,7 +10,7 @@ def test_every_preset_is_found_by_its_name():
 
 
 def test_an_unknown_preset_is_an_error_that_lists_the_known():
-    with pytest.raises(UotaError, match=r"swaw.*choose one of.*swav"):
+    with pytest.raises(UotaError, match=r"swaw.*choose auto, groups or one of.*swav"):
         find_preset("swaw")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ def arbitrate(
 
     The mean of the squared distances over the global batch is the dimension D (up to `eps`), so τ means something
     relative to D only. With two views and the all-views centre both views of an image get the same weight. Identical
-    embeddings give uniform weights; so, nearly, do the artefacts of N(M − 1) ≤ D unless the covariance is shrunk.
+    embeddings give uniform weights; so, up to rounding, do N(M − 1) ≤ D views unless the covariance is shrunk.
 
     Args:
         z: embeddings of any float dtype, detached here and computed in float32 (float64 in, float64 out). On several
@@ -104,38 +105,52 @@ class Arbiter(nn.Module):
         super().__init__()
         if not 0 <= start <= 1:
             raise ValueError(f"start is {start}; it is a share of training, from 0 to 1")
-        if isinstance(model, str) and model not in PRESETS:
-            raise ValueError(f"there is no arbiter {model!r}; choose one of {', '.join(PRESETS)}")
-        if not isinstance(model, str) and settings:
+        if isinstance(model, str):
+            self.score, self.strength = _named(model, settings)
+        elif settings:
             raise ValueError(
                 f"{', '.join(settings)}: settings go with a named arbiter; set them on the score or strength"
             )
-        self.score, self.strength = PRESETS[model](**settings) if isinstance(model, str) else model
+        else:
+            self.score, self.strength = model
         self.start = start
 
-    def __call__(self, x: Float[Tensor, "views batch dim"], progress: float = 1.0) -> Arbitration:
+    def __call__(self, x: Float[Tensor, "views batch dim"], progress: float | None = None) -> Arbitration:
         return super().__call__(x, progress)
 
     @torch.compiler.disable
-    def forward(self, x: Float[Tensor, "views batch dim"], progress: float = 1.0) -> Arbitration:
+    def forward(self, x: Float[Tensor, "views batch dim"], progress: float | None = None) -> Arbitration:
         """Arbitrate a batch.
 
         Args:
             x: embeddings, or for "learned" any features of a view: any float dtype, detached here and computed in
                 float32 (float64 stays, but for the learned head).
-            progress: share of training done, for `start`.
+            progress: share of training done; needed where `start` is above 0.
 
         Raises:
-            ValueError: fewer than two views, or NaN or infinite entries.
+            ValueError: fewer than two views, NaN or infinite entries, or no progress where there is a start.
 
         One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform
         weights.
         """
+        if progress is None and self.start > 0:
+            raise ValueError(
+                f"weights start after {self.start} of training; say how much is done: arbiter(x, progress=step / steps)"
+            )
         with torch.no_grad():
             verdict = _verdict(self.score, self.strength, _checked(x))
-        if progress < self.start:
+        if progress is not None and progress < self.start:
             return replace(verdict, weights=torch.ones_like(verdict.weights))
         return verdict
+
+
+def _named(name: str, settings: dict[str, Any]) -> tuple[Score, Strength]:
+    if name not in PRESETS:
+        raise ValueError(f"there is no arbiter {name!r}; choose one of {', '.join(PRESETS)} (without: call none)")
+    known = signature(PRESETS[name]).parameters
+    if unknown := settings.keys() - known:
+        raise ValueError(f"the arbiter {name!r} has no {min(unknown)}; it has {', '.join(known)}")
+    return PRESETS[name](**settings)
 
 
 def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from uota.arbitration.arbiter import Arbiter
 from uota.arbitration.result import Arbitration
-from uota.arbitration.thumbnails import thumbnails
+from uota.arbitration.thumbnails import refuse_other_than_groups, thumbnails
 from uota.collectives import share_of_rows
 
 # Added to the probability of being no outlier, so that no view is impossible (uota.md, Before the encoder).
@@ -67,8 +67,8 @@ class ViewSampler(nn.Module):
 
     def __init__(self, keep: Sequence[int], seed: int = 0) -> None:
         super().__init__()
-        if not keep or min(keep) < 1:
-            raise ValueError(f"keep is {list(keep)}; it says for each size of views how many to keep, at least 1")
+        if not isinstance(keep, Sequence) or not keep or any(type(kept) is not int or kept < 1 for kept in keep):
+            raise ValueError(f"keep is {keep}; it lists for each size of views how many to keep, at least 1: [2, 6]")
         self.keep = list(keep)
         self.seed = seed
         self.arbiter = Arbiter("learned", seed=seed)
@@ -85,10 +85,17 @@ class ViewSampler(nn.Module):
             candidates: views, one tensor per size, in the order of `keep`.
 
         Raises:
-            ValueError: there are fewer candidates of a size than are to be kept, or NaN or infinite pixels.
+            ValueError: no list of views, other sizes than are to be kept, fewer candidates of a size, or NaN or
+                infinite pixels.
         """
+        refuse_other_than_groups(candidates)
         counts = [len(views) for views in candidates]
-        if len(counts) != len(self.keep) or any(n < k for n, k in zip(counts, self.keep, strict=False)):
+        if len(counts) != len(self.keep):
+            raise ValueError(
+                f"candidates have {len(counts)} sizes of view and keep has {len(self.keep)} numbers, {self.keep}; "
+                "give one tensor for each"
+            )
+        if any(count < kept for count, kept in zip(counts, self.keep, strict=True)):
             raise ValueError(f"there are {counts} candidates and {self.keep} are to be kept; give at least as many")
         verdict = self.arbiter(thumbnails(candidates))
         keys = self._log_probability(verdict) + self._gumbel(verdict.weights)

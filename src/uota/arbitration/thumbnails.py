@@ -20,12 +20,38 @@ def thumbnails(groups: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Ten
     Both lose the view's brightness and contrast, which augmentations change and which say nothing of what is shown.
 
     Args:
-        groups: views, one tensor per size.
+        groups: a list of views, one tensor per size.
 
     Returns:
         Rows of width channels · 144 + 64.
+
+    Raises:
+        ValueError: no list of views of the same images, or NaN or infinite pixels.
     """
-    return torch.cat([_described(at_least_float32(views.detach())) for views in groups])
+    refuse_other_than_groups(groups)
+    found = torch.cat([_described(at_least_float32(views.detach())) for views in groups])
+    if not bool(torch.isfinite(found.sum())):
+        broken = int((~torch.isfinite(found)).any(-1).sum())
+        raise ValueError(
+            f"{broken} of {found.shape[0] * found.shape[1]} views have NaN or infinite pixels; "
+            "an image or an augmentation is broken, leave it out"
+        )
+    return found
+
+
+def refuse_other_than_groups(groups: object) -> None:
+    """Refuse anything but a list of tensors of the same images, saying what it is."""
+    asked = "give a list with one tensor (views, batch, channels, height, width) for each size of view"
+    if not isinstance(groups, list | tuple) or not groups:
+        raise ValueError(f"views are {'an empty list' if groups == [] else f'a {type(groups).__name__}'}; {asked}")
+    for views in groups:
+        if not isinstance(views, Tensor):
+            raise ValueError(f"a group of views is a {type(views).__name__}; {asked}")
+        if views.dim() != 5 or not views.is_floating_point():
+            raise ValueError(f"a group of views is {views.dtype} of shape {tuple(views.shape)}; {asked}, as floats")
+    images = {(views.shape[1], views.shape[2]) for views in groups}
+    if len(images) > 1:
+        raise ValueError(f"groups differ in (batch, channels): {sorted(images)}; give views of the same images")
 
 
 def _described(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:

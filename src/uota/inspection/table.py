@@ -143,7 +143,7 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
     embeddings = torch.cat([z for _, z in seen], 1)
     verdicts = {"learned": _learned(panel.learned, features)} if panel.learned else {}
     verdicts["two_groups"] = panel.two_groups(embeddings)
-    verdicts["mahalanobis"] = (panel.mahalanobis or _paper(embeddings))(embeddings.double())
+    verdicts["mahalanobis"] = (panel.mahalanobis or _paper(embeddings))(embeddings.double(), progress=1.0)
     together = _together([views for views, _ in seen])
     index = torch.cat([views.index for views, _ in seen])
     wrong = None if seen[0][0].wrong is None else torch.cat([_known(views.wrong) for views, _ in seen], 1)

@@ -178,7 +178,9 @@ class ViewPreset:
 def find_preset(name: str) -> ViewPreset:
     """Look up a preset of `PRESETS`; a name that is not there is an error that lists those that are."""
     if name not in PRESETS:
-        raise UotaError(f"There is no view preset {name!r}: choose one of {', '.join(sorted(PRESETS))}.")
+        raise UotaError(
+            f"There is no view preset {name!r}: choose auto, groups or one of {', '.join(sorted(PRESETS))}."
+        )
     return PRESETS[name]
 
 

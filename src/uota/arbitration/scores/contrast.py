@@ -29,8 +29,7 @@ class Contrast:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is {self.temperature}; it must be above 0")
+        refuse_nonpositive(temperature=self.temperature)
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
         largest = z.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)  # squares of it may not exist
@@ -49,6 +48,13 @@ class Cosines(NamedTuple):
     own: Float[Tensor, "views batch"]
     images: Float[Tensor, "views batch images"]
     home: Int64[Tensor, " batch"]
+
+
+def refuse_nonpositive(**settings: float) -> None:
+    """Refuse a setting, by its name, that means something above 0 only."""
+    for name, value in settings.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}; it must be above 0")
 
 
 def cosines(z: Float[Tensor, "views batch dim"], doubt: float = DOUBT) -> Cosines:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from uota.arbitration.result import Scores
-from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines
+from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines, refuse_nonpositive
 from uota.collectives import mean_over_ranks, part_of_mean
 from uota.precision import at_least_float32
 
@@ -42,6 +42,7 @@ class LearnedContrast(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        refuse_nonpositive(temperature=temperature, learning_rate=learning_rate)
         self.temperature = temperature
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay

@@ -15,13 +15,16 @@ from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
 CANDIDATES, ROUNDS = 64, 4
 # The first round's temperatures, as multiples of the standard deviation of the scores.
 NARROWEST, WIDEST = 1e-4, 1e6
+# Scores that differ by less, as a share of the largest, differ by rounding: so do the paper's of N(M − 1) ≤ D views.
+ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
 class EffectiveSampleSize:
     """Softmax weights whose effective sample size is `share` of the global batch.
 
-    A share below 1/NM cannot be had: then the best view takes all. Equal scores give uniform weights.
+    A share below 1/NM cannot be had: then the best view takes all. Scores that are
+    equal up to rounding give uniform weights.
 
     Attributes:
         share: in (0, 1]; 1 is uniform.
@@ -44,7 +47,7 @@ def temperature_for(scores: Float[Tensor, "views batch"], share: float) -> float
     below_best = (scores - max_over_ranks(scores.max())).double()
     count = count_over_ranks(below_best)
     spread = float((sum_over_ranks(below_best.square().sum()) / count).sqrt())
-    if spread == 0 or share == 1:
+    if spread <= ROUNDING * float(max_over_ranks(scores.abs().max())) or share == 1:
         return math.inf
     low, high = math.log(NARROWEST * spread), math.log(WIDEST * spread)
     for _ in range(ROUNDS):
