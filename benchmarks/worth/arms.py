@@ -91,10 +91,14 @@ def learned(at: str) -> Callable[[int, int], Judge]:
     return lambda dim, seed: Watched(at, Arbiter("learned", seed=seed))
 
 
-def paper(tau_per_dimension: float = TAU_PER_DIMENSION, start: float = 0.0) -> Arm:
+def paper(tau_per_dimension: float = TAU_PER_DIMENSION, start: float = 0.0, anchors: int | None = None) -> Arm:
     """The paper's weights: on the predicting view."""
-    tau = tau_per_dimension
-    return Arm(lambda dim, seed: Watched("embeddings", Arbiter("mahalanobis", tau=tau * dim, start=start)), both=False)
+
+    def judge(dim: int, seed: int) -> Judge:
+        arbiter = Arbiter("mahalanobis", tau=tau_per_dimension * dim, start=start, anchors=anchors)
+        return Watched("embeddings", arbiter)
+
+    return Arm(judge, both=False)
 
 
 def milder(preset: ViewPreset) -> ViewPreset:
@@ -110,6 +114,8 @@ QS = (0.01, 0.1, 0.5, 1.0)
 ARMS: dict[str, Arm] = {
     "none": Arm(lambda dim, seed: uniform),
     "paper": paper(start=0.5),
+    # As the released code has it: centres from the two large views.
+    "paper-released": paper(start=0.5, anchors=2),
     "learned-thumbnails": Arm(learned("thumbnails")),
     "learned-features": Arm(learned("features")),
     "learned-both": Arm(learned("both")),

@@ -34,7 +34,7 @@ def _parts() -> Iterator[Run]:
     yield from _grid(outliers, ("swav",), ("none", *LEARNED, "oracle"), MORE_SEEDS)
     yield from _grid(("scenes-long", "injected-25-long"), ("swav",), DEFAULT, ONCE)
     yield from _grid(("clean", *outliers), ("swav",), ("sampled",))
-    yield from _grid(("injected-25",), ("swav",), CONTROLS)
+    yield from _grid(("injected-25",), ("swav",), ("paper-released", *CONTROLS))
     yield from _grid(("scenes",), ("swav",), (*CONTROLS, "sampled-and-weighed"), ONCE)
     yield from _grid(("injected-25",), ("swav",), OTHER_WEIGHTS, ONCE)
     yield from _grid(("injected-25",), ("swav",), PAPERS, ONCE)
