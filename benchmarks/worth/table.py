@@ -1,10 +1,9 @@
-"""What the runs say: python -m benchmarks.worth.table [markdown]  (or make worth-table).
+"""What the runs say: python -m benchmarks.worth.table  (or make worth-table).
 
 Gains are against the same method without weights, paired by seed: mean, 95 % interval (Student's t) and paired p. The
 share is that of the oracle's mean gain, where the oracle gains a point or more.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,19 +151,9 @@ def tables(rows: list[Row]) -> list[Shown]:
     return [table for table in made if table.lines]
 
 
-def markdown(table: Shown) -> str:
-    """For docs/worth.md."""
-    shown = [list(table.columns), ["---"] * len(table.columns), *table.lines]
-    return f"{table.title}:\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in shown)
-
-
 def main() -> None:
-    made = tables(read_lines(LINES))
-    if sys.argv[1:] == ["markdown"]:
-        print("\n\n".join(markdown(table) for table in made))
-        return
     console = Console(width=180)
-    for table in made:
+    for table in tables(read_lines(LINES)):
         shown = Table(*table.columns, title=table.title)
         for line in table.lines:
             shown.add_row(*line)

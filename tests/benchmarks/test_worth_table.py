@@ -3,7 +3,8 @@
 import pytest
 from scipy import stats
 
-from benchmarks.worth.table import cells, contrasts, gain, lines, markdown, over_methods, share_of_oracle, tables
+from benchmarks.worth.page import markdown
+from benchmarks.worth.table import cells, contrasts, gain, lines, over_methods, share_of_oracle, tables
 
 
 def row(arm: str, seed: int, linear: float) -> dict:
