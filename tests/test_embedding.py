@@ -1,6 +1,7 @@
 """The table of `uota embed`, against what the encoder and the arbiter of the run say of each image."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -65,6 +66,17 @@ def test_a_csv_file_has_a_row_for_each_image(run, coloured, tmp_path, capsys):
         weights = [float(row["mean_weight"]) for row in of_split]
         assert np.mean(weights) == pytest.approx(1, abs=1e-4)  # one batch, in which they have mean 1
         assert all(0 <= float(row["outlier_probability"]) <= 1 for row in of_split)
+
+
+def test_a_damaged_file_has_no_row(run, coloured, tmp_path, capsys):
+    folder = shutil.copytree(coloured, tmp_path / "coloured")
+    damaged = folder / "red" / "8.png"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    assert main(["embed", str(run), f"--data={folder}", f"--out={tmp_path / 'table.csv'}"]) == 0
+    assert f"{COUNT - 1} images are in" in capsys.readouterr().out
+    assert {row["image"] for row in read(tmp_path / "table.csv")} == {
+        str(path) for path in folder.glob("*/*.png") if path != damaged
+    }
 
 
 def test_a_parquet_file_says_the_same(run, tmp_path):

@@ -106,14 +106,14 @@ def folder(tmp_path):
 
 def test_the_list_names_file_group_and_probability_worst_first(folder, tmp_path):
     judged = Judged(torch.tensor([0.25, 0.0, 0.6, 0.75]), torch.zeros(4))
-    write_files(judged, open_groups(folder, None), tmp_path / "list.csv")
+    write_files(judged, open_groups(folder, None), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
     rows = list(csv.reader((tmp_path / "list.csv").read_text().splitlines()))
     assert rows == [
-        ["file", "group", "outlier_probability"],
-        [f"{folder}/b/c/1.png", "b/c", "0.7500"],
-        [f"{folder}/b/c/0.png", "b/c", "0.6000"],
-        [f"{folder}/a/0.png", "a", "0.2500"],
-        [f"{folder}/a/1.png", "a", "0.0000"],
+        ["file", "group", "outlier_probability", "fits_better"],
+        [f"{folder}/b/c/1.png", "b/c", "0.7500", "a"],
+        [f"{folder}/b/c/0.png", "b/c", "0.6000", "a"],
+        [f"{folder}/a/0.png", "a", "0.2500", "b/c"],
+        [f"{folder}/a/1.png", "a", "0.0000", "b/c"],
     ]
 
 
@@ -124,7 +124,7 @@ def test_names_that_are_no_text_are_listed_as_they_are_and_broken_files_are_not(
     broken = folder / "a/1.png"
     broken.write_bytes(broken.read_bytes()[:40])
     groups.images(range(4))
-    write_files(Judged(torch.zeros(4), torch.zeros(4)), groups, tmp_path / "list.csv")
+    write_files(Judged(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     written = (tmp_path / "list.csv").read_bytes()
     assert odd in written
     assert b"a/1.png" not in written
@@ -133,5 +133,6 @@ def test_names_that_are_no_text_are_listed_as_they_are_and_broken_files_are_not(
 
 def test_a_list_that_cannot_be_written_says_so(folder, tmp_path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(UotaError, match="cannot be written"):
-        write_files(Judged(torch.zeros(4), torch.zeros(4)), open_groups(folder, None), tmp_path / "taken")
+    judged, groups = Judged(torch.zeros(4), torch.zeros(4)), open_groups(folder, None)
+    with pytest.raises(UotaError, match="is a folder; give the name of a file in it"):
+        write_files(judged, groups, torch.zeros(4).long(), tmp_path / "taken")

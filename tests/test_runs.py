@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from uota.errors import UotaError
-from uota.runs import Run, checkpoint_before, whole_file, write_atomically
+from uota.runs import Run, checkpoint_before, empty_folder, refuse_unwritable, whole_file, write_atomically
 
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
@@ -18,6 +18,23 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UotaError, match=r"taken/result.json cannot be written.*choose another folder"):
         write_atomically(tmp_path / "taken" / "result.json", "")
+
+
+def test_a_folder_is_no_file_to_write_and_a_file_no_folder_for_a_run(tmp_path):
+    with pytest.raises(UotaError, match="is a folder; give the name of a file"):
+        write_atomically(tmp_path, "")
+    (tmp_path / "file").touch()
+    with pytest.raises(UotaError, match="is a file; give --out a folder"):
+        empty_folder(tmp_path / "file", overwrite=True)
+
+
+def test_what_cannot_be_written_is_refused_and_what_can_is_left_alone(tmp_path):
+    (tmp_path / "there").write_text("before")
+    refuse_unwritable(tmp_path / "there", tmp_path / "new" / "file")
+    assert (tmp_path / "there").read_text() == "before"
+    assert not list((tmp_path / "new").iterdir())
+    with pytest.raises(UotaError, match="cannot be written"):
+        refuse_unwritable(tmp_path / "there" / "file")
 
 
 def fail_half_way(path):

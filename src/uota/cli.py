@@ -7,8 +7,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
+from uota.arguments import Parser
 from uota.errors import UotaError
 
 # Exit codes: what a person can mend, and Ctrl-C as shells know it.
@@ -44,7 +45,7 @@ def pretrain(options: Namespace) -> None:
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
     run = start(settings, out, resume=resume, overwrite=overwrite)
-    print(f"the run is in {run.folder}; next: uota evaluate knn {run.folder}, uota inspect {run.folder}")
+    print(f"the run is in {run.folder}; next: uota inspect {run.folder}; with labels: uota evaluate knn {run.folder}")
 
 
 def evaluate(options: Namespace) -> None:
@@ -157,8 +158,8 @@ def demo(options: Namespace) -> None:
     run_demo(Path(options.out), options.seed, options.epochs)
 
 
-def _parser() -> tuple[ArgumentParser, dict[str, Callable[[Any], None]]]:
-    parser = ArgumentParser(
+def _parser() -> tuple[Parser, dict[str, Callable[[Any], None]]]:
+    parser = Parser(
         prog="uota", description="Self-supervised learning that notices which views no longer show their image."
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
@@ -184,10 +185,10 @@ def _with_recipes(arguments: list[str]) -> list[str]:
     return found
 
 
-def _pretrain_parser() -> tuple[str, ArgumentParser, str]:
+def _pretrain_parser() -> tuple[str, Parser, str]:
     from uota.config import Pretrain
 
-    parser = ArgumentParser(description="Pretrain an encoder. Told nothing: SwAV with arbitration on the demo scenes.")
+    parser = Parser(description="Pretrain an encoder. Told nothing: SwAV with arbitration on the demo scenes.")
     parser.add_argument(
         "--config", action="config", help="a YAML file with any of the settings below, or a recipe's name"
     )
@@ -198,18 +199,18 @@ def _pretrain_parser() -> tuple[str, ArgumentParser, str]:
     return "pretrain", parser, "pretrain an encoder on images without labels"
 
 
-def _evaluate_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Evaluate an encoder on labels; writes PROTOCOL.json into the run.")
+def _evaluate_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="Evaluate an encoder on labels; writes PROTOCOL.json into the run.")
     return "evaluate", parser, "accuracy on labels: linear, knn, linear-sgd, finetune"
 
 
-def _add_protocols(parser: ArgumentParser) -> None:
+def _add_protocols(parser: Parser) -> None:
     """Each protocol with its own settings. jsonargparse wants a parser to be in its place before it has commands."""
     from uota.protocols import SETTINGS, Origin
 
     protocols = parser.add_subcommands(dest="protocol", metavar="PROTOCOL")
     for name, (settings, description) in SETTINGS.items():
-        made = ArgumentParser(description=description)
+        made = Parser(description=description)
         made.add_class_arguments(Origin, nested_key=None, as_positional=True)
         made.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
         made.add_argument("--out", type=str | None, default=None, help="folder of the result; null: the run's")
@@ -217,19 +218,19 @@ def _add_protocols(parser: ArgumentParser) -> None:
         protocols.add_subcommand(name, made, help=description)
 
 
-def _transfer_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Train a detector on an encoder, and measure it; a folder in the run holds it.")
+def _transfer_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="Train a detector on an encoder, and measure it; a folder in the run holds it.")
     return "transfer", parser, "average precision on COCO: detection, segmentation, keypoints"
 
 
-def _add_tasks(parser: ArgumentParser) -> None:
+def _add_tasks(parser: Parser) -> None:
     """Each task of a transfer."""
     from uota.protocols import Origin
     from uota.transfer.settings import TASKS, Transfer
 
     tasks = parser.add_subcommands(dest="task", metavar="TASK")
     for name, description in TASKS.items():
-        made = ArgumentParser(description=description)
+        made = Parser(description=description)
         made.add_class_arguments(Origin, nested_key=None, as_positional=True)
         made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
         made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
@@ -245,8 +246,8 @@ def _origin(values: dict[str, Any]) -> Any:
     return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})
 
 
-def _compare_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Print runs and their evaluations as a table, and what arbitration gains.")
+def _compare_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="Print runs and their evaluations as a table, and what arbitration gains.")
     parser.add_argument("runs", type=str, nargs="+", help="folders of runs, or of runs' folders")
     parser.add_argument(
         "--to", type=Literal["text", "markdown", "csv", "latex", "html"], default="text", help="who shall read it"
@@ -254,8 +255,8 @@ def _compare_parser() -> tuple[str, ArgumentParser, str]:
     return "compare", parser, "evaluations of runs side by side, over seeds, with the gain by arbitration"
 
 
-def _embed_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Write one row for each image: embedding, weight of its views, label.")
+def _embed_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="Write one row for each image: embedding, weight of its views, label.")
     parser.add_argument("run", type=str, help="a run's folder")
     parser.add_argument("--data", type=str | None, default=None, help="a folder of images; null: the run's")
     parser.add_argument("--out", type=str, required=True, help="a .parquet or .csv file")
@@ -263,10 +264,10 @@ def _embed_parser() -> tuple[str, ArgumentParser, str]:
     return "embed", parser, "embeddings of images, and the weights of their views, as a table"
 
 
-def _export_parser() -> tuple[str, ArgumentParser, str]:
+def _export_parser() -> tuple[str, Parser, str]:
     from uota.protocols import Origin
 
-    parser = ArgumentParser(description="Write an encoder as another library reads it.")
+    parser = Parser(description="Write an encoder as another library reads it.")
     parser.add_class_arguments(Origin, nested_key=None, as_positional=True)
     parser.add_argument(
         "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="who shall read it"
@@ -275,8 +276,8 @@ def _export_parser() -> tuple[str, ArgumentParser, str]:
     return "export", parser, "the encoder for timm, torchvision, safetensors or ONNX"
 
 
-def _inspect_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="A page about images, their views and the weights of these, in one file.")
+def _inspect_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="A page about images, their views and the weights of these, in one file.")
     parser.add_argument(
         "what",
         type=str,
@@ -304,7 +305,12 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     parser.add_argument("--inject", type=float, default=0.0, help="share of views taken from other images, as a check")
     parser.add_argument("--backbone", type=str | None, default=None, help="without a run: look through this timm model")
     parser.add_argument("--weights", type=str | None, default=None, help="of the backbone: a file; null: random")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long an arbiter learns, where a run has none")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20.0,
+        help="how long an arbiter learns, where a run has none; for groups two do",
+    )
     parser.add_argument(
         "--images", type=int | None, default=None, help="how many to show; null: 60, in a picture alone 8"
     )
@@ -312,23 +318,23 @@ def _inspect_parser() -> tuple[str, ArgumentParser, str]:
     return "inspect", parser, "see which views of images are outliers, with or without a run"
 
 
-def _shard_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Write a folder of images as tar shards, which need no unpacking to train on.")
+def _shard_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="Write a folder of images as tar shards, which need no unpacking to train on.")
     parser.add_argument("folder", type=str, help="of images; its splits and classes stay")
     parser.add_argument("--out", type=str, required=True, help="folder of the shards; the same call goes on with it")
     parser.add_argument("--shard_size", type=int, default=256, help="of a shard, in MB")
     return "shard", parser, "a folder of images as tar shards (WebDataset)"
 
 
-def _methods_parser() -> tuple[str, ArgumentParser, str]:
-    parser = ArgumentParser(description="Which methods there are, and what the weights act on in each.")
+def _methods_parser() -> tuple[str, Parser, str]:
+    parser = Parser(description="Which methods there are, and what the weights act on in each.")
     return "methods", parser, "the table of methods"
 
 
-def _demo_parser() -> tuple[str, ArgumentParser, str]:
+def _demo_parser() -> tuple[str, Parser, str]:
     from uota.config import DEMO_EPOCHS
 
-    parser = ArgumentParser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
+    parser = Parser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
     parser.add_argument("--out", type=str, default="runs/demo", help="folder of both runs")
     parser.add_argument("--seed", type=int, default=0, help="of both runs")
     parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="of both runs")
@@ -353,7 +359,7 @@ PARSERS = (
     _demo_parser,
 )
 # Commands of several kinds, each with settings of its own.
-KINDS: dict[str, Callable[[ArgumentParser], None]] = {"evaluate": _add_protocols, "transfer": _add_tasks}
+KINDS: dict[str, Callable[[Parser], None]] = {"evaluate": _add_protocols, "transfer": _add_tasks}
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ class Pretrain:
     """Settings of a pretraining run.
 
     Attributes:
-        data: demo-scenes, demo-scenes-colour, demo, a folder of images, or the folder of Fashion-MNIST's original
-            files; tar shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
+        data: demo-scenes, demo-scenes-colour, demo, a folder of images (with sub-folders as classes, and no train/ and
+            test/, a fifth of each class is kept for evaluation), or the folder of Fashion-MNIST's original files; tar
+            shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
         method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class
         arbiter: what weighs views: learned (a small head that learns to tell while the run trains), two_groups (by
             the embeddings), mahalanobis (the paper's), or none

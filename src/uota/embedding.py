@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
-from uota.data import Folder, Packed, Source, say_skipped
+from uota.data import Folder, Packed, Source, found_unreadable, say_skipped
 from uota.data.source import printable
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.methods.embedded import Step
+from uota.progress import PROGRESS
 from uota.runs import Run, load_part, whole_file
 from uota.training.batches import useful_workers
 from uota.training.build import VIEWS_OF, build_module, decide, open_images, preset_of
@@ -42,7 +43,7 @@ class Judged:
 
 
 def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -> int:
-    """Write a row for each image of both splits.
+    """Write a row for each image of both splits that can be read.
 
     Columns: `image`, the path of a file, or the index within the split; `split`; `label` and `class`, empty where
     nobody labelled; `mean_weight`, of the image's views (1 is the mean over the batch), and `outlier_probability`,
@@ -71,8 +72,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     load_part(module, run)
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
-    with Progress() as bar, whole_file(out) as unfinished:
-        weighed = bar.add_task("views weighed", total=total, visible=module.judge()[0] is not None)
+    with Progress(console=PROGRESS) as bar, whole_file(out) as unfinished:
+        weighed = bar.add_task("views weighed", total=total, visible=_weighs(module, preset))
         embedded = bar.add_task("images embedded", total=total)
         judged = {
             split: _judge(module, source, preset, seed, lambda count: bar.advance(weighed, count))
@@ -81,7 +82,13 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
         rows = (row for split, source in sources.items() for row in _rows(module, split, source, preset, judged[split]))
         WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
     say_skipped(*sources.values())
-    return total
+    if preset.across_images:
+        print(f"views of groups are not weighed here; see uota inspect {run.folder} --files FILES.csv")
+    return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
+
+
+def _weighs(module: Pretraining, preset: ViewPreset) -> bool:
+    return module.judge()[0] is not None and not preset.across_images
 
 
 def _splits(data: str, views: str) -> dict[str, Source]:
@@ -99,7 +106,7 @@ def _judge(
     """Weigh the views of all images, in batches put together by the seed so that classes mix."""
     judged = Judged(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
     arbiter, looks_at = module.judge()
-    if arbiter is None or preset.across_images:
+    if arbiter is None or not _weighs(module, preset):
         return judged
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))
@@ -119,11 +126,13 @@ def _judge(
 
 def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, judged: Judged) -> Iterator[Row]:
     labels = None if source.labels is None else source.labels.tolist()
-    index = 0
+    first = 0
     for images in batches(source, preset):
         with torch.no_grad():
             embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
-        for embedding in embeddings:
+        places = torch.arange(len(embeddings))
+        for place in places[~found_unreadable(source, first + places)].tolist():
+            index = first + place
             yield {
                 "image": printable(source.path(index)) if isinstance(source, IN_FILES) else str(index),
                 "split": split,
@@ -131,9 +140,9 @@ def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, j
                 "class": source.classes[labels[index]] if labels and source.classes else None,
                 "mean_weight": _known(judged.mean_weight[index]),
                 "outlier_probability": _known(judged.outlier_probability[index]),
-                "embedding": embedding,
+                "embedding": embeddings[place],
             }
-            index += 1
+        first += len(embeddings)
 
 
 def _known(value: np.float32) -> float | None:

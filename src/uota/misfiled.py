@@ -18,11 +18,14 @@ from uota.arbitration.arbiter import Score
 from uota.data import Groups
 from uota.data.folder import Folder
 from uota.errors import UotaError
+from uota.progress import PROGRESS
 from uota.runs import write_atomically
 from uota.views import ViewPipeline, Views
 
 DRAWS = 8
 BATCH = 128
+# Groups of which halves can judge each other.
+ENOUGH = 6
 Look = Callable[[Views], Float[Tensor, "views batch dim"]]
 Hand = Sequence[int]
 
@@ -70,7 +73,7 @@ def judge(
     deals = ((draw, hands) for draw in range(draws + 1) for hands in deal(groups.members, views_of_item, random))
     total = (draws + 1) * sum(1 for _ in deal(groups.members, views_of_item, np.random.default_rng(0)))
     sums = torch.zeros(3, len(groups.files), dtype=torch.float64)
-    shown = track(deals, "looking at files", total, transient=True, disable=not bar)
+    shown = track(deals, "looking at files", total, transient=True, disable=not bar, console=PROGRESS)
     for number, (draw, hands) in enumerate(shown):
         strength.train(draw == 0)
         views = pipeline(Groups(groups.files, hands), [(number, place) for place in range(len(hands))])
@@ -95,8 +98,7 @@ def judge_by_halves(
 
     A file is wrong in its folder in every draw; a score that learned there has learned that it belongs there.
     """
-    order = np.random.default_rng(pipeline.seed).permutation(len(groups)).tolist()
-    halves = [Groups(groups.files, [groups.members[index] for index in order[half::2]]) for half in (0, 1)]
+    halves = [some_groups(groups, half) for half in halves_of(groups, pipeline.seed)]
     first, second = (
         judge(judged, pipeline, learn(other), see, draws, bar)
         for judged, other in zip(halves, reversed(halves), strict=True)
@@ -105,6 +107,17 @@ def judge_by_halves(
     return Judged(
         torch.where(unseen, second.probability, first.probability), torch.where(unseen, second.score, first.score)
     )
+
+
+def halves_of(groups: Groups, seed: int) -> tuple[list[int], list[int]]:
+    """Places of the groups of one half, and of the other."""
+    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
+    return order[::2], order[1::2]
+
+
+def some_groups(groups: Groups, places: Sequence[int]) -> Groups:
+    """These groups, of all files."""
+    return Groups(groups.files, [groups.members[place] for place in places])
 
 
 def refuse_few(groups: Groups, least: int) -> None:
@@ -135,8 +148,14 @@ def deal(members: Sequence[Hand], views: int, random: np.random.Generator) -> It
             yield [playing[place] for place in batch]
 
 
-def write_files(judged: Judged, groups: Groups, out: Path) -> None:
-    """Write file, group and outlier probability, worst first, as CSV; files that cannot be read are left out.
+def write_files(judged: Judged, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:
+    """Write file, group, outlier probability and the other group that the file is most like, worst first, as CSV.
+
+    Args:
+        judged: of all files.
+        groups: of a folder; files of it that cannot be read are left out.
+        fits: of each file the place of that other group.
+        out: the file.
 
     Raises:
         UotaError: the file cannot be written.
@@ -145,12 +164,13 @@ def write_files(judged: Judged, groups: Groups, out: Path) -> None:
     skipped = set(groups.skipped)
     table = StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("file", "group", "outlier_probability"))
+    rows.writerow(("file", "group", "outlier_probability", "fits_better"))
     for index in judged.worst_first().tolist():
         path = groups.files.path(index)
         if path not in skipped:
-            group = groups.files.files[index].rpartition("/")[0]
-            rows.writerow((path, group, f"{float(judged.probability[index]):.4f}"))
+            better = groups.members[int(fits[index])][0]
+            group, other = (groups.files.files[place].rpartition("/")[0] for place in (index, better))
+            rows.writerow((path, group, f"{float(judged.probability[index]):.4f}", other))
     write_atomically(out, table.getvalue())
 
 

@@ -172,8 +172,9 @@ def empty_folder(folder: Path, overwrite: bool) -> None:
     """See that a run may have a folder for its own.
 
     Raises:
-        UotaError: there is something in it, and it may not be overwritten.
+        UotaError: it is a file, or there is something in it and it may not be overwritten.
     """
+    refuse_file(folder)
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not overwrite:
@@ -181,6 +182,27 @@ def empty_folder(folder: Path, overwrite: bool) -> None:
             f"{folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
         )
     shutil.rmtree(folder)
+
+
+def refuse_file(folder: Path) -> None:
+    """Refuse a file where a folder is to be.
+
+    Raises:
+        UotaError: it is one.
+    """
+    if folder.is_file():
+        raise UotaError(f"{folder} is a file; give --out a folder, new or empty")
+
+
+def refuse_unwritable(*files: Path) -> None:
+    """Refuse files that cannot be written, before work is done for them.
+
+    Raises:
+        UotaError: one is a folder, or its folder may not be written to.
+    """
+    for file in files:
+        with _written_beside(file) as unfinished:
+            unfinished.touch()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -194,13 +216,22 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A place to write a file that takes its name only when the block ends well.
 
     Raises:
-        UotaError: the folder is full or cannot be written.
+        UotaError: it is a folder, or its folder is full or cannot be written to.
     """
+    with _written_beside(path) as unfinished:
+        yield unfinished
+        os.replace(unfinished, path)
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[Path]:
+    """A place in the same folder, which exists from now on; what is there at the end is removed."""
+    if path.is_dir():
+        raise UotaError(f"{path} is a folder; give the name of a file in it")
     unfinished = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
-        os.replace(unfinished, path)
     except OSError as error:
         raise UotaError(f"{path} cannot be written: {error.strerror}; make room or choose another folder") from error
     finally:

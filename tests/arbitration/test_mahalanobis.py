@@ -75,7 +75,7 @@ def test_no_gradient(embeddings):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({}, "either tau"), ({"tau": 1.0, "ess": 0.5}, "not both"), ({"tau": 0.0}, "above 0"), ({"ess": 2.0}, "up to 1"),
+    [({}, "one of tau"), ({"tau": 1.0, "ess": 0.5}, "one of tau"), ({"tau": 0.0}, "above 0"), ({"ess": 2.0}, "up to 1"),
      ({"tau": 1.0, "covariance": "magic"}, "ledoit_wolf"), ({"tau": 1.0, "anchors": 0}, "at least 1")],
 )  # fmt: skip
 def test_refuses_settings_that_mean_nothing(embeddings, options, message):

@@ -32,6 +32,19 @@ def test_misfiled_files_are_found_with_the_group_that_they_would_fit_better(file
     assert 0 < found.misfiled < 0.15
 
 
+def test_views_are_judged_by_an_arbiter_that_did_not_learn_on_their_groups(filed):
+    groups, moved = filed
+    found = inspect(groups, views="small-groups", seconds=6.0)
+    learned_on, judged = (set(half) for half in found.subject.halves)
+    assert not learned_on & judged
+    assert set(found.table.item.tolist()) == judged
+    away = torch.isin(found.table.parameters.image, torch.tensor(list(moved)))
+    probability = found.table.outlier_probability
+    assert bool(away.any())
+    assert float(probability[away].mean()) > 0.5
+    assert float(probability[~away].mean()) < 0.1
+
+
 def test_the_better_group_is_never_the_own_one_and_strays_do_not_draw_their_group_along():
     looks = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [1, 0], [0, 1], [0.1, 1]])
     group = torch.tensor([0, 0, 0, 1, 1, 1])

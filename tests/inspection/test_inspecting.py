@@ -122,9 +122,59 @@ def test_what_cannot_be_inspected_is_said(images, model, says):
         uota.inspect(images, model, **QUICK)
 
 
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_seconds_that_are_none_are_refused(seconds):
+    with pytest.raises(UotaError, match="0 seconds"):
+        uota.inspect("demo", seconds=seconds)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 200.0])
+def test_floats_that_are_no_picture_are_refused(value):
+    images = torch.rand(20, 3, 8, 8)
+    images[7, 0, 0, 0] = value
+    with pytest.raises(UotaError, match="NaN or far outside"):
+        uota.inspect(images, **QUICK)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_nothing_is_said_of_what_stands_in_for_a_damaged_file(tmp_path, grouped):
+    for number in range(32):
+        place = tmp_path / f"{number // 4 if grouped else 0}" / f"{number}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.effect_noise((40, 40), 9.0 + number).convert("RGB").save(place)
+    damaged = tmp_path / "0" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    found = uota.inspect(tmp_path, views="small-groups" if grouped else "small", files=grouped, **QUICK)
+    assert damaged in found.subject.source.skipped
+    assert not found.to_frame().shows.str.endswith("0/2.png").any()
+    assert found.table.shape[1] == (3 if grouped else 31)  # of groups a half is judged
+    assert "0/2.png" not in found.html()
+    if grouped:
+        assert int(found.filing.group[2]) == -1
+
+
+def test_a_name_without_an_ending_is_refused(tmp_path):
+    with pytest.raises(UotaError, match="no ending"):
+        inspect_and_write([], tmp_path / "page", data="demo", seconds=0.0)
+    with pytest.raises(UotaError, match="no ending"):
+        uota.inspect("demo", **QUICK).save(tmp_path / "page")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_inspection_prints_as_a_line():
+    assert re.fullmatch(
+        r"Inspection of demo: 6 views of 32 images, outlier rate 0\.\d+", repr(uota.inspect("demo", **QUICK))
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [({"table": "x.txt"}, "neither"), ({"images": 0}, "at least 1"), ({"weights": "nope.pth"}, "no file")],
+    [
+        ({"table": "x.txt"}, "neither"),
+        ({"images": 0}, "at least 1"),
+        ({"weights": "nope.pth"}, "no file"),
+        ({"files": "/"}, "is a folder"),
+    ],
 )
 def test_what_the_command_cannot_write_is_said_before_anything_is_done(tmp_path, arguments, says):
     with pytest.raises(UotaError, match=says):

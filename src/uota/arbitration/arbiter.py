@@ -27,7 +27,7 @@ def mahalanobis(
 ) -> tuple[Score, Strength]:
     """The paper's pair; with `ess` instead of `tau` the temperature is found."""
     if (tau is None) == (ess is None):
-        raise ValueError("give either tau (the released code: 350 at dimension 128, 2.7 × dimension) or ess, not both")
+        raise ValueError("give one of tau (the released code: 350 at dimension 128, 2.7 × dimension) and ess")
     strength = Temperature(tau) if tau is not None else EffectiveSampleSize(ess or 0.0)
     return Mahalanobis(anchors, covariance, eps), strength
 

@@ -7,6 +7,7 @@ from uota.data.opening import NAMES, open_groups, open_source
 from uota.data.packed import Packed
 from uota.data.scenes import SceneOptions, Scenes, Shown
 from uota.data.source import InMemory, Source, Split, describe_skipped, labels_of, say_skipped
+from uota.data.unreadable import found_unreadable
 
 __all__ = [
     "NAMES",
@@ -21,6 +22,7 @@ __all__ = [
     "Source",
     "Split",
     "describe_skipped",
+    "found_unreadable",
     "labels_of",
     "open_groups",
     "open_source",

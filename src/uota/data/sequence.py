@@ -16,6 +16,10 @@ from uota.errors import UotaError
 KINDS = "give a folder, a uint8 tensor (n, channels, height, width), or a list or dataset of pictures"
 
 
+# Of floats: interpolation overshoots the 1 that they should end at.
+LARGEST = 2.0
+
+
 class Sequenced:
     """A source of whatever has a length and gives pictures by index, alone or with a label; three channels.
 
@@ -70,6 +74,10 @@ def as_image(picture: Any) -> UInt8[Tensor, "3 height width"]:
         raise UotaError(f"an item is {type(picture).__name__}, no picture; {KINDS}")
     picture = picture if picture.ndim == 3 else picture[None]
     if picture.is_floating_point():
+        if not bool((picture.abs() <= LARGEST).all()):
+            raise UotaError(
+                "a picture has floats that are NaN or far outside of 0 to 1; give bytes or floats in [0, 1]"
+            )
         picture = (picture.clamp(0, 1) * 255).round()
     if picture.shape[0] not in (1, 3):
         raise UotaError(f"a picture has {picture.shape[0]} channels; {KINDS}, of 1 or 3 channels")

@@ -18,7 +18,8 @@ from uota.data.listing import Listing, find_images, list_split
 from uota.data.shards import DESCRIPTION
 from uota.data.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
-from uota.runs import whole_file, write_atomically
+from uota.progress import PROGRESS
+from uota.runs import refuse_file, whole_file, write_atomically
 
 Advance = Callable[[int], None]
 
@@ -95,7 +96,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
     plan = dict(pair for split, listing in listings.items() for pair in _plan(split, listing, shard_size))
     _describe(out, plan, listings, folder)
     left_out = [folder / name for name in closed]
-    with Progress() as bar:
+    with Progress(console=PROGRESS) as bar:
         task = bar.add_task("images", total=sum(map(len, plan.values())))
         for name, planned in plan.items():
             left_out += _write(out / name, planned, lambda count: bar.advance(task, count))
@@ -145,6 +146,7 @@ def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing],
     place = out / DESCRIPTION
     if place.exists() and place.read_text() == json.dumps(written, indent=1):
         return
+    refuse_file(out)
     if out.exists() and any(out.iterdir()):
         raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
     write_atomically(place, json.dumps(written, indent=1))

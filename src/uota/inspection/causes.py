@@ -18,6 +18,8 @@ TREES, RATE, LEAVES, LEAST_IN_LEAF = 60, 0.05, 8, 40
 GRID, ROWS, REPEATS = 24, 400, 5
 # Below this share of the weights' variance nothing is said to explain them.
 EXPLAINS = 0.01
+# Below this standard deviation of the weights there is nothing to explain.
+NOTHING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,11 @@ class Causes:
     """All factors that vary, what explains most first.
 
     Attributes:
-        explained: R² of the model on held-out images.
+        explained: R² of the model on held-out images; None where all views have the same weight.
         ranking: of the factors.
     """
 
-    explained: float
+    explained: float | None
     ranking: list[Cause]
 
 
@@ -136,7 +138,7 @@ def find_causes(table: ViewTable, seed: int = 0) -> Causes:
         bins = binned(value, weight, counted, FACTORS[key].yes_no, seed)
         importance, spread = told["importances_mean"][place] / 2, told["importances_std"][place] / 2
         causes.append(Cause(key, float(importance), float(spread), bins, grid, dependence))
-    explained = float(model.score(x[told_by], weights[told_by]))
+    explained = float(model.score(x[told_by], weights[told_by])) if weights.std() > NOTHING else None
     return Causes(explained, sorted(causes, key=lambda cause: -cause.importance))
 
 

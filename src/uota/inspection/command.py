@@ -6,7 +6,7 @@ from typing import Any
 from uota.errors import UotaError
 from uota.inspection.inspecting import PAGE, SHOWN, TABLES, Inspection, inspect
 from uota.misfiled import write_files
-from uota.runs import Run
+from uota.runs import Run, refuse_unwritable
 
 # Of a picture alone.
 PICTURED, JUDGED_FOR_PICTURE = 8, 128
@@ -44,6 +44,9 @@ def inspect_and_write(
         raise UotaError(f"{run.folder} is a run, which has its own backbone; leave out --backbone and --weights")
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these endings")
+    if not out.suffix:
+        raise UotaError(f"{out} has no ending that says what to write; give --out page.html, or views.png, a picture")
+    refuse_unwritable(out, *(Path(other) for other in (files, table) if other is not None))
     if images is not None and images < 1:
         raise UotaError(f"images is {images}; at least 1 must be shown")
     page = out.suffix == PAGE
@@ -61,7 +64,7 @@ def inspect_and_write(
     )
     found.save(out, shown)
     if files is not None and found.filing is not None:
-        write_files(found.filing.judged, found.filing.groups, Path(files))
+        write_files(found.filing.judged, found.filing.groups, found.filing.fits, Path(files))
     if table is not None:
         found.save(table)
     return found

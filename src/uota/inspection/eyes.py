@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from uota.arbitration import Arbiter, LearnedContrast, TwoGroups, thumbnails
 from uota.errors import UotaError
-from uota.inspection.subject import PROGRESS, Stream, Subject, read_ahead
+from uota.inspection.subject import Stream, Subject, read_ahead
 from uota.methods.embedded import Embedded, Step
 from uota.nn.encoder import Encoder, encode
 from uota.origin import find_encoder
+from uota.progress import PROGRESS
 from uota.protocols import Origin
 from uota.runs import load_part
 from uota.training.build import build_module
@@ -85,7 +86,7 @@ def seat_panel(
     if subject.run is not None:
         return _panel_of_run(subject, seconds, compare)
     eyes = _eyes(model, weights, subject.preset)
-    learned = learned_now(Stream(subject.source, subject.pipeline), lambda views: eyes(views).features, seconds)
+    learned = learned_now(Stream(subject.learned_on, subject.pipeline), lambda views: eyes(views).features, seconds)
     through = "thumbnails" if model is None and weights is None else f"features of {_called(model or weights)}"
     space = f"the 64 dimensions of an arbiter that learned on {through} for {seconds:g} s"
     return Panel(eyes, "learned", learned, Arbiter("two_groups").eval(), None, space)

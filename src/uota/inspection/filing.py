@@ -9,14 +9,14 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.data import Groups
+from uota.arbitration.arbiter import Score
+from uota.data import Groups, found_unreadable
 from uota.inspection.eyes import Panel, learned_now
-from uota.inspection.subject import PROGRESS, Stream, Subject
-from uota.misfiled import Judged, deal, judge, judge_by_halves, refuse_few
+from uota.inspection.subject import Stream, Subject
+from uota.misfiled import ENOUGH, Judged, deal, halves_of, judge, judge_by_halves, refuse_few, some_groups
+from uota.progress import PROGRESS
 from uota.views import ViewPipeline, Views
 
-# Groups of which halves can judge each other.
-ENOUGH = 6
 # Passes over all files for what they look like.
 LOOKS = 2
 
@@ -28,7 +28,7 @@ class Filing:
     Attributes:
         groups: with all files.
         judged: how probably each is in a wrong group.
-        group: of each file its group's place in `groups.members`.
+        group: of each file its group's place in `groups.members`; -1 where the file cannot be read.
         fits: of each file the place of the group, other than its own, that it is most like.
     """
 
@@ -40,11 +40,12 @@ class Filing:
     @property
     def share(self) -> float:
         """Estimated share of files in a wrong group."""
-        return float(self.judged.probability.nanmean())
+        return float(self.judged.probability[self.group >= 0].mean())
 
 
 def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True) -> Filing:
-    """Judge all files of all groups, by a run's arbiter, or by two that learn on half of the groups each.
+    """Judge all files of all groups, by a run's arbiter, or by two that learn on half of the groups each: that of the
+    panel, and one more.
 
     Raises:
         UotaError: there are too few groups to tell.
@@ -58,9 +59,13 @@ def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True
 
     if subject.run is None:
         refuse_few(groups, ENOUGH)
-        judged = judge_by_halves(
-            groups, pipeline, lambda half: learned_now(Stream(half, pipeline), see, seconds).score, see, bar=bar
-        )
+        assert panel.learned is not None
+        known, its = panel.learned, some_groups(groups, halves_of(groups, pipeline.seed)[0])
+
+        def learn(half: Groups) -> Score:
+            return (known if half.members == its.members else learned_now(Stream(half, pipeline), see, seconds)).score
+
+        judged = judge_by_halves(groups, pipeline, learn, see, bar=bar)
     else:
         refuse_few(groups, 3)
         arbiter = panel.learned if panel.own == "learned" else None
@@ -69,6 +74,7 @@ def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True
     group = torch.full((len(groups.files),), -1)
     for place, members in enumerate(groups.members):
         group[list(members)] = place
+    group[found_unreadable(groups, torch.arange(len(groups.files)))] = -1
     looks = _looks(groups, pipeline, panel, bar)
     return Filing(groups, judged, group, _better(looks, group, judged.probability, len(groups)))
 

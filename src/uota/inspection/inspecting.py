@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from uota.inspection.calibration import Calibration, calibrations
 from uota.inspection.causes import Causes, find_causes
 from uota.inspection.export import frame_of, write_table
 from uota.inspection.eyes import Panel, seat_panel
-from uota.inspection.filing import ENOUGH, Filing, file_groups
+from uota.inspection.filing import Filing, file_groups
 from uota.inspection.history import History, history_of
 from uota.inspection.plane import Plane, planes
 from uota.inspection.subject import Subject, open_subject
 from uota.inspection.table import ViewTable, judge
+from uota.misfiled import ENOUGH
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, write_atomically
 from uota.views import ViewPreset
@@ -113,9 +115,11 @@ class Inspection:
         """Write the page (.html), the table (.parquet or .csv), or the gallery (whatever matplotlib writes).
 
         Raises:
-            UotaError: the file cannot be written.
+            UotaError: the file has no ending, or cannot be written.
         """
         out = Path(out)
+        if not out.suffix:
+            raise UotaError(f"{out} has no ending that says what to write; give .html, .png, .parquet or .csv")
         if out.suffix == PAGE:
             write_atomically(out, self.html())
         elif out.suffix in TABLES:
@@ -123,6 +127,12 @@ class Inspection:
         else:
             draw_gallery(self._rows(images), self._title(), out)
         return out
+
+    def __repr__(self) -> str:
+        """Short: the table is large."""
+        rate = "" if self.outlier_rate is None else f", outlier rate {self.outlier_rate:.3f}"
+        views, images = self.table.shape
+        return f"Inspection of {self.subject.source.name}: {views} views of {images} images{rate}"
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own, so that it and the notebook leave each other alone."""
@@ -183,7 +193,7 @@ def inspect(
         weights: a file with weights of the model.
         view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
         inject: share of views taken from other images, to see whether the arbiter finds them.
-        seconds: how long an arbiter learns.
+        seconds: how long an arbiter learns; of groups, each of the two that judge the other half's files.
         shown: images whose views are kept for the gallery.
         judged: images whose views are judged.
         files: of groups, judge every file; None: where there are groups, and enough of them.
@@ -200,6 +210,8 @@ def inspect(
     >>> found.table.shape, round(float(found.table.columns()["weight_learned"].mean()), 3)
     ((6, 40), 1.0)
     """
+    if not 0 <= seconds < inf:
+        raise UotaError(f"seconds is {seconds}; an arbiter learns for 0 seconds (one step) or more")
     run = model if isinstance(model, Run) else None
     subject = open_subject(images, run, views, view_options or {}, inject, seed)
     if files and subject.groups is None:
@@ -209,6 +221,8 @@ def inspect(
     table = judge(subject, panel, max(judged, shown), shown)
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= ENOUGH
+        if subject.groups is not None and not files:
+            print(f"there are {len(subject.groups)} groups; to say which files are misfiled {ENOUGH} are needed")
     filing = file_groups(subject, panel, seconds) if files else None
     say_skipped(subject.source)
     return Inspection(subject, panel, table, filing, ([run] if run else []) + list(beside))

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
 
 from uota.config import Pretrain
 from uota.data import Folder, FolderOptions, Groups, Source
 from uota.data.sequence import Sequenced
 from uota.errors import UotaError
-from uota.misfiled import BATCH
+from uota.misfiled import BATCH, ENOUGH, halves_of, some_groups
+from uota.progress import PROGRESS
 from uota.runs import Run
 from uota.training.batches import GlobalBatches
 from uota.training.build import GROUPS, decide, open_items, preset_of
@@ -29,8 +29,6 @@ JUDGED_EPOCH = 2**31
 LEAST = 3
 # The largest view of presets for images of folders without an accelerator.
 SMALL = PRESETS["small"].groups[0].size
-# Where progress is shown, so that what is printed is what was found.
-PROGRESS = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,23 @@ class Subject:
         """The source, if its items are groups."""
         return self.source if isinstance(self.source, Groups) else None
 
+    @property
+    def halves(self) -> tuple[list[int], list[int]] | None:
+        """Of groups, those that an arbiter learns on when there is no run, and those that it judges: one that meets a
+        misfiled file again and again learns that it belongs there. None: it learns on what it judges."""
+        if self.run is not None or self.groups is None or len(self.groups) < ENOUGH:
+            return None
+        return halves_of(self.groups, self.pipeline.seed)
+
+    @property
+    def learned_on(self) -> Source:
+        """What an arbiter learns on."""
+        return some_groups(self.groups, self.halves[0]) if self.groups and self.halves else self.source
+
     def batches(self, images: int, seed: int) -> Iterator[list[Sample]]:
         """Images to judge, drawn without replacement, in batches of about equal size; the seed says which."""
-        order = np.random.default_rng(seed).permutation(len(self.source))[:images]
+        judged = np.arange(len(self.source)) if self.halves is None else np.array(self.halves[1])
+        order = np.random.default_rng(seed).permutation(judged)[:images]
         for part in np.array_split(order, max(1, round(len(order) / BATCH))):
             yield [(JUDGED_EPOCH, int(index)) for index in part]
 

@@ -11,14 +11,17 @@ from rich.progress import track
 from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, InBatches, TwoGroups
-from uota.data import Groups, Source
+from uota.data import Groups, Source, found_unreadable
 from uota.data.folder import Folder
 from uota.data.packed import Packed
 from uota.data.source import printable
+from uota.errors import UotaError
 from uota.inspection.eyes import Panel
-from uota.inspection.subject import PROGRESS, Subject
+from uota.inspection.subject import LEAST, Subject
+from uota.progress import PROGRESS
 from uota.training.build import TAU_PER_DIMENSION
 from uota.views import ViewParameters, ViewPreset, Views, unnormalise
+from uota.views.pipeline import Sample
 
 Columns = dict[str, ndarray]
 
@@ -129,17 +132,24 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
         images: how many to judge; fewer, where there are not so many.
         shown: of how many of these to keep pictures.
         bar: show a progress bar.
+
+    Raises:
+        UotaError: too few of them can be read.
     """
     batches = list(subject.batches(images, subject.pipeline.seed))
     seen, features, pictures, left = [], [], [], shown
     for samples in track(batches, "looking at views", transient=True, disable=not bar, console=PROGRESS):
-        views = subject.pipeline(subject.source, samples)
+        views = _readable(subject, samples)
+        if views is None:
+            continue
         looked = panel.eyes(views)
         features.append(looked.features)
         seen.append((views, panel.embeddings(looked)))
         pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
         left -= min(left, views.batch)
         views.groups = []  # their pixels are not needed any more, and would fill the memory
+    if sum(views.batch for views, _ in seen) < LEAST:
+        raise UotaError(f"fewer than {LEAST} images of {subject.source.name} can be read; are the others damaged?")
     embeddings = torch.cat([z for _, z in seen], 1)
     verdicts = {"learned": _learned(panel.learned, features)} if panel.learned else {}
     verdicts["two_groups"] = panel.two_groups(embeddings)
@@ -151,6 +161,17 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
     return ViewTable(
         subject.source, subject.preset, index, together, embeddings, verdicts, panel.own, wrong, shown_views
     )
+
+
+def _readable(subject: Subject, samples: list[Sample]) -> Views | None:
+    """Views of those samples whose images can all be read: nothing is said of what stands in for a damaged file."""
+    views = subject.pipeline(subject.source, samples)
+    lost = found_unreadable(subject.source, views.parameters.image).any(0).tolist()
+    if all(lost):
+        return None
+    if not any(lost):
+        return views
+    return _readable(subject, [sample for sample, gone in zip(samples, lost, strict=True) if not gone])
 
 
 def _paper(embeddings: Tensor) -> Arbiter:

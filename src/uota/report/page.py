@@ -63,6 +63,7 @@ def page_data(found: Inspection) -> dict[str, Any]:
         "total": found.subject.total,
         "sampled": len(found.subject.source),
         "grouped": found.subject.groups is not None,
+        "halved": found.subject.halves is not None,
         "views": views,
         "images": images,
         "kinds": table.preset.group_of_view,
@@ -186,7 +187,8 @@ def _filing(filing: Filing) -> dict[str, Any]:
 
 def _best_of(filing: Filing, group: int) -> int:
     """The file that most surely belongs to a group."""
-    return min(filing.groups.members[group], key=lambda index: float(filing.judged.probability[index]))
+    readable = [index for index in filing.groups.members[group] if filing.group[index] >= 0]
+    return min(readable or filing.groups.members[group], key=lambda index: float(filing.judged.probability[index]))
 
 
 def _file_name(files: Source, index: int) -> str:

@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
-from uota.data import Source, describe_skipped, say_left_out
+from uota.data import Groups, Source, describe_skipped, say_left_out
 from uota.data.source import printable
 from uota.errors import UotaError
 from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, write_atomically
@@ -54,6 +54,8 @@ def pretrain(
     if start:
         load_part(module, run)
     say_left_out(source)
+    if lines:
+        _say_what_is_learned_from(source)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
@@ -64,6 +66,11 @@ def pretrain(
         raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
     list_skipped(source, run)
     return run
+
+
+@rank_zero_only
+def _say_what_is_learned_from(source: Source) -> None:
+    print(f"training on {len(source)} {'groups' if isinstance(source, Groups) else 'images'} of {source.name}")
 
 
 @rank_zero_only

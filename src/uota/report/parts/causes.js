@@ -2,6 +2,11 @@
 
 function drawCauses() {
   const { explained, ranking } = data.causes;
+  if (explained === null) {
+    byId("causes-lead").textContent = "All views have the same weight: there is nothing to explain.";
+    for (const part of byId("causes").querySelectorAll("h3, .muted, .advice, .ranking, .charts")) part.hidden = true;
+    return;
+  }
   byId("causes-lead").textContent =
     `How the weights (${data.arbiters[data.own].name.toLowerCase()}) of ${whole(data.views * data.images)} views depend on how the views were made. ` +
     (explained > 0.01

@@ -7,8 +7,11 @@ const TOO_MANY = 0.4; // an estimate that says more about the arbiter than about
 function drawHead() {
   const what = data.grouped ? "groups" : data.labels ? "training images" : "images", sampled = data.images < data.total;
   byId("source").append(...breakable(data.source));
+  if (data.grouped) byId("of-images").textContent = "Each group, by the image of its most typical view in a red frame, and views of its images in descending order of weight.";
   byId("lead").textContent = `Views by preset ${data.preset}, weighed by ${data.who}. ` +
-    (sampled
+    (data.halved
+      ? `${whole(data.images)} of the ${whole(data.total)} groups were judged, by an arbiter that learned on the other half; the gallery shows ${whole(shown.images)}.`
+      : sampled
       ? `${whole(data.images)} of the ${whole(data.total)} ${what}, drawn at random, were judged${data.sampled < data.total && data.who.startsWith("an") ? ` by an arbiter that learned on ${whole(data.sampled)}` : ""}; the gallery shows ${whole(shown.images)}.`
       : `All ${whole(data.images)} ${what} were judged; the gallery shows ${whole(shown.images)}.`);
   const ess = el("dd"), rate = data.arbiters[data.own].rate ?? data.arbiters.two_groups.rate;
