@@ -34,5 +34,5 @@ class AuxiliaryContrast(nn.Module):
         looked_at = torch.cat([early, embedded.features], dim=-1)
         # The head's first norm; its scale and shift are the linear layer's.
         looked_at = layer_norm(looked_at, looked_at.shape[-1:])
-        found = cosines(normalize(self.head(looked_at), dim=-1), doubt=0)
+        found = cosines(normalize(self.head(looked_at), dim=-1), doubt=0.0)
         return info_nce(found, self.temperature)
