@@ -23,8 +23,8 @@ ROUNDING = 1e-4
 class EffectiveSampleSize:
     """Softmax weights whose effective sample size is `share` of the global batch.
 
-    A share below 1/NM cannot be had: then the best view takes all. Scores that are
-    equal up to rounding give uniform weights.
+    A share below 1/NM cannot be had: then the best view takes all. Scores that are equal up to rounding give uniform
+    weights.
 
     Attributes:
         share: in (0, 1]; 1 is uniform.
