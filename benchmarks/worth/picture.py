@@ -1,5 +1,7 @@
 """The table as a picture: python -m benchmarks.worth.picture  (writes docs/worth.png)."""
 
+from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +15,7 @@ from benchmarks.worth.table import LINES, cells, gain
 from uota.comparison.statistics import Gain
 
 OUT = Path(__file__).parents[2] / "docs/worth.png"
+COLUMNS = 3
 COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled": "tab:green", "oracle": "0.2"}
 
 
@@ -20,9 +23,12 @@ def main() -> None:
     found = cells(read_lines(LINES))
     of_swav = {cell: gain(found, cell, "linear") for cell in found if cell[1] == "swav"}
     conditions = list(dict.fromkeys(cell[0] for cell, made in of_swav.items() if made is not None and made.pairs > 1))
-    figure, axes = plt.subplots(1, len(conditions), figsize=(3.2 * len(conditions), 4.2), sharey=True, squeeze=False)
-    arms = list(dict.fromkeys(arm for _, _, arm in of_swav if arm != "none"))
-    for axis, condition in zip(axes[0], conditions, strict=True):
+    arms = list(dict.fromkeys(["oracle", *(arm for _, _, arm in of_swav if arm != "none")]))
+    rows = ceil(len(conditions) / COLUMNS)
+    size = (3.6 * COLUMNS, 0.8 + 3.4 * rows)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axis, condition in zip_longest(axes.flat, conditions):
+        axis.set_visible(condition is not None)
         draw(axis, [(arm, of_swav.get((condition, "swav", arm))) for arm in arms])
         axis.set_title(condition)
     axes[0][0].set_yticks(range(len(arms)), arms)
