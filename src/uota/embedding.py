@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch.utils.data import DataLoader
 
+from uota.arbitration import Arbiter
 from uota.data import Folder, Packed, Source, found_unreadable, say_skipped
 from uota.data.source import printable
 from uota.errors import UotaError
@@ -73,7 +74,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
     with Progress(console=PROGRESS) as bar, whole_file(out) as unfinished:
-        weighed = bar.add_task("views weighed", total=total, visible=_weighs(module, preset))
+        weighed = bar.add_task("views weighed", total=total, visible=_judge_of(module, preset)[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
         judged = {
             split: _judge(module, source, preset, seed, lambda count: bar.advance(weighed, count))
@@ -87,8 +88,10 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
 
 
-def _weighs(module: Pretraining, preset: ViewPreset) -> bool:
-    return module.judge()[0] is not None and not preset.across_images
+def _judge_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
+    """The run's arbiter and what it looks at; None for views of groups, of which each is of another image."""
+    arbiter, looks_at = module.judge()
+    return None if preset.across_images else arbiter, looks_at
 
 
 def _splits(data: str, views: str) -> dict[str, Source]:
@@ -105,8 +108,8 @@ def _judge(
 ) -> Judged:
     """Weigh the views of all images, in batches put together by the seed so that classes mix."""
     judged = Judged(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
-    arbiter, looks_at = module.judge()
-    if arbiter is None or not _weighs(module, preset):
+    arbiter, looks_at = _judge_of(module, preset)
+    if arbiter is None:
         return judged
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))

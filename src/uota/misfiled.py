@@ -15,7 +15,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, TwoGroups
 from uota.arbitration.arbiter import Score
-from uota.data import Groups
+from uota.data import Groups, found_unreadable
 from uota.data.folder import Folder
 from uota.errors import UotaError
 from uota.progress import PROGRESS
@@ -161,16 +161,15 @@ def write_files(judged: Judged, groups: Groups, fits: Int64[Tensor, " files"], o
         UotaError: the file cannot be written.
     """
     assert isinstance(groups.files, Folder)
-    skipped = set(groups.skipped)
+    unreadable = found_unreadable(groups, torch.arange(len(groups.files)))
     table = StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("file", "group", "outlier_probability", "fits_better"))
     for index in judged.worst_first().tolist():
-        path = groups.files.path(index)
-        if path not in skipped:
+        if not unreadable[index]:
             better = groups.members[int(fits[index])][0]
             group, other = (groups.files.files[place].rpartition("/")[0] for place in (index, better))
-            rows.writerow((path, group, f"{float(judged.probability[index]):.4f}", other))
+            rows.writerow((groups.files.path(index), group, f"{float(judged.probability[index]):.4f}", other))
     write_atomically(out, table.getvalue())
 
 

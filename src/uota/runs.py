@@ -174,8 +174,7 @@ def empty_folder(folder: Path, overwrite: bool) -> None:
     Raises:
         UotaError: it is a file, or there is something in it and it may not be overwritten.
     """
-    refuse_file(folder)
-    if not folder.exists() or not any(folder.iterdir()):
+    if not holds_something(folder):
         return
     if not overwrite:
         raise UotaError(
@@ -184,14 +183,15 @@ def empty_folder(folder: Path, overwrite: bool) -> None:
     shutil.rmtree(folder)
 
 
-def refuse_file(folder: Path) -> None:
-    """Refuse a file where a folder is to be.
+def holds_something(folder: Path) -> bool:
+    """Whether a folder that is to be written to is there, and not empty.
 
     Raises:
-        UotaError: it is one.
+        UotaError: it is a file.
     """
     if folder.is_file():
         raise UotaError(f"{folder} is a file; give --out a folder, new or empty")
+    return folder.exists() and any(folder.iterdir())
 
 
 def refuse_unwritable(*files: Path) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 from uota.data.scenes import Scenes, open_scenes
 from uota.data.source import Split
 from uota.errors import UotaError
-from uota.runs import refuse_file, write_atomically
+from uota.runs import holds_something, write_atomically
 
 FOLDERS: dict[Split, str] = {"train": "train2017", "test": "val2017"}
 # Where the extremes of a silhouette lie in its image, and its centre of mass.
@@ -63,8 +63,7 @@ def write_coco_scenes(folder: Path, train: int = 400, test: int = 200) -> None:
     Raises:
         UotaError: there are not so many scenes, or the folder holds something or cannot be written.
     """
-    refuse_file(folder)
-    if folder.exists() and any(folder.iterdir()):
+    if holds_something(folder):
         raise UotaError(f"{folder} is not empty: give a new folder")
     counts: dict[Split, int] = {"train": train, "test": test}
     for split, count in counts.items():

@@ -19,7 +19,7 @@ from uota.data.shards import DESCRIPTION
 from uota.data.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
 from uota.progress import PROGRESS
-from uota.runs import refuse_file, whole_file, write_atomically
+from uota.runs import holds_something, whole_file, write_atomically
 
 Advance = Callable[[int], None]
 
@@ -146,8 +146,7 @@ def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing],
     place = out / DESCRIPTION
     if place.exists() and place.read_text() == json.dumps(written, indent=1):
         return
-    refuse_file(out)
-    if out.exists() and any(out.iterdir()):
+    if holds_something(out):
         raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
     write_atomically(place, json.dumps(written, indent=1))
 

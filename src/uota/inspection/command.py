@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from uota.errors import UotaError
-from uota.inspection.inspecting import PAGE, SHOWN, TABLES, Inspection, inspect
+from uota.inspection.inspecting import PAGE, SHOWN, TABLES, Inspection, inspect, refuse_no_ending
 from uota.misfiled import write_files
 from uota.runs import Run, refuse_unwritable
 
@@ -44,8 +44,7 @@ def inspect_and_write(
         raise UotaError(f"{run.folder} is a run, which has its own backbone; leave out --backbone and --weights")
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these endings")
-    if not out.suffix:
-        raise UotaError(f"{out} has no ending that says what to write; give --out page.html, or views.png, a picture")
+    refuse_no_ending(out)
     refuse_unwritable(out, *(Path(other) for other in (files, table) if other is not None))
     if images is not None and images < 1:
         raise UotaError(f"images is {images}; at least 1 must be shown")

@@ -13,7 +13,7 @@ from uota.arbitration.arbiter import Score
 from uota.data import Groups, found_unreadable
 from uota.inspection.eyes import Panel, learned_now
 from uota.inspection.subject import Stream, Subject
-from uota.misfiled import ENOUGH, Judged, deal, halves_of, judge, judge_by_halves, refuse_few, some_groups
+from uota.misfiled import ENOUGH, Judged, deal, judge, judge_by_halves, refuse_few, some_groups
 from uota.progress import PROGRESS
 from uota.views import ViewPipeline, Views
 
@@ -60,7 +60,8 @@ def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True
     if subject.run is None:
         refuse_few(groups, ENOUGH)
         assert panel.learned is not None
-        known, its = panel.learned, some_groups(groups, halves_of(groups, pipeline.seed)[0])
+        assert subject.halves is not None
+        known, its = panel.learned, some_groups(groups, subject.halves[0])
 
         def learn(half: Groups) -> Score:
             return (known if half.members == its.members else learned_now(Stream(half, pipeline), see, seconds)).score

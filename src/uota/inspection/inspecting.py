@@ -118,8 +118,7 @@ class Inspection:
             UotaError: the file has no ending, or cannot be written.
         """
         out = Path(out)
-        if not out.suffix:
-            raise UotaError(f"{out} has no ending that says what to write; give .html, .png, .parquet or .csv")
+        refuse_no_ending(out)
         if out.suffix == PAGE:
             write_atomically(out, self.html())
         elif out.suffix in TABLES:
@@ -164,6 +163,16 @@ class Inspection:
         if self.outlier_rate is None:
             return title
         return f"{title}; estimated share of outlier views {100 * self.outlier_rate:.0f} %"
+
+
+def refuse_no_ending(out: Path) -> None:
+    """Refuse a name that does not say what is to be written.
+
+    Raises:
+        UotaError: it has no ending.
+    """
+    if not out.suffix:
+        raise UotaError(f"{out} has no ending that says what to write; give .html, .png, .parquet or .csv")
 
 
 def inspect(

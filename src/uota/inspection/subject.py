@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Subject:
         """The source, if its items are groups."""
         return self.source if isinstance(self.source, Groups) else None
 
-    @property
+    @cached_property
     def halves(self) -> tuple[list[int], list[int]] | None:
         """Of groups, those that an arbiter learns on when there is no run, and those that it judges: one that meets a
         misfiled file again and again learns that it belongs there. None: it learns on what it judges."""
