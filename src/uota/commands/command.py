@@ -1,0 +1,31 @@
+"""What a command is."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from jsonargparse import Namespace
+
+from uota.arguments import Parser
+from uota.protocols import Origin
+
+
+class Command(NamedTuple):
+    """A command of `uota`.
+
+    Attributes:
+        help: a line in the list of commands.
+        parser: makes what reads its arguments.
+        run: does it.
+        add_kinds: gives its parser commands of its own, once that is in its place, as jsonargparse wants it.
+    """
+
+    help: str
+    parser: Callable[[], Parser]
+    run: Callable[[Namespace], None]
+    add_kinds: Callable[[Parser], None] | None = None
+
+
+def take_origin(values: dict[str, Any]) -> Origin:
+    """Takes what tells of an encoder out of a command's values."""
+    return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})

@@ -1,0 +1,28 @@
+"""`uota demo`."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from uota.arguments import Parser
+from uota.commands.command import Command
+from uota.config import DEMO_EPOCHS
+
+
+def parser() -> Parser:
+    """What both runs share."""
+    parser = Parser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
+    parser.add_argument("--out", type=str, default="runs/demo", help="folder of both runs")
+    parser.add_argument("--seed", type=int, default=0, help="of both runs")
+    parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="of both runs")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Pretrain with and without arbitration on the embedded scenes, and compare."""
+    from uota.demo import run_demo
+
+    run_demo(Path(options.out), options.seed, options.epochs)
+
+
+COMMAND = Command("what arbitration is worth on the embedded scenes, in minutes", parser, run)

@@ -1,0 +1,29 @@
+"""`uota embed`."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from uota.arguments import Parser
+from uota.commands.command import Command
+
+
+def parser() -> Parser:
+    """A run, and where the table goes."""
+    parser = Parser(description="Write one row for each image: embedding, weight of its views, label.")
+    parser.add_argument("run", type=str, help="a run's folder")
+    parser.add_argument("--data", type=str | None, default=None, help="a folder of images; null: the run's")
+    parser.add_argument("--out", type=str, required=True, help="a .parquet or .csv file")
+    parser.add_argument("--seed", type=int, default=0, help="of the views that are weighed")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Write the embedding of every image, and what the arbiter says of its views."""
+    from uota.embedding import embed
+
+    rows = embed(Path(options.run), Path(options.out), options.data, options.seed)
+    print(f"{rows} images are in {options.out}")
+
+
+COMMAND = Command("embeddings of images, and the weights of their views, as a table", parser, run)

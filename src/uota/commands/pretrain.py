@@ -1,0 +1,41 @@
+"""`uota pretrain`."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from uota.arguments import Parser
+from uota.commands.command import Command
+from uota.config import Pretrain
+
+
+def parser() -> Parser:
+    """Every setting of a run is a flag."""
+    parser = Parser(description="Pretrain an encoder. Told nothing: SwAV with arbitration on the demo scenes.")
+    parser.add_argument(
+        "--config", action="config", help="a YAML file with any of the settings below, or a recipe's name"
+    )
+    parser.add_argument("--out", type=str, default="runs/pretrain", help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
+    parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+    parser.add_class_arguments(Pretrain, nested_key=None)
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Pretrain an encoder on a folder of images, without labels."""
+    from uota.runs import Run
+    from uota.training.pretrain import pretrain
+
+    values = options.as_dict()
+    out = Path(values.pop("out"))
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    values.pop("config", None)
+    settings = Run(out).settings() if resume else Pretrain(**values)
+    made = pretrain(settings, out, resume=resume, overwrite=overwrite)
+    print(
+        f"the run is in {made.folder}; next: uota inspect {made.folder}; with labels: uota evaluate knn {made.folder}"
+    )
+
+
+COMMAND = Command("pretrain an encoder on images without labels", parser, run)

@@ -1,0 +1,34 @@
+"""`uota shard`."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+
+from uota.arguments import Parser
+from uota.commands.command import Command
+
+
+def parser() -> Parser:
+    """From where to where."""
+    parser = Parser(description="Write a folder of images as tar shards, which need no unpacking to train on.")
+    parser.add_argument("folder", type=str, help="of images; its splits and classes stay")
+    parser.add_argument("--out", type=str, required=True, help="folder of the shards; the same call goes on with it")
+    parser.add_argument("--shard_size", type=int, default=256, help="of a shard, in MB")
+    return parser
+
+
+def run(options: Namespace) -> None:
+    """Write a folder of images as tar shards."""
+    from uota.data.sharding import shard
+    from uota.data.source import printable
+
+    written = shard(Path(options.folder).expanduser(), Path(options.out).expanduser(), options.shard_size)
+    for path in written.left_out:
+        print(f"left out, cannot be read: {printable(path)}")
+    print(
+        f"{written.images} images are in {len(written.shards)} shard(s); "
+        f"next: uota pretrain --data {printable(written.shards[0].parent)}"
+    )
+
+
+COMMAND = Command("a folder of images as tar shards (WebDataset)", parser, run)
