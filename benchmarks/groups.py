@@ -47,8 +47,11 @@ GARMENTS, PHOTOGRAPHS, EPOCHS, BATCH = 1000, 8, 16, 64
 LIGHT = (0.4, 1.0)
 SCENE = SceneOptions(canvas=40, radius=(0.3, 0.45), other_scale=(0.4, 0.6))
 RATES, SEEDS = (0.25, 0.1, 0.0), (0, 1, 2)
+METHODS, OTHERS, ONCE = ("simclr", "swav"), ("barlow_twins", "moco_v2", "simsiam", "byol"), 0
 TRAINED = ("none", "learned-thumbnails", "learned-features", "oracle")
 UNTRAINED = ("pixels", "untrained")
+# Where most is wrong: other weights, weights that say nothing, and a second loss without weights.
+CONTROLS = ("learned-both", "paper", "shuffled", "auxiliary")
 # Steps of an arbiter that learns without a run, on thumbnails or through an untrained encoder.
 STEPS = 200
 # Passes over all files to list them; `uota inspect` makes more.
@@ -62,6 +65,7 @@ class Run(NamedTuple):
     rate: float
     arm: str
     seed: int
+    method: str = "swav"
 
 
 class Archive(NamedTuple):
@@ -132,15 +136,15 @@ class Knowing(NamedTuple):
 def measure(run: Run) -> dict[str, Any]:
     """Everything that a line of results holds."""
     data = archive(run.rate, run.seed)
-    swav = recipe("swav_demo")
-    settings = replace(swav, views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")
+    plain = recipe(f"{run.method}_demo")
+    settings = replace(plain, views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")
     settings = decide(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
     return run._asdict() | {"epochs": EPOCHS} | found(run, data, settings)
 
 
 def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
-    """A run of SwAV: its encoder, and the lists that it gives."""
+    """A run of a method: its encoder, and the lists that it gives."""
     preset, arm = preset_of(settings), ARMS[run.arm]
     training = Training(settings, arm, data.groups, preset)
     training.pipeline = Knowing(training.pipeline, data.wrong)  # type: ignore[assignment]
@@ -262,8 +266,12 @@ def by_centres(z: Tensor, directions: Tensor, own: Tensor, folder: Tensor) -> Te
 
 def plan() -> list[Run]:
     """All runs, in the order they are made; nothing is to be listed where no file is wrong."""
-    every = product(SEEDS, RATES, TRAINED + UNTRAINED)
-    return [Run(rate, arm, seed) for seed, rate, arm in every if rate or arm in TRAINED[:3]]
+    trained = [Run(rate, arm, seed, method) for seed, method, rate, arm in product(SEEDS, METHODS, RATES, TRAINED)]
+    controls = [Run(RATES[0], arm, seed, method) for seed, method, arm in product(SEEDS, METHODS, CONTROLS)]
+    others = [Run(RATES[0], "none", ONCE, method) for method in OTHERS]
+    untrained = [Run(rate, arm, seed) for seed, rate, arm in product(SEEDS, RATES, UNTRAINED)]
+    known = [run for run in trained + untrained if run.rate or run.arm not in ("oracle", *UNTRAINED)]
+    return [*known, *controls, *others]
 
 
 def main(at_most: int | None) -> None:

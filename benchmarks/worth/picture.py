@@ -11,7 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.lines import read_lines
-from benchmarks.worth.table import LINES, cells, gain
+from benchmarks.worth.gains import cells, gain
+from benchmarks.worth.table import LINES
 from uota.comparison.statistics import Gain
 
 OUT = Path(__file__).parents[2] / "docs/worth.png"

@@ -3,8 +3,10 @@
 import pytest
 from scipy import stats
 
+from benchmarks.worth import filing
+from benchmarks.worth.gains import cells, contrasts, gain, share_of_oracle
 from benchmarks.worth.page import markdown
-from benchmarks.worth.table import cells, contrasts, gain, lines, over_methods, share_of_oracle, tables
+from benchmarks.worth.table import lines, over_methods, tables
 
 
 def row(arm: str, seed: int, linear: float) -> dict:
@@ -76,13 +78,13 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     (line,) = contrasts(rows)
 
     reference = stats.ttest_1samp((1.0, 4.0, 3.0), 0.0)
-    assert line[:4] == ["injected-25", "learned-features", "shuffled", "3"]
-    assert line[4].startswith("+2.7 ± ")
-    assert line[4].endswith(f"p {reference.pvalue:.2g}")
+    assert line[:5] == ["injected-25", "swav", "learned-features", "shuffled", "3"]
+    assert line[5].startswith("+2.7 ± ")
+    assert line[5].endswith(f"p {reference.pvalue:.2g}")
 
 
 def test_tables_without_lines_are_not_shown():
-    (table,) = tables(ROWS)
+    (table,) = tables(ROWS, [])
     assert markdown(table).splitlines()[2:4] == [
         "| condition | method | arm | seeds | linear / kNN | gain, linear | gain, kNN | share | AUROC | rate | ms |",
         "| " + " | ".join(["---"] * 11) + " |",
@@ -92,6 +94,27 @@ def test_tables_without_lines_are_not_shown():
 def test_accuracy_along_the_way_ends_with_the_result():
     along = [{"linear": 10.0 * part} for part in range(1, 8)]
 
-    table = tables([ROWS[0] | {"way": along}])[-1]
+    table = tables([ROWS[0] | {"way": along}], [])[-1]
 
     assert table.lines[0][3:] == ["1", *(f"{10.0 * part:.1f}" for part in range(1, 8)), "60.0"]
+
+
+def of_groups(rate: float, arm: str, linear: float, **figures: float) -> dict:
+    return {"rate": rate, "method": "swav", "arm": arm, "seed": 0, "linear": linear, "knn": linear} | figures
+
+
+def test_groups_are_listed_by_the_share_that_is_misfiled():
+    lists = {"listed_rate": 0.22, "ap_outliers": 0.9, "ap_cleanlab_neighbours": 0.3, "ap_cleanlab_centres": 0.8}
+    rows = [of_groups(0.0, "none", 60.0), of_groups(0.25, "none", 50.0), of_groups(0.25, "oracle", 55.0, **lists)]
+    rows.append(of_groups(0.25, "pixels", 40.0))
+
+    table = tables(ROWS, rows)[1]
+
+    assert [line[:5] for line in table.lines] == [
+        ["groups-25", "swav", "none", "1", "50.0 / 50.0"],
+        ["groups-25", "swav", "oracle", "1", "55.0 / 55.0"],
+        ["groups-25", "no training", "pixels", "1", "40.0 / 40.0"],
+        ["groups-0", "swav", "none", "1", "60.0 / 60.0"],
+    ]
+    assert table.lines[1][7:] == ["0.90", "0.80", "", "0.220"]
+    assert len(table.columns) == len(table.lines[1]) == len(filing.HEADER)
