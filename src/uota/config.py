@@ -17,7 +17,8 @@ class Pretrain:
         data: demo-scenes, demo-scenes-colour, demo, a folder of images (with sub-folders as classes, and no train/ and
             test/, a fifth of each class is kept for evaluation), or the folder of Fashion-MNIST's original files; tar
             shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
-        method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class
+        method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class; auto: swav, of groups
+            simclr
         arbiter: what weighs views: learned (a small head that learns to tell while the run trains), two_groups (by
             the embeddings), mahalanobis (the paper's), or none
         backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
@@ -63,7 +64,7 @@ class Pretrain:
     """
 
     data: str = "demo-scenes"
-    method: str = "swav"
+    method: str = "auto"
     arbiter: Literal["learned", "two_groups", "mahalanobis", "none"] = "learned"
     backbone: str = "auto"
     epochs: int = 12

@@ -45,6 +45,7 @@ def test_views_of_groups_follow_from_accelerator_and_channels(monkeypatch, cuda,
     groups = Groups(InMemory("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
     settings = decide(Pretrain(views="groups"), groups)
     assert (settings.views, settings.backbone, settings.look) == (views, backbone, "features")
+    assert settings.method == "simclr"
     assert decide(settings, groups) == settings
 
 
