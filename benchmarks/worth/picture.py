@@ -11,9 +11,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.lines import read_lines
+from benchmarks.worth import filing
+from benchmarks.worth.arms import ARMS
 from benchmarks.worth.gains import cells, gain
 from benchmarks.worth.table import LINES
 from uota.comparison.statistics import Gain
+from uota.methods import METHODS
+from uota.training.build import METHOD, METHOD_OF_GROUPS
 
 OUT = Path(__file__).parents[2] / "docs/worth.png"
 COLUMNS = 3
@@ -21,22 +25,31 @@ COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled
 
 
 def main() -> None:
-    found = cells(read_lines(LINES))
-    of_swav = {cell: gain(found, cell, "linear") for cell in found if cell[1] == "swav"}
-    conditions = list(dict.fromkeys(cell[0] for cell, made in of_swav.items() if made is not None and made.pairs > 1))
-    arms = list(dict.fromkeys(["oracle", *(arm for _, _, arm in of_swav if arm != "none")]))
+    found = cells([*read_lines(LINES), *filing.as_conditions(read_lines(filing.LINES))])
+    shown = {cell: gain(found, cell, "linear") for cell in found if cell[1] == default_method(cell[0])}
+    conditions = list(dict.fromkeys(cell[0] for cell, made in shown.items() if made is not None and made.pairs > 1))
+    arms = ["oracle", *(arm for arm in ARMS if arm not in ("none", "oracle") and arm in {cell[2] for cell in shown})]
     rows = ceil(len(conditions) / COLUMNS)
     size = (3.6 * COLUMNS, 0.8 + 3.4 * rows)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, condition in zip_longest(axes.flat, conditions):
         axis.set_visible(condition is not None)
-        draw(axis, [(arm, of_swav.get((condition, "swav", arm))) for arm in arms])
-        axis.set_title(condition)
+        if condition is not None:
+            method = default_method(condition)
+            draw(axis, [(arm, shown.get((condition, method, arm))) for arm in arms])
+            axis.set_title(f"{condition}, {METHODS[method].title}", fontsize="medium")
     axes[0][0].set_yticks(range(len(arms)), arms)
     axes[0][0].invert_yaxis()
-    figure.supxlabel("gain over SwAV without weights, linear top-1, points; bars: 95 % interval over two seeds or more")
+    figure.supxlabel(
+        "gain over the method without weights, linear top-1, points; bars: 95 % interval, two seeds or more"
+    )
     figure.tight_layout()
     figure.savefig(OUT, dpi=110)
+
+
+def default_method(condition: str) -> str:
+    """What `uota pretrain` trains there when told nothing."""
+    return METHOD_OF_GROUPS if condition.startswith("groups-") else METHOD
 
 
 def draw(axis: Axes, gains: list[tuple[str, Gain | None]]) -> None:

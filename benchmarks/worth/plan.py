@@ -10,11 +10,14 @@ SEEDS = (0, 1, 2)
 MORE_SEEDS = (3, 4)
 # What explains the rest, or takes three times as long, is made once: all of it on three seeds would take 18 hours.
 ONCE = (0,)
+TWICE = (0, 1)
 LEARNED = ("learned-thumbnails", "learned-features")
 MAIN = ("none", "paper", *LEARNED, "oracle")
 # The default between nothing and all that there is to win.
 DEFAULT = ("none", "learned-thumbnails", "oracle")
 OTHER_WEIGHTS = ("sampled-and-weighed", "learned-both", "two_groups", "learned-embeddings", "ess-0.9")
+# Where the oracle wins and thumbnails nothing.
+OTHER_EYES = ("learned-features", "learned-both")
 CONTROLS = ("shuffled", "auxiliary", "milder-crops")
 PAPERS = tuple(f"paper-{tau}" for tau in TAUS)
 ROBUST = tuple(f"rince-{q}" for q in QS)
@@ -42,6 +45,7 @@ def _parts() -> Iterator[Run]:
     yield from _grid(("injected-25",), OTHERS, MAIN, ONCE)
     yield from _grid(("clean",), OTHERS, DEFAULT, ONCE)
     yield from _grid(outliers, OTHERS, DEFAULT)
+    yield from _grid(("scenes",), ("simclr",), OTHER_EYES, TWICE)
 
 
 def _grid(
