@@ -13,7 +13,7 @@ def make_run(tmp_path):
     def make(name, done=None, results=None, **settings):
         folder = tmp_path / name
         folder.mkdir()
-        decided = Pretrain(**{"arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
+        decided = Pretrain(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
         (folder / "settings.json").write_text(json.dumps(decided.as_dict()))
         torch.save({"epoch": decided.epochs if done is None else done}, folder / "checkpoint.ckpt")
         for file, result in (results or {}).items():
