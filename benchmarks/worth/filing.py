@@ -1,25 +1,23 @@
 """The table of groups, of which a share of the files lies in a wrong folder: lines of benchmarks.groups."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from benchmarks.worth.gains import Row, accuracies, cells, gains_of_a_line, mean_of
+from benchmarks.groups import UNTRAINED
+from benchmarks.worth.gains import BEGINNING, Row, beginning, cells, mean_of
 
-LINES = Path(__file__).parents[1] / "results/groups.jsonl"
-HEADER = ("misfiled", "method", "arm", "seeds", "linear / kNN", "gain, linear", "gain, kNN", "AP", "cleanlab", "centre")
-HEADER += ("estimated",)
 # Average precision of the list of misfiled files: the better of two for both that one would use instead of an arbiter.
 LISTS = {
-    "arbiter": ("ap_outliers",),
+    "AP": ("ap_outliers",),
     "cleanlab": ("ap_cleanlab_neighbours", "ap_cleanlab_centres"),
     "centre": ("ap_centre_cosine", "ap_centre_euclidean"),
 }
+HEADER = ("misfiled", *BEGINNING[1:], *LISTS, "estimated")
 
 
 def as_conditions(rows: list[Row]) -> list[Row]:
     """Rows of groups as rows of worth, most misfiled first; what needs no encoder is no method's."""
     named = [row | {"condition": f"groups-{round(100 * row['rate'])}"} for row in rows]
-    untrained = [row | {"method": "no training"} if row["arm"] in ("pixels", "untrained") else row for row in named]
+    untrained = [row | {"method": "no training"} if row["arm"] in UNTRAINED else row for row in named]
     return sorted(untrained, key=lambda row: -row["rate"])
 
 
@@ -29,5 +27,4 @@ def lines(rows: list[Row]) -> Iterator[list[str]]:
     for cell, seeds in found.items():
         of_cell = list(seeds.values())
         listed = [max(mean_of(of_cell, name, ".2f") for name in names) for names in LISTS.values()]
-        estimated = mean_of(of_cell, "listed_rate", ".3f")
-        yield [*cell, str(len(seeds)), accuracies(of_cell), *gains_of_a_line(found, cell), *listed, estimated]
+        yield [*beginning(found, cell), *listed, mean_of(of_cell, "listed_rate", ".3f")]

@@ -6,6 +6,7 @@ from typing import Any
 
 from uota.comparison.statistics import Gain
 
+BEGINNING = ("condition", "method", "arm", "seeds", "linear / kNN", "gain, linear", "gain, kNN")
 WORTH_SHARING = 1.0  # points: of less, a share says nothing
 # Is it the weights, or would their histogram do, or a better loss? And which eyes, and weights or a choice?
 CONTRASTS = (
@@ -41,9 +42,12 @@ def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str, over: str =
     return Gain.of(differences) if differences else None
 
 
-def gains_of_a_line(found: dict[Cell, dict[int, Row]], cell: Cell) -> list[str]:
-    """In linear and kNN top-1 over the same without weights, which has none over itself."""
-    return ["" if cell[2] == "none" else str(gain(found, cell, figure) or "") for figure in ("linear", "knn")]
+def beginning(found: dict[Cell, dict[int, Row]], cell: Cell) -> list[str]:
+    """Of a cell's line: `BEGINNING`. Without weights there is no gain over itself."""
+    rows = list(found[cell].values())
+    reached = " / ".join(mean_of(rows, figure, ".1f") for figure in ("linear", "knn"))
+    won = ["" if cell[2] == "none" else str(gain(found, cell, figure) or "") for figure in ("linear", "knn")]
+    return [*cell, str(len(rows)), reached, *won]
 
 
 def share_of_oracle(found: dict[Cell, dict[int, Row]], cell: Cell) -> float | None:
@@ -63,11 +67,6 @@ def contrasts(rows: list[Row]) -> list[list[str]]:
             if made[0] is not None and made[0].pairs > 2:
                 lines.append([condition, method, arm, over, str(made[0].pairs), *map(str, made)])
     return lines
-
-
-def accuracies(rows: list[Row]) -> str:
-    """Mean linear and kNN top-1."""
-    return " / ".join(mean_of(rows, figure, ".1f") for figure in ("linear", "knn"))
 
 
 def mean_of(rows: list[Row], name: str, form: str) -> str:

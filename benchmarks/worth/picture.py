@@ -14,7 +14,7 @@ from benchmarks.lines import read_lines
 from benchmarks.worth import filing
 from benchmarks.worth.arms import ARMS
 from benchmarks.worth.gains import cells, gain
-from benchmarks.worth.table import LINES
+from benchmarks.worth.table import LINES, LINES_OF_GROUPS
 from uota.comparison.statistics import Gain
 from uota.methods import METHODS
 from uota.training.build import METHOD, METHOD_OF_GROUPS
@@ -25,10 +25,11 @@ COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled
 
 
 def main() -> None:
-    found = cells([*read_lines(LINES), *filing.as_conditions(read_lines(filing.LINES))])
+    found = cells([*read_lines(LINES), *filing.as_conditions(read_lines(LINES_OF_GROUPS))])
     shown = {cell: gain(found, cell, "linear") for cell in found if cell[1] == default_method(cell[0])}
     conditions = list(dict.fromkeys(cell[0] for cell, made in shown.items() if made is not None and made.pairs > 1))
-    arms = ["oracle", *(arm for arm in ARMS if arm not in ("none", "oracle") and arm in {cell[2] for cell in shown})]
+    drawn = {arm for _, _, arm in shown} - {"none", "oracle"}
+    arms = ["oracle", *(arm for arm in ARMS if arm in drawn)]
     rows = ceil(len(conditions) / COLUMNS)
     size = (3.6 * COLUMNS, 0.8 + 3.4 * rows)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=size, sharex=True, sharey=True, squeeze=False)

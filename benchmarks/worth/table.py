@@ -12,15 +12,16 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.groups import OUT as LINES_OF_GROUPS
 from benchmarks.lines import read_lines
 from benchmarks.worth import filing
 from benchmarks.worth.gains import (
+    BEGINNING,
     Row,
-    accuracies,
+    beginning,
     cells,
     contrasts,
     gain,
-    gains_of_a_line,
     mean_of,
     share_of_oracle,
     together,
@@ -37,10 +38,7 @@ def lines(rows: list[Row]) -> Iterator[list[str]]:
         of_cell = list(seeds.values())
         share = share_of_oracle(found, cell)
         yield [
-            *cell,
-            str(len(seeds)),
-            accuracies(of_cell),
-            *gains_of_a_line(found, cell),
+            *beginning(found, cell),
             "" if share is None or cell[2] in ("none", "oracle") else f"{100 * share:.0f} %",
             " → ".join(mean_of(of_cell, name, ".2f") for name in ("auroc_early", "auroc_late")).strip(" →"),
             _rates(of_cell),
@@ -48,8 +46,7 @@ def lines(rows: list[Row]) -> Iterator[list[str]]:
         ]
 
 
-HEADER = ("condition", "method", "arm", "seeds", "linear / kNN", "gain, linear", "gain, kNN", "share", "AUROC")
-HEADER += ("rate", "ms")
+HEADER = (*BEGINNING, "share", "AUROC", "rate", "ms")
 
 
 def _rates(rows: list[Row]) -> str:
@@ -102,7 +99,7 @@ def tables(rows: list[Row], of_groups: list[Row]) -> list[Shown]:
 
 def every_table() -> list[Shown]:
     """Of all lines that there are."""
-    return tables(read_lines(LINES), read_lines(filing.LINES))
+    return tables(read_lines(LINES), read_lines(LINES_OF_GROUPS))
 
 
 def main() -> None:

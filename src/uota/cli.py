@@ -6,6 +6,7 @@ from pathlib import Path
 from uota.arguments import Parser
 from uota.commands import COMMANDS
 from uota.errors import UotaError
+from uota.recipes import recipe_file
 
 # Exit codes: what a person can mend, and Ctrl-C as shells know it.
 MENDABLE, INTERRUPTED = 2, 130
@@ -40,8 +41,6 @@ def _parser() -> Parser:
 
 def _with_recipes(arguments: list[str]) -> list[str]:
     """`--config NAME` of a recipe, where there is no such file, becomes the recipe's file."""
-    from uota.recipes import recipe_file
-
     found, after_config = [], False
     for argument in arguments:
         flag, equals, value = argument.rpartition("=")

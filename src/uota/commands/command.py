@@ -26,6 +26,12 @@ class Command(NamedTuple):
     add_kinds: Callable[[Parser], None] | None = None
 
 
+def add_resume(parser: Parser) -> None:
+    """What to do with a folder that is there already."""
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
+    parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+
+
 def take_origin(values: dict[str, Any]) -> Origin:
     """Takes what tells of an encoder out of a command's values."""
     return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})

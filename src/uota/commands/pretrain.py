@@ -5,7 +5,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command
+from uota.commands.command import Command, add_resume
 from uota.config import Pretrain
 
 
@@ -16,8 +16,7 @@ def parser() -> Parser:
         "--config", action="config", help="a YAML file with any of the settings below, or a recipe's name"
     )
     parser.add_argument("--out", type=str, default="runs/pretrain", help="the run's folder")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
-    parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+    add_resume(parser)
     parser.add_class_arguments(Pretrain, nested_key=None)
     return parser
 

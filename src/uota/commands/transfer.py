@@ -3,8 +3,9 @@
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command, take_origin
+from uota.commands.command import Command, add_resume, take_origin
 from uota.protocols import Origin
+from uota.transfer.settings import TASKS, Transfer
 
 
 def parser() -> Parser:
@@ -14,15 +15,12 @@ def parser() -> Parser:
 
 def add_tasks(parser: Parser) -> None:
     """Each task with the settings of a transfer."""
-    from uota.transfer.settings import TASKS, Transfer
-
     tasks = parser.add_subcommands(dest="task", metavar="TASK")
     for name, description in TASKS.items():
         made = Parser(description=description)
         made.add_class_arguments(Origin, nested_key=None, as_positional=True)
         made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
-        made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
-        made.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+        add_resume(made)
         made.add_class_arguments(Transfer, nested_key=None)
         tasks.add_subcommand(name, made, help=description)
 
@@ -30,7 +28,6 @@ def add_tasks(parser: Parser) -> None:
 def run(options: Namespace) -> None:
     """Average precision of a detector on an encoder, trained on COCO."""
     from uota.transfer.average_precision import describe
-    from uota.transfer.settings import Transfer
     from uota.transfer.transfer import transfer
 
     task = options.task
