@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader
 
 from uota.arbitration import Arbiter
 from uota.data import Folder, Packed, Source, found_unreadable, say_skipped
-from uota.data.source import printable
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.methods.embedded import Step
 from uota.progress import PROGRESS
 from uota.runs import Run, load_part, whole_file
+from uota.text import printable
 from uota.training.batches import useful_workers
 from uota.training.build import VIEWS_OF, build_module, decide, open_images, preset_of
 from uota.training.looks import look

@@ -20,7 +20,7 @@ def parser() -> Parser:
 def run(options: Namespace) -> None:
     """Write a folder of images as tar shards."""
     from uota.data.sharding import shard
-    from uota.data.source import printable
+    from uota.text import printable
 
     written = shard(Path(options.folder).expanduser(), Path(options.out).expanduser(), options.shard_size)
     for path in written.left_out:

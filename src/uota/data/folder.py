@@ -14,8 +14,9 @@ from uota.data.cache import Cache
 from uota.data.decode import UnreadableError, read_size
 from uota.data.decoded import Decoded, FolderOptions
 from uota.data.listing import EXTENSIONS, Listing, find_images, list_split
-from uota.data.source import Split, printable
+from uota.data.source import Split
 from uota.errors import UotaError
+from uota.text import printable
 
 # Up to so many files the header of each is read at opening (some seconds), to leave out what is no image at once.
 CHECKED_AT_OPENING = 20_000

@@ -13,8 +13,9 @@ from torch import Tensor
 from uota.data.decoded import FolderOptions
 from uota.data.folder import find_readable
 from uota.data.listing import Listing, classes_of, list_split
-from uota.data.source import Source, Split, printable
+from uota.data.source import Source, Split
 from uota.errors import UotaError
+from uota.text import printable
 
 REMEDY = "give a folder with a sub-folder for each thing, and in each at least two images of it"
 

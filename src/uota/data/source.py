@@ -1,7 +1,6 @@
 """What the rest of the package asks of a source of images, and the source that holds them in one tensor."""
 
 from collections.abc import Sequence
-from os import fsencode
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -10,6 +9,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from uota.errors import UotaError
+from uota.text import printable
 
 Split = Literal["train", "test"]
 
@@ -120,8 +120,3 @@ def say_skipped(*sources: Source) -> None:
     for source in sources:
         if skipped := describe_skipped(source):
             print(skipped)
-
-
-def printable(path: Path | str) -> str:
-    """A path as text that any terminal takes, even where its bytes are no text."""
-    return fsencode(path).decode(errors="replace")

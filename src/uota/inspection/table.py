@@ -14,11 +14,11 @@ from uota.arbitration import Arbiter, Arbitration, InBatches, TwoGroups
 from uota.data import Groups, Source, found_unreadable
 from uota.data.folder import Folder
 from uota.data.packed import Packed
-from uota.data.source import printable
 from uota.errors import UotaError
 from uota.inspection.eyes import Panel
 from uota.inspection.subject import LEAST, Subject
 from uota.progress import PROGRESS
+from uota.text import printable
 from uota.training.build import TAU_PER_DIMENSION
 from uota.views import ViewParameters, ViewPreset, Views, unnormalise
 from uota.views.pipeline import Sample

@@ -12,12 +12,12 @@ from numpy import ndarray
 from uota.comparison import as_html, compare
 from uota.data import Source
 from uota.data.folder import Folder
-from uota.data.source import printable
 from uota.inspection.causes import FACTORS, Cause
 from uota.inspection.filing import Filing
 from uota.inspection.history import MEASURES
 from uota.inspection.inspecting import Inspection
 from uota.report.pictures import data_uris, fitted
+from uota.text import printable
 
 PARTS = files("uota.report") / "parts"
 # In the order in which they need each other.

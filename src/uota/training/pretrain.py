@@ -9,9 +9,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
 from uota.data import Groups, Source, describe_skipped, say_left_out
-from uota.data.source import printable
 from uota.errors import UotaError
 from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, write_atomically
+from uota.text import printable
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.build import VIEWS_OF, build_module, decide, open_items, preset_of
 from uota.training.checkpoints import Checkpoints

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from uota.data.source import printable
 from uota.errors import UotaError
+from uota.text import printable
 from uota.transfer.objects import Expected, FaultError, checked
 from uota.transfer.settings import Task
 

@@ -1,0 +1,37 @@
+"""Text from outside, such as file names, made harmless for terminals, tables and spreadsheets."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+# Characters that move a cursor, colour a terminal, turn the direction of text or end a line.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+# Spreadsheets run a cell that starts so (OWASP, CSV injection).
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: Path | str) -> str:
+    """Text that any terminal takes on one line: control characters escaped, bytes that are no text replaced."""
+    return CONTROL.sub(
+        lambda found: found[0].encode("unicode_escape").decode(), _as_bytes(str(text)).decode(errors="replace")
+    )
+
+
+def _as_bytes(text: str) -> bytes:
+    """The bytes of a file's name, which Python shows as lone surrogates where they are no text."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # other surrogates, of JSON for one
+        return text.encode(errors="replace")
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """A value for a CSV file that no spreadsheet runs: text that looks like a formula gets an apostrophe before it.
+
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-1.5), spreadsheet_cell("cat")
+    ("'=1+1", -1.5, 'cat')
+    """
+    if not isinstance(value, str | Path):
+        return value
+    cell = printable(value)
+    return f"'{cell}" if cell.startswith(FORMULA) or str(value).startswith(FORMULA) else cell
