@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.hostile import batches, plain
+from tests.hostile.batches import batches, plain
 
 import uota
 from uota.arbitration import Arbiter

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.hostile import batches, plain
+from tests.hostile.batches import batches, plain
 from torch.nn.functional import normalize
 
 from uota.losses import (
