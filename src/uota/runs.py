@@ -27,6 +27,7 @@ from torch import nn
 
 from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.nn.weights import check_finite
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,14 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
     """Load a run's checkpoint, or one part of it, e.g. `method.encoder`, into a module.
 
     Raises:
-        UotaError: it is of another shape.
+        UotaError: it is of another shape, or has weights that are NaN or infinite.
     """
     prefix = f"{part}." if part else ""
     state = run.state()["state_dict"]
+    weights = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+    check_finite(module, weights, run.checkpoint)
     try:
-        module.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise UotaError(
             f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? {error}"
