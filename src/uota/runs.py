@@ -9,7 +9,6 @@ linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what th
 detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
 """
 
-import json
 import os
 import shutil
 import sys
@@ -25,8 +24,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from uota.arguments import settings_in_file
 from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.files import read_json
 from uota.nn.weights import check_finite
 
 
@@ -55,13 +56,13 @@ class Run:
             UotaError: this is no folder of a run.
         """
         try:
-            return Pretrain(**json.loads(self.settings_file.read_text()))
+            return settings_in_file(Pretrain, read_json(self.settings_file), self.settings_file)
         except FileNotFoundError as error:
             raise UotaError(
                 f"{self.folder} is not the folder of a run: it has no settings.json; "
                 "give the folder that `uota pretrain --out` wrote"
             ) from error
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UotaError(f"{self.settings_file} cannot be read: {error}; mend it or start a new run") from error
 
     def state(self) -> dict[str, Any]:
