@@ -1,12 +1,11 @@
 """What is compared: folders of runs, and of results of weights from elsewhere."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from uota.comparison.results import Column, comparable, read_result, result_files
+from uota.comparison.results import Column, comparable, place_of, read_result, result_files
 from uota.errors import UotaError
 from uota.runs import Run
 
@@ -82,7 +81,7 @@ def _with_those_within(folders: Iterable[Path], notes: list[str]) -> list[Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for each in _runs_within(folder):
-            place = os.path.realpath(each)  # Path.resolve raises at a link to itself
+            place = place_of(each)
             if place in found:
                 notes.append(f"{each} is given twice and counted once")
             found.setdefault(place, each)

@@ -21,6 +21,7 @@ SHARES = {"top1": "top-1", "top5": "top-5"}
 PRECISIONS = ("AP", "AP50", "AP75")
 # Results have some hundred bytes; a file of more may lie beside them, and is no result.
 FILE_BYTES = 4 * 2**20
+DEEPEST = 3  # levels at which figures are looked for
 HIGHEST = 100.001  # per cent, and the rounding of float32
 # Settings that say how something is computed, not what; runs that differ in nothing else are of the same kind.
 OPERATIONAL = {"seed", "workers", "accelerator", "devices", "threads", "compile", "checkpoint_every"}
@@ -83,9 +84,15 @@ def comparable(settings: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in settings.items() if name not in OPERATIONAL}
     for name in ("data", "coco"):
         if isinstance(kept.get(name), str):
-            with suppress(OSError, ValueError, RuntimeError):  # a name that no file can have, or a link to itself
-                kept[name] = str(Path(kept[name]).resolve(strict=True))
+            kept[name] = place_of(kept[name])
     return kept
+
+
+def place_of(path: Path | str) -> str:
+    """Where a file or folder really is; as it was given where there is none of that name."""
+    with suppress(OSError, ValueError, RuntimeError):  # not there, a name that no file can have, a link to itself
+        return str(Path(path).resolve(strict=True))
+    return str(path)
 
 
 def _conditions(content: dict[str, Any]) -> dict[str, Any]:
@@ -93,11 +100,11 @@ def _conditions(content: dict[str, Any]) -> dict[str, Any]:
     return comparable({"data": content.get("data")} | (settings if isinstance(settings, dict) else {}))
 
 
-def _figures(content: dict[str, Any], part: str = "") -> Iterator[tuple[str, Any]]:
+def _figures(content: dict[str, Any], part: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     for key, value in content.items():
         head, _, tail = key.partition("_")
-        if isinstance(value, dict) and key != "settings":
-            yield from _figures(value, tail if head.upper() == "AP" else key)
+        if isinstance(value, dict) and key != "settings" and depth < DEEPEST:
+            yield from _figures(value, tail if head.upper() == "AP" else key, depth + 1)
         elif head.upper() in PRECISIONS:
             yield f"{head.upper()} {tail or part}".strip(), value
         elif key in SHARES and not part:

@@ -113,7 +113,8 @@ def compare(folders: Iterable[Path]) -> Comparison:
 
 def _as_row(unread: Unread, columns: int) -> Row:
     """A row that says of a folder that it cannot be read."""
-    reason = unread.reason if "cannot be read" in unread.reason else f"cannot be read: {unread.reason}"
+    is_said = "cannot be read" in unread.reason[:LONGEST_TITLE]  # before a long one is cut
+    reason = unread.reason if is_said else f"cannot be read: {unread.reason}"
     return Row(str(unread.folder), None, None, reason, (), (None,) * columns)
 
 
