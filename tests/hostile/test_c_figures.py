@@ -315,7 +315,15 @@ FILES = {
 
 
 @pytest.mark.parametrize(("content", "says"), FILES.values(), ids=FILES.keys())
-def test_a_file_that_is_no_annotations_ends_the_command_in_a_sentence(coco, weights, content, says, tmp_path, capsys):
+def test_a_file_that_is_no_annotations_is_refused(coco, content, says):
+    (coco / FILE).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UotaError, match=says):
+        open_annotations(coco, "train", "detection")
+
+
+@pytest.mark.parametrize("kind", ["nested deeply", "in UTF-16", "of nulls"])
+def test_the_command_ends_in_a_sentence_and_writes_nothing(coco, weights, kind, tmp_path, capsys):
+    content, says = FILES[kind]
     (coco / FILE).write_bytes(content if isinstance(content, bytes) else content.encode())
     arguments = [str(weights), f"--coco={coco}", f"--out={tmp_path / 'out'}", "--accelerator=cpu"]
     assert main(["transfer", "detection", *arguments]) == 2
