@@ -27,11 +27,14 @@ from uota.evaluation.knn import evaluate_knn
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import evaluate_linear, hold_out
 from uota.evaluation.subject import Subject
+from uota.methods.baselines import Supervised
+from uota.methods.embedded import Step
 from uota.nn.encoder import Encoder
 from uota.nn.weights import load_weights, read_weights
 from uota.origin import Found
 from uota.protocols import SETTINGS, Finetune, LinearSGD
 from uota.runs import Run, load_part
+from uota.training.build import decide
 from uota.training.neighbours import Neighbours
 from uota.transfer.annotations import open_annotations, open_both
 from uota.transfer.average_precision import as_results, average_precision
@@ -481,6 +484,27 @@ def test_labels_of_needs_one():
     assert labels_of(source([-1, 2])).tolist() == [-1, 2]
     with pytest.raises(UotaError, match="has no labels"):
         labels_of(source([-1, -1]))
+
+
+CLASSES = {"a huge label": ([0, 10**15], {}, "number its classes from 0"),
+           "fewer classes than labels": ([0, 1, 5], {"classes": 3}, "leave it out")}  # fmt: skip
+
+
+@pytest.mark.parametrize(("labels", "options", "says"), CLASSES.values(), ids=CLASSES.keys())
+def test_classes_that_cannot_be_learned_are_refused(labels, options, says):
+    settings = Pretrain(method="supervised", views="small-grey", method_options=options)
+    with pytest.raises(UotaError, match=says):
+        decide(settings, source(labels))
+
+
+def test_images_without_a_label_teach_a_supervised_method_nothing():
+    torch.manual_seed(0)
+    method = Supervised(Encoder("tiny", 1, 24), classes=2)
+    embedded = method.embed([torch.randn(1, 4, 1, 24, 24)], Step())
+    weights = torch.ones(1, 4)
+    some = method.loss(embedded, weights, Step(labels=torch.tensor([0, 1, -1, -1])))
+    half = method.loss(embedded, weights * torch.tensor([1.0, 1, 0, 0]), Step(labels=torch.tensor([0, 1, 0, 0])))
+    torch.testing.assert_close(some, half)
 
 
 # --- votes
