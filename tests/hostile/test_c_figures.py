@@ -5,10 +5,13 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lightly.utils.benchmarking.knn import knn_predict
 from PIL import Image
 from safetensors.torch import save_file
@@ -587,6 +590,18 @@ def test_weights_that_are_no_plain_tensors_are_refused(weights, make):
     state["stem.0.weight"] = make(state["stem.0.weight"])
     with pytest.raises(UotaError, match=r"no plain tensors, stem\.0\.weight for one"):
         load_weights(Encoder("tiny", 1, 24).backbone, state, weights, "tiny")
+
+
+@given(places=st.lists(st.integers(0, 10**6), min_size=1, max_size=4), byte=st.integers(0, 255), old=st.booleans())
+def test_a_damaged_file_of_weights_is_read_or_refused(places, byte, old, tmp_path_factory):
+    file = tmp_path_factory.getbasetemp() / "damaged.pth"
+    torch.save(torch.nn.BatchNorm2d(2).state_dict(), file, _use_new_zipfile_serialization=not old)
+    content = bytearray(file.read_bytes())
+    for place in places:
+        content[place % len(content)] = byte
+    file.write_bytes(content)
+    with suppress(UotaError):
+        assert read_weights(file)
 
 
 def test_dictionaries_without_end_hold_no_tensors(tmp_path):
