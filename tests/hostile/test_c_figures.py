@@ -204,6 +204,9 @@ OBJECTS = {
     "a box of booleans": ({"bbox": [True, True, True, True]}, "without a box"),
     "a box of text": ({"bbox": "0 0 5 5"}, "without a box"),
     "a box of underscores": ({"bbox": ["1_0", 0, 5, 5]}, "without a box"),
+    "a box with a control character": ({"bbox": ["0\x1f", 0, 5, 5]}, "without a box"),
+    "a box of other digits": ({"bbox": ["\u0663", 0, 5, 5]}, "without a box"),
+    "a category with a control character": ({"category_id": "1\x1f"}, "of categories that are not listed"),
     "a box of nan as text": ({"bbox": ["nan", 0, 5, 5]}, "without a box"),
     "a box of lists": ({"bbox": [[0], [0], [5], [5]]}, "without a box"),
     "an image of a list": ({"image_id": [1]}, "of images that are not listed"),
@@ -375,6 +378,44 @@ def test_keypoints_that_are_no_names_are_refused(coco, keypoints):
     rewrite(coco, lambda content: content["categories"][0].update(keypoints=keypoints), file)
     with pytest.raises(UotaError, match="no lists of names"):
         open_annotations(coco, "train", "keypoints")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.just(HUGE) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def somewhere(content, draw):
+    """Put something else somewhere into JSON."""
+    while True:
+        key = draw(st.sampled_from(sorted(content) if isinstance(content, dict) else range(len(content))))
+        if isinstance(content[key], list | dict) and content[key] and draw(st.integers(0, 4)):
+            content = content[key]
+            continue
+        content[key] = draw(JUNK)
+        return
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation", "keypoints"])
+@given(data=st.data())
+def test_whatever_is_in_a_file_it_is_used_or_refused(sound_coco, task, data):
+    kind = "person_keypoints" if task == "keypoints" else "instances"
+    file = sound_coco / f"annotations/{kind}_train2017.json"
+    sound = file.read_text()
+    content = json.loads(sound)
+    for _ in range(data.draw(st.integers(1, 5))):
+        somewhere(content, data.draw)
+    try:
+        file.write_text(json.dumps(content))
+        with suppress(UotaError):
+            found = open_annotations(sound_coco, "train", task)
+            images = TrainingImages(CocoImages(found, 1), task, 0)
+            assert all(images[0, place][0].shape[0] == 1 for place in range(len(images)))
+            average_precision(found, [], task)
+    finally:
+        file.write_text(sound)
 
 
 # --- labels

@@ -10,6 +10,8 @@ from io import StringIO
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
@@ -28,6 +30,9 @@ from uota.text import printable
 from uota.views import PRESETS, ViewPipeline
 
 HUGE = 10**400
+KEYS = st.text(max_size=5) | st.sampled_from(
+    ["top1", "top5", "ap", "AP50", "boxes", "settings", "data", "encoder", "seed"]
+)
 
 
 @pytest.fixture
@@ -262,6 +267,29 @@ def test_settings_of_results_that_are_odd_are_shown_short(fine, make_run):
     assert len(set(found.columns)) == 3
     assert max(map(len, found.columns)) < 320
     assert {found.records()[0][column] for column in found.columns} == {60.0, 50.0, 40.0}
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.just(HUGE) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(result=JUNK, settings=JUNK, form=st.sampled_from(sorted(FORMATS)))
+def test_whatever_files_hold_the_others_are_compared(result, settings, form, tmp_path_factory):
+    place = tmp_path_factory.mktemp("any")
+    for name, (settings_of, result_of) in {
+        "fine": ({"method": "byol"}, {"top1": 60.0}),
+        "any": (settings, result),
+        "other": ({"method": "swav", "seed": 1}, result),
+    }.items():
+        (place / name).mkdir()
+        (place / name / "settings.json").write_text(json.dumps(settings_of))
+        (place / name / "linear.json").write_text(json.dumps(result_of))
+    found = compare([place / name for name in ("fine", "any", "other")])
+    assert "60.0" in FORMATS[form](found)
+    assert len(found.lines) >= 2 or found.notes
 
 
 # --- cells

@@ -17,8 +17,8 @@ def whole_number(value: Any) -> int | None:
     >>> whole_number(640.0), whole_number("640"), whole_number(640.5), whole_number(True)
     (640, 640, None, None)
     """
-    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
-        value = int(value.partition(".")[0])
+    if isinstance(value, str) and WHOLE.fullmatch(text := value.strip(" ")):
+        value = int(text.partition(".")[0])
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_ID
@@ -31,8 +31,8 @@ def number(value: Any) -> float | None:
     >>> number(3), number("2.5"), number(float("nan")), number(10**400)
     (3.0, 2.5, None, None)
     """
-    if isinstance(value, str) and len(value) <= LONGEST and NUMBER.fullmatch(value.strip()):
-        value = float(value)
+    if isinstance(value, str) and len(value) <= LONGEST and NUMBER.fullmatch(text := value.strip(" ")):
+        value = float(text)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and -LARGEST <= value <= LARGEST else None
 
@@ -59,7 +59,7 @@ def flag(value: Any) -> int | None:
     """
     if value is None:
         return 0
-    return FLAGS.get(str(value).strip().lower()) if isinstance(value, bool | int | float | str) else None
+    return FLAGS.get(str(value).strip(" ").lower()) if isinstance(value, bool | int | float | str) else None
 
 
 def identity(value: Any) -> int | str | None:
@@ -71,7 +71,7 @@ def identity(value: Any) -> int | str | None:
     as_number = whole_number(value)
     if as_number is not None:
         return as_number
-    return value.strip() if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST else None
+    return value.strip(" ") if isinstance(value, str) and 0 < len(value.strip(" ")) <= LONGEST else None
 
 
 def numbered(identities: set[int | str]) -> dict[int | str, int]:
