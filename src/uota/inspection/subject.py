@@ -12,6 +12,7 @@ from rich.progress import track
 
 from uota.config import Pretrain
 from uota.data import Folder, FolderOptions, Groups, Source
+from uota.data.paths import are_paths, open_paths
 from uota.data.sequence import Sequenced
 from uota.errors import UotaError
 from uota.misfiled import BATCH, ENOUGH, halves_of, some_groups
@@ -142,10 +143,10 @@ def _opened(data: Any, views: str | ViewPreset, name: str) -> Source:
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
     largest = preset.groups[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
     side = min(LONGEST, SIDES * largest)
+    options = FolderOptions(max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
-        options = FolderOptions(max_side=side, cache_megabytes=MEGABYTES)
         return open_items(str(data), name, split=None, folder=options)
-    return Sequenced(data, side)
+    return open_paths(data, options) if are_paths(data) else Sequenced(data, side)
 
 
 def read_ahead(source: Source) -> None:
