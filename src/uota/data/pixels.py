@@ -56,7 +56,7 @@ def from_array(
     """Pixels (height, width) or (height, width, 1 to 4) of any number type: grey, grey and alpha, RGB, RGB and alpha.
 
     Raises:
-        ValueError: another shape or type, or floats outside of 0 to 1 and no range.
+        ValueError: another shape or type, or floats that are not finite or outside of 0 to 1, and no range.
     """
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
@@ -64,6 +64,10 @@ def from_array(
         raise ValueError(f"pixels have the shape {pixels.shape}, not (height, width) or (height, width, 1 to 4)")
     if not pixels.size:
         raise ValueError(f"pixels have the shape {pixels.shape}, of which none are left")
+    if pixel_range is None and pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ValueError(
+            "pixels are NaN or infinite; where that means missing values, say pixel_range, which makes them black"
+        )
     eight = np.ascontiguousarray(to_8_bits(pixels, pixel_range))
     return from_pillow(Image.fromarray(eight), channels, background)
 

@@ -43,21 +43,16 @@ def members_of(path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
         while start is not None:
             file.seek(start)
             bounded: Any = _Bounded(file)
-            with tarfile.open(fileobj=bounded, mode="r:") as tar:
-                for member in _members(tar):
-                    yield member, tar
-                    bounded.left = HEADER_BYTES
-                end = tar.offset  # type: ignore[attr-defined]
+            try:
+                with tarfile.open(fileobj=bounded, mode="r:") as tar:
+                    while (member := tar.next()) is not None:
+                        tar.members = []  # type: ignore[attr-defined]  # they would all stay in memory
+                        yield member, tar
+                        bounded.left = HEADER_BYTES
+                    end = tar.offset  # type: ignore[attr-defined]
+            except RecursionError as error:
+                raise tarfile.ReadError("headers of headers without end") from error
             start = _next_archive(file, end)
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    try:
-        while (member := tar.next()) is not None:
-            tar.members = []  # type: ignore[attr-defined]  # they would all stay in memory
-            yield member
-    except RecursionError as error:
-        raise tarfile.ReadError("headers of headers without end") from error
 
 
 def _next_archive(file: BinaryIO, end: int) -> int | None:
