@@ -150,7 +150,11 @@ def _opened(data: "NDArray[np.uint8] | bytes | object", channels: int, megabytes
     file = BytesIO(data) if isinstance(data, bytes | memoryview) else data
     with warnings.catch_warnings(), _pillows_limit_lifted(megabytes):
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
-        with Image.open(file, formats=readable_formats()) as image:  # type: ignore[arg-type]
+        try:
+            image = Image.open(file, formats=readable_formats())  # type: ignore[arg-type]
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"its pixels would take more than the {_allowed(megabytes)}") from error
+        with image:
             _check_size(image, channels, megabytes)
             yield image
 
@@ -173,9 +177,13 @@ def _check_size(image: Image.Image, channels: int, megabytes: int) -> None:
     size = pixels * max(BYTES.get(image.mode, 4), channels)
     if size > megabytes * 2**20:
         raise ValueError(
-            f"its {image.width}×{image.height} pixels would take {size / 2**20:.0f} MB, more than the {megabytes} MB "
-            "that --image_megabytes allows"
+            f"its {image.width}×{image.height} pixels would take {size / 2**20:.0f} MB, more than the "
+            + _allowed(megabytes)
         )
+
+
+def _allowed(megabytes: int) -> str:
+    return f"{megabytes} MB that --image_megabytes allows"
 
 
 def _decoded(
