@@ -1,10 +1,9 @@
 """`uota embed`: a table of images with their embeddings, and what a run's arbiter says of their views."""
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from uota.evaluation.features import batches
 from uota.methods.embedded import Step
 from uota.progress import PROGRESS
 from uota.runs import Run, load_part, whole_file
+from uota.tables import write_csv
 from uota.text import printable
 from uota.training.batches import useful_workers
 from uota.training.build import VIEWS_OF, build_module, decide, open_images, preset_of
@@ -49,7 +49,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     Columns: `image`, the path of a file, or the index within the split; `split`; `label` and `class`, empty where
     nobody labelled; `mean_weight`, of the image's views (1 is the mean over the batch), and `outlier_probability`,
     their mean, empty where the run's arbiter gives none or its views are of groups (`uota inspect --files` is for
-    those); `embedding`, the encoder's features of the whole image (in a .csv file a column each).
+    those); `embedding`, the encoder's features of the whole image (in a .csv file a column each). In a .csv file, text
+    that a spreadsheet would run has an apostrophe before it.
 
     Args:
         run_folder: of the run whose encoder and arbiter are used.
@@ -129,6 +130,7 @@ def _judge(
 
 def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, judged: Judged) -> Iterator[Row]:
     labels = None if source.labels is None else source.labels.tolist()
+    classes = source.classes or []
     first = 0
     for images in batches(source, preset):
         with torch.no_grad():
@@ -139,8 +141,8 @@ def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, j
             yield {
                 "image": printable(source.path(index)) if isinstance(source, IN_FILES) else str(index),
                 "split": split,
-                "label": labels[index] if labels else None,
-                "class": source.classes[labels[index]] if labels and source.classes else None,
+                "label": labels[index] if labels and labels[index] >= 0 else None,
+                "class": printable(classes[labels[index]]) if labels and 0 <= labels[index] < len(classes) else None,
                 "mean_weight": _known(judged.mean_weight[index]),
                 "outlier_probability": _known(judged.outlier_probability[index]),
                 "embedding": embeddings[place],
@@ -153,12 +155,13 @@ def _known(value: np.float32) -> float | None:
 
 
 def _write_csv(path: Path, rows: Iterator[Row], width: int) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*list(COLUMNS)[:-1], *(f"embedding_{place}" for place in range(width))])
-        for row in rows:
-            *others, embedding = row.values()
-            writer.writerow([*others, *embedding.tolist()])
+    columns = [*list(COLUMNS)[:-1], *(f"embedding_{place}" for place in range(width))]
+    write_csv(path, chain([columns], map(_flat, rows)))
+
+
+def _flat(row: Row) -> list[Any]:
+    *others, embedding = row.values()
+    return [*others, *embedding.tolist()]
 
 
 def _write_parquet(path: Path, rows: Iterator[Row], width: int) -> None:

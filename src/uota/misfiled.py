@@ -1,11 +1,10 @@
 """Which files lie in the wrong folder: the outlier probability of every file of every group."""
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from uota.data.folder import Folder
 from uota.errors import UotaError
 from uota.progress import PROGRESS
 from uota.runs import write_atomically
+from uota.tables import csv_text
 from uota.views import ViewPipeline, Views
 
 DRAWS = 8
@@ -151,6 +151,8 @@ def deal(members: Sequence[Hand], views: int, random: np.random.Generator) -> It
 def write_files(judged: Judged, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:
     """Write file, group, outlier probability and the other group that the file is most like, worst first, as CSV.
 
+    Text that a spreadsheet would run has an apostrophe before it.
+
     Args:
         judged: of all files.
         groups: of a folder; files of it that cannot be read are left out.
@@ -162,15 +164,13 @@ def write_files(judged: Judged, groups: Groups, fits: Int64[Tensor, " files"], o
     """
     assert isinstance(groups.files, Folder)
     unreadable = found_unreadable(groups, torch.arange(len(groups.files)))
-    table = StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("file", "group", "outlier_probability", "fits_better"))
+    rows: list[tuple[Any, ...]] = [("file", "group", "outlier_probability", "fits_better")]
     for index in judged.worst_first().tolist():
         if not unreadable[index]:
             better = groups.members[int(fits[index])][0]
             group, other = (groups.files.files[place].rpartition("/")[0] for place in (index, better))
-            rows.writerow((groups.files.path(index), group, f"{float(judged.probability[index]):.4f}", other))
-    write_atomically(out, table.getvalue())
+            rows.append((groups.files.path(index), group, f"{float(judged.probability[index]):.4f}", other))
+    write_atomically(out, csv_text(rows))
 
 
 def _hands(images: np.ndarray, views: int) -> list[Hand]:

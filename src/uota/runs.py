@@ -9,7 +9,6 @@ linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what th
 detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
 """
 
-import json
 import os
 import shutil
 import sys
@@ -25,8 +24,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from uota.arguments import settings_in_file
 from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.files import read_json
+from uota.nn.weights import check_finite
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ class Run:
             UotaError: this is no folder of a run.
         """
         try:
-            return Pretrain(**json.loads(self.settings_file.read_text()))
+            return settings_in_file(Pretrain, read_json(self.settings_file), self.settings_file)
         except FileNotFoundError as error:
             raise UotaError(
                 f"{self.folder} is not the folder of a run: it has no settings.json; "
                 "give the folder that `uota pretrain --out` wrote"
             ) from error
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UotaError(f"{self.settings_file} cannot be read: {error}; mend it or start a new run") from error
 
     def state(self) -> dict[str, Any]:
@@ -156,12 +158,14 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
     """Load a run's checkpoint, or one part of it, e.g. `method.encoder`, into a module.
 
     Raises:
-        UotaError: it is of another shape.
+        UotaError: it is of another shape, or has weights that are NaN or infinite.
     """
     prefix = f"{part}." if part else ""
     state = run.state()["state_dict"]
+    weights = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+    check_finite(module, weights, run.checkpoint)
     try:
-        module.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise UotaError(
             f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? {error}"

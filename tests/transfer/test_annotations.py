@@ -32,7 +32,7 @@ FAULTS = [
     ({"bbox": None}, "without a box"),
     ({"bbox": [1, 2, 3]}, "without a box"),
     ({"bbox": [1, 2, 3, math.nan]}, "without a box"),
-    ({"bbox": [1, 2, "3", 4]}, "without a box"),
+    ({"bbox": [1, 2, "three", 4]}, "without a box"),
     ({"bbox": [1, 2, 0, 4]}, "with a box of no area"),
     ({"bbox": [1, 2, 5, -4]}, "with a box of no area"),
     ({"bbox": [56, 2, 5, 4]}, "with a box outside of its image"),
@@ -137,7 +137,7 @@ def test_nothing_usable_is_refused(coco, change):
     change(TRAIN, lambda content: [each.update(category_id=77) for each in content["annotations"]])
     assert_refused(coco, "nothing for detection: 94 objects of categories that are not listed")
     change(TRAIN, lambda content: [each.update(file_name="none.jpg") for each in content["images"]])
-    assert_refused(coco, "not one is in")
+    assert_refused(coco, r"not one can be used: 48 images that are listed but not in .* \(none.jpg for one\)")
 
 
 def test_keypoints_of_another_number_are_left_out(coco, change):

@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 
 from uota.arguments import Parser
 from uota.commands.command import Command
+from uota.text import printable
 
 
 def parser() -> Parser:
@@ -27,7 +28,7 @@ def run(options: Namespace) -> None:
     found = compare(Path(run).expanduser() for run in options.runs)
     print(FORMATS[options.to](found))
     for note in found.notes:
-        print(f"uota: {note}", file=sys.stderr)
+        print(f"uota: {printable(note)}", file=sys.stderr)
 
 
 COMMAND = Command("evaluations of runs side by side, over seeds, with the gain by arbitration", parser, run)

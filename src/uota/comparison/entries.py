@@ -1,11 +1,11 @@
 """What is compared: folders of runs, and of results of weights from elsewhere."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from uota.comparison.results import Column, comparable, read_result, result_files
+from uota.comparison.results import Column, comparable, place_of, read_result, result_files
 from uota.errors import UotaError
 from uota.runs import Run
 
@@ -26,6 +26,7 @@ class Entry:
         seed: None for weights from elsewhere.
         planned: epochs, of which `shared` may tell fewer.
         results: every figure, in per cent.
+        unread: files of results that cannot be read.
     """
 
     folder: Path
@@ -35,49 +36,81 @@ class Entry:
     seed: int | None
     planned: int | None
     results: dict[Column, float]
+    unread: tuple[str, ...] = ()
 
 
-def read_entries(folders: Iterable[Path]) -> tuple[list[Entry], list[str]]:
-    """All that can be compared, and a sentence on everything that is not as one would expect.
+@dataclass(frozen=True)
+class Unread:
+    """A folder that cannot be compared, and why."""
+
+    folder: Path
+    reason: str
+
+
+def read_entries(folders: Iterable[Path]) -> tuple[list[Entry], list[Unread], list[str]]:
+    """All that can be compared, all that cannot, and a sentence on everything that is not as one would expect.
 
     A folder that is no run but holds some stands for them.
     """
     entries: list[Entry] = []
+    unread: list[Unread] = []
     notes: list[str] = []
     for folder in _with_those_within(folders, notes):
-        results, encoder = _results(folder, notes)
-        try:
-            entry = _entry(folder, results, encoder, notes)
-        except UotaError as error:
-            notes.append(f"left out: {error}")
+        found = _read(folder, notes)
+        if isinstance(found, Entry):
+            entries.append(found)
         else:
-            entries.append(entry)
-    return entries, notes
+            unread.append(found)
+            notes.append(f"left out: {found.reason}")
+    return entries, unread, notes
+
+
+def _read(folder: Path, notes: list[str]) -> Entry | Unread:
+    """A folder's entry; whatever is wrong with one is said of that one, and the others are compared."""
+    try:
+        results, encoder, unread = _results(folder, notes)
+        return replace(_entry(folder, results, encoder, notes), unread=unread)
+    except UotaError as error:
+        return Unread(folder, str(error))
+    except Exception as error:  # files of other versions and broken checkpoints raise about anything
+        reason = f"{type(error).__name__}: {error}"
+        return Unread(folder, f"{folder} cannot be read: {reason}; is it the folder of another version's run?")
 
 
 def _with_those_within(folders: Iterable[Path], notes: list[str]) -> list[Path]:
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for folder in folders:
-        within = [] if (folder / "settings.json").exists() else sorted(folder.glob("*/settings.json"))
-        for each in [file.parent for file in within] or [folder]:
-            if each.resolve() in found:
+        for each in _runs_within(folder):
+            place = place_of(each)
+            if place in found:
                 notes.append(f"{each} is given twice and counted once")
-            found.setdefault(each.resolve(), each)
+            found.setdefault(place, each)
     return list(found.values())
 
 
-def _results(folder: Path, notes: list[str]) -> tuple[dict[Column, float], str | None]:
+def _runs_within(folder: Path) -> list[Path]:
+    """The runs in a folder that is none; else the folder, of which its reader says what is wrong with it."""
+    try:
+        within = [] if (folder / "settings.json").exists() else sorted(folder.glob("*/settings.json"))
+    except (OSError, ValueError, RuntimeError):
+        within = []
+    return [file.parent for file in within] or [folder]
+
+
+def _results(folder: Path, notes: list[str]) -> tuple[dict[Column, float], str | None, tuple[str, ...]]:
     results: dict[Column, float] = {}
     encoder = None
+    unread = []
     for file in result_files(folder):
         try:
             found, name = read_result(file)
         except UotaError as error:
             notes.append(str(error))
+            unread.append(str(file.relative_to(folder)))
             continue
         results |= found
         encoder = name if found and name else encoder
-    return results, encoder
+    return results, encoder, tuple(unread)
 
 
 def _entry(folder: Path, results: dict[Column, float], encoder: str | None, notes: list[str]) -> Entry:

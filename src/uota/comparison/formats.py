@@ -1,6 +1,6 @@
 """The table as a person, a paper or a program reads it. What was not evaluated is a dash, never a zero."""
 
-import csv
+import re
 from collections.abc import Callable
 from html import escape
 from io import StringIO
@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uota.comparison.names import brief
 from uota.comparison.table import Comparison, Figure, Row
+from uota.tables import csv_text
+from uota.text import printable
 
 DASH = "–"
 LEGEND = (
@@ -21,9 +24,15 @@ LEGEND = (
 )
 # Of columns that are words; the rest are figures.
 WORDS = ("method", "settings")
-LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "<": "$<$"}
-LATEX["×"] = r"$\times$"
+LONGEST = 300  # characters of a cell
+LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': r"\symbol{34}"}
+LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "×": r"$\times$"}
+LATEX |= {character: f"${character}$" for character in "<>|"}
+# After the end of a line these would be its options.
+LATEX |= {character: f"{{{character}}}" for character in "*[]"}
+LIGATURES = {"--", "''", "``", ",,", "?`", "!`"}
+# What is markup within a line of GitHub's Markdown, and what it makes links of.
+MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.")
 
 
 def as_text(comparison: Comparison) -> str:
@@ -33,7 +42,11 @@ def as_text(comparison: Comparison) -> str:
         table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
     for cells in _cells(comparison):
         table.add_row(*map(Text, cells))
-    console = Console(file=StringIO(), width=10_000, color_system=None)
+    # As wide as its text, of which a character may take two places, and the space between columns.
+    width = sum(
+        2 * max(map(len, column)) + 4 for column in zip(_headings(comparison), *_cells(comparison), strict=True)
+    )
+    console = Console(file=StringIO(), width=width, color_system=None)
     console.print(table)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     return "\n".join([*(line.rstrip() for line in lines), LEGEND])
@@ -43,23 +56,28 @@ def as_markdown(comparison: Comparison) -> str:
     """GitHub's tables."""
     headings = _headings(comparison)
     sides = ["---" if heading in WORDS else "---:" for heading in headings]
-    lines = [[cell.replace("|", r"\|") for cell in cells] for cells in (headings, sides, *_cells(comparison))]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", LEGEND])
+    head, *rows = [[_markdown(cell) for cell in cells] for cells in (headings, *_cells(comparison))]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in (head, sides, *rows)), "", LEGEND])
+
+
+def _markdown(text: str) -> str:
+    return MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Plain values, a column each for figure, interval, gain, its interval and p; empty where there is none to tell."""
+    """Plain values, a column each for figure, interval, gain, its interval and p; empty where there is none to tell.
+
+    Text that a spreadsheet would run has an apostrophe before it.
+    """
     records = comparison.records()
     used = [name for name in records[0] if any(record[name] not in (None, "", []) for record in records)]
-    written = StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(used)
+    rows: list[list[Any]] = [used]
     for record in records:
         missing = {name: DASH for name in comparison.columns if record[name] is None}
         lists = {name: " ".join(map(str, record[name])) for name in ("seeds", "runs")}
         plain = record | missing | lists
-        writer.writerow([_plain_cell(plain[name]) for name in used])
-    return written.getvalue().rstrip("\n")
+        rows.append([_plain_cell(plain[name]) for name in used])
+    return csv_text(rows).rstrip("\n")
 
 
 def _plain_cell(value: Any) -> Any:
@@ -82,7 +100,7 @@ def as_html(comparison: Comparison) -> str:
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     rows = ["".join(starmap(_html_cell, zip(headings, cells, strict=True))) for cells in _cells(comparison)]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
+    notes = "".join(f"<li>{escape(printable(note))}</li>" for note in comparison.notes)
     table = f"<caption>{escape(LEGEND)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     return f'<table class="comparison">\n{table}\n</table>' + (
         f'\n<ul class="comparison-notes">{notes}</ul>' if notes else ""
@@ -95,16 +113,17 @@ def _headings(comparison: Comparison) -> list[str]:
 
 
 def _cells(comparison: Comparison) -> list[list[str]]:
-    return [_line(row, _tells_settings(comparison)) for row in comparison.rows]
+    return [_line(row, _tells_settings(comparison)) for row in comparison.lines]
 
 
 def _tells_settings(comparison: Comparison) -> bool:
-    return any(row.others for row in comparison.rows)
+    return any(row.others for row in comparison.lines)
 
 
 def _line(row: Row, settings: bool) -> list[str]:
     about = [row.method, *([row.others or DASH] if settings else []), row.epochs or DASH]
-    return [*about, str(row.batch or DASH), str(len(row.seeds) or DASH), *map(_cell, row.figures)]
+    cells = [*about, str(row.batch or DASH), str(len(row.seeds) or DASH), *map(_cell, row.figures)]
+    return [brief(cell, LONGEST) for cell in cells]
 
 
 def _cell(figure: Figure | None) -> str:
@@ -114,7 +133,8 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)
+    pairs = zip(text, f"{text[1:]} ", strict=False)
+    return "".join(LATEX.get(one, one) + ("{}" if one + next_one in LIGATURES else "") for one, next_one in pairs)
 
 
 def _html_cell(heading: str, cell: str) -> str:

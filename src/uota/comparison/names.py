@@ -6,6 +6,7 @@ from typing import Any
 
 from uota.comparison.entries import Entry
 from uota.methods import METHODS
+from uota.text import printable
 
 # Shown in columns of their own.
 SHOWN = {"method", "epochs", "batch_size"}
@@ -51,5 +52,11 @@ def told(settings: dict[str, Any], names: Iterable[str]) -> str:
 
 
 def as_words(value: Any) -> str:
-    """A setting as it stands in a YAML file."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A setting as it stands in a YAML file; only the beginning of a long one."""
+    return brief(value if isinstance(value, str) else json.dumps(value))
+
+
+def brief(text: str, at_most: int = 120) -> str:
+    """Text on one line that a terminal takes, cut where it is too long for a table."""
+    shown = printable(text)
+    return shown if len(shown) <= at_most else f"{shown[:at_most]}…"

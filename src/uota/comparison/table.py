@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uota.comparison.entries import Entry, read_entries
-from uota.comparison.names import as_words, called, differing, telling, told
+from uota.comparison.entries import Entry, Unread, read_entries
+from uota.comparison.names import as_words, brief, called, differing, telling, told
 from uota.comparison.results import PRECISIONS, Column
 from uota.comparison.statistics import Estimate, Gain
 from uota.errors import UotaError
 from uota.protocols import SETTINGS
 
+LONGEST_TITLE = 300  # characters
 FIGURES = ("top-1", "top-5", *PRECISIONS)
 
 
@@ -32,7 +33,7 @@ class Row:
         method: as a person calls it, with what arbitrates.
         epochs: 12, or 3 of 12; None of weights from elsewhere.
         batch: images per step.
-        others: settings that tell this row from others, such as inject 0.1.
+        others: settings that tell this row from others, such as inject 0.1, and results that cannot be read.
         entries: the runs.
         figures: by the table's columns; None: nobody evaluated that.
     """
@@ -57,16 +58,23 @@ class Comparison:
     Attributes:
         columns: headings of the figures.
         rows: methods in the order in which they were given, each first without arbitration.
+        unread: folders that cannot be compared, and why.
         notes: sentences on what is not as one would expect.
     """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    unread: tuple[Unread, ...]
     notes: tuple[str, ...]
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as plain values, missing ones as None: figures in per cent, gains and intervals in points."""
-        return [_record(row, self.columns) for row in self.rows]
+        return [_record(row, self.columns) for row in self.lines]
+
+    @property
+    def lines(self) -> list[Row]:
+        """All rows of the table, at the end one without figures for each folder that cannot be compared."""
+        return [*self.rows, *(_as_row(each, len(self.columns)) for each in self.unread)]
 
 
 def compare(folders: Iterable[Path]) -> Comparison:
@@ -81,7 +89,7 @@ def compare(folders: Iterable[Path]) -> Comparison:
     Raises:
         UotaError: none of them can be compared.
     """
-    entries, notes = read_entries(folders)
+    entries, unread, notes = read_entries(folders)
     if not entries:
         raise UotaError("; ".join(notes) or "there is nothing to compare; give folders of runs")
     groups = _grouped(entries, notes)
@@ -96,9 +104,18 @@ def compare(folders: Iterable[Path]) -> Comparison:
         first = group[0]
         epochs = None if first.planned is None else _of(first.shared["epochs"], first.planned)
         others = told(first.shared, telling(first, names))
+        broken = [f"{entry.folder.name}/{file} cannot be read" for entry in group for file in entry.unread]
         method = called(first, names)
+        others = ", ".join(filter(None, [others, *broken]))
         rows.append(Row(method, epochs, first.shared.get("batch_size"), others, tuple(group), figures))
-    return Comparison(_titles(columns, notes), tuple(rows), tuple(notes))
+    return Comparison(_titles(columns, notes), tuple(rows), tuple(unread), tuple(notes))
+
+
+def _as_row(unread: Unread, columns: int) -> Row:
+    """A row that says of a folder that it cannot be read."""
+    is_said = "cannot be read" in unread.reason[:LONGEST_TITLE]  # before a long one is cut
+    reason = unread.reason if is_said else f"cannot be read: {unread.reason}"
+    return Row(str(unread.folder), None, None, reason, (), (None,) * columns)
 
 
 def _grouped(entries: list[Entry], notes: list[str]) -> list[list[Entry]]:
@@ -195,15 +212,21 @@ def _place(column: Column) -> tuple[Any, ...]:
 
 def _titles(columns: Sequence[Column], notes: list[str]) -> tuple[str, ...]:
     """Headings; where a protocol was run under several conditions they tell in which they differ."""
-    titles = []
+    titles: list[str] = []
     for column in columns:
         kinds = {other.conditions for other in columns if other.protocol == column.protocol}
         names = differing([json.loads(kind) for kind in sorted(kinds)])
         kind = f" ({told(json.loads(column.conditions), names)})" if names else ""
-        titles.append(f"{column.protocol}{kind} {column.figure}")
+        titles.append(_unlike(titles, brief(f"{column.protocol}{kind} {column.figure}", LONGEST_TITLE)))
         if names:
             _add(notes, f"{column.protocol} was not run alike everywhere ({', '.join(names)}): several columns of it")
     return tuple(titles)
+
+
+def _unlike(others: Sequence[str], title: str) -> str:
+    """The title, with a number where the beginnings of two long ones are alike."""
+    count = sum(other == title or other.startswith(f"{title} [") for other in others)
+    return f"{title} [{count + 1}]" if count else title
 
 
 def _of(done: int, planned: int) -> str:

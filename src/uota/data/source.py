@@ -24,7 +24,7 @@ class Source(Protocol):
     Attributes:
         name: what it was opened by; `demo`, `demo-scenes`, `demo-scenes-colour`, `fashion-mnist` or the folder's path.
         channels: 1 or 3, the same for all images.
-        labels: (len,) int64, -1 where an image has none, or None where nobody labelled the images.
+        labels: (len,) int64, -1 for an image without a label; None where nobody labelled any.
         classes: names of the labels, or None.
         skipped: files that could not be read so far; grows while images are read.
     """
@@ -89,12 +89,12 @@ class InMemory:
 
 
 def labels_of(source: Source) -> Int64[Tensor, " len"]:
-    """The labels of a source, for what cannot do without.
+    """The labels of a source, for what cannot do without; -1 where an image has none.
 
     Raises:
-        UotaError: it has none.
+        UotaError: no image has any.
     """
-    if source.labels is None:
+    if source.labels is None or not bool((source.labels >= 0).any()):
         raise UotaError(
             f"{source.name} has no labels: give a folder with one sub-folder per class, shards with a number in each "
             "sample's .cls, or a saved data set with a column of labels"

@@ -91,6 +91,8 @@ class Classifier(pl.LightningModule):
         """At which of the first five ranks an image's label is."""
         images, labels = batch
         logits = self(images)
+        if not bool(torch.isfinite(logits).all()):
+            raise UotaError("NaN or infinite logits after the last step: lower --learning_rate")
         self.hits.append((logits.topk(min(5, logits.shape[1])).indices == labels[:, None]).cpu())
 
     def accuracy(self, k: int) -> float:

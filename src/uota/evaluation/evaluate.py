@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
 
 from uota.config import Pretrain
-from uota.data import Source, open_source, say_skipped
+from uota.data import Source, labels_of, open_source, say_skipped
 from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
 from uota.evaluation.finetune import evaluate_finetune, result_name
 from uota.evaluation.knn import evaluate_knn_of_two
-from uota.evaluation.linear import evaluate_linear
+from uota.evaluation.labels import evaluated_images
+from uota.evaluation.linear import check_can_hold_out, evaluate_linear
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
 from uota.evaluation.subject import Subject
 from uota.origin import Found, find_encoder
@@ -65,6 +67,9 @@ def _subject(found: Found, data: str | None, out: str | None) -> Subject:
     train, test = (_images(run, data, split) for split in ("train", "test"))
     if run:
         decide(run, train)
+    train, test, notes = evaluated_images(train, test)
+    for note in notes:
+        rank_zero_only(print)(note)
     return Subject(found, train, test, Path(out or found.name))
 
 
@@ -74,9 +79,15 @@ def _images(run: Pretrain | None, data: str | None, split: str) -> Source:
     return open_images(run.data, run.views, split)
 
 
-def _on_features(evaluated: Callable[[Features, Features], Any]) -> Callable[[Subject, Any], Any]:
+def _on_features(
+    evaluated: Callable[[Features, Features], Any], check: Callable[[Tensor], None] | None = None
+) -> Callable[[Subject, Any], Any]:
+    """A protocol on features, for which the training labels are checked before any is computed."""
+
     def protocol(subject: Subject, settings: Any) -> Any:
         encoder, preset = subject.encoder, subject.found.preset
+        if check:
+            check(labels_of(subject.train))
         train, test = (encoder_features(encoder, source, preset) for source in (subject.train, subject.test))
         return evaluated(train, test)
 
@@ -84,7 +95,7 @@ def _on_features(evaluated: Callable[[Features, Features], Any]) -> Callable[[Su
 
 
 PROTOCOLS: dict[str, Callable[[Subject, Any], Any]] = {
-    "linear": _on_features(evaluate_linear),
+    "linear": _on_features(evaluate_linear, check_can_hold_out),
     "knn": _on_features(evaluate_knn_of_two),
     "linear-sgd": evaluate_linear_sgd,
     "finetune": evaluate_finetune,

@@ -9,21 +9,28 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from uota.data import Source, labels_of
+from uota.errors import UotaError
+from uota.evaluation.labels import labelled_part
 from uota.views import ViewPreset, evaluation_view
 
 BATCH = 256
+TOP = 5  # ranks of top-5
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a labelled source, float32 on the CPU."""
+    """Features of the labelled images of a source, float32 on the CPU."""
 
     x: Float[Tensor, "images dim"]
     labels: Int64[Tensor, " images"]
 
 
 def encoder_features(encoder: nn.Module, source: Source, preset: ViewPreset) -> Features:
-    """The encoder's output for every image, in eval mode."""
+    """The encoder's output for every labelled image, in eval mode.
+
+    Raises:
+        UotaError: no image has a label, or the features are not finite.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device).eval()
 
@@ -40,13 +47,24 @@ def pixel_features(source: Source, preset: ViewPreset) -> Features:
 
 
 def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tensor, " images"], k: int) -> float:
-    """Share of images, in per cent, whose label is among the first k of their ranking of classes."""
+    """Share of images, in per cent, whose label is among the first k of their ranking of classes (-1: no class)."""
     return 100 * float((ranking[:, :k] == labels[:, None]).any(1).float().mean())
 
 
 def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset) -> Features:
-    labels = labels_of(source)
-    return Features(torch.cat([of(images) for images in batches(source, preset)]), labels)
+    source = labelled_part(source)
+    return Features(torch.cat([_finite(of(images), source) for images in batches(source, preset)]), labels_of(source))
+
+
+def _finite(features: Float[Tensor, "batch dim"], source: Source) -> Float[Tensor, "batch dim"]:
+    """These features; rankings by features that are not finite, or have no finite length, would look like results."""
+    broken = int((~torch.isfinite(features.square().sum(1))).sum())
+    if broken:
+        raise UotaError(
+            f"the encoder gives NaN, infinite or enormous features for {broken} of {len(features)} images of "
+            f"{source.name}: its training has diverged, or its weights are damaged; evaluate another checkpoint"
+        )
+    return features
 
 
 def batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:

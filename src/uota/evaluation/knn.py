@@ -1,13 +1,15 @@
-"""k-nearest-neighbour evaluation: cosine similarity, votes weighted by exp(similarity / T), as lightly computes it
-(Wu et al., 2018, section 3.4)."""
+"""k-nearest-neighbour evaluation: cosine similarity, votes weighted by exp(similarity / T) (Wu et al., 2018,
+section 3.4)."""
 
 from dataclasses import dataclass
 
 import torch
-from lightly.utils.benchmarking.knn import knn_predict
+from jaxtyping import Float, Int64
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.evaluation.features import Features, top_k_accuracy
+from uota.evaluation.features import TOP, Features, top_k_accuracy
+from uota.training.neighbours import TEMPERATURE, cast_votes
 
 BATCH = 1024
 FEW, MANY = 20, 200
@@ -34,17 +36,29 @@ class KnnOfTwo:
     many: int
 
 
-def evaluate_knn(train: Features, test: Features, k: int = FEW, temperature: float = 0.07) -> Knn:
-    """Vote of the k nearest training features for every test feature."""
+def evaluate_knn(train: Features, test: Features, k: int = FEW, temperature: float = TEMPERATURE) -> Knn:
+    """Vote of the k nearest training features for every test feature; a label that none of them has is no answer."""
     bank = normalize(train.x, dim=1).T.contiguous()
-    classes = int(max(train.labels.max(), test.labels.max())) + 1
-    k = min(k, bank.shape[1])
-    queries = normalize(test.x, dim=1).split(BATCH)
-    ranking = torch.cat([knn_predict(query, bank, train.labels, classes, k, temperature) for query in queries])
-    return Knn(top_k_accuracy(ranking, test.labels, 1), top_k_accuracy(ranking, test.labels, 5), k)
+    values, labels = train.labels.unique(return_inverse=True)
+    k = min(k, len(labels))
+    ranking = torch.cat(
+        [
+            _ranked(cast_votes(queries @ bank, labels, len(values), k, temperature), values)
+            for queries in normalize(test.x, dim=1).split(BATCH)
+        ]
+    )
+    return Knn(top_k_accuracy(ranking, test.labels, 1), top_k_accuracy(ranking, test.labels, TOP), k)
 
 
 def evaluate_knn_of_two(train: Features, test: Features) -> KnnOfTwo:
     """With 20 and with 200 neighbours, or all where there are fewer."""
     few, many = (evaluate_knn(train, test, k) for k in (FEW, MANY))
     return KnnOfTwo(few.top1, few.top5, few.k, many.top1, many.top5, many.k)
+
+
+def _ranked(
+    votes: Float[Tensor, "queries classes"], values: Int64[Tensor, " classes"]
+) -> Int64[Tensor, "queries _ranks"]:
+    """The labels with most votes, the smaller one of two with as many; -1 where there was no vote for any more."""
+    order = votes.argsort(dim=1, descending=True, stable=True)[:, :TOP]
+    return values[order].masked_fill(votes.gather(1, order) == 0, -1)

@@ -1,4 +1,4 @@
-"""Some of a source's images, the same share of each class, chosen by a seed."""
+"""Which images an evaluation is on: the labelled ones, or the same share of each class, chosen by a seed."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,73 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from uota.data import Source
+from uota.data import Source, labels_of
+from uota.errors import UotaError
+from uota.text import printable
+
+SHOWN = 5  # labels that are named
+
+
+def labelled_part(source: Source) -> Source:
+    """The images that have a label (-1: they have none); the source itself where all have.
+
+    Raises:
+        UotaError: none has.
+    """
+    known = labels_of(source) >= 0
+    return source if bool(known.all()) else Part(source, torch.nonzero(known)[:, 0])
+
+
+def evaluated_images(train: Source, test: Source) -> tuple[Source, Source, list[str]]:
+    """The labelled images of both splits, the classes of training numbered from 0 and those of the test alone after.
+
+    So a classifier is as large as training has classes, whatever their numbers, and cannot name any other.
+
+    Returns:
+        Training and test images, and a sentence on each thing that is not as one would expect.
+
+    Raises:
+        UotaError: a split has no labels, or training has only one class.
+    """
+    notes = []
+    parts = []
+    for split, source in (("training", train), ("test", test)):
+        part = labelled_part(source)
+        parts.append(part)
+        if len(part) < len(source):
+            left_out = len(source) - len(part)
+            notes.append(f"{left_out} of {len(source)} {split} images of {source.name} have no label and are left out")
+    known, asked = (labels_of(part) for part in parts)
+    trained = known.unique()
+    if len(trained) < 2:
+        raise UotaError(f"all training images of {train.name} have one label; an evaluation needs two classes or more")
+    stranger = ~torch.isin(asked, trained)
+    if bool(stranger.any()):
+        notes.append(
+            f"{int(stranger.sum())} test images of {test.name} have labels that no training image has "
+            f"({_named(asked[stranger].unique(), test)}); they count as misses"
+        )
+    order = torch.cat([trained, asked[stranger].unique()])
+    return _renumbered(parts[0], order), _renumbered(parts[1], order), notes
+
+
+def _named(labels: Int64[Tensor, " labels"], source: Source) -> str:
+    classes = source.classes or []
+    names = [classes[label] if label < len(classes) else str(label) for label in labels[:SHOWN].tolist()]
+    return ", ".join(map(printable, names)) + (" …" if len(labels) > SHOWN else "")
+
+
+def _renumbered(source: Source, order: Int64[Tensor, " labels"]) -> Source:
+    """The source with the place of each label in `order`; itself where that is the same."""
+    values, by_value = order.sort()
+    labels = by_value[torch.searchsorted(values, labels_of(source))]
+    if torch.equal(labels, labels_of(source)):
+        return source
+    classes = source.classes
+    named = None if classes is None else [classes[label] if label < len(classes) else "" for label in order.tolist()]
+    part = Part(source, torch.arange(len(source)))
+    part.labels, part.classes = labels, named
+    return part
 
 
 def balanced_share(labels: Int64[Tensor, " images"], share: float, seed: int) -> Int64[Tensor, " chosen"]:

@@ -2,15 +2,20 @@
 
 import warnings
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
+from uota.errors import UotaError
 from uota.evaluation.features import Features, top_k_accuracy
 
 # Inverse strengths of the penalty that are tried.
@@ -28,12 +33,14 @@ class Linear:
 
 
 def evaluate_linear(train: Features, test: Features, seed: int = 0) -> Linear:
-    """Fit on the training features, the strength chosen on a stratified fifth of them; report on the test features."""
+    """Fit on the training features, the strength chosen on a stratified fifth of them; report on the test features.
+
+    Raises:
+        UotaError: no class has two images.
+    """
     x, y = train.x.numpy(), train.labels.numpy()
-    few = bool((train.labels.bincount()[train.labels.unique()] < 2).any())
-    fit_x, held_x, fit_y, held_y = train_test_split(
-        x, y, test_size=HELD_OUT, random_state=seed, stratify=None if few else y
-    )
+    fitted, held = hold_out(train.labels, seed)
+    fit_x, fit_y, held_x, held_y = x[fitted], y[fitted], x[held], y[held]
     with warnings.catch_warnings():
         # An unfinished fit is a result like any other: the held-out images judge it.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -41,6 +48,38 @@ def evaluate_linear(train: Features, test: Features, seed: int = 0) -> Linear:
         classifier = _classifier(best).fit(x, y)
     ranking = _ranking(classifier, test)
     return Linear(top_k_accuracy(ranking, test.labels, 1), top_k_accuracy(ranking, test.labels, 5), best)
+
+
+def check_can_hold_out(labels: Int64[Tensor, " images"]) -> None:
+    """Require something to choose the regularisation on.
+
+    Raises:
+        UotaError: no class has two images.
+    """
+    if int(labels.unique(return_counts=True)[1].max()) < 2:
+        raise UotaError(
+            "linear chooses its regularisation on held-out training images, and no class has two of them; "
+            "give more labelled images, or evaluate knn"
+        )
+
+
+def hold_out(labels: Int64[Tensor, " images"], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the images to fit on, among which every class is, and of the fifth that is held out.
+
+    Raises:
+        UotaError: no class has two images.
+    """
+    check_can_hold_out(labels)
+    _, counts = labels.unique(return_counts=True)
+    places = np.arange(len(labels))
+    if counts.min() >= 2 and ceil(HELD_OUT * len(labels)) >= len(counts):
+        fitted, held = train_test_split(places, test_size=HELD_OUT, random_state=seed, stratify=labels.numpy())
+        return fitted, held
+    # Too few for the same share of every class: a fifth of each, but one at least, and none of a class of one image.
+    random = np.random.default_rng(seed)
+    shuffled = [random.permutation(np.flatnonzero(labels.numpy() == label)) for label in labels.unique().tolist()]
+    held = np.concatenate([each[: max(1, int(HELD_OUT * len(each)))] for each in shuffled if len(each) > 1])
+    return np.setdiff1d(places, held), held
 
 
 def _classifier(strength: float) -> Pipeline:

@@ -14,7 +14,7 @@ class Subject:
 
     Attributes:
         found: the encoder and how images are brought to it.
-        train, test: labelled images.
+        train, test: labelled images, the classes of training numbered from 0.
         folder: where results are written.
     """
 
@@ -34,5 +34,5 @@ class Subject:
 
     @property
     def classes(self) -> int:
-        """Number of classes, by the largest label."""
-        return 1 + max(int(source.labels.max()) for source in (self.train, self.test) if source.labels is not None)
+        """Number of classes to learn, by the largest training label; labels of the test alone are misses."""
+        return 1 + int(labels_of(self.train).max())

@@ -1,13 +1,14 @@
 """The table of views for other tools: pandas, Parquet, CSV."""
 
-import csv
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from uota.errors import UotaError
 from uota.inspection.table import ViewTable
 from uota.runs import whole_file
+from uota.tables import write_csv
 
 
 def frame_of(table: ViewTable) -> Any:
@@ -24,17 +25,16 @@ def frame_of(table: ViewTable) -> Any:
 
 
 def write_table(table: ViewTable, out: Path) -> None:
-    """Write a row for each view, as .parquet or .csv.
+    """Write a row for each view, as .parquet or .csv (there, text that a spreadsheet would run has an apostrophe).
 
     Raises:
         UotaError: the file cannot be written, or pyarrow is not installed.
     """
     columns = table.columns()
     if out.suffix == ".csv":
-        with whole_file(out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        with whole_file(out) as unfinished:
+            write_csv(unfinished, chain([columns], rows))
         return
     if not find_spec("pyarrow"):
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")

@@ -85,10 +85,12 @@ class ViewTable:
             "shows": self._names(self.parameters.image, file=True),
         }
         if self.source.labels is not None:
-            label = self.source.labels[self.item].expand(self.shape)
-            made["label"] = label.numpy()
+            label = self.source.labels[self.item].numpy()
+            made["label"] = np.broadcast_to(_or_none(label, label >= 0), self.shape)
             if self.source.classes:
-                made["class"] = np.array(self.source.classes, dtype=object)[label.numpy()]
+                known = (label >= 0) & (label < len(self.source.classes))
+                classes = np.array([printable(name) for name in self.source.classes], dtype=object)
+                made["class"] = np.broadcast_to(_or_none(classes[label * known], known), self.shape)
         made["view"] = np.broadcast_to(np.arange(self.shape[0])[:, None], self.shape)
         made["kind"] = np.broadcast_to(np.array(self.preset.group_of_view, dtype=object)[:, None], self.shape)
         made |= _how_made(self.parameters)
@@ -172,6 +174,15 @@ def _readable(subject: Subject, samples: list[Sample]) -> Views | None:
     if not any(lost):
         return views
     return _readable(subject, [sample for sample, gone in zip(samples, lost, strict=True) if not gone])
+
+
+def _or_none(values: ndarray, known: ndarray) -> ndarray:
+    """The values, None where they are not known: numbers stay numbers where all are."""
+    if known.all():
+        return values
+    values = values.astype(object)
+    values[~known] = None
+    return values
 
 
 def _paper(embeddings: Tensor) -> Arbiter:

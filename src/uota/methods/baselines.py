@@ -59,8 +59,9 @@ class Supervised(nn.Module):
             raise UotaError("supervised needs labels; give a folder with one sub-folder per class")
         logits = project(self.classifier, embedded.features).float()
         labels = step.labels.expand(len(logits), -1)
-        terms = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-        return part_of_mean(weights * terms)
+        # Images without a label, -1, teach nothing.
+        terms = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", ignore_index=-1)
+        return part_of_mean(weights * terms.view(labels.shape))
 
 
 RANDOM = Card(Untrained, "random", weighs="–")

@@ -8,11 +8,11 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from uota.errors import UotaError
+from uota.text import printable
 
 Weights = dict[str, Tensor]
 
@@ -25,8 +25,9 @@ CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3
 FIRST_LAYERS = ("conv1.weight", "stem.0.weight", "patch_embed.proj.weight")
 MARKERS = {*FIRST_LAYERS, "layer1.0.conv1.weight", "layer4.1.conv2.weight", "stages.3.conv1.weight"}
 DEEPEST_PREFIX = 5
-# What torch and safetensors raise at files that are no weights, or half of them.
-UNREADABLE = (SafetensorError, OSError, RuntimeError, EOFError, LookupError, ValueError, AttributeError)
+DEEPEST = 20  # dictionaries within each other
+# Of batch norms, beside their parameters.
+STATISTICS = ("running_mean", "running_var")
 RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "resnet18",
     (False, (3, 4, 6, 3)): "resnet34",
@@ -52,7 +53,7 @@ class Loaded:
 
     def __str__(self) -> str:
         below = f" below {self.prefix!r}" if self.prefix else ""
-        named = ", ".join(self.unused[:4]) + (" …" if len(self.unused) > 4 else "")
+        named = ", ".join(map(printable, self.unused[:4])) + (" …" if len(self.unused) > 4 else "")
         return f"{self.used} tensors{below} loaded, {len(self.unused)} not needed" + (f": {named}" if named else "")
 
 
@@ -83,9 +84,33 @@ def read_weights(path: Path, pickle: bool = False) -> Weights:
         ) from error
     except PermissionError as error:
         raise UotaError(f"{path} may not be read; ask its owner") from error
-    except UNREADABLE as error:
+    except Exception as error:  # damage can look like anything; so can what a file says when it is unpickled
         raise UotaError(f"{path} is no file of weights, or it is broken") from error
     return _tensors_of(content, path)
+
+
+def check_finite(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Require weights that are numbers: of others an encoder's features say nothing, and rank as if they did.
+
+    Args:
+        module: that they are for; what it keeps beside parameters and batch norms' statistics may be infinite.
+        weights: by the names that the module has for them.
+        path: of their file, for the message.
+
+    Raises:
+        UotaError: some are NaN or infinite, or no plain tensors.
+    """
+    learned = {name for name, _ in module.named_parameters()}
+    checked = {name: each for name, each in weights.items() if name in learned or name.endswith(STATISTICS)}
+    odd = [name for name, each in checked.items() if not _is_plain(each)]
+    if odd:
+        raise UotaError(f"{path} has weights that are no plain tensors, {odd[0]} for one; save them as dense floats")
+    broken = [name for name, each in checked.items() if not bool(torch.isfinite(each).all())]
+    if broken:
+        raise UotaError(
+            f"{path} has NaN or infinite values in {len(broken)} of {len(checked)} tensors, {broken[0]} for one: its "
+            "training has diverged, or the file is damaged; give another checkpoint"
+        )
 
 
 def backbone_of(weights: Weights, path: Path) -> str:
@@ -123,7 +148,7 @@ def load_weights(backbone: nn.Module, weights: Weights, path: Path, name: str) -
         name: of the backbone.
 
     Raises:
-        UotaError: nothing fits, or not all of it.
+        UotaError: nothing fits, or not all of it, or what fits is not finite.
     """
     wanted = backbone.state_dict()
     prefix, offered = _below_prefix(weights, wanted.keys())
@@ -131,8 +156,9 @@ def load_weights(backbone: nn.Module, weights: Weights, path: Path, name: str) -
     learned = [key for key in wanted if not key.endswith("num_batches_tracked")]
     missing = [key for key in learned if key not in found]
     if len(found) < len(learned) / 10:
+        called = ", ".join(map(printable, list(weights)[:3]))
         raise UotaError(
-            f"{path} has nothing that {name} could load: its tensors are called {', '.join(list(weights)[:3])} …; "
+            f"{path} has nothing that {name} could load: its tensors are called {called} …; "
             "name the network that it is of with --backbone"
         )
     other = next((key for key in learned if key in found and found[key].shape != wanted[key].shape), None)
@@ -146,18 +172,26 @@ def load_weights(backbone: nn.Module, weights: Weights, path: Path, name: str) -
         raise UotaError(
             f"{path} lacks {len(missing)} tensors of {name}, {missing[0]} for one; choose another --backbone"
         )
+    check_finite(backbone, found, path)
     backbone.load_state_dict(wanted | found)
     kept = {id(tensor) for tensor in found.values()}
     return Loaded(prefix, len(found), [key for key, tensor in weights.items() if id(tensor) not in kept])
 
 
-def _tensors_of(content: Any, path: Path) -> Weights:
+def _is_plain(tensor: Any) -> bool:
+    """Whether a value of a file is a tensor with all its numbers, which is what a module can take."""
+    if not isinstance(tensor, Tensor):
+        return False
+    return tensor.layout == torch.strided and not (tensor.is_quantized or tensor.is_meta or tensor.is_complex())
+
+
+def _tensors_of(content: Any, path: Path, depth: int = 0) -> Weights:
     if isinstance(content, nn.Module):
         return content.state_dict()
     if isinstance(content, Mapping):
         inner = next((content[key] for key in INSIDE if isinstance(content.get(key), Mapping | nn.Module)), None)
-        if inner is not None:
-            return _tensors_of(inner, path)
+        if inner is not None and depth < DEEPEST:
+            return _tensors_of(inner, path, depth + 1)
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         if tensors:
             return tensors

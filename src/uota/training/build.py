@@ -19,6 +19,7 @@ from uota.views import PRESETS, ViewPreset, find_preset
 
 # The released SwAV + UOTA code has τ = 350 at dimension 128.
 TAU_PER_DIMENSION = 2.7
+MOST_CLASSES = 1_000_000  # that a layer is made for; higher labels are identifiers of something else
 # As a choice of views: those of the kind that goes across the images of a group.
 GROUPS = "groups"
 UNDECIDED = ("auto", GROUPS, None)
@@ -86,9 +87,23 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
     }
     if card.needs_labels:
-        classes = {"classes": int(labels_of(source).max()) + 1}
-        settings = replace(settings, method_options=classes | settings.method_options)
+        classes = {"classes": _classes_of(source, settings.method_options.get("classes"))}
+        settings = replace(settings, method_options=settings.method_options | classes)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
+
+
+def _classes_of(source: Source, asked: Any) -> Any:
+    """How many classes a method that learns from labels needs.
+
+    Raises:
+        UotaError: more than a network can tell apart, or more than were asked for.
+    """
+    highest = int(labels_of(source).max())
+    if highest >= MOST_CLASSES:
+        raise UotaError(f"{source.name} has a label of {highest}; number its classes from 0")
+    if isinstance(asked, int) and asked <= highest:
+        raise UotaError(f"the option classes is {asked} and {source.name} has a label of {highest}; leave it out")
+    return highest + 1 if asked is None else asked
 
 
 def _views_of(source: Source, card: Card) -> str:

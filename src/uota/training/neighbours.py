@@ -21,8 +21,11 @@ class Neighbours:
         self._batches: deque[tuple[Tensor, Tensor]] = deque()
 
     def add(self, features: Float[Tensor, "batch features"], labels: Int64[Tensor, " batch"]) -> None:
-        """Keep a batch, and as many before it as make `IMAGES`."""
-        self._batches.append((features.detach().float(), labels))
+        """Keep the labelled images of a batch (label -1: it has none), and as many before it as make `IMAGES`."""
+        labelled = labels >= 0
+        if not bool(labelled.any()):
+            return
+        self._batches.append((features.detach()[labelled].float(), labels[labelled]))
         while sum(len(labels) for _, labels in self._batches) - len(self._batches[0][1]) >= IMAGES:
             self._batches.popleft()
 
@@ -35,7 +38,21 @@ class Neighbours:
 def top1_among(features: Float[Tensor, "images features"], labels: Int64[Tensor, " images"]) -> float:
     """Accuracy of `uota.evaluation.knn`, each image being asked about by all others."""
     x = normalize(features, dim=1)
-    nearest, who = (x @ x.T).fill_diagonal_(-torch.inf).topk(NEIGHBOURS)
-    votes = x.new_zeros(len(x), int(labels.max()) + 1)
-    votes.scatter_add_(1, labels[who], (nearest / TEMPERATURE).exp())
-    return 100 * float((votes.argmax(1) == labels).float().mean())
+    values, dense = labels.unique(return_inverse=True)
+    similarity = (x @ x.T).fill_diagonal_(-torch.inf)
+    votes = cast_votes(similarity, dense, len(values), NEIGHBOURS, TEMPERATURE)
+    return 100 * float((votes.argmax(1) == dense).float().mean())
+
+
+def cast_votes(
+    similarity: Float[Tensor, "queries images"],
+    labels: Int64[Tensor, " images"],
+    classes: int,
+    k: int,
+    temperature: float,
+) -> Float[Tensor, "queries {classes}"]:
+    """Votes of the k nearest images for their labels, weighted by exp(similarity / temperature) (Wu et al., 2018,
+    section 3.4), relative to the nearest one's weight; 0 only where none of the k has the label."""
+    nearest, who = similarity.topk(k)
+    weights = ((nearest - nearest[:, :1]) / temperature).exp().clamp(min=torch.finfo(similarity.dtype).tiny)
+    return similarity.new_zeros(len(similarity), classes).scatter_add_(1, labels[who], weights)

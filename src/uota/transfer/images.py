@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from uota.data.cache import Cache
 from uota.data.decode import UnreadableError, read_image
 from uota.errors import UotaError
+from uota.text import printable
 from uota.transfer.annotations import Annotations
 from uota.transfer.objects import inside
 from uota.transfer.settings import Task
@@ -52,7 +53,7 @@ class CocoImages(Dataset[Any]):
     @property
     def skipped(self) -> str | None:
         """A sentence about images that could not be read so far; None: there are none."""
-        names = [self.annotations.images[index]["file_name"] for index in self.known.bad()]
+        names = [printable(self.annotations.images[index]["file_name"]) for index in self.known.bad()]
         if not names:
             return None
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""

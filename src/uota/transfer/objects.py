@@ -1,16 +1,17 @@
 """One annotation of a COCO file: taken as it is, mended, or found at fault."""
 
-import math
 from collections import Counter
 from typing import Any, NamedTuple
 
 from uota.transfer.settings import Task
+from uota.transfer.values import flag, identity, number, numbers, whole_number
 
 # Of a box within its image; less than this may be nothing at all once the image is resized in 32 bits.
 LEAST_SIDE = 0.01
 # Boxes of COCO itself reach over the border by rounding.
 ROUNDING = 1.0
 POLYGON = 6  # numbers in a triangle
+LONGEST_RUN = 60  # bits of a run's length; pycocotools shifts within 64
 
 
 class FaultError(Exception):
@@ -21,46 +22,46 @@ class Expected(NamedTuple):
     """What annotations of a file may speak of.
 
     Attributes:
-        sizes: (height, width) of the images that are there, by their number.
-        missing: numbers of images that are listed, but are not there.
-        categories: their numbers.
+        images: the number and the size (height, width) of each image that is used, by its identity.
+        unused: identities of images that are listed, but left out.
+        categories: their numbers, by their identities.
         keypoints: how many an object has; 0 where the task has none.
         task: what the objects are for.
     """
 
-    sizes: dict[Any, tuple[int, int]]
-    missing: set[Any]
-    categories: set[Any]
+    images: dict[int | str, tuple[int, tuple[int, int]]]
+    unused: set[int | str]
+    categories: dict[int | str, int]
     keypoints: int
     task: Task
 
 
 def checked(row: Any, expected: Expected, mended: Counter[str]) -> dict[str, Any] | None:
-    """What the task needs of an annotation, with all fields that pycocotools reads; None: its image is missing.
+    """What the task needs of an annotation, with all fields that pycocotools reads; None: its image is left out.
 
     Raises:
         FaultError: it cannot be used.
     """
     if not isinstance(row, dict):
         raise FaultError("that are no objects of JSON")
-    image = row.get("image_id")
-    if _known(image, expected.missing):
+    image, category = identity(row.get("image_id")), identity(row.get("category_id"))
+    if image in expected.unused:
         return None
-    if not _known(image, expected.sizes):
+    if image not in expected.images:
         raise FaultError("of images that are not listed")
-    if not _known(row.get("category_id"), expected.categories):
+    if category not in expected.categories:
         raise FaultError("of categories that are not listed")
-    size = expected.sizes[image]
+    number_of_image, size = expected.images[image]
     box = _box(row.get("bbox"), size, mended)
     taken = {
-        "image_id": image,
-        "category_id": row["category_id"],
+        "image_id": number_of_image,
+        "category_id": expected.categories[category],
         "bbox": box,
-        "iscrowd": int(bool(row.get("iscrowd"))),
+        "iscrowd": _is_crowd(row.get("iscrowd")),
     }
     taken["area"] = _area(row.get("area"), box, mended)
     if expected.task == "segmentation":
-        taken["segmentation"] = _mask(row.get("segmentation"), size)
+        taken["segmentation"] = _mask(row.get("segmentation"), size, mended)
     if expected.task == "keypoints":
         points = _keypoints(row.get("keypoints"), expected.keypoints)
         taken |= {"keypoints": points, "num_keypoints": sum(seen > 0 for seen in points[2::3])}
@@ -73,14 +74,17 @@ def inside(box: list[float], size: tuple[int, int]) -> tuple[float, float, float
     return max(left, 0.0), max(top, 0.0), min(left + wide, float(width)), min(top + high, float(height))
 
 
-def _known(number: Any, listed: Any) -> bool:
-    return isinstance(number, int) and number in listed
+def _is_crowd(given: Any) -> int:
+    crowd = flag(given)
+    if crowd is None:
+        raise FaultError("whose iscrowd is neither 0 nor 1")
+    return crowd
 
 
 def _box(given: Any, size: tuple[int, int], mended: Counter[str]) -> list[float]:
-    if not (isinstance(given, list) and len(given) == 4 and _finite(given)):
+    box = numbers(given)
+    if box is None or len(box) != 4:
         raise FaultError("without a box of four numbers")
-    box = [float(value) for value in given]
     if min(box[2:]) < LEAST_SIDE:
         raise FaultError("with a box of no area")
     left, top, right, bottom = inside(box, size)
@@ -91,40 +95,50 @@ def _box(given: Any, size: tuple[int, int], mended: Counter[str]) -> list[float]
     return box
 
 
-def _area(area: Any, box: list[float], mended: Counter[str]) -> float:
-    if isinstance(area, int | float) and math.isfinite(area) and area > 0:
-        return float(area)
+def _area(given: Any, box: list[float], mended: Counter[str]) -> float:
+    area = number(given)
+    if area is not None and area > 0:
+        return area
     mended["without an area, for which that of the box is taken"] += 1
     return box[2] * box[3]
 
 
-def _mask(mask: Any, size: tuple[int, int]) -> Any:
+def _mask(mask: Any, size: tuple[int, int], mended: Counter[str]) -> Any:
     if mask is None or mask == []:
         raise FaultError("without a mask")
     if isinstance(mask, list):
-        parts = [part for part in mask if _is_polygon(part, max(size))]
+        parts = [part for part in map(numbers, mask) if part is not None and _is_polygon(part, max(size))]
         if not parts:
             raise FaultError("with a broken polygon")
+        if len(parts) < len(mask):
+            mended["with a broken polygon among others, which are taken"] += 1
         return parts
-    if not (isinstance(mask, dict) and mask.get("size") == list(size) and _fills(mask.get("counts"), size)):
+    counts = _run_lengths(mask, size) if isinstance(mask, dict) else None
+    if counts is None:
         raise FaultError("with broken run lengths of a mask")
-    return mask
+    return {"size": list(size), "counts": counts}
 
 
-def _is_polygon(part: Any, side: int) -> bool:
+def _is_polygon(part: list[float], side: int) -> bool:
     """At least a triangle, and not so far away that drawing it would take for ever."""
-    if not (isinstance(part, list) and len(part) >= POLYGON and len(part) % 2 == 0 and _finite(part)):
-        return False
-    return -side <= min(part) and max(part) <= 2 * side
+    return len(part) >= POLYGON and len(part) % 2 == 0 and -side <= min(part) and max(part) <= 2 * side
 
 
-def _fills(counts: Any, size: tuple[int, int]) -> bool:
-    """Whether run lengths are those of an image of this size; pycocotools would read beyond its memory otherwise."""
-    if isinstance(counts, str):
-        counts = _decompressed(counts)
-    if not isinstance(counts, list) or not all(isinstance(count, int) and count >= 0 for count in counts):
-        return False
-    return sum(counts) == size[0] * size[1]
+def _run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> list[int] | str | None:
+    """Run lengths that are those of an image of this size; pycocotools would read beyond its memory otherwise."""
+    given, counts = mask.get("size"), mask.get("counts")
+    if not (isinstance(given, list) and tuple(map(whole_number, given)) == size):
+        return None
+    lengths = _decompressed(counts) if isinstance(counts, str) else _whole_numbers(counts)
+    if lengths is None or min(lengths, default=0) < 0 or sum(lengths) != size[0] * size[1]:
+        return None
+    return counts if isinstance(counts, str) else lengths
+
+
+def _whole_numbers(values: Any) -> list[int] | None:
+    read = [whole_number(value) for value in values] if isinstance(values, list) else [None]
+    found = [value for value in read if value is not None]
+    return found if len(found) == len(read) else None
 
 
 def _decompressed(text: str) -> list[int] | None:
@@ -133,7 +147,7 @@ def _decompressed(text: str) -> list[int] | None:
     value = shift = 0
     for letter in text:
         bits = ord(letter) - 48
-        if not 0 <= bits < 64:
+        if not 0 <= bits < 64 or shift > LONGEST_RUN:
             return None
         value |= (bits & 31) << shift
         shift += 5
@@ -146,14 +160,8 @@ def _decompressed(text: str) -> list[int] | None:
     return None if shift else counts
 
 
-def _keypoints(points: Any, count: int) -> list[float]:
-    if not (isinstance(points, list) and len(points) == 3 * count and _finite(points)):
+def _keypoints(given: Any, count: int) -> list[float]:
+    points = numbers(given)
+    if points is None or len(points) != 3 * count:
         raise FaultError(f"without {count} keypoints of three numbers each")
-    return [float(value) for value in points]
-
-
-def _finite(numbers: list) -> bool:
-    try:
-        return math.isfinite(math.fsum(numbers))
-    except (TypeError, ValueError, OverflowError):  # text, nothing, or infinities that cancel
-        return False
+    return points

@@ -100,7 +100,7 @@ def transfer(
     precision = average_precision(job.val.annotations, results, task)
     parts = {part: asdict(each) for part, each in precision.items()}
     about = {"task": task, "encoder": found.name, "backbone": found.backbone, "steps": job.module.total_steps}
-    write_atomically(folder / "detections.json", json.dumps(results))
+    write_atomically(folder / "detections.json", json.dumps(job.val.annotations.as_given(results)))
     write_atomically(folder / "result.json", json.dumps(about | parts | {"settings": asdict(settings)}, indent=1))
     return precision
 

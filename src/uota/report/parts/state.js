@@ -23,7 +23,7 @@ const isAutomatic = () => data.arbiters[state.arbiter].distances == null;
 /** Index of a view of an image in all lists of views. */
 const at = (image, view) => image * data.views + view;
 const isWrong = (index) => data.wrong != null && data.wrong[index] === 1;
-const className = (image) => (data.labels == null ? null : (data.classes?.[data.labels[image]] ?? String(data.labels[image])));
+const className = (image) => (data.labels == null || data.labels[image] < 0 ? null : (data.classes?.[data.labels[image]] ?? String(data.labels[image])));
 /** The view's weight or outlier probability in words. */
 const weightWords = (index) =>
   `weight ${state.weights[index].toFixed(2)}` +
