@@ -1,0 +1,120 @@
+"""What the stateful parts of an arbiter need: a lock, modes of their own, casts that keep precision, recomputation."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
+from threading import RLock
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from uota.precision import at_least_float32, wide
+
+T = TypeVar("T")
+# Calls whose result is kept for their recomputation; each is a few numbers per view.
+REMEMBERED = 64
+
+
+@contextmanager
+def own_modes(device: torch.device) -> Iterator[None]:
+    """Leave the caller's inference mode, gradient mode and autocast inside the block.
+
+    What is made in inference mode can never be trained, and autocast would compute in half precision.
+    """
+    # In this order: leaving inference mode switches gradients on.
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def in_backward() -> bool:
+    """Whether a backward pass runs in this thread: what is called there recomputes an earlier call."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def cast_at_least_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What `Module._apply` shall do instead of `function`: move as it does, but cast to float32 or float64 only."""
+
+    def applied(x: Tensor) -> Tensor:
+        result = function(x)
+        if not x.is_floating_point() or result.dtype == wide(result.dtype):
+            return result
+        return at_least_float32(x.to(result.device))
+
+    return applied
+
+
+class Lock:
+    """A lock for one thread at a time. A copy or a pickle of its owner gets a new one."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Lock, ()
+
+
+class Key(NamedTuple):
+    """Tells the inputs of one call from those of another."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    total: float
+
+
+@dataclass(frozen=True)
+class Call:
+    """The key of a call's input, and the result."""
+
+    key: Key
+    result: Any
+
+    def distance(self, key: Key) -> float:
+        """How far another input's sum is from this one's; the recomputed input may differ by rounding."""
+        if self.key.total == key.total:
+            return 0.0
+        distance = abs(self.key.total - key.total)
+        return distance if distance == distance else float("inf")
+
+
+class Recall:
+    """Results of the latest calls, given again when gradient checkpointing repeats a call in the backward pass.
+
+    A repeated call is recognised by its input: the same shape, and of all such calls the one with the nearest sum. The
+    sum costs nothing, because it is needed to find NaN and infinite entries. A copy or a pickle of the owner
+    remembers nothing.
+    """
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque(maxlen=REMEMBERED)
+
+    def __call__(self, x: Tensor, total: float, compute: Callable[[], T]) -> T:
+        """The result of `compute()`, or in a backward pass that of the forward pass."""
+        key = Key(x.shape, x.dtype, total)
+        if in_backward():
+            latest_first = [call for call in reversed(tuple(self._calls)) if call.key[:2] == key[:2]]
+            if latest_first:
+                return _copied(min(latest_first, key=lambda call: call.distance(key)).result)
+            return compute()
+        result = compute()
+        self._calls.append(Call(key, _copied(result)))
+        return result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Recall, ()
+
+
+def _copied(x: Any) -> Any:
+    """A dataclass whose tensors are copies: the caller may change the first result in place."""
+    if isinstance(x, Tensor):
+        return x.clone()
+    if is_dataclass(x) and not isinstance(x, type):
+        return replace(x, **{field.name: _copied(getattr(x, field.name)) for field in fields(x)})
+    return x
