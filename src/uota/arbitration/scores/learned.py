@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import torch
@@ -133,7 +134,8 @@ class LearnedContrast(nn.Module):
             self._renew_parameters()
         if first.device != features.device or first.dtype != wide(first.dtype):
             self.to(features.device, wide(first.dtype))
-        parameters = list(self.head.parameters())
+        assert self.optimizer is not None
+        parameters = self.optimizer.param_groups[0]["params"]
         if not self._moments_fit(parameters[0]):
             self._make_optimizer(self.get_extra_state())
         return self.head, parameters
@@ -141,7 +143,7 @@ class LearnedContrast(nn.Module):
     def _trains(self, parameters: list[nn.Parameter]) -> bool:
         """Whether these are the parameters that the optimiser trains."""
         trained = self.optimizer.param_groups[0]["params"] if self.optimizer is not None else []
-        return len(parameters) == len(trained) and all(map(lambda x, y: x is y, parameters, trained))
+        return len(parameters) == len(trained) and all(map(is_, parameters, trained))
 
     def _moments_fit(self, parameter: nn.Parameter) -> bool:
         """Whether the optimiser's running means, if there are any yet, can be updated by this parameter's gradient."""
