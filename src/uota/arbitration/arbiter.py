@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import signature
+from math import isfinite
 from typing import Any
 
 import torch
@@ -149,6 +150,8 @@ class Arbiter(nn.Module):
         One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform
         weights.
         """
+        if progress is not None and (not is_number(progress) or not isfinite(progress)):
+            raise ValueError(f"progress is {progress!r}; it is a share of training, from 0 to 1")
         if progress is None and self.start > 0:
             raise ValueError(
                 f"weights start after {self.start} of training; say how much is done: arbiter(x, progress=step / steps)"

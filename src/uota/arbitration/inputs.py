@@ -40,7 +40,8 @@ def check_groups(groups: object) -> Sequence[Tensor]:
     """
     require_no_transform()
     if not isinstance(groups, list | tuple) or not groups:
-        raise ValueError(f"views are {'an empty list' if groups == [] else f'a {type(groups).__name__}'}; {GROUPS}")
+        empty = "n empty" if isinstance(groups, list | tuple) else ""
+        raise ValueError(f"views are a{empty} {type(groups).__name__}; {GROUPS}")
     for views in groups:
         if reason := unfit(views):
             raise ValueError(f"a group of views is {reason}; {GROUPS}, as floats")

@@ -5,7 +5,7 @@ arbiter that looks at thumbnails can do the sampling itself: it judges a view be
 loss that follows is nobody's business.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from uota.arbitration.arbiter import Arbiter
 from uota.arbitration.inputs import check_groups, check_seed
 from uota.arbitration.result import Arbitration
-from uota.arbitration.state import Lock, Recall, in_backward, own_modes
+from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, own_modes
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.collectives import share_of_rows
 
@@ -139,6 +139,12 @@ class ViewSampler(nn.Module):
             :, first : first + batch
         ]
         return -(-uniform.clamp_min(torch.finfo(torch.float32).tiny).log()).log().to(like)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ViewSampler":
+        """Move as asked; draws are counted in whole numbers whatever the cast."""
+        with torch.inference_mode(False):
+            super()._apply(cast_at_least_float32(fn), recurse)
+        return self
 
     def _next_draw(self) -> int:
         """The number of this draw; in training mode the next one has another."""

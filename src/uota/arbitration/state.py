@@ -2,19 +2,27 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, is_dataclass
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
-from uota.precision import at_least_float32, wide
+from uota.precision import wide
 
 T = TypeVar("T")
 # Calls whose result is kept for their recomputation; each is a few numbers per view.
 REMEMBERED = 64
+# What keeps the results of operations for selective checkpointing.
+RECORDERS = tuple(
+    getattr(torch.utils.checkpoint, name)
+    for name in ("_CachedTorchDispatchMode", "_CachingTorchDispatchMode")
+    if hasattr(torch.utils.checkpoint, name)
+)
 
 
 def own_modes(device: torch.device) -> AbstractContextManager[Any]:
@@ -40,15 +48,34 @@ def in_backward() -> bool:
 
 
 def cast_at_least_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """What `Module._apply` shall do instead of `function`: move as it does, but cast to float32 or float64 only."""
+    """What `Module._apply` shall do instead of `function`: move as it does, but cast floats to float32 or float64 only,
+    and counts to nothing else."""
 
     def applied(x: Tensor) -> Tensor:
         result = function(x)
-        if not x.is_floating_point() or result.dtype == wide(result.dtype):
-            return result
-        return at_least_float32(x.to(result.device))
+        dtype = wide(result.dtype) if x.is_floating_point() and result.is_floating_point() else x.dtype
+        return result if result.dtype == dtype else x.to(result.device, dtype)
 
     return applied
+
+
+def unrecorded() -> AbstractContextManager[Any]:
+    """A block of which gradient checkpointing sees nothing, as it is run in the forward pass only.
+
+    Checkpointing counts the tensors that are saved for a backward pass and, where it keeps the results of some
+    operations, those operations.
+    """
+    stack = ExitStack()
+    if torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:
+        # Hooks of its own hide those around; they detach, as a tensor that holds itself is never freed.
+        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(Tensor.detach, _itself))
+    if any(isinstance(mode, RECORDERS) for mode in _get_current_dispatch_mode_stack()):
+        stack.enter_context(_disable_current_modes())
+    return stack
+
+
+def _itself(x: Tensor) -> Tensor:
+    return x
 
 
 class Lock:
@@ -104,14 +131,15 @@ class Recall:
     def __call__(self, x: Tensor, total: float, compute: Callable[[], T]) -> T:
         """The result of `compute()`, or in a backward pass that of the forward pass."""
         key = Key(x.shape, x.dtype, total)
-        if in_backward():
-            latest_first = [call for call in reversed(tuple(self._calls)) if call.key[:2] == key[:2]]
-            if latest_first:
-                return _copied(min(latest_first, key=lambda call: call.distance(key)).result)
-            return compute()
-        result = compute()
-        self._calls.append(Call(key, _copied(result)))
-        return result
+        with unrecorded():
+            if in_backward():
+                latest_first = [call for call in reversed(tuple(self._calls)) if call.key[:2] == key[:2]]
+                if latest_first:
+                    return _copied(min(latest_first, key=lambda call: call.distance(key)).result)
+                return compute()
+            result = compute()
+            self._calls.append(Call(key, _copied(result)))
+            return result
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recall, ()

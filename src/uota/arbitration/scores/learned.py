@@ -1,7 +1,7 @@
 """An arbiter with eyes of its own: the contrast on a small head that learns to tell, one step in every call."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import is_
 from typing import Any
@@ -140,7 +140,7 @@ class LearnedContrast(nn.Module):
             self._make_optimizer(self.get_extra_state())
         return self.head, parameters
 
-    def _trains(self, parameters: list[nn.Parameter]) -> bool:
+    def _trains(self, parameters: Sequence[Tensor]) -> bool:
         """Whether these are the parameters that the optimiser trains."""
         trained = self.optimizer.param_groups[0]["params"] if self.optimizer is not None else []
         return len(parameters) == len(trained) and all(map(is_, parameters, trained))
@@ -188,7 +188,7 @@ class LearnedContrast(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         return {} if self.optimizer is None else self.optimizer.state_dict()
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: Any) -> None:
         if state:
             _check_optimizer_state(state, self.head)
             self._make_optimizer(state)
@@ -237,12 +237,14 @@ def _trainable(parameters: list[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(False)
 
 
-def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Before a state is loaded, give the module a head as wide as the one that was saved, or none if there was none.
 
     A head is as wide as the features that it first met.
+
+    Raises:
+        ValueError: the head that was saved is none.
     """
-    errors: list[str] = rest[-1]
     names = [name for name in state if name.startswith(f"{prefix}head.")]
     if not names:
         if state.get(f"{prefix}_extra_state") == {}:
@@ -250,8 +252,7 @@ def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: s
         return
     for name in names:
         if reason := _no_parameter(state[name]):
-            errors.append(f"{name} {reason}; the file is damaged or is no arbiter's, load another")
-            return
+            raise ValueError(f"{name} {reason}; the file is damaged or is no arbiter's, load another")
     weight = state.get(f"{prefix}head.0.weight")
     if weight is not None and (module.head is None or module.width != len(weight)):
         module._make_head(len(weight), weight)
@@ -268,7 +269,7 @@ def _no_parameter(value: object) -> str | None:
     return None if bool(torch.isfinite(value).all()) else "has NaN or infinite entries"
 
 
-def _check_optimizer_state(state: dict[str, Any], head: nn.Sequential | None) -> None:
+def _check_optimizer_state(state: Any, head: nn.Sequential | None) -> None:
     """Require that the state of an optimiser belongs to this head, which is loaded after it.
 
     Raises:

@@ -152,11 +152,15 @@ def _between_bins(position: Tensor) -> tuple[Tensor, Tensor]:
     return left, place - left
 
 
-def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    """Before a state is loaded, refuse densities that are none."""
-    densities, errors = state.get(f"{prefix}densities"), rest[-1]
+def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before a state is loaded, refuse densities that are none.
+
+    Raises:
+        ValueError: some are negative or NaN.
+    """
+    densities = state.get(f"{prefix}densities")
     if isinstance(densities, Tensor) and not densities.is_meta and not bool((densities >= 0).all()):
-        errors.append(f"{prefix}densities has negative or NaN entries; the file is damaged, load another")
+        raise ValueError(f"{prefix}densities has negative or NaN entries; the file is damaged, load another")
 
 
 @cache
