@@ -290,6 +290,12 @@ COMPILED = {
     "list": "Arbiter('learned'), list(X)",
     "sampler": "ViewSampler([2, 1]), [torch.rand(3, 6, 3, 8, 8), torch.rand(2, 6, 3, 6, 6)]",
 }
+TRACED = {
+    "export": "torch.export.export(Model(), (X,), strict=False)",
+    "strict export": "torch.export.export(Model(), (X,), strict=True)",
+    "trace": "torch.jit.trace(Model().eval(), (X,))",
+    "fake": "faked()",
+}
 SCRIPT = """
 import copy, json, sys, warnings
 import uota
@@ -314,6 +320,18 @@ def alike(module, x):
     compiled = torch.compile(lambda x: module(x), backend="eager")
     return all(torch.equal(outcome(compiled(x)), outcome(plain(x))) for _ in range(3))
 
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.arbiter = torch.nn.Linear(16, 16), Arbiter("learned")
+
+    def forward(self, x):
+        return self.arbiter(self.encoder(x)).weights
+
+def faked():
+    with torch._subclasses.FakeTensorMode():
+        return arbitrate(torch.randn(3, 4, 5), 3.0)
+
 said = {code: message(code) for code in json.loads(sys.argv[1])}
 print(json.dumps(said | {"light": light, "listed": "inspect" in dir(uota)}))
 """
@@ -323,7 +341,7 @@ print(json.dumps(said | {"light": light, "listed": "inspect" in dir(uota)}))
 def said():
     """What code says in an interpreter of its own: there no shapes are checked, as they are in tests alone."""
     transformed = [form.format(function) for form in TRANSFORMS.values() for function in TRANSFORMED.values()]
-    code = [*NO_SETTINGS, *transformed, *(f"alike({each})" for each in COMPILED.values())]
+    code = [*NO_SETTINGS, *transformed, *TRACED.values(), *(f"alike({each})" for each in COMPILED.values())]
     ran = subprocess.run([sys.executable, "-c", SCRIPT, json.dumps(code)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
@@ -342,6 +360,13 @@ def test_transforms_of_functions_are_named(transform, name, said):
     assert message.startswith(
         "an arbiter cannot work inside of torch.func (vmap, grad, jvp); compute the weights before"
     )
+
+
+@pytest.mark.parametrize("kind", TRACED)
+def test_tensors_without_values_are_named(kind, said):
+    message = said[TRACED[kind]]
+    reasons = ("cannot be traced or exported; export the encoder", "which has no values", "reason: an arbiter decides")
+    assert any(reason in message for reason in reasons)
 
 
 @pytest.mark.parametrize("kind", COMPILED)
@@ -982,6 +1007,9 @@ def test_a_wrapped_arbiter_is_named(one_rank):
 
 def test_parts_used_alone_are_as_safe():
     score = LearnedContrast()
+    assert score.width is None
+    with pytest.raises(ValueError, match="no head before its first call"):
+        score.embed(X)
     with torch.inference_mode():
         InBatches(score, 2)(views(9))
     assert bool(torch.isfinite(score(X).observed).all())

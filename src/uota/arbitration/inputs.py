@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from uota.precision import at_least_float32
 
@@ -19,7 +20,7 @@ def check_views(x: object) -> Tensor:
     Raises:
         ValueError: they are anything else, or fewer than two views.
     """
-    require_no_transform()
+    require_values()
     if isinstance(x, list | tuple):
         x = _stacked(x)
     if reason := unfit(x):
@@ -38,7 +39,7 @@ def check_groups(groups: object) -> Sequence[Tensor]:
     Raises:
         ValueError: it is anything else.
     """
-    require_no_transform()
+    require_values()
     if not isinstance(groups, list | tuple) or not groups:
         empty = "n empty" if isinstance(groups, list | tuple) else ""
         raise ValueError(f"views are a{empty} {type(groups).__name__}; {GROUPS}")
@@ -84,6 +85,8 @@ def unfit(x: object) -> str | None:
         return f"{kind}; give every image as many views"
     if x.is_meta:
         return f"{kind} on the meta device, where tensors have no values"
+    if isinstance(x, FakeTensor):
+        return f"a fake tensor, {kind}, which has no values"
     if x.is_quantized:
         return f"quantised, {kind}; give x.dequantize()"
     if x.layout is not torch.strided:
@@ -111,13 +114,19 @@ def check_seed(seed: object) -> int:
     return int(seed)
 
 
-def require_no_transform() -> None:
-    """Refuse to arbitrate inside of torch.func's transforms, which an arbiter neither differentiates nor batches."""
+def require_values() -> None:
+    """Refuse to arbitrate where tensors only stand for values, which an arbiter has to read.
+
+    Raises:
+        ValueError: this is inside of a transform of torch.func, or of a trace or an export.
+    """
     if torch._C._functorch.maybe_current_level() is not None:
         raise ValueError(
             "an arbiter cannot work inside of torch.func (vmap, grad, jvp); "
             "compute the weights before and pass them in as an argument"
         )
+    if torch._C._is_tracing() or torch.compiler.is_exporting():
+        raise ValueError("an arbiter cannot be traced or exported; export the encoder alone, without the arbiter")
 
 
 def _stacked(views: list[Any] | tuple[Any, ...]) -> Tensor:

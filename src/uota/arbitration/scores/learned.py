@@ -78,15 +78,19 @@ class LearnedContrast(nn.Module):
 
     @torch.no_grad()
     def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
-        """Unit vectors by the head as it is, after its first call."""
-        assert self.head is not None
+        """Unit vectors by the head as it is, after its first call.
+
+        Raises:
+            ValueError: there was no call yet.
+        """
+        if self.head is None:
+            raise ValueError("the arbiter has no head before its first call; let it see a batch first")
         return normalize(self.head(at_least_float32(features).to(self.head.get_parameter("0.weight"))), dim=-1)
 
     @property
-    def width(self) -> int:
-        """Width of the features that the head was made for."""
-        assert self.head is not None
-        return int(self.head.get_parameter("0.weight").shape[0])
+    def width(self) -> int | None:
+        """Width of the features that the head was made for; None before the first call."""
+        return None if self.head is None else int(self.head.get_parameter("0.weight").shape[0])
 
     def _compare(self, features: Tensor) -> Cosines:
         if self.head is None:
@@ -254,7 +258,7 @@ def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: s
         if reason := _no_parameter(state[name]):
             raise ValueError(f"{name} {reason}; the file is damaged or is no arbiter's, load another")
     weight = state.get(f"{prefix}head.0.weight")
-    if weight is not None and (module.head is None or module.width != len(weight)):
+    if weight is not None and module.width != len(weight):
         module._make_head(len(weight), weight)
 
 
