@@ -19,6 +19,12 @@ def one_thread():
 
 
 @pytest.fixture
+def impatient(monkeypatch):
+    """File systems that fail are not waited for."""
+    monkeypatch.setattr("uota.data.patience.PAUSES", (0.01,))
+
+
+@pytest.fixture
 def embeddings():
     """Views around one direction per image, those of `wrong` around another image's (views, batch, dim)."""
 

@@ -1,9 +1,12 @@
 """uota: self-supervised learning that notices which augmented views no longer show their image."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uota.arbitration import Arbiter, Arbitration, ViewSampler, arbitrate, thumbnails
 from uota.errors import UotaError
+
+if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` imports it
+    from uota.inspection import inspect
 
 __version__ = "0.1.0"
 __all__ = ["Arbiter", "Arbitration", "UotaError", "ViewSampler", "arbitrate", "inspect", "thumbnails"]
@@ -16,3 +19,8 @@ def __getattr__(name: str) -> Any:
     from uota.inspection import inspect
 
     return inspect
+
+
+def __dir__() -> list[str]:
+    """All names of the module, with those that are imported on demand."""
+    return sorted({*globals(), *__all__})

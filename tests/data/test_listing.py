@@ -17,7 +17,14 @@ def touch(root, *names):
 
 def test_extensions_in_any_case_at_any_depth(tmp_path):
     touch(tmp_path, "a.PNG", "b/c/d.jpeg", "b/c/e.JPG", "f.txt", "g", "b/README.md", "h.png.part")
-    assert find_images(tmp_path) == (["a.PNG", "b/c/d.jpeg", "b/c/e.JPG"], [])
+    found = find_images(tmp_path)
+    assert found[:2] == (["a.PNG", "b/c/d.jpeg", "b/c/e.JPG"], [])
+    assert found.left_out.sentences() == [
+        "1 .txt file(s) are no images: f.txt",
+        "1 file(s) without an ending are no images: g",
+        "1 .part file(s) are no images: h.png.part",
+        "1 .md file(s) are no images: b/README.md",
+    ]
 
 
 def test_hidden_and_foreign_leavings_are_left_out(tmp_path):
@@ -40,7 +47,9 @@ def test_links_are_followed_once_and_loops_end(tmp_path):
     (root / "self.png").symlink_to(root / "self.png")
     (root / "gone.png").symlink_to(root / "nowhere.png")
     (root / "link.png").symlink_to(root / "z/a.png")
-    assert find_images(root)[0] == ["gone.png", "link.png", "out/b.png", "self.png", "z/a.png"]
+    found = find_images(root)
+    assert found.files == ["link.png", "out/b.png", "z/a.png"]
+    assert found.closed == ["gone.png", "self.png"]
 
 
 def test_pipes_and_folders_named_like_images_are_not_opened(tmp_path):
@@ -59,13 +68,15 @@ def test_a_folder_that_may_not_be_entered_is_named(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert find_images(tmp_path) == (["a.png"], ["locked"])
+    assert find_images(tmp_path)[:2] == (["a.png"], ["locked"])
 
 
 def test_the_first_folder_is_the_class():
     assert classes_of(["b/1.png", "a/deep/2.png", "a/3.png"]) == ["a", "b"]
     assert classes_of(["1.png", "2.png"]) is None
     assert classes_of(["a/1.png", "2.png"]) is None
+    assert classes_of(["a/1.png", "b/2.png", "3.png"]) == ["a", "b"]
+    assert classes_of(["a/1.png", "b/2.png", "3.png", "4.png"]) is None
     assert classes_of(["a/1.png", "a/2.png"]) is None
 
 

@@ -68,14 +68,18 @@ def test_columns_are_chosen_where_there_are_several(table, tmp_path):
     assert [int(label) for label in source.labels] == [int(number_of(source, index) < 10) for index in range(16)]
 
 
-def test_without_labels_both_splits_are_all_images(table, tmp_path):
+def test_without_labels_both_splits_are_all_images_and_one_without_is_for_training(table, tmp_path):
     table.remove_columns("kind").save_to_disk(tmp_path / "plain")
     some = table.map(lambda row, index: {"kind": None if index == 3 else 1}, with_indices=True)
     some.save_to_disk(tmp_path / "some")
-    for name in ("plain", "some"):
-        train, test = (open_source(tmp_path / name, split) for split in ("train", "test"))
-        assert len(train) == len(test) == 20
-        assert train.labels is None
+    train, test = (open_source(tmp_path / "plain", split) for split in ("train", "test"))
+    assert len(train) == len(test) == 20
+    assert train.labels is None
+    train, test = (open_source(tmp_path / "some", split) for split in ("train", "test"))
+    assert len(train) + len(test) == 20
+    assert [number_of(train, index) for index in range(len(train)) if train.labels[index] == -1] == [3]
+    assert test.labels.min() == 1
+    assert train.left_out.sentences() == ["1 row(s) have no label of a class, and are not evaluated on: row 3"]
 
 
 def test_damaged_images_are_replaced_and_named(table, tmp_path):

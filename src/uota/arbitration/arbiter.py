@@ -1,19 +1,23 @@
 """`arbitrate`, the paper in one call, and `Arbiter`, a score × a strength with what lasts between steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from inspect import signature
+from math import isfinite
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from uota.arbitration.inputs import check_views, detached_float, finite_total, is_number
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
+from uota.arbitration.state import Recall, own_modes
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
-from uota.precision import at_least_float32
 
+ViewTensors = Float[Tensor, "views batch dim"] | Sequence[Float[Tensor, "batch dim"]]
 Score = Callable[[Tensor], Scores]
 Strength = Callable[[Scores], Weighing]
 
@@ -49,8 +53,9 @@ PRESETS: dict[str, Callable[..., tuple[Score, Strength]]] = {
 }
 
 
+@torch.compiler.disable(reason="arbitration decides on values; compile what is around it")
 def arbitrate(
-    z: Float[Tensor, "views batch dim"],
+    z: ViewTensors,
     tau: float | None = None,
     anchors: int | None = None,
     covariance: str = "empirical",
@@ -64,8 +69,9 @@ def arbitrate(
     embeddings give uniform weights; so, up to rounding, do N(M − 1) ≤ D views unless the covariance is shrunk.
 
     Args:
-        z: embeddings of any float dtype, detached here and computed in float32 (float64 in, float64 out). On several
-            ranks: this rank's images, at least one and not necessarily as many on each.
+        z: embeddings of any float dtype, detached here and computed in float32 (float64 in, float64 out); or a list
+            of one tensor (batch, dim) per view. On several ranks: this rank's images, at least one and not
+            necessarily as many on each.
         tau: the temperature; or
         ess: the effective sample size in (0, 1] to find it for.
         anchors: centres are means of the first `anchors` views; None: of all.
@@ -73,7 +79,8 @@ def arbitrate(
         eps: added to the covariance's diagonal.
 
     Raises:
-        ValueError: fewer than two views, NaN or infinite entries, no or both of `tau` and `ess`.
+        ValueError: no dense tensor of floats, fewer than two views, NaN or infinite entries, no or both of `tau` and
+            `ess`.
 
     Example:
         >>> z = torch.nn.functional.normalize(torch.randn(8, 64, 16), dim=-1)
@@ -82,7 +89,9 @@ def arbitrate(
         (torch.Size([8, 64]), 1.0, 0.9)
     """
     score, strength = mahalanobis(tau, ess, anchors, covariance, eps)
-    return _verdict(score, strength, _checked(z))
+    x = check_views(z)
+    with own_modes(x.device):
+        return _verdict(score, strength, _prepared(x)[0])
 
 
 class Arbiter(nn.Module):
@@ -99,11 +108,17 @@ class Arbiter(nn.Module):
 
     Scores and densities are computed, and the learned head trained, before `start` too. In `eval()` mode nothing
     changes.
+
+    It may be called in inference mode, under autocast and by several threads at once; `half()` and `bfloat16()` leave
+    its state in float32. When gradient checkpointing repeats a call in the backward pass, the arbiter learns nothing
+    and gives the weights of the first pass again (of the latest 64 calls, the one whose input has the same shape and
+    the nearest sum). FullyShardedDataParallel must not shard a learned head: wrap the model before the first call,
+    or with `ignored_modules=[arbiter]`.
     """
 
     def __init__(self, model: str | tuple[Score, Strength] = "learned", *, start: float = 0.0, **settings: Any) -> None:
         super().__init__()
-        if not 0 <= start <= 1:
+        if not is_number(start) or not 0 <= start <= 1:
             raise ValueError(f"start is {start}; it is a share of training, from 0 to 1")
         if isinstance(model, str):
             self.score, self.strength = _named(model, settings)
@@ -112,36 +127,42 @@ class Arbiter(nn.Module):
                 f"{', '.join(settings)}: settings go with a named arbiter; set them on the score or strength"
             )
         else:
-            self.score, self.strength = model
+            self.score, self.strength = _checked_pair(model)
         self.start = start
+        self._recall = Recall()
 
-    def __call__(self, x: Float[Tensor, "views batch dim"], progress: float | None = None) -> Arbitration:
+    def __call__(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         return super().__call__(x, progress)
 
-    @torch.compiler.disable
-    def forward(self, x: Float[Tensor, "views batch dim"], progress: float | None = None) -> Arbitration:
+    @torch.compiler.disable(reason="an arbiter decides on values and learns in each call; compile what is around it")
+    def forward(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         """Arbitrate a batch.
 
         Args:
             x: embeddings, or for "learned" any features of a view: any float dtype, detached here and computed in
-                float32 (float64 stays, but for the learned head).
+                float32 (float64 stays, but for the learned head); or a list of one tensor (batch, dim) per view.
             progress: share of training done; needed where `start` is above 0.
 
         Raises:
-            ValueError: fewer than two views, NaN or infinite entries, or no progress where there is a start.
+            ValueError: no dense tensor of floats, fewer than two views, NaN or infinite entries, or no progress where
+                there is a start.
 
         One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform
         weights.
         """
+        if progress is not None and (not is_number(progress) or not isfinite(progress)):
+            raise ValueError(f"progress is {progress!r}; it is a share of training, from 0 to 1")
         if progress is None and self.start > 0:
             raise ValueError(
                 f"weights start after {self.start} of training; say how much is done: arbiter(x, progress=step / steps)"
             )
-        with torch.no_grad():
-            verdict = _verdict(self.score, self.strength, _checked(x))
-        if progress is not None and progress < self.start:
-            return replace(verdict, weights=torch.ones_like(verdict.weights))
-        return verdict
+        x = check_views(x)
+        with own_modes(x.device):
+            prepared, total = _prepared(x)
+            verdict = self._recall(prepared, total, partial(_verdict, self.score, self.strength, prepared))
+            if progress is not None and progress < self.start:
+                return replace(verdict, weights=torch.ones_like(verdict.weights))
+            return verdict
 
 
 def _named(name: str, settings: dict[str, Any]) -> tuple[Score, Strength]:
@@ -153,8 +174,28 @@ def _named(name: str, settings: dict[str, Any]) -> tuple[Score, Strength]:
     return PRESETS[name](**settings)
 
 
+def _checked_pair(model: object) -> tuple[Score, Strength]:
+    """The pair (score, strength) that an arbiter is made of."""
+    if isinstance(model, tuple | list) and len(model) == 2 and all(_is_instance_to_call(part) for part in model):
+        score, strength = model
+        return score, strength
+    raise ValueError(
+        f"an arbiter is one of {', '.join(PRESETS)} or a pair (score, strength) such as (Contrast(), TwoGroups()); "
+        f"this is {model!r}"
+    )
+
+
+def _is_instance_to_call(part: object) -> bool:
+    return callable(part) and not isinstance(part, type)
+
+
 def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
     scores = score(x)
+    if not isinstance(scores, Scores):
+        raise ValueError(
+            f"the score {type(score).__name__} returned a {type(scores).__name__}; a score returns "
+            "uota.arbitration.Scores, and stands first in the pair (score, strength)"
+        )
     weighing = strength(scores)
     return Arbitration(
         weights=weighing.weights,
@@ -166,18 +207,8 @@ def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
     )
 
 
-def _checked(x: Tensor) -> Tensor:
-    if x.dim() != 3 or not x.is_floating_point():
-        raise ValueError(
-            f"views are floats of shape (views, batch, dim); these are {x.dtype} of shape {tuple(x.shape)}"
-        )
-    if x.shape[0] < 2 or x.shape[1] < 1 or x.shape[2] < 1:
-        raise ValueError(f"arbitration compares at least 2 views of at least 1 image; the shape is {tuple(x.shape)}")
-    x = at_least_float32(x.detach())
-    if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
-        broken = int((~torch.isfinite(x)).any(-1).sum())
-        raise ValueError(
-            f"{broken} of {x.shape[0] * x.shape[1]} views have NaN or infinite entries; "
-            "the training has diverged (lower the learning rate) or an image is broken"
-        )
-    return x
+def _prepared(x: Tensor) -> tuple[Tensor, float]:
+    """Views to compute with, and the sum of their entries."""
+    x = detached_float(x)
+    remedy = "the training has diverged (lower the learning rate) or an image is broken"
+    return x, finite_total(x, "entries", remedy)

@@ -10,7 +10,7 @@ from torch import Tensor
 from uota.collectives import count_over_ranks, sum_over_ranks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Scores:
     """How well each view shows what the other views of its image show; higher is better.
 
@@ -25,8 +25,12 @@ class Scores:
     nulls: Callable[[], tuple[Tensor, Tensor]] | None
     position: Callable[[Tensor], Tensor]
 
+    def __repr__(self) -> str:
+        nulls = "" if self.nulls is None else ", with nulls"
+        return f"Scores({summary(self.observed, 'observed')}{nulls})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Weighing:
     """What a strength makes of scores: weights (mean 1 over the global batch) and what it learned on the way."""
 
@@ -35,8 +39,11 @@ class Weighing:
     outlier_probability: Float[Tensor, "views batch"] | None = None
     outlier_rate: float | None = None
 
+    def __repr__(self) -> str:
+        return f"Weighing({_weights_in_short(self)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Arbitration:
     """The verdict on a batch of views.
 
@@ -60,6 +67,9 @@ class Arbitration:
         """Effective sample size of the weights over the global batch."""
         return effective_sample_size(self.weights)
 
+    def __repr__(self) -> str:
+        return f"Arbitration({_weights_in_short(self)})"
+
 
 def effective_sample_size(weights: Float[Tensor, "views batch"]) -> float:
     """(Σw)² / (Σw² · NM) over the global batch, in (0, 1]; 1 means that all weights are equal."""
@@ -71,3 +81,27 @@ def rescaled_to_mean_one(weights: Float[Tensor, "views batch"]) -> Float[Tensor,
     """Weights divided by their mean over the global batch; uniform where they are all zero."""
     mean = sum_over_ranks(weights.sum()) / count_over_ranks(weights)
     return torch.where(mean > 0, weights / mean.clamp_min(torch.finfo(weights.dtype).tiny), 1.0)
+
+
+def summary(x: Tensor, name: str) -> str:
+    """A tensor (views, batch) on one line: shape, range and mean, of this rank alone."""
+    shape = " × ".join(str(size) for size in x.shape)
+    if x.is_meta or x.numel() == 0:
+        return f"{name} {shape} without values"
+    x = x.detach().double()
+    return f"{name} {shape}, {x.min():.3g} to {x.max():.3g}, mean {x.mean():.3g}"
+
+
+def _weights_in_short(verdict: Weighing | Arbitration) -> str:
+    weights = verdict.weights
+    parts = [summary(weights, "weights")]
+    if not weights.is_meta and weights.numel():
+        weights = weights.detach().double()
+        # Of this rank's weights: a repr that waited for the other ranks would hang where only one prints.
+        ess = weights.sum().square() / (weights.square().sum() * weights.numel())
+        parts.append(f"ess {ess:.3g}")
+    if verdict.tau is not None:
+        parts.append(f"tau {verdict.tau:.4g}")
+    if verdict.outlier_rate is not None:
+        parts.append(f"outlier rate {verdict.outlier_rate:.3g}")
+    return ", ".join(parts)

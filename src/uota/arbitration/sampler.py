@@ -5,23 +5,25 @@ arbiter that looks at thumbnails can do the sampling itself: it judges a view be
 loss that follows is nobody's business.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from uota.arbitration.arbiter import Arbiter
+from uota.arbitration.inputs import check_groups, check_seed
 from uota.arbitration.result import Arbitration
-from uota.arbitration.thumbnails import refuse_other_than_groups, thumbnails
+from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, own_modes
+from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.collectives import share_of_rows
 
 # Added to the probability of being no outlier, so that no view is impossible (uota.md, Before the encoder).
 FLOOR = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Sampled:
     """The views that were kept.
 
@@ -45,6 +47,10 @@ class Sampled:
         """The kept views' part of what is known of all candidates: (candidates, batch, …) to (views, batch, …)."""
         return take(x, self.chosen)
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(" × ".join(str(size) for size in views.shape) for views in self.groups)
+        return f"Sampled({len(self.chosen)} of {len(self.verdict.weights)} views: {shapes}; verdict={self.verdict!r})"
+
 
 class ViewSampler(nn.Module):
     """Keeps some of the candidate views of every image; three lines in anybody's training loop.
@@ -54,7 +60,8 @@ class ViewSampler(nn.Module):
 
     Per image and size it draws without replacement, with probabilities in proportion to 1 − P(outlier) by a learned
     arbiter on thumbnails (Gumbel top-k). While the arbiter cannot tell, that is drawing at random. In `eval()` mode it
-    draws, and learns nothing.
+    draws, and learns nothing. When gradient checkpointing repeats a call in the backward pass, the same views are
+    chosen again, as `Arbiter` gives the same weights.
 
     Args:
         keep: how many views of each size to keep.
@@ -70,14 +77,17 @@ class ViewSampler(nn.Module):
         if not isinstance(keep, Sequence) or not keep or any(type(kept) is not int or kept < 1 for kept in keep):
             raise ValueError(f"keep is {keep}; it lists for each size of views how many to keep, at least 1: [2, 6]")
         self.keep = list(keep)
-        self.seed = seed
+        self.seed = check_seed(seed)
         self.arbiter = Arbiter("learned", seed=seed)
-        self.register_buffer("draws", torch.zeros((), dtype=torch.long))
+        with torch.inference_mode(False):
+            self.register_buffer("draws", torch.zeros((), dtype=torch.long))
+        self._lock = Lock()
+        self._recall = Recall()
 
     def __call__(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         return super().__call__(candidates)
 
-    @torch.no_grad()
+    @torch.compiler.disable(reason="a view sampler draws and learns in each call; compile what is around it")
     def forward(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         """Choose.
 
@@ -85,11 +95,11 @@ class ViewSampler(nn.Module):
             candidates: views, one tensor per size, in the order of `keep`.
 
         Raises:
-            ValueError: no list of views, other sizes than are to be kept, fewer candidates of a size, or NaN or
-                infinite pixels.
+            ValueError: no list of float tensors of views, other sizes than are to be kept, fewer candidates of a size,
+                or NaN or infinite pixels.
         """
-        refuse_other_than_groups(candidates)
-        counts = [len(views) for views in candidates]
+        checked = check_groups(candidates)
+        counts = [len(views) for views in checked]
         if len(counts) != len(self.keep):
             raise ValueError(
                 f"candidates have {len(counts)} sizes of view and keep has {len(self.keep)} numbers, {self.keep}; "
@@ -97,15 +107,22 @@ class ViewSampler(nn.Module):
             )
         if any(count < kept for count, kept in zip(counts, self.keep, strict=True)):
             raise ValueError(f"there are {counts} candidates and {self.keep} are to be kept; give at least as many")
-        verdict = self.arbiter(thumbnails(candidates))
-        keys = self._log_probability(verdict) + self._gumbel(verdict.weights)
-        groups, chosen, first = [], [], 0
-        for views, kept in zip(candidates, self.keep, strict=True):
-            best = keys[first : first + len(views)].topk(kept, dim=0).indices.sort(dim=0).values
-            groups.append(take(views, best))
-            chosen.append(best + first)
-            first += len(views)
-        return Sampled(groups, torch.cat(chosen), verdict)
+        seen, total = thumbnails_and_total(checked)
+        with own_modes(seen.device):
+            sampled = self._recall(seen, total, lambda: self._choose(seen, counts))
+        parts = zip(checked, sampled.chosen.split(self.keep), firsts(counts), strict=True)
+        with torch.no_grad():
+            return replace(sampled, groups=[take(views, chosen - first) for views, chosen, first in parts])
+
+    def _choose(self, seen: Float[Tensor, "views batch dim"], counts: list[int]) -> Sampled:
+        """Which candidates to keep; their pixels are not among it."""
+        verdict = self.arbiter(seen)
+        keys = (self._log_probability(verdict) + self._gumbel(verdict.weights)).split(counts)
+        chosen = [
+            part.topk(kept, dim=0).indices.sort(dim=0).values + first
+            for part, kept, first in zip(keys, self.keep, firsts(counts), strict=True)
+        ]
+        return Sampled([], torch.cat(chosen), verdict)
 
     def _log_probability(self, verdict: Arbitration) -> Tensor:
         if verdict.outlier_probability is None:
@@ -114,12 +131,38 @@ class ViewSampler(nn.Module):
 
     def _gumbel(self, like: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
         """Noise of this rank's images, drawn as one process would draw it for all."""
-        generator = torch.Generator().manual_seed(hash((self.seed, int(self.draws))) % 2**63)
-        self.draws += int(self.training)
+        with self._lock:
+            generator = torch.Generator().manual_seed(hash((self.seed, self._next_draw())) % 2**63)
         views, batch = like.shape
         first, images = share_of_rows(like[0])
-        uniform = torch.rand(views, images, generator=generator)[:, first : first + batch]
+        uniform = torch.rand(views, images, generator=generator, dtype=torch.float32, device="cpu")[
+            :, first : first + batch
+        ]
         return -(-uniform.clamp_min(torch.finfo(torch.float32).tiny).log()).log().to(like)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ViewSampler":
+        """Move as asked; draws are counted in whole numbers whatever the cast."""
+        with torch.inference_mode(False):
+            super()._apply(cast_at_least_float32(fn), recurse)
+        return self
+
+    def _next_draw(self) -> int:
+        """The number of this draw; in training mode the next one has another."""
+        if self.draws.is_meta:
+            raise ValueError(
+                "the sampler is on the meta device, where it has no values; make a new one, load its state"
+            )
+        if self.draws.is_inference():
+            self.draws = self.draws.clone()
+        number = int(self.draws)
+        if self.training and not in_backward():
+            self.draws += 1
+        return number
+
+
+def firsts(counts: list[int]) -> list[int]:
+    """The place of each size's first candidate among all."""
+    return [sum(counts[:size]) for size in range(len(counts))]
 
 
 def take(x: Tensor, chosen: Int64[Tensor, "views batch"]) -> Tensor:

@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
+from uota.arbitration.inputs import check_groups, detached_float, finite_total
+from uota.arbitration.state import own_modes
 from uota.precision import at_least_float32
 
 SIDE = 12
@@ -26,32 +28,17 @@ def thumbnails(groups: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Ten
         Rows of width channels · 144 + 64.
 
     Raises:
-        ValueError: no list of views of the same images, or NaN or infinite pixels.
+        ValueError: no list of float tensors of views of the same images, or NaN or infinite pixels.
     """
-    refuse_other_than_groups(groups)
-    found = torch.cat([_described(at_least_float32(views.detach())) for views in groups])
-    if not bool(torch.isfinite(found.sum())):
-        broken = int((~torch.isfinite(found)).any(-1).sum())
-        raise ValueError(
-            f"{broken} of {found.shape[0] * found.shape[1]} views have NaN or infinite pixels; "
-            "an image or an augmentation is broken, leave it out"
-        )
-    return found
+    return thumbnails_and_total(groups)[0]
 
 
-def refuse_other_than_groups(groups: object) -> None:
-    """Refuse anything but a list of tensors of the same images, saying what it is."""
-    asked = "give a list with one tensor (views, batch, channels, height, width) for each size of view"
-    if not isinstance(groups, list | tuple) or not groups:
-        raise ValueError(f"views are {'an empty list' if groups == [] else f'a {type(groups).__name__}'}; {asked}")
-    for views in groups:
-        if not isinstance(views, Tensor):
-            raise ValueError(f"a group of views is a {type(views).__name__}; {asked}")
-        if views.dim() != 5 or not views.is_floating_point():
-            raise ValueError(f"a group of views is {views.dtype} of shape {tuple(views.shape)}; {asked}, as floats")
-    images = {(views.shape[1], views.shape[2]) for views in groups}
-    if len(images) > 1:
-        raise ValueError(f"groups differ in (batch, channels): {sorted(images)}; give views of the same images")
+def thumbnails_and_total(groups: object) -> tuple[Float[Tensor, "views batch dim"], float]:
+    """Thumbnails, and the sum of all their entries."""
+    checked = check_groups(groups)
+    with own_modes(checked[0].device):
+        found = torch.cat([_described(detached_float(views)) for views in checked])
+        return found, finite_total(found, "pixels", "an image or an augmentation is broken, leave it out")
 
 
 def _described(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-UNREAD, BAD = 0, -1
+UNREAD, BAD, SOUND = 0, -1, -2
 
 
 class Cache:
@@ -23,7 +23,7 @@ class Cache:
     def __init__(self, count: int, sizes: NDArray[np.int64] | None = None) -> None:
         """Room for `count` images of these numbers of bytes; without sizes no pixels are kept."""
         self.count, self.sizes = count, sizes
-        # Per image: UNREAD, BAD, or its height and width in one number, which is written at one blow.
+        # Per image: UNREAD, BAD, SOUND, or its height and width in one number, which is written at one blow.
         self.state = np.frombuffer(mmap.mmap(-1, max(1, count) * 8), dtype=np.int64)
         if sizes is not None:
             self.ends = sizes.cumsum()
@@ -32,15 +32,16 @@ class Cache:
     def get(self, index: int) -> UInt8[Tensor, "channels height width"] | None:
         """An image that was put here, as a view of the memory; None where there is none."""
         state = int(self.state[index])
-        if self.sizes is None or state in (UNREAD, BAD):
+        if self.sizes is None or state <= UNREAD:
             return None
         end, size = int(self.ends[index]), int(self.sizes[index])
         height, width = divmod(state, 1 << 32)
         return self.pixels[end - size : end].view(-1, height, width)
 
     def put(self, index: int, image: UInt8[Tensor, "channels height width"]) -> None:
-        """Keep an image, if there is room of its size."""
+        """Keep an image, if there is room of its size; else that it can be read."""
         if self.sizes is None or image.numel() != self.sizes[index]:
+            self.state[index] = SOUND
             return
         end = int(self.ends[index])
         self.pixels[end - image.numel() : end] = image.flatten()
@@ -53,6 +54,11 @@ class Cache:
     def bad(self) -> list[int]:
         """Images that cannot be read, as far as any process has seen."""
         return np.flatnonzero(self.state == BAD).tolist()
+
+    def bad_and_read(self) -> tuple[int, int]:
+        """How many images cannot be read, and how many were tried, by any process."""
+        tried = np.count_nonzero(self.state)
+        return int(np.count_nonzero(self.state == BAD)), int(tried)
 
     def is_bad(self, index: int) -> bool:
         """Whether an image was found unreadable."""

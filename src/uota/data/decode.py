@@ -1,25 +1,33 @@
 """One image file, of whatever kind, as a uint8 tensor."""
 
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 
-Colour = tuple[int, int, int]
+from uota.data.formats import HEAD, REMEDIES, format_of_content, kind_of_picture, readable_formats
+from uota.data.pixels import WHITE, Colour, PixelRange, from_pillow, is_deep
+from uota.data.png import head_of, without_texts
+from uota.files import NotRegularError, open_regular
 
-# More pixels than this are a decompression bomb, or nothing one would train on; Pillow's own limit.
-MAX_PIXELS = 89_478_485
+# Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
+IMAGE_MEGABYTES = 256
 JPEG_MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
-MODES = {1: "L", 3: "RGB"}
+# Bytes of a pixel, by Pillow's mode; of others 4.
+BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
+# Every line of an image has some bytes of its own, as has every column once it is shrunk.
+LEAST_SIDE = 64
 
 
 class UnreadableError(Exception):
@@ -27,101 +35,183 @@ class UnreadableError(Exception):
 
 
 def read_image(
-    path: Path, channels: int = 3, background: Colour = (255, 255, 255), max_side: int | None = None
+    path: Path,
+    channels: int = 3,
+    background: Colour = WHITE,
+    max_side: int | None = None,
+    pixel_range: PixelRange | None = None,
+    megabytes: int = IMAGE_MEGABYTES,
 ) -> UInt8[Tensor, "channels height width"]:
     """Read the first frame of an image, upright (by its EXIF orientation).
 
     Args:
-        path: of any format that Pillow knows; the content counts, not the extension.
+        path: of a format in `formats.py`; the content counts, not the extension.
         channels: 1 or 3.
         background: RGB colour that shows through where an image is transparent.
         max_side: shrink so that no side is longer, keeping the proportions; None: keep the size.
+        pixel_range: values of black and white, of images of more than 8 bits; None: 0 and 65535, of floats 0 and 1.
+        megabytes: how much an image may have when it is decoded.
 
     Raises:
-        UnreadableError: the file cannot be opened, is damaged, or has more than `MAX_PIXELS` pixels.
+        UnreadableError: it is no regular file, is damaged, or is larger than `megabytes`.
+        OSError: the file system does not give it.
     """
     try:
-        return decode_image(np.fromfile(path, dtype=np.uint8), channels, background, max_side)
-    except Exception as error:
+        return decode_image(read_file(path), channels, background, max_side, pixel_range, megabytes)
+    except UnreadableError as error:
         raise UnreadableError(f"{path}: {error}") from error
 
 
+def read_file(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a file.
+
+    Raises:
+        UnreadableError: it is no regular file.
+        OSError: the file system does not give it.
+    """
+    try:
+        with open(open_regular(path), "rb") as file:
+            return np.fromfile(file, dtype=np.uint8)
+    except NotRegularError as error:
+        raise UnreadableError("not a regular file") from error
+
+
 def decode_image(
-    data: NDArray[np.uint8], channels: int = 3, background: Colour = (255, 255, 255), max_side: int | None = None
+    data: NDArray[np.uint8],
+    channels: int = 3,
+    background: Colour = WHITE,
+    max_side: int | None = None,
+    pixel_range: PixelRange | None = None,
+    megabytes: int = IMAGE_MEGABYTES,
 ) -> UInt8[Tensor, "channels height width"]:
     """The bytes of an image file as `read_image` returns it.
 
     Raises:
-        UnreadableError: they are no whole image, or it has more than `MAX_PIXELS` pixels.
+        UnreadableError: they are no whole image, or one that is too large.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
-            return shrunk(_decoded(data, channels, background), max_side)
+        with _opened(data, channels, megabytes) as image:
+            return shrunk(_decoded(data, image, channels, background, pixel_range), max_side)
     except Exception as error:  # decoders raise about anything on hostile bytes
-        raise UnreadableError(str(error)) from error
+        raise UnreadableError(_reason(data, error)) from error
 
 
-def read_size(path: Path, max_side: int | None = None) -> tuple[int, int]:
-    """Height and width of an image by its header, shrunk as `read_image` does but not turned upright.
+def deep_pixels(data: NDArray[np.uint8], megabytes: int = IMAGE_MEGABYTES) -> NDArray[np.generic] | None:
+    """The pixels of an image of more than 8 bits, as they are; None of any other, and of what is no image."""
+    try:
+        with _opened(data, 1, megabytes) as image:
+            return np.asarray(image) if is_deep(image.mode) else None
+    except Exception:  # whatever is wrong is said when the image is read
+        return None
+
+
+class Header(NamedTuple):
+    """What the header of an image says: height and width, not turned upright, and whether it has more than 8 bits."""
+
+    height: int
+    width: int
+    deep: bool
+
+
+def read_header(path: Path, max_side: int | None = None, channels: int = 3, megabytes: int = IMAGE_MEGABYTES) -> Header:
+    """The header of an image, its size shrunk as `read_image` does.
 
     Raises:
-        UnreadableError: no decoder knows the file, or it has more than `MAX_PIXELS` pixels.
+        UnreadableError: it is no regular file, no decoder knows it, or it is larger than `megabytes`.
+        OSError: the file system does not give it.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                _refuse_bomb(image)
-                return _shrunk_size(image.height, image.width, max_side)
-    except Exception as error:
-        raise UnreadableError(f"{path}: {error}") from error
+        with open(open_regular(path), "rb") as file:
+            head = head_of(file)
+            file.seek(0)
+            try:
+                with _opened(file if head is None else head, channels, megabytes) as image:
+                    return Header(*_shrunk_size(image.height, image.width, max_side), is_deep(image.mode))
+            except OSError as error:
+                if error.errno is not None:  # of the file system; Pillow's own have no number
+                    raise
+                raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
+            except Exception as error:
+                raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
+    except NotRegularError as error:
+        raise UnreadableError(f"{path}: not a regular file") from error
 
 
-def _decoded(data: np.ndarray, channels: int, background: Colour) -> Tensor:
-    with Image.open(BytesIO(data.data)) as image:
-        _refuse_bomb(image)
-        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-            with suppress(RuntimeError):  # Pillow forgives a few files that this decoder does not
-                return decode_jpeg(torch.from_numpy(data), JPEG_MODES[channels], apply_exif_orientation=True)
-        return _from_pillow(image, channels, background)
+def reason_of(error: UnreadableError, path: Path) -> str:
+    """Why a file cannot be read, without its name."""
+    return str(error).removeprefix(f"{path}: ")
 
 
-def _refuse_bomb(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width}×{image.height} pixels are too many")
+@contextmanager
+def _opened(data: "NDArray[np.uint8] | bytes | object", channels: int, megabytes: int) -> Iterator[Image.Image]:
+    """An image of which only the header has been read, and which is not too large."""
+    if isinstance(data, np.ndarray):
+        data = without_texts(data.data)
+    file = BytesIO(data) if isinstance(data, bytes | memoryview) else data
+    with warnings.catch_warnings(), _pillows_limit_lifted(megabytes):
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
+        try:
+            image = Image.open(file, formats=readable_formats())  # type: ignore[arg-type]
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"its pixels would take more than the {_allowed(megabytes)}") from error
+        with image:
+            _check_size(image, channels, megabytes)
+            yield image
 
 
-def _from_pillow(image: Image.Image, channels: int, background: Colour) -> Tensor:
-    image.load()  # reads the first frame; a damaged file fails here, outside the forgiveness below
-    upright = image
-    with suppress(Exception):  # a damaged orientation does not damage the image
-        upright = ImageOps.exif_transpose(image)
-    opaque = _on_background(_to_8_bits(upright), background).convert(MODES[channels])
-    pixels = np.array(opaque)
-    return torch.from_numpy(pixels)[None] if channels == 1 else torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+@contextmanager
+def _pillows_limit_lifted(megabytes: int) -> Iterator[None]:
+    """Let a person have larger images than Pillow would open, who asked for it."""
+    if megabytes <= IMAGE_MEGABYTES:
+        yield
+        return
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits or floats, as 8 bits; Pillow's own conversion would clip."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0).clip(min=0)
-    peak = values.max(initial=0)
-    full = next((full for full in _full_scales(image.mode) if peak <= full), peak)
-    return Image.fromarray((values * (255 / full)).round().astype(np.uint8))
+def _check_size(image: Image.Image, channels: int, megabytes: int) -> None:
+    pixels = max(image.width, LEAST_SIDE) * max(image.height, LEAST_SIDE)
+    size = pixels * max(BYTES.get(image.mode, 4), channels)
+    if size > megabytes * 2**20:
+        raise ValueError(
+            f"its {image.width}×{image.height} pixels would take {size / 2**20:.0f} MB, more than the "
+            + _allowed(megabytes)
+        )
 
 
-def _full_scales(mode: str) -> tuple[float, ...]:
-    """What counts as white, the smallest that fits."""
-    return (1.0, 255.0, 65535.0) if mode == "F" else (65535.0,)
+def _allowed(megabytes: int) -> str:
+    return f"{megabytes} MB that --image_megabytes allows"
 
 
-def _on_background(image: Image.Image, background: Colour) -> Image.Image:
-    if not image.has_transparency_data:
-        return image
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer)
+def _decoded(
+    data: NDArray[np.uint8], image: Image.Image, channels: int, background: Colour, pixel_range: PixelRange | None
+) -> Tensor:
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        with suppress(RuntimeError):  # Pillow forgives a few files that this decoder does not
+            return decode_jpeg(torch.from_numpy(data), JPEG_MODES[channels], apply_exif_orientation=True)
+    return from_pillow(image, channels, background, pixel_range)
+
+
+def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
+    """Why an image cannot be read, for a person."""
+    if not isinstance(error, Image.UnidentifiedImageError):
+        return " ".join(str(error).split()) or type(error).__name__
+    head = bytes(data[:HEAD])
+    if not head:
+        return "the file is empty"
+    known = format_of_content(head)
+    if known in REMEDIES and known not in readable_formats():
+        return f"{known} needs: {REMEDIES[known]}"
+    kind = kind_of_picture(head)
+    return f"{kind} is not read; convert it to PNG" if kind else "no image that any decoder knows"
+
+
+def _head(file: object) -> bytes:
+    file.seek(0)  # type: ignore[attr-defined]
+    return file.read(HEAD)  # type: ignore[attr-defined]
 
 
 def shrunk(image: Tensor, max_side: int | None) -> Tensor:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
-from uota.data.decode import Colour, UnreadableError, decode_image
+from uota.data.decode import IMAGE_MEGABYTES, UnreadableError, decode_image
+from uota.data.patience import patiently
+from uota.data.pixel_range import check_pixel_range
+from uota.data.pixels import Colour, PixelRange
 from uota.errors import UotaError
 
 
@@ -31,7 +34,8 @@ class Files(Protocol):
         """The bytes of a file.
 
         Raises:
-            OSError: they cannot be had.
+            UnreadableError: there are none.
+            OSError: the file system does not give them.
         """
         ...
 
@@ -45,12 +49,16 @@ class FolderOptions:
         max_side: shrink images on reading so that no side is longer; None: keep their sizes.
         background: RGB colour that shows through where an image is transparent.
         cache_megabytes: keep decoded images in memory if all of them take no more than this; 0: never.
+        pixel_range: values that are black and white in images of more than 8 bits; None: estimated from a sample.
+        image_megabytes: larger images, decoded, are not read.
     """
 
     channels: int = 3
     max_side: int | None = None
     background: Colour = (255, 255, 255)
     cache_megabytes: int = 512
+    pixel_range: PixelRange | None = None
+    image_megabytes: int = IMAGE_MEGABYTES
 
     def __post_init__(self) -> None:
         """Refuse what cannot be read so."""
@@ -60,6 +68,9 @@ class FolderOptions:
             raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes.")
         if any(not 0 <= value <= 255 for value in self.background):
             raise UotaError(f"background={self.background} must be three numbers from 0 to 255.")
+        if self.image_megabytes < 1:
+            raise UotaError(f"image_megabytes={self.image_megabytes} must be at least 1.")
+        check_pixel_range(self.pixel_range)
 
 
 class Decoded:
@@ -79,14 +90,14 @@ class Decoded:
         """The image, or the next that can be decoded.
 
         Raises:
-            UotaError: none can.
+            UotaError: none can, or the file system does not give one.
         """
         for candidate in self._candidates(index):
             image = self.own(candidate)
             if image is not None:
                 return image
         count = len(self.files)
-        raise UotaError(f"Not one of the {count} images of {self.name} can be read any more: is it still there?")
+        raise UotaError(f"not one of the {count} images of {self.name} can be read: all are damaged")
 
     def own(self, index: int) -> UInt8[Tensor, "channels _height _width"] | None:
         """The image itself; None where it cannot be decoded."""
@@ -97,8 +108,9 @@ class Decoded:
             return kept
         o = self.options
         try:
-            image = decode_image(self.files.read(index), o.channels, o.background, o.max_side)
-        except (UnreadableError, OSError):
+            data = patiently(lambda: self.files.read(index), self.files.path(index))
+            image = decode_image(data, o.channels, o.background, o.max_side, o.pixel_range, o.image_megabytes)
+        except UnreadableError:
             self.cache.mark_bad(index)
             return None
         self.cache.put(index, image)

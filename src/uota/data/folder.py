@@ -1,6 +1,8 @@
 """A folder of images: flat, or one sub-folder per class."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
-from uota.data.decode import UnreadableError, read_size
+from uota.data.decode import Header, UnreadableError, deep_pixels, read_file, read_header, reason_of
 from uota.data.decoded import Decoded, FolderOptions
-from uota.data.listing import EXTENSIONS, Listing, find_images, list_split
+from uota.data.formats import EXTENSIONS
+from uota.data.left_out import LeftOut
+from uota.data.listing import Listing, find_images, list_split
+from uota.data.patience import patiently
+from uota.data.pixel_range import estimate_pixel_range, spread_indices
+from uota.data.pixels import PixelRange
 from uota.data.source import Split
 from uota.errors import UotaError
 from uota.text import printable
@@ -28,6 +35,10 @@ class Folder:
     A file that turns out unreadable is replaced by the next readable one of its class (of its group, where there are
     groups), the same in every process, and is named in `skipped`. Files whose header is no image's are left out at
     opening, in folders of up to `CHECKED_AT_OPENING` files.
+
+    Attributes:
+        reasons: why files in `skipped` cannot be read, as far as opening found out.
+        left_out: what else is in the folder and is not used.
     """
 
     def __init__(
@@ -36,7 +47,7 @@ class Folder:
         listing: Listing,
         options: FolderOptions,
         cache: Cache,
-        left_out: list[Path],
+        reasons: dict[Path, str],
         kin: NDArray[np.int64] | None = None,
     ) -> None:
         """Use `open_folder`; `kin` numbers the images, those of one number stand in for each other."""
@@ -45,7 +56,7 @@ class Folder:
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
         self.root, self.files = listing.root, listing.files
         self.options, self.cache = options, cache
-        self._left_out = left_out
+        self.reasons, self.left_out = reasons, listing.left_out
         self._kin = np.array(labels, dtype=np.int64) if kin is None and labels is not None else kin
         self.decoded = Decoded(name, listing, options, cache, self._kin)
 
@@ -56,7 +67,12 @@ class Folder:
     @property
     def skipped(self) -> list[Path]:
         """Files and folders that could not be read so far, by this process or its forked workers."""
-        return self._left_out + [self.path(index) for index in self.cache.bad()]
+        return [*self.reasons, *(self.path(index) for index in self.cache.bad())]
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """Values of black and white; None where no image has more than 8 bits."""
+        return self.options.pixel_range
 
     def path(self, index: int) -> Path:
         """Where an image lies."""
@@ -81,12 +97,12 @@ class Folder:
 
     def some(self, indices: Sequence[int]) -> "Folder":
         """Of these images only, in this order, but for those whose header is no image's."""
-        sizes, bad = _check(self.root, [self.files[index] for index in indices], self.options)
-        kept = [index for index in indices if self.files[index] in sizes]
-        listing = Listing(self.root, [self.files[index] for index in kept], self.classes)
-        cache = _make_cache([sizes[file] for file in listing.files], self.options.cache_megabytes)
+        checked = _check(self.root, [self.files[index] for index in indices], self.options)
+        kept = [index for index in indices if self.files[index] in checked.sizes]
+        listing = Listing(self.root, [self.files[index] for index in kept], self.classes, self.left_out)
+        cache = _make_cache([checked.sizes[file] for file in listing.files], self.options.cache_megabytes)
         kin = None if self._kin is None else self._kin[kept]
-        return Folder(self.name, listing, self.options, cache, self._left_out + [self.root / name for name in bad], kin)
+        return Folder(self.name, listing, self.options, cache, self.reasons | checked.reasons, kin)
 
     @property
     def keeps(self) -> bool:
@@ -97,9 +113,9 @@ class Folder:
 def open_folder(folder: Path, split: Split, options: FolderOptions | None = None) -> Folder:
     """The images of a split of a folder.
 
-    Labels are the first-level sub-folders, where every image lies in one and there are at least two. A folder with
-    `train/` and `test/` (or `val/`) has its splits there; of any other a fifth of each class is the test split, by a
-    hash of the path; without labels both splits are all images.
+    Labels are the first-level sub-folders, where most images lie in one and there are at least two; the others have the
+    label -1. A folder with `train/` and `test/` (or `val/`) has its splits there; of any other a fifth of each class is
+    the test split, by a hash of the path; without labels both splits are all images.
 
     Raises:
         UotaError: there are no images, a single one, or none that can be read.
@@ -109,7 +125,7 @@ def open_folder(folder: Path, split: Split, options: FolderOptions | None = None
     if len(found.files) < 2:
         only = printable(found.files[0])
         raise UotaError(f"{folder} has a single readable image, {only}: at least two images are needed.")
-    return found.folder(list_split(folder, found.files, split), options)
+    return found.folder(list_split(folder, found.files, split))
 
 
 class Readable(NamedTuple):
@@ -119,21 +135,25 @@ class Readable(NamedTuple):
         root: the folder.
         files: relative to it, sorted.
         sizes: bytes of each when decoded; empty where there are too many to look at.
-        left_out: files that are no images, and folders that may not be entered.
+        reasons: why files and folders cannot be read.
+        left_out: what else is there.
+        options: how images are read, with what was estimated of them.
     """
 
     root: Path
     files: list[str]
     sizes: dict[str, int]
-    left_out: list[Path]
+    reasons: dict[Path, str]
+    left_out: LeftOut
+    options: FolderOptions
 
-    def folder(self, listing: Listing, options: FolderOptions, kin: NDArray[np.int64] | None = None) -> Folder:
+    def folder(self, listing: Listing, kin: NDArray[np.int64] | None = None) -> Folder:
         """Those that are listed."""
         inner = listing.root.relative_to(self.root).as_posix()
         within = [self.sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
-        return Folder(
-            str(self.root), listing, options, _make_cache(within, options.cache_megabytes), self.left_out, kin
-        )
+        listing.left_out.add_all(self.left_out)
+        cache = _make_cache(within, self.options.cache_megabytes)
+        return Folder(str(self.root), listing, self.options, cache, self.reasons, kin)
 
 
 def find_readable(folder: Path, options: FolderOptions) -> Readable:
@@ -142,26 +162,79 @@ def find_readable(folder: Path, options: FolderOptions) -> Readable:
     Raises:
         UotaError: there are none, or none that can be read.
     """
-    files, closed = find_images(folder)
+    found = find_images(folder)
+    if not found.files:
+        raise UotaError(f"{folder} has no images{_what_else(found.left_out, found.closed)}")
+    if len(found.files) > CHECKED_AT_OPENING:
+        checked, files = Checked({}, {}, []), found.files
+        deep = [files[index] for index in spread_indices(len(files))]
+    else:
+        checked = _check(folder, found.files, options)
+        files, deep = [file for file in found.files if file in checked.sizes], checked.deep
     if not files:
-        raise UotaError(f"{folder} has no images: looked, at any depth, for files ending in {', '.join(EXTENSIONS)}.")
-    sizes, bad = _check(folder, files, options) if len(files) <= CHECKED_AT_OPENING else ({}, [])
-    good = [file for file in files if file in sizes] if len(files) <= CHECKED_AT_OPENING else files
-    if not good:
-        raise UotaError(f"None of the {len(files)} image files in {folder} can be read, {printable(files[0])} for one.")
-    return Readable(folder, good, sizes, [folder / name for name in closed + bad])
+        path, reason = next(iter(checked.reasons.items()))
+        raise UotaError(
+            f"none of the {len(found.files)} image files in {folder} can be read; {printable(path)}: {reason}"
+        )
+    if options.pixel_range is None:
+        options = replace(options, pixel_range=_estimated(folder, deep, options))
+    closed = {folder / name: "it may not be entered, or is a link to nothing" for name in found.closed}
+    return Readable(folder, files, checked.sizes, closed | checked.reasons, found.left_out, options)
 
 
-def _check(folder: Path, files: list[str], options: FolderOptions) -> tuple[dict[str, int], list[str]]:
-    """Bytes of each image when decoded, by its header, and the files that have none."""
-    sizes, bad = {}, []
+def _what_else(left_out: LeftOut, closed: list[str]) -> str:
+    """What a folder without images holds instead, and what it should."""
+    beside = [*left_out.sentences(), *([f"{len(closed)} cannot be entered: {closed[0]}"] if closed else [])]
+    looked = f": looked, at any depth, for {', '.join(EXTENSIONS)} and by content"
+    return looked + (f"; it has {'; '.join(beside)}" if beside else "")
+
+
+class Checked(NamedTuple):
+    """What headers say: bytes of each image when decoded, why others cannot be read, which have more than 8 bits."""
+
+    sizes: dict[str, int]
+    reasons: dict[Path, str]
+    deep: list[str]
+
+
+def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
+    checked = Checked({}, {}, [])
     for file in files:
+        path = folder / file
         try:
-            height, width = read_size(folder / file, options.max_side)
-            sizes[file] = options.channels * height * width
-        except UnreadableError:
-            bad.append(file)
-    return sizes, bad
+            header = _header(path, options)
+        except UnreadableError as error:
+            checked.reasons[path] = reason_of(error, path)
+        else:
+            checked.sizes[file] = options.channels * header.height * header.width
+            if header.deep:
+                checked.deep.append(file)
+    return checked
+
+
+def _header(path: Path, options: FolderOptions) -> Header:
+    """As `read_header`; a file that nobody may read is left out, one that the disk does not give is waited for."""
+
+    def read() -> Header:
+        try:
+            return read_header(path, options.max_side, options.channels, options.image_megabytes)
+        except PermissionError as error:
+            raise UnreadableError("it may not be read: ask its owner") from error
+
+    return patiently(read, path)
+
+
+def _estimated(folder: Path, files: Sequence[str], options: FolderOptions) -> PixelRange | None:
+    """The range of black and white, by some of the files that may have more than 8 bits."""
+    return estimate_pixel_range(_deep_pixels((folder / files[i] for i in spread_indices(len(files))), options))
+
+
+def _deep_pixels(paths: Iterable[Path], options: FolderOptions) -> Iterable[NDArray[np.generic]]:
+    for path in paths:
+        with suppress(UnreadableError, OSError):  # said when the image is read
+            pixels = deep_pixels(read_file(path), options.image_megabytes)
+            if pixels is not None:
+                yield pixels
 
 
 def _make_cache(sizes: list[int], megabytes: int) -> Cache:

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from uota.data.decoded import FolderOptions
 from uota.data.folder import find_readable
+from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, classes_of, list_split
-from uota.data.source import Source, Split
+from uota.data.pixels import PixelRange
+from uota.data.source import Source, Split, warn_unreadable
 from uota.errors import UotaError
 from uota.text import printable
 
@@ -29,12 +31,12 @@ class Groups:
     Attributes:
         files: the images of all groups.
         members: indices in `files` of each group's images.
-        left_out: folders with a single image, and images beside folders of images; relative to the source's folder.
+        alone: folders with a single image, and images beside folders of images; relative to the source's folder.
     """
 
-    def __init__(self, files: Source, members: Sequence[Sequence[int]], left_out: Sequence[str] = ()) -> None:
+    def __init__(self, files: Source, members: Sequence[Sequence[int]], alone: Sequence[str] = ()) -> None:
         """Group the images of a source; a group has the label of its first image."""
-        self.files, self.members, self.left_out = files, members, list(left_out)
+        self.files, self.members, self.alone = files, members, list(alone)
         self.name, self.channels, self.classes = files.name, files.channels, files.classes
         first = torch.tensor([group[0] for group in members])
         self.labels: Int64[Tensor, " len"] | None = None if files.labels is None else files.labels[first]
@@ -43,6 +45,16 @@ class Groups:
     def skipped(self) -> list[Path]:
         """Files that could not be read so far."""
         return self.files.skipped
+
+    @property
+    def reasons(self) -> dict[Path, str]:
+        """Why files cannot be read, as far as it is known."""
+        return getattr(self.files, "reasons", {})
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """Values of black and white; None where no image has more than 8 bits."""
+        return getattr(self.files, "pixel_range", None)
 
     def __len__(self) -> int:
         """Number of groups."""
@@ -78,19 +90,23 @@ def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOpti
     above = listing.root.relative_to(folder)
     members = [[_name(name, file) for file in images[(above / name).as_posix()]] for name in listing.files]
     sizes = [len(group) for group in members]
-    files = Listing(listing.root, [file for group in members for file in group], listing.classes)
+    files = Listing(listing.root, [file for group in members for file in group], listing.classes, listing.left_out)
     kin = np.repeat(np.arange(len(sizes)), sizes)
     ranges = [range(start, end) for start, end in pairwise(np.cumsum([0, *sizes]).tolist())]
-    return Groups(found.folder(files, options, kin), ranges, _left_out(found.files, images))
+    return Groups(found.folder(files, kin), ranges, _alone(found.files, images))
 
 
 def say_left_out(source: Source, at_most: int = 5) -> None:
-    """Print which images are in no group, if there are any."""
-    left_out = source.left_out if isinstance(source, Groups) else []
-    if left_out:
-        named = ", ".join(printable(name) for name in left_out[:at_most])
-        more = f" and {len(left_out) - at_most} more" if len(left_out) > at_most else ""
-        print(f"{len(left_out)} image(s) of {source.name} are alone or beside folders, and left out: {named}{more}")
+    """Print what of a source is not used and why; loudly, where much of it cannot be read."""
+    alone = source.alone if isinstance(source, Groups) else []
+    if alone:
+        named = ", ".join(printable(name) for name in alone[:at_most])
+        more = f" and {len(alone) - at_most} more" if len(alone) > at_most else ""
+        print(f"{len(alone)} image(s) of {source.name} are alone or beside folders, and left out: {named}{more}")
+    files = source.files if isinstance(source, Groups) else source
+    for sentence in getattr(files, "left_out", LeftOut()).sentences():
+        print(f"{printable(source.name)}: {sentence}")
+    warn_unreadable(source, len(source.skipped), len(files) + len(source.skipped))
 
 
 def _by_folder(files: Sequence[str]) -> dict[str, list[str]]:
@@ -103,7 +119,7 @@ def _by_folder(files: Sequence[str]) -> dict[str, list[str]]:
     return {name: inside for name, inside in images.items() if name not in above}
 
 
-def _left_out(files: Sequence[str], images: dict[str, list[str]]) -> list[str]:
+def _alone(files: Sequence[str], images: dict[str, list[str]]) -> list[str]:
     return [file for file in files if len(images.get(file.rpartition("/")[0], ())) < 2]
 
 

@@ -1,26 +1,37 @@
 """Which files of a folder are images, what they are labelled and which split they belong to."""
 
-import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
+from uota.data.decode import read_file
+from uota.data.formats import BESIDE, ENDINGS, HEAD, REMEDIES, format_of_content, kind_of_picture, readable_formats
+from uota.data.left_out import LeftOut
 from uota.data.source import Split
+from uota.data.splits import UNLABELLED, in_share, split_of, test_names_first
 from uota.errors import UotaError
+from uota.files import open_regular
 
-EXTENSIONS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".avif"),
-)
-TEST_FOLDERS = ("test", "val", "valid", "validation")
-# Share of each class that is set aside for evaluation where the folder itself does not say what to set aside.
-TEST_SHARE = 0.2
+
+class Found(NamedTuple):
+    """What is under a folder.
+
+    Attributes:
+        files: image files, sorted and relative to the folder.
+        closed: folders that may not be entered, and links that lead nowhere.
+        left_out: everything else, by kind.
+    """
+
+    files: list[str]
+    closed: list[str]
+    left_out: LeftOut
 
 
 @dataclass(frozen=True)
@@ -31,11 +42,13 @@ class Listing:
         root: what the files are relative to; the first part of a relative path is the class.
         files: relative to `root`, sorted, with / between the parts.
         classes: of both splits, sorted; None: the images are not labelled.
+        left_out: images that belong to no split, or have no label.
     """
 
     root: Path
     files: list[str]
     classes: list[str] | None
+    left_out: LeftOut = field(default_factory=LeftOut, compare=False)
 
     def __len__(self) -> int:
         """Number of files."""
@@ -47,24 +60,26 @@ class Listing:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """The bytes of a file."""
-        return np.fromfile(self.path(index), dtype=np.uint8)
+        return read_file(self.path(index))
 
     def labels(self) -> list[int] | None:
-        """Place of each file's class in `classes`."""
+        """Place of each file's class in `classes`; -1 of a file that lies in no folder of a class."""
         if self.classes is None:
             return None
         place = {name: number for number, name in enumerate(self.classes)}
-        return [place[class_of(file)] for file in self.files]
+        return [place[class_of(file)] if "/" in file else UNLABELLED for file in self.files]
 
 
-def find_images(root: Path) -> tuple[list[str], list[str]]:
-    """Image files under `root`, sorted and relative to it, and folders that may not be entered.
+def find_images(root: Path) -> Found:
+    """Image files under `root`: by their endings, and of files whose ending says nothing by their content.
 
-    Follows links to folders, each real folder once. Leaves out hidden files and folders, what archives of other
-    systems leave behind (`__MACOSX`, `@eaDir`), and whatever is no file (pipes, sockets).
+    Follows links to folders, each real folder once. Leaves out hidden files and folders, and what archives of other
+    systems leave behind (`__MACOSX`, `@eaDir`); counts what is no image that can be read here, by kind.
+
+    Raises:
+        UotaError: `root` itself may not be entered.
     """
-    found: list[str] = []
-    closed: list[str] = []
+    found = Found([], [], LeftOut())
     entered: set[tuple[int, int]] = set()
     waiting = deque([""])
     while waiting:
@@ -75,30 +90,64 @@ def find_images(root: Path) -> tuple[list[str], list[str]]:
                 continue
             entered.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
-        except OSError:
-            closed.append(folder)
+        except OSError as error:
+            if not folder:
+                raise UotaError(f"{root} may not be entered: {error.strerror}; ask its owner") from error
+            found.closed.append(folder)
             continue
         for entry in entries:
             _sort_in(entry, f"{folder}/{entry.name}" if folder else entry.name, found, waiting)
-    return sorted(found), closed
+    found.files.sort()
+    return found
 
 
-def _sort_in(entry: "os.DirEntry[str]", relative: str, found: list[str], waiting: deque[str]) -> None:
+def _sort_in(entry: "os.DirEntry[str]", relative: str, found: Found, waiting: deque[str]) -> None:
     if entry.name.startswith((".", "__MACOSX", "@eaDir")):
         return
     if entry.is_dir(follow_symlinks=False):
         waiting.appendleft(relative)
-    elif _is_dir(entry):
-        waiting.append(relative)  # links last, so that an image is known by its real place where there is one
-    elif entry.name.lower().endswith(EXTENSIONS) and (entry.is_symlink() or entry.is_file()):
-        found.append(relative)  # a broken link is an image that cannot be read, and is named as such
-
-
-def _is_dir(entry: "os.DirEntry[str]") -> bool:
+        return
     try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+        mode = entry.stat().st_mode if not entry.is_file(follow_symlinks=False) else stat.S_IFREG
+    except OSError:  # a link to itself, or to nothing
+        found.closed.append(relative)
+        return
+    if stat.S_ISDIR(mode):
+        waiting.append(relative)  # links last, so that an image is known by its real place where there is one
+    elif not stat.S_ISREG(mode):
+        found.left_out.add("pipe(s), socket(s) or device(s) are no files", relative)
+    elif why := _why_no_image(entry):
+        found.left_out.add(why, relative)
+    else:
+        found.files.append(relative)
+
+
+def _why_no_image(entry: "os.DirEntry[str]") -> str | None:
+    """Why a file is not taken for an image; None: it is."""
+    ending = os.path.splitext(entry.name)[1].lower()
+    if ending in BESIDE:
+        return f"{ending} file(s) are no images"
+    name = ENDINGS.get(ending)
+    if name in readable_formats():
+        return None
+    head = _head(entry.path)
+    of_content = format_of_content(head)
+    if of_content in readable_formats():
+        return None
+    if remedy := REMEDIES.get(of_content or name or ""):
+        return f"{of_content or name} image(s) are not read: {remedy}"
+    kind = kind_of_picture(head)
+    if kind:
+        return f"{kind} file(s) are not read: convert them to PNG"
+    return f"{ending} file(s) are no images that can be read" if ending else "file(s) without an ending are no images"
+
+
+def _head(path: str) -> bytes:
+    try:
+        with open(open_regular(path), "rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
 def class_of(file: str) -> str:
@@ -107,62 +156,102 @@ def class_of(file: str) -> str:
 
 
 def classes_of(files: Iterable[str]) -> list[str] | None:
-    """The first-level folders, sorted; None where an image lies in none of them, or there is but one."""
+    """The first-level folders, sorted; None where most images lie in none of them, or there is but one."""
     files = list(files)
-    names = sorted({class_of(file) for file in files})
-    return names if len(names) > 1 and all("/" in file for file in files) else None
+    names = sorted({class_of(file) for file in files if "/" in file})
+    inside = sum("/" in file for file in files)
+    return names if len(names) > 1 and inside > len(files) / 2 else None
 
 
 def list_split(root: Path, files: Sequence[str], split: Split, of: str = "images") -> Listing:
     """Images of a split: those in `train/` or `test/` (or `val/`) where both are, else a fifth of each class is test.
 
-    Images without labels are all training images, and all test images. A lone top folder is stepped into. `of` is what
-    the files are called.
+    The parts may be spelled as `splits.py` knows them. Where training images are labelled, test images are the first
+    part that is labelled too. Images without labels are all training images, and all test images; of a labelled folder
+    those beside its classes are for training. A lone top folder is stepped into. `of` is what the files are called.
 
     Raises:
         UotaError: the split is empty.
     """
-    root, files = _step_in(root, files)
-    tops = {class_of(file) for file in files if "/" in file}
-    test_folder = next((name for name in TEST_FOLDERS if name in tops), None)
-    if "train" in tops and test_folder:
-        listing = _of_folder(root, files, "train" if split == "train" else test_folder, ["train", test_folder])
+    left_out = LeftOut()
+    root, files = _step_in(root, files, left_out, of)
+    tops = sorted({class_of(file) for file in files if "/" in file})
+    train = [name for name in tops if split_of(name) == "train"]
+    if train and test_names_first(tops):
+        listing = _of_parts(root, files, split, train[0], test_names_first(tops), left_out, of)
     else:
-        classes = classes_of(files)
-        listing = Listing(root, list(files) if classes is None else _of_share(files, split), classes)
+        listing = _of_share(root, files, classes_of(files), split, left_out, of)
     if not listing.files:
         raise UotaError(f"{root} has too few {of} of every class to set some aside: give each class at least 3 {of}")
     return listing
 
 
-def _step_in(root: Path, files: Sequence[str]) -> tuple[Path, Sequence[str]]:
-    """Past folders that hold nothing but one folder, such as an unpacked archive, or `train/` alone."""
-    while len({class_of(file) for file in files}) == 1 and "/" in files[0]:
-        root, files = root / class_of(files[0]), [file.split("/", 1)[1] for file in files]
+def _step_in(root: Path, files: Sequence[str], left_out: LeftOut, of: str) -> tuple[Path, Sequence[str]]:
+    """Past folders that hold little but one folder, such as an unpacked archive, or `train/` alone."""
+    while len({class_of(file) for file in files if "/" in file}) == 1:
+        inside = [file for file in files if "/" in file]
+        if len(inside) <= len(files) / 2:
+            break
+        top = class_of(inside[0])
+        _leave_out([file for file in files if "/" not in file], f"{of} beside {top}/ are not used", left_out)
+        root, files = root / top, [file.split("/", 1)[1] for file in inside]
     return root, files
 
 
-def _of_folder(root: Path, files: Sequence[str], chosen: str, both: list[str]) -> Listing:
-    inner = {name: [file.split("/", 1)[1] for file in files if class_of(file) == name] for name in both}
-    classes = classes_of(file for name in both for file in inner[name])
-    return Listing(root / chosen, inner[chosen], classes)
+def _of_parts(
+    root: Path, files: Sequence[str], split: Split, train: str, tests: list[str], left_out: LeftOut, of: str
+) -> Listing:
+    """Of folders that are parts. A part without labels cannot be evaluated on, where training images have some."""
+    inner = {name: _within(files, name) for name in (train, *tests)}
+    labelled = classes_of(inner[train]) is not None
+    test = next((name for name in tests if not labelled or _is_labelled(inner[name])), None)
+    used = {train, test}
+    for name in tests:
+        if labelled and not _is_labelled(inner[name]):
+            _leave_out([f"{name}/{file}" for file in inner[name]], f"{of} of {name}/ have no labels, and are not "
+                       "evaluated on", left_out)  # fmt: skip
+            used.add(name)
+    unused = [file for file in files if class_of(file) not in used]
+    _leave_out(unused, f"{of} are in neither {train}/ nor {f'{test}/' if test else 'a labelled test part'}, and are "
+               "not used", left_out)  # fmt: skip
+    if test is None:
+        return _of_share(root / train, inner[train], classes_of(inner[train]), split, left_out, of)
+    if not labelled and classes_of(inner[test]) is not None:
+        left_out.add(f"{of} to train on have no labels, so that nothing can be evaluated", train, len(inner[train]))
+    both = [*inner[train], *inner[test]]
+    classes = sorted({class_of(file) for file in both if "/" in file}) if labelled else None
+    chosen = train if split == "train" else test
+    _warn_beside_classes(inner[chosen], classes, left_out, of)
+    return Listing(root / chosen, inner[chosen], classes, left_out)
 
 
-def _of_share(files: Sequence[str], split: Split) -> list[str]:
-    classes = np.unique([class_of(file) for file in files], return_inverse=True)[1]
-    chosen = in_share(map(os.fsencode, files), classes, split)
-    return [file for file, is_chosen in zip(files, chosen, strict=True) if is_chosen]
+def _of_share(
+    root: Path, files: Sequence[str], classes: list[str] | None, split: Split, left_out: LeftOut, of: str
+) -> Listing:
+    """A fifth of each class for evaluation; without classes everything is for both."""
+    if classes is None:
+        return Listing(root, list(files), None, left_out)
+    place = {name: number for number, name in enumerate(classes)}
+    labels = np.array([place[class_of(file)] if "/" in file else UNLABELLED for file in files])
+    chosen = in_share(map(os.fsencode, files), labels, split)
+    _warn_beside_classes(files, classes, left_out, of)
+    return Listing(root, [file for file, is_in in zip(files, chosen, strict=True) if is_in], classes, left_out)
 
 
-def in_share(names: Iterable[bytes], classes: Int64[np.ndarray, " len"], split: Split) -> Bool[np.ndarray, " len"]:
-    """True for the images of a split where a fifth of each class is test, by a hash of the name.
+def _is_labelled(files: Sequence[str]) -> bool:
+    """Whether most files of a part lie in folders."""
+    return sum("/" in file for file in files) > len(files) / 2
 
-    So neither order nor machine matters, and pictures taken in a row are parted.
-    """
-    first_digits = (int.from_bytes(hashlib.sha256(name).digest()[:8]) for name in names)
-    rank = np.fromiter(first_digits, dtype=np.uint64, count=len(classes))
-    test = np.zeros(len(classes), dtype=bool)
-    for of_class in np.unique(classes):
-        members = np.flatnonzero(classes == of_class)
-        test[members[rank[members].argsort(kind="stable")][: round(TEST_SHARE * len(members))]] = True
-    return test if split == "test" else ~test
+
+def _within(files: Sequence[str], name: str) -> list[str]:
+    return [file.split("/", 1)[1] for file in files if "/" in file and class_of(file) == name]
+
+
+def _warn_beside_classes(files: Sequence[str], classes: list[str] | None, left_out: LeftOut, of: str) -> None:
+    beside = [] if classes is None else [file for file in files if "/" not in file]
+    _leave_out(beside, f"{of} lie beside the folders of classes, and have no label", left_out)
+
+
+def _leave_out(files: Sequence[str], reason: str, left_out: LeftOut) -> None:
+    for file in files:
+        left_out.add(reason, file)

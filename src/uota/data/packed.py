@@ -1,15 +1,22 @@
 """Images that lie packed in larger files: the source of tar shards and of saved data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
+from uota.data.decode import UnreadableError, deep_pixels
 from uota.data.decoded import Decoded, Files, FolderOptions
+from uota.data.left_out import LeftOut
+from uota.data.pixel_range import estimate_pixel_range, spread_indices
+from uota.data.pixels import PixelRange
 
 
 class Packed:
@@ -20,6 +27,7 @@ class Packed:
     Attributes:
         files: the images, those of one larger file one after another.
         parts: number of images in each larger file; None: they are not parted.
+        left_out: what else is in them and is not used.
     """
 
     def __init__(
@@ -30,11 +38,16 @@ class Packed:
         classes: list[str] | None,
         options: FolderOptions,
         parts: Int64[np.ndarray, " parts"] | None = None,
-        left_out: Sequence[Path] = (),
+        empty: Sequence[Path] = (),
+        left_out: LeftOut | None = None,
     ) -> None:
-        """Use `open_source`; `left_out` names what was found unreadable at opening."""
+        """Use `open_source`; `empty` names larger files that have no images."""
         self.name, self.channels, self.classes = name, options.channels, classes
-        self.files, self.parts, self._left_out = files, parts, list(left_out)
+        self.files, self.parts, self._empty = files, parts, list(empty)
+        self.left_out = left_out or LeftOut()
+        if options.pixel_range is None:
+            options = replace(options, pixel_range=_estimated(files, options))
+        self.options = options
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
         self.decoded = Decoded(name, files, options, Cache(len(files)), labels)
 
@@ -45,7 +58,12 @@ class Packed:
     @property
     def skipped(self) -> list[Path]:
         """Files that could not be read so far, by this process or its forked workers."""
-        return self._left_out + self.decoded.unreadable()
+        return self._empty + self.decoded.unreadable()
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """Values of black and white; None where no image that was looked at has more than 8 bits."""
+        return self.options.pixel_range
 
     def path(self, index: int) -> Path:
         """What a person knows an image by: its larger file, then its name in there."""
@@ -64,3 +82,16 @@ class Packed:
     ) -> Bool[Tensor, "views batch"] | None:
         """None: nothing is known of crops of these images."""
         return None
+
+
+def _estimated(files: Files, options: FolderOptions) -> PixelRange | None:
+    """The range of black and white, by some of the images."""
+
+    def some() -> Iterator[NDArray[np.generic]]:
+        for index in spread_indices(len(files)):
+            with suppress(UnreadableError, OSError):  # said when the image is read
+                pixels = deep_pixels(files.read(index), options.image_megabytes)
+                if pixels is not None:
+                    yield pixels
+
+    return estimate_pixel_range(some())

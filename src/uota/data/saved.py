@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
+from uota.data.decode import UnreadableError
 from uota.data.decoded import FolderOptions
-from uota.data.listing import TEST_FOLDERS, in_share
+from uota.data.left_out import LeftOut
 from uota.data.packed import Packed
 from uota.data.source import Split
+from uota.data.splits import UNLABELLED, in_share, split_of, test_names_first
 from uota.errors import UotaError
 
 # What `save_to_disk` leaves in the folder of a data set, and of one in splits.
@@ -38,11 +40,11 @@ class Rows:
         """The bytes of an image; `save_to_disk` puts those of files into the table.
 
         Raises:
-            OSError: there are none.
+            UnreadableError: there are none.
         """
         cell = self.table[int(self.rows[index])][self.column]
         if cell is None or cell["bytes"] is None:
-            raise OSError(f"{self.path(index)} is empty")
+            raise UnreadableError("the cell is empty")
         return np.frombuffer(cell["bytes"], dtype=np.uint8)
 
 
@@ -55,8 +57,10 @@ def is_saved(name: str) -> bool:
 def open_saved(name: str, split: Split, options: FolderOptions | None = None) -> Packed:
     """The images of a split of a saved data set.
 
-    Its splits are those that it was saved with, if both train and test (or validation) are there. Of others a fifth of
-    each class is test, by a hash of the row's number; without labels both splits are all images.
+    Its splits are those that it was saved with, if both train and test (or validation) are there; where training images
+    have labels, test images are the first such split that has some too. Of others a fifth of each class is test, by a
+    hash of the row's number; without labels both splits are all images. Rows without a label, or with one beyond the
+    names of the classes, have the label -1 and are for training.
 
     Args:
         name: the folder; and if it has several columns of images or of labels, `#image=NAME&label=NAME`.
@@ -75,11 +79,15 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
         loaded = datasets.load_from_disk(str(folder))
     except Exception as error:
         raise UotaError(f"{folder} cannot be read ({error}): save it again, or copy it again.") from error
-    table, part, given = _of_split(loaded, split, name)
+    left_out = LeftOut()
+    table, part, given = _of_split(loaded, split, name, columns.get("label"), left_out)
     image = _column(table, "Image", columns.get("image"), name)
     if image is None:
         raise UotaError(f"{name} has no column of images, only {', '.join(table.column_names)}: cast one to Image.")
     labels, classes = _labels(table, _column(table, "ClassLabel", columns.get("label"), name))
+    if labels is not None and (without := int((labels == UNLABELLED).sum())):
+        first = f"row {int((labels == UNLABELLED).argmax())}"
+        left_out.add("row(s) have no label of a class, and are not evaluated on", first, without)
     rows = np.arange(len(table))
     if labels is not None and not given:
         chosen = in_share((str(row).encode() for row in rows), labels, split)
@@ -87,7 +95,8 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
     if len(rows) < 2:
         raise UotaError(f"{name} has {len(rows)} image(s) for {split}: at least two are needed.")
     images = table.select_columns(image).cast_column(image, datasets.Image(decode=False)).with_format(None)
-    return Packed(name, Rows(folder / part, images, image, rows), labels, classes, options or FolderOptions())
+    files = Rows(folder / part, images, image, rows)
+    return Packed(name, files, labels, classes, options or FolderOptions(), left_out=left_out)
 
 
 def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:
@@ -96,18 +105,32 @@ def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:
     return (folder, {}) if folder.exists() else (Path(path).expanduser(), dict(parse_qsl(columns)))
 
 
-def _of_split(loaded: Any, split: Split, name: str) -> tuple[Any, str, bool]:
+def _of_split(loaded: Any, split: Split, name: str, label: str | None, left_out: LeftOut) -> tuple[Any, str, bool]:
     """A split's table, its folder's name, and whether the data set was saved in splits."""
     if not isinstance(loaded, dict):
         return loaded, "", False
-    test = next((one for one in TEST_FOLDERS if one in loaded), None)
-    if "train" in loaded and test:
-        part = "train" if split == "train" else test
-        return loaded[part], part, True
-    if len(loaded) > 1:
-        raise UotaError(f"{name} has the splits {', '.join(loaded)}: give the folder of the one that you mean.")
-    (part,) = loaded
-    return loaded[part], part, False
+    train = next((part for part in sorted(loaded) if split_of(part) == "train"), None)
+    tests = test_names_first(loaded)
+    if train is None or not tests:
+        if len(loaded) > 1:
+            raise UotaError(f"{name} has the splits {', '.join(loaded)}: give the folder of the one that you mean.")
+        (part,) = loaded
+        return loaded[part], part, False
+    labelled = {part: _is_labelled(loaded[part], label, name) for part in (train, *tests)}
+    test = next((part for part in tests if not labelled[train] or labelled[part]), None)
+    for part in loaded:
+        if part not in (train, test):
+            why = "are in a split without labels" if labelled.get(part) is False else "are in a split that is not used"
+            left_out.add(f"row(s) {why}", part, len(loaded[part]))
+    if test is None:
+        return loaded[train], train, False
+    part = train if split == "train" else test
+    return loaded[part], part, True
+
+
+def _is_labelled(table: Any, label: str | None, name: str) -> bool:
+    labels, _ = _labels(table, _column(table, "ClassLabel", label, name))
+    return labels is not None
 
 
 def _column(table: Any, kind: str, chosen: str | None, name: str) -> str | None:
@@ -122,9 +145,10 @@ def _column(table: Any, kind: str, chosen: str | None, name: str) -> str | None:
 
 
 def _labels(table: Any, column: str | None) -> tuple[Int64[np.ndarray, " rows"] | None, list[str] | None]:
-    """Labels and their names; None where an image has none."""
+    """Labels and their names, -1 where an image has none of them; None where no image has one."""
     if column is None:
         return None, None
     classes = list(table.features[column].names)
-    labels = table.select_columns(column).with_format("arrow")[:].column(0).fill_null(-1).to_numpy().astype(np.int64)
-    return (labels, classes) if (labels >= 0).all() else (None, None)
+    labels = table.select_columns(column).with_format("arrow")[:].column(0).fill_null(UNLABELLED).to_numpy()
+    labels = np.where((labels >= 0) & (labels < len(classes)), labels, UNLABELLED).astype(np.int64)
+    return (labels, classes) if (labels != UNLABELLED).any() else (None, None)

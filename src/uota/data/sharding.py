@@ -11,11 +11,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from rich.progress import Progress
 
-from uota.data.decode import UnreadableError, decode_image
+from uota.data.decode import UnreadableError, decode_image, read_file
+from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, find_images, list_split
+from uota.data.patience import patiently
 from uota.data.shards import DESCRIPTION
+from uota.data.splits import UNLABELLED
 from uota.data.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
 from uota.progress import PROGRESS
@@ -32,11 +36,13 @@ class Sharded:
         images: their number.
         shards: the tar files.
         left_out: files that are no whole images.
+        unused: what else is in the folder.
     """
 
     images: int
     shards: list[Path]
     left_out: list[Path]
+    unused: LeftOut
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ class Planned:
     def members(self) -> Iterator[Member]:
         """The images."""
         for index in self.chosen.tolist():
-            label = self.labels[index] if self.labels else None
-            yield Member(self.listing.path(index), self.names[index], label)
+            label = self.labels[index] if self.labels else UNLABELLED
+            yield Member(self.listing.path(index), self.names[index], None if label == UNLABELLED else label)
 
 
 def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
@@ -87,10 +93,11 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
         raise UotaError(f"shard_size is {shard_size}; it is in MB and must be at least 1")
     if not folder.is_dir():
         raise UotaError(f"There is no folder {folder}: give one with images.")
-    files, closed = find_images(folder)
+    files, closed, unused = find_images(folder)
     if not files:
-        raise UotaError(f"{folder} has no images to write into shards.")
+        raise UotaError("; ".join([f"{folder} has no images to write into shards", *unused.sentences()]))
     listings = {split: list_split(folder, files, split) for split in ("train", "test")}  # type: ignore[arg-type]
+    unused.add_all(listings["train"].left_out)
     if listings["train"] == listings["test"]:
         listings = {"images": listings["train"]}
     plan = dict(pair for split, listing in listings.items() for pair in _plan(split, listing, shard_size))
@@ -101,7 +108,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
         for name, planned in plan.items():
             left_out += _write(out / name, planned, lambda count: bar.advance(task, count))
     images = sum(map(len, plan.values())) - len(left_out) + len(closed)
-    return Sharded(images, [out / name for name in plan], left_out)
+    return Sharded(images, [out / name for name in plan], left_out, unused)
 
 
 def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, Planned]]:
@@ -167,13 +174,20 @@ def _write(shard: Path, planned: Planned, advance: Advance) -> list[Path]:
 
 def _add(tar: tarfile.TarFile, member: Member) -> None:
     try:
-        data = np.fromfile(member.path, dtype=np.uint8)
+        data = patiently(lambda: _read(member.path), member.path)
         decode_image(data)
-    except (OSError, UnreadableError):
+    except UnreadableError:
         return
     _add_file(tar, member.name, data.tobytes())
     if member.label is not None:
         _add_file(tar, f"{sample_name(member.name)[0]}.cls", str(member.label).encode())
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        return read_file(path)
+    except PermissionError as error:  # of this file only: it is named
+        raise UnreadableError("it may not be read") from error
 
 
 def _add_file(tar: tarfile.TarFile, name: str, data: bytes) -> None:

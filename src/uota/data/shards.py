@@ -1,10 +1,11 @@
 """Tar shards in WebDataset's layout, read by the place of each image: nothing is unpacked."""
 
-import json
 import os
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from glob import glob
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from uota.data.decoded import FolderOptions
-from uota.data.listing import EXTENSIONS, TEST_FOLDERS, in_share
+from uota.data.formats import EXTENSIONS
+from uota.data.left_out import LeftOut
 from uota.data.packed import Packed
 from uota.data.source import Split
-from uota.data.tar_index import UNLABELLED, TarIndex, joined, make_index, stored_index
+from uota.data.splits import UNLABELLED, in_share, split_of
+from uota.data.tar_index import TarIndex, joined, make_index, stored_index
 from uota.errors import UotaError
+from uota.files import open_regular, read_json
 
 # Beside the shards: what `uota shard` says of them.
 DESCRIPTION = "shards.json"
 OPEN_AT_ONCE = 64
+# A pattern that names more shards than this is a slip of the pen.
+MOST_SHARDS = 100_000
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 class Shards:
@@ -50,8 +57,12 @@ class Shards:
         """
         data = np.empty(int(self.index.sizes[index]), dtype=np.uint8)
         shard = self.shards[self.which[index]]
-        if os.preadv(_opened(shard).descriptor, [data.data], int(self.index.starts[index])) < len(data):
-            raise OSError(f"{shard} was cut short")
+        try:
+            if os.preadv(_opened(shard).descriptor, [data.data], int(self.index.starts[index])) < len(data):
+                raise OSError("it was cut short")
+        except OSError:
+            _opened.cache_clear()  # of a disk that came back it must be opened anew
+            raise
         return data
 
     def some(self, chosen: Bool[np.ndarray, " len"]) -> "Shards":
@@ -60,7 +71,7 @@ class Shards:
         starts, sizes, labels, lengths = (
             array[chosen] for array in (index.starts, index.sizes, index.labels, index.lengths)
         )
-        some = TarIndex(starts, sizes, labels, index.names[of_names], lengths)
+        some = TarIndex(starts, sizes, labels, index.names[of_names], lengths, index.said)
         return Shards(self.shards, self.which[chosen], some)
 
 
@@ -68,7 +79,7 @@ class _Opened:
     """A file that is open for as long as somebody has this."""
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY)
+        self.descriptor = open_regular(path)
 
     def __del__(self) -> None:
         if hasattr(self, "descriptor"):
@@ -83,19 +94,24 @@ def are_shards(name: str) -> bool:
     """Whether this names tar files, by a pattern or as a folder of nothing but such."""
     path = Path(name).expanduser()
     if not path.is_dir():
-        return name.endswith(".tar")
+        return name.lower().endswith((".tar", *COMPRESSED))
     if (path / DESCRIPTION).is_file():
         return True
-    with os.scandir(path) as entries:
-        names = [entry.name.lower() if entry.is_file() else "folder.jpg" for entry in entries]
-    return any(name.endswith(".tar") for name in names) and not any(name.endswith(EXTENSIONS) for name in names)
+    try:
+        with os.scandir(path) as entries:
+            names = [entry.name.lower() if entry.is_file() else "folder.jpg" for entry in entries]
+    except OSError:  # that it may not be entered is said by who opens it
+        return False
+    tars = any(name.endswith((".tar", *COMPRESSED)) for name in names)
+    return tars and not any(name.endswith(EXTENSIONS) for name in names)
 
 
 def open_shards(name: str, split: Split, options: FolderOptions | None = None) -> Packed:
     """The images of a split of tar shards.
 
-    Shards that are called train and test (or val) are these splits. Of others a fifth of each class is test, by a
-    hash of the name, where every sample has a number in `.cls`; else both splits are all images.
+    Shards that are called train and test (or val, …) are these splits. Of others a fifth of each class is test, by a
+    hash of the name, where samples have a number in `.cls`; else both splits are all images. Samples without a number
+    are for training, with the label -1.
 
     Args:
         name: `shards-{000..099}.tar`, `shards-*.tar`, one .tar file, or a folder of such.
@@ -106,39 +122,69 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
         UotaError: a shard is missing or damaged, or there are no images.
     """
     _opened.cache_clear()  # a shard may have been written anew
-    shards, in_name = _of_split(find_shards(name), split)
+    left_out = LeftOut()
+    shards, in_name = _of_split(find_shards(name, left_out), split, left_out)
     indices = _indices(shards)
-    index = joined(indices)
-    files = Shards(shards, np.repeat(np.arange(len(shards)), [len(one) for one in indices]), index)
+    for one in indices:
+        left_out.add_all(one.left_out())
+    files = Shards(shards, np.repeat(np.arange(len(shards)), [len(one) for one in indices]), joined(indices))
     if len(files) < 2:
-        raise UotaError(f"{name} has {len(files)} image(s) in {len(shards)} shard(s): at least two images are needed.")
-    labelled = bool((index.labels != UNLABELLED).all())
+        what = "; ".join(left_out.sentences())
+        raise UotaError(
+            f"{name} has {len(files)} image(s) in {len(shards)} shard(s): at least two images are needed"
+            + (f"; {what}" if what else "")
+        )
+    classes = _described(shards[0].parent, "classes")
+    labels = _within(files.index.labels, classes, files, left_out)
+    labelled = bool((labels != UNLABELLED).any())
     if labelled and not in_name:
-        files = files.some(in_share(index.each_name(), index.labels, split))
+        chosen = in_share(files.index.each_name(), labels, split)
+        files, labels = files.some(chosen), labels[chosen]
         if not len(files):
             raise UotaError(f"{name} has too few images of every class to set some aside: give at least 3 of each.")
+    if labelled and (without := int((labels == UNLABELLED).sum())):
+        first = files.path(int((labels == UNLABELLED).argmax()))
+        left_out.add("sample(s) have no label, and are not evaluated on", str(first), without)
     empty = [shard for shard, one in zip(shards, indices, strict=True) if not len(one)]
-    labels = files.index.labels if labelled else None
     parts = np.bincount(files.which, minlength=len(shards))
-    classes = _described(shards[0].parent, "classes")
-    return Packed(name, files, labels, classes, options or FolderOptions(), parts, empty)
+    return Packed(
+        name, files, labels if labelled else None, classes, options or FolderOptions(), parts, empty, left_out
+    )
 
 
-def find_shards(name: str) -> list[Path]:
+def _within(
+    labels: Int64[np.ndarray, " len"], classes: list[str] | None, files: Shards, left_out: LeftOut
+) -> Int64[np.ndarray, " len"]:
+    """Labels, of which those beyond the described classes count as none."""
+    if classes is None or not (beyond := labels >= len(classes)).any():
+        return labels
+    reason = f"label(s) are beyond the {len(classes)} classes in {DESCRIPTION}"
+    left_out.add(reason, str(files.path(int(beyond.argmax()))), int(beyond.sum()))
+    return np.where(beyond, UNLABELLED, labels)
+
+
+def find_shards(name: str, left_out: LeftOut | None = None) -> list[Path]:
     """The tar files of a pattern or a folder, sorted within each `*`.
 
+    Args:
+        name: of them.
+        left_out: counts what else lies in the folder.
+
     Raises:
-        UotaError: one is missing, or there are none.
+        UotaError: one is missing, compressed, or there are none.
     """
     if re.match(r"\w+://|pipe:", name):
         raise UotaError(f"{name} is no file: shards are read from disks; mount the store they lie in, or copy them.")
     path = Path(name).expanduser()
     if path.is_dir():
         described = _described(path, "shards")  # with those that an interrupted `uota shard` did not come to
-        found = [path / shard for shard in described or sorted(shard.name for shard in path.glob("[!.]*.tar"))]
+        found = [path / shard for shard in described or _tars_in(path, left_out or LeftOut())]
     else:
         found = [Path(shard) for one in expand_braces(str(path)) for shard in (sorted(glob(one)) or [one])]
         found = list(dict.fromkeys(found))
+    compressed = next((shard for shard in found if shard.name.lower().endswith(COMPRESSED)), None)
+    if compressed:
+        raise UotaError(f"{compressed} is compressed, so that nothing in it can be found: unpack it to a plain .tar")
     missing = [shard for shard in found if not shard.is_file()]
     if missing:
         others = f" nor are {len(missing) - 1} more of the {len(found)} that {name} names" if len(missing) > 1 else ""
@@ -149,37 +195,61 @@ def find_shards(name: str) -> list[Path]:
     return found
 
 
+def _tars_in(folder: Path, left_out: LeftOut) -> list[str]:
+    """Names of the tar files in a folder; where there are none but compressed ones, of those."""
+    names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
+    tars = [name for name in names if name.lower().endswith(".tar")]
+    compressed = [name for name in names if name.lower().endswith(COMPRESSED)]
+    for name in compressed if tars else []:
+        left_out.add("compressed tar file(s) are not read: unpack them", name)
+    return tars or compressed
+
+
 def expand_braces(pattern: str) -> list[str]:
     """All that a shell makes of `{000..099}` and `{a,b}`, nested or not.
+
+    Raises:
+        UotaError: that are more than `MOST_SHARDS` names.
 
     >>> expand_braces("{a,b}-{08..10}.tar")
     ['a-08.tar', 'a-09.tar', 'a-10.tar', 'b-08.tar', 'b-09.tar', 'b-10.tar']
     """
+    names = list(islice(_expanded(pattern), MOST_SHARDS + 1))
+    if len(names) > MOST_SHARDS:
+        raise UotaError(f"{pattern} names more than {MOST_SHARDS} shards; is there a digit too many in it?")
+    return list(dict.fromkeys(names))  # of nested braces the inner options come once for each of the outer
+
+
+def _expanded(pattern: str) -> Iterator[str]:
     brace = re.search(r"\{([^{}]*(?:\.\.|,)[^{}]*)\}", pattern)
     if brace is None:
-        return [pattern]
+        yield pattern
+        return
     before, after = pattern[: brace.start()], pattern[brace.end() :]
-    expanded = (text for option in _options(brace[1]) for text in expand_braces(f"{before}{option}{after}"))
-    return list(dict.fromkeys(expanded))  # of nested braces the inner options come once for each of the outer
+    for option in _options(brace[1]):
+        yield from _expanded(f"{before}{option}{after}")
 
 
-def _options(inside: str) -> list[str]:
-    span = re.fullmatch(r"(\d+)\.\.(\d+)", inside)
+def _options(inside: str) -> Iterable[str]:
+    span = re.fullmatch(r"(\d{1,18})\.\.(\d{1,18})", inside)
     if span is None:
         return inside.split(",")
     first, last = int(span[1]), int(span[2])
     width = max(map(len, span.groups())) if any(end.startswith("0") and end != "0" for end in span.groups()) else 0
     step = 1 if last >= first else -1
-    return [f"{number:0{width}d}" for number in range(first, last + step, step)]
+    return (f"{number:0{width}d}" for number in range(first, last + step, step))
 
 
-def _of_split(shards: list[Path], split: Split) -> tuple[list[Path], bool]:
+def _of_split(shards: list[Path], split: Split, left_out: LeftOut) -> tuple[list[Path], bool]:
     """The shards of a split, and whether their names say so."""
-    words = [set(re.split(r"[^a-z]+", shard.stem.lower())) for shard in shards]
-    train = [shard for shard, of in zip(shards, words, strict=True) if "train" in of]
-    test = [shard for shard, of in zip(shards, words, strict=True) if of.intersection(TEST_FOLDERS)]
+    of = {shard: [split_of(word) for word in re.split(r"[^a-z]+", shard.stem.lower())] for shard in shards}
+    train = [shard for shard in shards if "train" in of[shard]]
+    test = [shard for shard in shards if "test" in of[shard] and "train" not in of[shard]]
     if not train or not test:
         return shards, False
+    for shard in shards:
+        if shard not in (*train, *test):
+            left_out.add("shard(s) are called neither train nor test, and are not used", shard.name)
     return (train if split == "train" else test), True
 
 
@@ -196,8 +266,13 @@ def _indices(shards: list[Path]) -> list[TarIndex]:
 def _described(folder: Path, what: str) -> list[str] | None:
     """What `uota shard` wrote down of its shards; None for those of others."""
     try:
-        return json.loads((folder / DESCRIPTION).read_text())[what]
+        found = read_json(folder / DESCRIPTION)[what]
+        if found is not None and not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
+            raise ValueError(f"its {what} are no list of names")
+        if what == "shards" and any(Path(name).name != name for name in found or []):
+            raise ValueError("its shards lie in other folders")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UotaError(f"{folder / DESCRIPTION} cannot be read ({error}): write the shards again.") from error
+    return found

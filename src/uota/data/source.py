@@ -1,5 +1,6 @@
 """What the rest of the package asks of a source of images, and the source that holds them in one tensor."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -12,6 +13,8 @@ from uota.errors import UotaError
 from uota.text import printable
 
 Split = Literal["train", "test"]
+# A larger share of images that cannot be read is more than a few damaged files.
+MANY_UNREADABLE = 0.05
 
 
 @runtime_checkable
@@ -110,9 +113,23 @@ def describe_skipped(source: Source, at_most: int = 5, rest: str = "") -> str | 
     skipped = source.skipped
     if not skipped:
         return None
-    named = ", ".join(printable(path) for path in skipped[:at_most])
+    reasons = getattr(source, "reasons", {})
+    named = ", ".join(_with_reason(path, reasons) for path in skipped[:at_most])
     more = f" and {len(skipped) - at_most} more{rest}" if len(skipped) > at_most else ""
     return f"{len(skipped)} file(s) of {source.name} could not be read and were skipped: {named}{more}"
+
+
+def _with_reason(path: Path, reasons: dict[Path, str]) -> str:
+    return f"{printable(path)} ({reasons[path]})" if path in reasons else printable(path)
+
+
+def warn_unreadable(source: Source, unreadable: int, tried: int) -> bool:
+    """Say loudly that many images cannot be read, on stderr; returns whether they are that many."""
+    many = unreadable > MANY_UNREADABLE * tried
+    if many:
+        share = f"{unreadable} of {tried} images ({100 * unreadable / tried:.0f} %) of {printable(source.name)}"
+        print(f"WARNING: {share} cannot be read; {describe_skipped(source)}", file=sys.stderr)
+    return many
 
 
 def say_skipped(*sources: Source) -> None:

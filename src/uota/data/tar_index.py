@@ -1,22 +1,35 @@
 """Where the images of a tar shard lie: found by one pass over its headers, and kept beside it."""
 
+import json
 import os
 import tarfile
+import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from uota.data.listing import EXTENSIONS
+from uota.data.formats import EXTENSIONS
+from uota.data.left_out import LeftOut
+from uota.data.pixel_range import spread_indices
+from uota.data.splits import UNLABELLED
+from uota.data.tar_members import BLOCK, members_of
 from uota.errors import UotaError
+from uota.files import open_regular
 from uota.runs import whole_file
 
-UNLABELLED = -1
-BLOCK = 512  # bytes; a tar file is made of these
+# What the parts of an index take beside their arrays.
+INDEX_HEADERS = 2**16
+# So many images of an index are looked up in the shard.
+LOOKED_AT = 16
+LABEL_BYTES, LARGEST_LABEL = 32, 999_999
+SECOND = "image(s) are not the first of their sample, which has a name up to the first dot, and are not used"
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class TarIndex:
         labels: the number in the sample's `.cls`; -1 where there is none.
         names: of all images, one after another, as the file system encodes them.
         lengths: of each name, in bytes.
+        said: what was left out, as JSON.
     """
 
     starts: Int64[np.ndarray, " images"]
@@ -35,6 +49,7 @@ class TarIndex:
     labels: Int64[np.ndarray, " images"]
     names: UInt8[np.ndarray, " bytes"]
     lengths: Int64[np.ndarray, " images"]
+    said: UInt8[np.ndarray, " characters"]
 
     def __len__(self) -> int:
         """Number of images."""
@@ -45,19 +60,57 @@ class TarIndex:
         ends = self.lengths.cumsum()
         return (self.names[end - length : end].tobytes() for end, length in zip(ends, self.lengths, strict=True))
 
+    def left_out(self) -> LeftOut:
+        """What of the shard is not used."""
+        left_out = LeftOut()
+        with suppress(ValueError, TypeError):  # of an index that others wrote
+            counts, left_out.examples = json.loads(self.said.tobytes())
+            left_out.counts = Counter(counts)
+        return left_out
+
 
 def joined(indices: list[TarIndex]) -> TarIndex:
-    """The images of several shards as one."""
-    names = [field.name for field in fields(TarIndex)]
-    return TarIndex(*(np.concatenate([getattr(index, name) for index in indices]) for name in names))
+    """The images of several shards as one; what was left out is told by each."""
+    names = [field.name for field in fields(TarIndex) if field.name != "said"]
+    arrays = {name: np.concatenate([getattr(index, name) for index in indices]) for name in names}
+    return TarIndex(**arrays, said=np.zeros(0, dtype=np.uint8))
 
 
 def stored_index(shard: Path) -> TarIndex | None:
-    """The index beside a shard; None where there is none, or the shard has changed since."""
-    with suppress(Exception), np.load(_beside(shard), allow_pickle=False) as stored:
-        if stored["stamp"].tolist() == _stamp(shard):
-            return TarIndex(*(stored[field.name] for field in fields(TarIndex)))
+    """The index beside a shard; None where there is none, the shard has changed since, or it cannot be one of it."""
+    place = _beside(shard)
+    with suppress(Exception), zipfile.ZipFile(place) as parts:
+        # Each image takes two blocks of its shard, far more than what an index has of it.
+        if sum(part.file_size for part in parts.infolist()) > shard.stat().st_size + INDEX_HEADERS:
+            return None
+        with np.load(place, allow_pickle=False) as stored:
+            if stored["stamp"].tolist() != _stamp(shard):
+                return None
+            index = TarIndex(*(stored[field.name] for field in fields(TarIndex)))
+            return index if _fits(index, shard) else None
     return None
+
+
+def _fits(index: TarIndex, shard: Path) -> bool:
+    """Whether an index can be one of a shard: all images lie in it, and some are looked up."""
+    arrays = (index.starts, index.sizes, index.labels, index.lengths)
+    if any(array.dtype != np.int64 or array.shape != index.starts.shape or array.ndim != 1 for array in arrays):
+        return False
+    if index.names.dtype != np.uint8 or index.lengths.sum() != len(index.names) or (index.lengths < 1).any():
+        return False
+    if (index.sizes < 0).any() or (index.starts < BLOCK).any() or (index.labels < UNLABELLED).any():
+        return False
+    if (index.starts + index.sizes > shard.stat().st_size).any() or (index.starts % BLOCK).any():
+        return False
+    looked_at = spread_indices(len(index), LOOKED_AT) if len(index) else []
+    with open(open_regular(shard), "rb") as file:
+        return all(_header_says(file, int(index.starts[at]), int(index.sizes[at])) for at in looked_at)
+
+
+def _header_says(file: BinaryIO, start: int, size: int) -> bool:
+    file.seek(start - BLOCK)
+    header = tarfile.TarInfo.frombuf(file.read(BLOCK), "utf-8", "surrogateescape")
+    return header.size == size or header.size == 0  # a size in a header of a header is not repeated
 
 
 def make_index(shard: Path) -> TarIndex:
@@ -69,12 +122,11 @@ def make_index(shard: Path) -> TarIndex:
     Raises:
         UotaError: the shard is no whole plain tar file.
     """
+    left_out = LeftOut()
     try:
         stamp = _stamp(shard)
-        with tarfile.open(shard, "r:") as tar:
-            samples = groupby(_members(tar), key=lambda member: sample_name(member.name)[0])
-            rows = [row for _, members in samples if (row := _row(tar, list(members)))]
-            _refuse_remains(tar)
+        samples = groupby(_files(shard, left_out), key=lambda member: sample_name(member.name)[0])
+        rows = [row for _, members in samples if (row := _row(list(members), left_out))]
     except (tarfile.TarError, OSError) as error:
         raise UotaError(
             f"{shard} is no plain tar file, or not a whole one ({error}): copy it again if it was cut short, "
@@ -83,7 +135,8 @@ def make_index(shard: Path) -> TarIndex:
     starts, sizes, labels = np.array([row[:3] for row in rows], dtype=np.int64).reshape(-1, 3).T.copy()
     names = [name for *_, name in rows]
     lengths = np.array([len(name) for name in names], dtype=np.int64)
-    index = TarIndex(starts, sizes, labels, np.frombuffer(b"".join(names), dtype=np.uint8), lengths)
+    said = np.frombuffer(json.dumps([left_out.counts, left_out.examples]).encode(), dtype=np.uint8)
+    index = TarIndex(starts, sizes, labels, np.frombuffer(b"".join(names), dtype=np.uint8), lengths, said)
     with suppress(UotaError), whole_file(_beside(shard)) as unfinished, unfinished.open("wb") as file:
         np.savez(file, stamp=stamp, **vars(index))
     return index
@@ -96,34 +149,54 @@ def sample_name(member: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", extension.lower()
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The plain files, of which `tar` would keep all in memory; not the hidden ones."""
-    while (member := tar.next()) is not None:
-        tar.members = []  # type: ignore[attr-defined]
-        if member.isreg() and not member.issparse() and not member.name.rpartition("/")[2].startswith("."):
-            yield member
+class _File(NamedTuple):
+    """A plain file of a tar file; of a label its first bytes."""
+
+    name: str
+    start: int
+    size: int
+    label: bytes
 
 
-def _row(tar: tarfile.TarFile, members: list[tarfile.TarInfo]) -> tuple[int, int, int, bytes] | None:
+def _files(shard: Path, left_out: LeftOut) -> Iterator[_File]:
+    """The plain files that WebDataset would see: not the hidden ones, nor those without an extension."""
+    for member, tar in members_of(shard):
+        file = member.name.rpartition("/")[2]
+        if member.isdir() or file.startswith(".") or member.name.startswith("__"):
+            continue
+        if not member.isreg() or member.issparse():
+            left_out.add("member(s) of shards are links or sparse files", member.name)
+        elif "." not in file:
+            left_out.add("member(s) of shards have no extension, and belong to no sample", member.name)
+        else:
+            read = tar.extractfile(member) if file.lower().endswith(".cls") else None
+            yield _File(member.name, member.offset_data, member.size, read.read(LABEL_BYTES + 1) if read else b"")
+
+
+def _row(members: list[_File], left_out: LeftOut) -> tuple[int, int, int, bytes] | None:
     """Start, size, label and name of a sample's image."""
     extensions = [sample_name(member.name)[1] for member in members]
     images = [place for place, extension in enumerate(extensions) if f".{extension}".endswith(EXTENSIONS)]
     if not images:
+        left_out.add("sample(s) have no image", members[0].name)
         return None
-    image = members[min(images, key=lambda place: extensions[place].count("."))]
-    label = UNLABELLED
-    if "cls" in extensions and (file := tar.extractfile(members[extensions.index("cls")])):
-        with suppress(ValueError):
-            label = int(file.read(32))
-    return image.offset_data, image.size, label, os.fsencode(image.name)
+    chosen = min(images, key=lambda place: extensions[place].count("."))
+    for place in images:
+        if place != chosen:
+            left_out.add(SECOND, members[place].name)
+    label = _label(members[extensions.index("cls")], left_out) if "cls" in extensions else UNLABELLED
+    image = members[chosen]
+    return image.start, image.size, label, os.fsencode(image.name)
 
 
-def _refuse_remains(tar: tarfile.TarFile) -> None:
-    """`tarfile` takes damage behind the first member for the end of the file."""
-    assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)  # type: ignore[attr-defined]
-    if tar.fileobj.read(BLOCK).strip(b"\0"):
-        raise tarfile.ReadError(f"no header at byte {tar.offset}")  # type: ignore[attr-defined]
+def _label(member: _File, left_out: LeftOut) -> int:
+    """The number in a `.cls`; -1, and that is counted, where it has none that a label could be."""
+    text = member.label.strip()
+    if len(member.label) <= LABEL_BYTES and text.isdigit() and int(text) <= LARGEST_LABEL:
+        return int(text)
+    if text and text != b"-1":  # which some write where there is no label
+        left_out.add(f"label(s) in .cls are no whole numbers from 0 to {LARGEST_LABEL}", member.name)
+    return UNLABELLED
 
 
 def _beside(shard: Path) -> Path:

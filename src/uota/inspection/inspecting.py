@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from uota.data import Groups, say_left_out, say_skipped
+from uota.data import FolderOptions, Groups, say_left_out, say_skipped
+from uota.data.decode import IMAGE_MEGABYTES
+from uota.data.pixels import PixelRange
 from uota.errors import UotaError
 from uota.inspection.advice import Advice, advise
 from uota.inspection.calibration import Calibration, calibrations
@@ -190,12 +192,14 @@ def inspect(
     compare: bool = True,
     beside: Sequence[Run] = (),
     seed: int = 0,
+    pixel_range: PixelRange | None = None,
+    image_megabytes: int = IMAGE_MEGABYTES,
 ) -> Inspection:
     """Say which views of images are outliers, by a run's arbiter, or by one that learns for some seconds.
 
     Args:
-        images: a name or a folder; a uint8 tensor (n, channels, height, width); a list or dataset of pictures; a
-            `uota.data.Source`. None: the run's, or demo-scenes.
+        images: a name or a folder; a list of paths; a tensor (n, channels, height, width); a list or dataset of
+            pictures; a `uota.data.Source`. None: the run's, or demo-scenes.
         model: a `Run`, whose arbiter judges; without one an arbiter learns now, looking through this timm model (random
             weights) or module (images in, rows of features out); None: at thumbnails.
         views: a preset or its name; auto: the run's, or by the images; groups: each lowest folder is one thing.
@@ -209,6 +213,8 @@ def inspect(
         compare: let an arbiter learn beside a run's, where the run's does not.
         beside: more runs whose history is shown.
         seed: of the views and of the choice of images.
+        pixel_range: values of black and white, of images of more than 8 bits; None: the run's, or estimated.
+        image_megabytes: larger images, decoded, are not read.
 
     Raises:
         UotaError: there is no such run, source or model, or files are to be listed that lie in no groups.
@@ -222,7 +228,8 @@ def inspect(
     if not 0 <= seconds < inf:
         raise UotaError(f"seconds is {seconds}; an arbiter learns for 0 seconds (one step) or more")
     run = model if isinstance(model, Run) else None
-    subject = open_subject(images, run, views, view_options or {}, inject, seed)
+    options = FolderOptions(pixel_range=pixel_range, image_megabytes=image_megabytes)
+    subject = open_subject(images, run, views, view_options or {}, inject, seed, options)
     if files and subject.groups is None:
         raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
     say_left_out(subject.source)

@@ -12,6 +12,7 @@ from rich.progress import track
 
 from uota.config import Pretrain
 from uota.data import Folder, FolderOptions, Groups, Source
+from uota.data.paths import are_paths, open_paths
 from uota.data.sequence import Sequenced
 from uota.errors import UotaError
 from uota.misfiled import BATCH, ENOUGH, halves_of, some_groups
@@ -97,7 +98,13 @@ class Stream:
 
 
 def open_subject(
-    data: Any, run: Run | None, views: str | ViewPreset, view_options: dict[str, Any], inject: float, seed: int
+    data: Any,
+    run: Run | None,
+    views: str | ViewPreset,
+    view_options: dict[str, Any],
+    inject: float,
+    seed: int,
+    options: FolderOptions | None = None,
 ) -> Subject:
     """Open the images, and decide how views are made of them.
 
@@ -108,6 +115,7 @@ def open_subject(
         view_options: changes to the preset, beside those of the run.
         inject: share of views taken from other images.
         seed: of the views.
+        options: how images in files are read; their size and memory are decided here.
 
     Raises:
         UotaError: there is no such source, or it has too few images, or the views do not fit.
@@ -118,7 +126,7 @@ def open_subject(
     else:
         name = settings.views if views == "auto" else views
     settings = replace(settings, views=name, view_options=settings.view_options | view_options)
-    source = _opened(settings.data if data is None else data, views, settings.views)
+    source = _opened(settings.data if data is None else data, views, settings.views, options or FolderOptions())
     total = len(source)
     if isinstance(source, Folder) and total > SAMPLE:
         source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
@@ -136,16 +144,16 @@ def open_subject(
     return Subject(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
 
 
-def _opened(data: Any, views: str | ViewPreset, name: str) -> Source:
+def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
     if isinstance(data, Source):
         return data
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
     largest = preset.groups[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
     side = min(LONGEST, SIDES * largest)
+    options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
-        options = FolderOptions(max_side=side, cache_megabytes=MEGABYTES)
         return open_items(str(data), name, split=None, folder=options)
-    return Sequenced(data, side)
+    return open_paths(data, options) if are_paths(data) else Sequenced(data, side, options.pixel_range)
 
 
 def read_ahead(source: Source) -> None:

@@ -1,5 +1,6 @@
 """Nearer to its own image than to others: the contrast of a view, and what it would be against another image."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores
 from uota.collectives import gather_rows
 
@@ -53,7 +55,7 @@ class Cosines(NamedTuple):
 def refuse_nonpositive(**settings: float) -> None:
     """Refuse a setting, by its name, that means something above 0 only."""
     for name, value in settings.items():
-        if not value > 0:
+        if not is_number(value) or not value > 0:
             raise ValueError(f"{name} is {value}; it must be above 0")
 
 
@@ -78,7 +80,7 @@ def contrast_scores(cosines: Cosines, temperature: float) -> Scores:
     if count < 2:
         return Scores(torch.zeros_like(own), None, _position)
     likeness = (images - 1).div(temperature).exp()
-    likeness[:, torch.arange(own.shape[1]), home] = 0
+    likeness[:, torch.arange(own.shape[1], device=own.device), home] = 0
     observed = own - temperature * _log_mean(likeness.sum(-1), count - 1, temperature) - 1
     nulls = partial(_nulls, cosines, likeness, temperature) if count > 2 else None
     return Scores(observed, nulls, _position)
@@ -93,7 +95,7 @@ def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tens
     stranger = images - temperature * _log_mean(rest, count - 2, temperature) - 1
     resident = images - temperature * _log_mean(rest + home, count - 1, temperature) - 1
     other = torch.ones_like(images[0], dtype=torch.bool)
-    other[torch.arange(own.shape[1]), column] = False
+    other[torch.arange(own.shape[1], device=own.device), column] = False
     return stranger[:, other], resident[:, other]
 
 
@@ -107,8 +109,8 @@ def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows ima
 
 def _log_mean(total: Tensor, count: int, temperature: float) -> Tensor:
     # No cosine is below −1, which bounds each term: a total below that is rounding.
-    lowest = torch.tensor(-2 / temperature).exp().clamp_min(torch.finfo(total.dtype).tiny)
-    return (total / count).clamp_min(float(lowest)).log()
+    lowest = max(math.exp(-2 / temperature), torch.finfo(total.dtype).tiny)
+    return (total / count).clamp_min(lowest).log()
 
 
 def _position(score: Tensor) -> Tensor:

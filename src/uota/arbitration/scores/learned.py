@@ -1,7 +1,9 @@
 """An arbiter with eyes of its own: the contrast on a small head that learns to tell, one step in every call."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import torch
@@ -9,12 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from uota.arbitration.inputs import check_seed
 from uota.arbitration.result import Scores
 from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines, refuse_nonpositive
+from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
 from uota.collectives import mean_over_ranks, part_of_mean
-from uota.precision import at_least_float32
+from uota.precision import at_least_float32, wide
 
 HIDDEN, OUTPUT = 256, 64
+# What AdamW keeps for each parameter, in its shape.
+MOMENTS = ("exp_avg", "exp_avg_sq")
 # Features are shrunk to this: float32 has no squares of much larger ones, and the first norm takes their scale away.
 LARGEST = 1e9
 
@@ -24,9 +30,10 @@ class LearnedContrast(nn.Module):
 
     View j of image i must pick its own image's centre (j left out) among the centres of all images of all ranks; its
     logit is the score. The head is made at the first call, for whatever width the features have. In training mode each
-    call is one step of its own AdamW, whatever the caller's grad mode or autocast; in eval mode nothing is learned.
-    Head and optimiser live in the state dict. Outside a call the head's parameters ask for no gradient, so that
-    the caller's optimiser and DistributedDataParallel leave them alone.
+    call is one step of its own AdamW, whatever the caller's grad mode or autocast; in eval mode nothing is learned, nor
+    inside a backward pass, where gradient checkpointing repeats calls. Head and optimiser live in the state dict; they
+    follow the features to their device and stay in float32 or float64. Outside a call the head's parameters ask for no
+    gradient, so that the caller's optimiser and DistributedDataParallel leave them alone.
 
     Args:
         temperature: of the InfoNCE and of the contrast.
@@ -46,53 +53,63 @@ class LearnedContrast(nn.Module):
         self.temperature = temperature
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.seed = seed
+        self.seed = check_seed(seed)
         self.head: nn.Sequential | None = None
         self.optimizer: torch.optim.AdamW | None = None
-        self.register_load_state_dict_pre_hook(_make_head_before_loading)
+        self._lock = Lock()
+        self.register_load_state_dict_pre_hook(_fit_head_to_state)
+        self.register_load_state_dict_post_hook(_keep_training_the_head)
 
     def __call__(self, features: Float[Tensor, "views batch dim"]) -> Scores:
         return super().__call__(features)
 
     def forward(self, features: Float[Tensor, "views batch dim"]) -> Scores:
-        """Scores by the head as it was before this call's step."""
-        features = at_least_float32(features.detach())
+        """Scores by the head as it was before this call's step.
+
+        Raises:
+            ValueError: features of another width than before, or a head whose parameters were taken away.
+        """
+        with own_modes(features.device):
+            features = at_least_float32(features.detach())
+            features = features / (features.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(1)
+            with self._lock:
+                found = self._compare(features)
+            return contrast_scores(found, self.temperature)
+
+    @torch.no_grad()
+    def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
+        """Unit vectors by the head as it is, after its first call.
+
+        Raises:
+            ValueError: there was no call yet.
+        """
         if self.head is None:
-            self._make_head(features)
-        assert self.head is not None
+            raise ValueError("the arbiter has no head before its first call; let it see a batch first")
+        return normalize(self.head(at_least_float32(features).to(self.head.get_parameter("0.weight"))), dim=-1)
+
+    @property
+    def width(self) -> int | None:
+        """Width of the features that the head was made for; None before the first call."""
+        return None if self.head is None else int(self.head.get_parameter("0.weight").shape[0])
+
+    def _compare(self, features: Tensor) -> Cosines:
+        if self.head is None:
+            self._make_head(features.shape[-1], features)
+        head, parameters = self._ready(features)
         if features.shape[-1] != self.width:
             raise ValueError(
                 f"the arbiter learned on features of width {self.width} and was given width {features.shape[-1]}; "
                 "use one arbiter per kind of feature"
             )
-        features = features / (features.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(1)
-        features = features.to(self.head.get_parameter("0.weight"))
-        with torch.inference_mode(False), torch.autocast(features.device.type, enabled=False):
-            found = self._learn(features) if self.training else self._look(features)
-        return contrast_scores(found, self.temperature)
+        features = features.to(parameters[0])
+        if self.training and not in_backward():
+            return self._learn(head, parameters, features)
+        return cosines(normalize(head(features), dim=-1))
 
-    @torch.no_grad()
-    def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
-        """Unit vectors by the head as it is, after its first call."""
-        assert self.head is not None
-        return normalize(self.head(at_least_float32(features).to(self.head.get_parameter("0.weight"))), dim=-1)
-
-    @property
-    def width(self) -> int:
-        """Width of the features that the head was made for."""
-        assert self.head is not None
-        return int(self.head.get_parameter("0.weight").shape[0])
-
-    def _look(self, features: Tensor) -> Cosines:
-        assert self.head is not None
-        with torch.no_grad():
-            return cosines(normalize(self.head(features.clone()), dim=-1))
-
-    def _learn(self, features: Tensor) -> Cosines:
-        assert self.head is not None
+    def _learn(self, head: nn.Sequential, parameters: list[nn.Parameter], features: Tensor) -> Cosines:
         assert self.optimizer is not None
-        with _trainable(self.head) as parameters:
-            found = cosines(normalize(self.head(features.clone()), dim=-1))
+        with _trainable(parameters):
+            found = cosines(normalize(head(features), dim=-1))
             if found.images.shape[-1] > 1:
                 loss = info_nce(found, self.temperature)
                 gradients = mean_over_ranks(*torch.autograd.grad(loss, parameters))
@@ -102,29 +119,104 @@ class LearnedContrast(nn.Module):
                 self.optimizer.zero_grad(set_to_none=True)
         return Cosines(*(x.detach() for x in found))
 
-    def _make_head(self, like: Tensor) -> None:
-        width = like.shape[-1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            head = nn.Sequential(
-                nn.LayerNorm(width),
-                nn.Linear(width, HIDDEN),
-                nn.LayerNorm(HIDDEN),
-                nn.GELU(),
-                nn.Linear(HIDDEN, OUTPUT),
+    def _ready(self, features: Tensor) -> tuple[nn.Sequential, list[nn.Parameter]]:
+        """The head and its parameters, on the features' device and fit for training, whatever was done to them."""
+        assert self.head is not None
+        parameters = list(self.head.parameters())
+        if not self._trains(parameters):
+            raise ValueError(
+                "the parameters of the arbiter's head have been replaced, as FullyShardedDataParallel and "
+                "torch.func.functional_call do; wrap the model with ignored_modules=[arbiter] (fully_shard: "
+                "ignored_params), or keep the arbiter outside of the model"
             )
-        self.head = head.to(like).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.head.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        first = parameters[0]
+        if first.is_meta:
+            raise ValueError(
+                "the arbiter is on the meta device, where its head has no values; make a new Arbiter and load its state"
+            )
+        if any(parameter.is_inference() for parameter in parameters):
+            self._renew_parameters()
+        if first.device != features.device or first.dtype != wide(first.dtype):
+            self.to(features.device, wide(first.dtype))
+        assert self.optimizer is not None
+        parameters = self.optimizer.param_groups[0]["params"]
+        if not self._moments_fit(parameters[0]):
+            self._make_optimizer(self.get_extra_state())
+        return self.head, parameters
+
+    def _trains(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether these are the parameters that the optimiser trains."""
+        trained = self.optimizer.param_groups[0]["params"] if self.optimizer is not None else []
+        return len(parameters) == len(trained) and all(map(is_, parameters, trained))
+
+    def _moments_fit(self, parameter: nn.Parameter) -> bool:
+        """Whether the optimiser's running means, if there are any yet, can be updated by this parameter's gradient."""
+        assert self.optimizer is not None
+        moment = self.optimizer.state[parameter].get("exp_avg") if parameter in self.optimizer.state else None
+        if moment is None:
+            return True
+        return moment.dtype == parameter.dtype and moment.device == parameter.device and not moment.is_inference()
+
+    def _make_head(self, width: int, like: Tensor) -> None:
+        with torch.inference_mode(False):
+            head = new_head(width, self.seed).to(like.device, wide(like.dtype))
+        self.head = head.requires_grad_(False)
+        self._make_optimizer({})
+
+    def _make_optimizer(self, state: dict[str, Any]) -> None:
+        """A new optimiser for the head's parameters as they are, with a copy of another one's state."""
+        assert self.head is not None
+        with torch.inference_mode(False):
+            optimizer = torch.optim.AdamW(self.head.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+            if state:
+                optimizer.load_state_dict(_copied(state))
+        self.optimizer = optimizer
+
+    def _renew_parameters(self) -> None:
+        """Replace parameters made in inference mode, which can never be trained, by ordinary ones."""
+        assert self.head is not None
+        for module in self.head:
+            for name, parameter in module.named_parameters(recurse=False):
+                setattr(module, name, nn.Parameter(parameter.clone(), requires_grad=False))
+        self._make_optimizer(self.get_extra_state())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LearnedContrast":
+        """Move or cast as asked, but not below float32, and the optimiser along with the head."""
+        with self._lock, torch.inference_mode(False):
+            own = self.head is not None and self._trains(list(self.head.parameters()))
+            super()._apply(cast_at_least_float32(fn), recurse)
+            if own:
+                self._make_optimizer(self.get_extra_state())
+        return self
 
     def get_extra_state(self) -> dict[str, Any]:
         return {} if self.optimizer is None else self.optimizer.state_dict()
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: Any) -> None:
         if state:
-            assert self.optimizer is not None
-            self.optimizer.load_state_dict(state)
+            _check_optimizer_state(state, self.head)
+            self._make_optimizer(state)
+
+
+def new_head(width: int, seed: int) -> nn.Sequential:
+    """A head with PyTorch's usual initial weights, from a generator of its own: the global ones are the caller's."""
+    where: dict[str, Any] = {"device": "meta", "dtype": torch.float32}
+    head = nn.Sequential(
+        nn.LayerNorm(width, **where),
+        nn.Linear(width, HIDDEN, **where),
+        nn.LayerNorm(HIDDEN, **where),
+        nn.GELU(),
+        nn.Linear(HIDDEN, OUTPUT, **where),
+    ).to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for layer in head:
+        if isinstance(layer, nn.LayerNorm):
+            layer.reset_parameters()
+        elif isinstance(layer, nn.Linear):  # as nn.Linear.reset_parameters
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            bound = 1 / math.sqrt(layer.in_features)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return head
 
 
 def info_nce(cosines: Cosines, temperature: float) -> Float[Tensor, ""]:
@@ -137,18 +229,85 @@ def info_nce(cosines: Cosines, temperature: float) -> Float[Tensor, ""]:
 
 
 @contextmanager
-def _trainable(head: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """The head's parameters, asking for gradients inside the block only."""
-    head.requires_grad_(True)
+def _trainable(parameters: list[nn.Parameter]) -> Iterator[None]:
+    """Let the head's parameters ask for gradients inside the block only."""
+    for parameter in parameters:
+        parameter.requires_grad_(True)
     try:
         with torch.enable_grad():
-            yield list(head.parameters())
+            yield
     finally:
-        head.requires_grad_(False)
+        for parameter in parameters:
+            parameter.requires_grad_(False)
 
 
-def _make_head_before_loading(module: LearnedContrast, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """A head is as wide as the features it first met; one that is loaded, as wide as the one that was saved."""
+def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before a state is loaded, give the module a head as wide as the one that was saved, or none if there was none.
+
+    A head is as wide as the features that it first met.
+
+    Raises:
+        ValueError: the head that was saved is none.
+    """
+    names = [name for name in state if name.startswith(f"{prefix}head.")]
+    if not names:
+        if state.get(f"{prefix}_extra_state") == {}:
+            module.head, module.optimizer = None, None
+        return
+    for name in names:
+        if reason := _no_parameter(state[name]):
+            raise ValueError(f"{name} {reason}; the file is damaged or is no arbiter's, load another")
     weight = state.get(f"{prefix}head.0.weight")
-    if weight is not None and (module.head is None or module.width != len(weight)):
-        module._make_head(weight)
+    if weight is not None and module.width != len(weight):
+        module._make_head(len(weight), weight)
+
+
+def _no_parameter(value: object) -> str | None:
+    """What keeps a value in a state dict from being a parameter of the head; None: nothing."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return f"is a {value.dtype if isinstance(value, Tensor) else type(value).__name__}, not a tensor of floats"
+    if value.dim() not in (1, 2) or value.numel() == 0:
+        return f"is of shape {tuple(value.shape)}"
+    if value.is_meta:
+        return "is on the meta device, where tensors have no values"
+    return None if bool(torch.isfinite(value).all()) else "has NaN or infinite entries"
+
+
+def _check_optimizer_state(state: Any, head: nn.Sequential | None) -> None:
+    """Require that the state of an optimiser belongs to this head, which is loaded after it.
+
+    Raises:
+        ValueError: there is no head, or it has other parameters.
+    """
+    shapes = [parameter.shape for parameter in head.parameters()] if head is not None else []
+    try:
+        (group,) = state["param_groups"]
+        moments = [(shapes[number], each[name].shape) for number, each in state["state"].items() for name in MOMENTS]
+        fits = len(group["params"]) == len(shapes) > 0 and all(wanted == found for wanted, found in moments)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            "the state of the arbiter's optimiser does not fit its head; "
+            "load the whole state dict of one arbiter, its head.* entries included"
+        )
+
+
+def _copied(state: Any) -> Any:
+    """A nested state with tensors of its own, so that two optimisers never update the same ones."""
+    if isinstance(state, Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    return state
+
+
+def _keep_training_the_head(module: LearnedContrast, _: Any) -> None:
+    """After loading, train the parameters that are there now: `load_state_dict(assign=True)` replaces them."""
+    if module.head is None or module.optimizer is None:
+        return
+    parameters = list(module.head.parameters())
+    # A wrapper that has taken the parameters leaves another number of them.
+    if len(parameters) == len(module.optimizer.param_groups[0]["params"]) and not module._trains(parameters):
+        module.head.requires_grad_(False)
+        module._make_optimizer(module.get_extra_state())

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores
 from uota.arbitration.shrinkage import SHRINKAGES
 from uota.collectives import count_over_ranks, from_rank_before, sum_over_ranks, world_size
@@ -35,11 +36,11 @@ class Mahalanobis:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        if self.covariance not in SHRINKAGES:
+        if not isinstance(self.covariance, str) or self.covariance not in SHRINKAGES:
             raise ValueError(f"covariance is {self.covariance!r}; it must be one of {', '.join(SHRINKAGES)}")
-        if self.anchors is not None and self.anchors < 1:
+        if self.anchors is not None and (not isinstance(self.anchors, int) or self.anchors < 1):
             raise ValueError(f"anchors is {self.anchors}; it must be at least 1, or None for all views")
-        if not self.eps >= 0:
+        if not is_number(self.eps) or not self.eps >= 0:
             raise ValueError(f"eps is {self.eps}; it must be 0 or more")
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores, Weighing
 from uota.arbitration.strengths.temperature import softmax_weights
 from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
@@ -33,7 +34,7 @@ class EffectiveSampleSize:
     share: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
+        if not is_number(self.share) or not 0 < self.share <= 1:
             raise ValueError(f"ess is {self.share}; an effective sample size is a share above 0 and up to 1")
 
     def __call__(self, scores: Scores) -> Weighing:

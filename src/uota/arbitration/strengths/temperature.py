@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores, Weighing
 from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
 
@@ -23,7 +24,7 @@ class Temperature:
     tau: float
 
     def __post_init__(self) -> None:
-        if not self.tau > 0:
+        if not is_number(self.tau) or not self.tau > 0:
             raise ValueError(f"tau is {self.tau}; a temperature must be above 0 (the paper's 350 is 2.7 × dimension)")
 
     def __call__(self, scores: Scores) -> Weighing:

@@ -5,13 +5,19 @@ scored against another image. What the observed scores have in common with that 
 """
 
 import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from uota.arbitration.inputs import detached_float
 from uota.arbitration.result import Scores, Weighing, rescaled_to_mean_one
+from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
 from uota.collectives import sum_over_ranks
+from uota.precision import wide
 
 BINS = 256
 # In so many parts a score is shared by two bins.
@@ -31,17 +37,19 @@ class TwoGroups(nn.Module):
     f = (1 − π) f₀ + πₐ f₁ₐ + πᵦ f₁ᵦ with the nulls of strangers (a) and of images of the batch (b); πₐ and πᵦ are found
     where f₀ has no mass (below the median of f₁ₐ). P(outlier | s) is made to fall with s by isotonic regression
     weighted by f. The densities are running means over steps and ranks, kept in the state dict; in eval mode they
-    are used as they are (before any training: made from the batch at hand and forgotten). Fewer than three images give
-    no null: uniform weights.
+    are used as they are (before any training: made from the batch at hand and forgotten), and so they are inside a
+    backward pass, where gradient checkpointing repeats calls. They stay in float32 or float64. Fewer than three images
+    give no null: uniform weights.
     """
 
     densities: Tensor
-    smoothing: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("densities", torch.zeros(3, BINS))
-        self.register_buffer("smoothing", _gaussian_band(BINS, SMOOTHING), persistent=False)
+        with torch.inference_mode(False):
+            self.register_buffer("densities", torch.zeros(3, BINS, dtype=torch.float32))
+        self._lock = Lock()
+        self.register_load_state_dict_pre_hook(_check_densities)
 
     def __call__(self, scores: Scores) -> Weighing:
         return super().__call__(scores)
@@ -49,23 +57,39 @@ class TwoGroups(nn.Module):
     def forward(self, scores: Scores) -> Weighing:
         if scores.nulls is None:
             return Weighing(torch.ones_like(scores.observed))
-        densities = self._updated_densities(scores, scores.nulls())
-        smooth = densities.double().cpu() @ self.smoothing.double().cpu()
-        of_bin, rate = outlier_probability(smooth)
-        probability = _interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
-        return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
+        with own_modes(scores.observed.device):
+            kinds = (scores.observed, *scores.nulls())
+            counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
+            with self._lock:
+                densities = self._updated_densities(counts).to("cpu", torch.float64, copy=True)
+            of_bin, rate = outlier_probability(densities @ _smoothing())
+            probability = _interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
+            return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
 
-    def _updated_densities(self, scores: Scores, nulls: tuple[Tensor, Tensor]) -> Tensor:
+    def _updated_densities(self, counts: Int64[Tensor, "3 bins"]) -> Tensor:
+        if self.densities.is_meta:
+            raise ValueError(
+                "the arbiter is on the meta device, where its densities have no values; "
+                "make a new Arbiter and load its state"
+            )
+        if self.densities.is_inference() or self.densities.dtype != wide(self.densities.dtype):
+            self.densities = detached_float(self.densities)  # made in inference mode, or cast by a wrapper
+        learns = self.training and not in_backward()
         started = bool(self.densities.any())
-        if started and not self.training:
+        if started and not learns:
             return self.densities
-        kinds = (scores.observed, *nulls)
-        counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
-        fresh = (counts / counts.sum(1, keepdim=True)).to(self.densities)
-        if not self.training:
+        counts = counts.to(self.densities)
+        fresh = counts / counts.sum(1, keepdim=True)
+        if not learns:
             return fresh
         self.densities.copy_(MEMORY * self.densities + (1 - MEMORY) * fresh if started else fresh)
         return self.densities
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TwoGroups":
+        """Move or cast as asked, but not below float32."""
+        with self._lock, torch.inference_mode(False):
+            super()._apply(cast_at_least_float32(fn), recurse)
+        return self
 
 
 def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, " bins"], float]:
@@ -128,7 +152,25 @@ def _between_bins(position: Tensor) -> tuple[Tensor, Tensor]:
     return left, place - left
 
 
+def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Before a state is loaded, refuse densities that are none.
+
+    Raises:
+        ValueError: some are negative or NaN.
+    """
+    densities = state.get(f"{prefix}densities")
+    if isinstance(densities, Tensor) and not densities.is_meta and not bool((densities >= 0).all()):
+        raise ValueError(f"{prefix}densities has negative or NaN entries; the file is damaged, load another")
+
+
+@cache
+def _smoothing() -> Tensor:
+    """The band that smooths histograms, on the CPU."""
+    with torch.inference_mode(False):
+        return _gaussian_band(BINS, SMOOTHING).float().double()
+
+
 def _gaussian_band(size: int, deviation: float) -> Tensor:
-    places = torch.arange(size, dtype=torch.float64)
+    places = torch.arange(size, dtype=torch.float64, device="cpu")
     band = (-(places[:, None] - places).square() / (2 * deviation**2)).exp()
-    return (band / band.sum(1, keepdim=True)).float()
+    return band / band.sum(1, keepdim=True)

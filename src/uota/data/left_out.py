@@ -1,0 +1,41 @@
+"""What opening a source left out, counted by reason, so that nothing is left out in silence."""
+
+from collections import Counter
+
+from uota.text import printable
+
+EXAMPLES = 3
+
+
+class LeftOut:
+    """Counts what was left out, and keeps some names for each reason.
+
+    Attributes:
+        counts: by the reason, which reads on from "12 file(s)": "are HEIC images, not read: pip install …".
+        examples: some names for each.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, name: str, count: int = 1) -> None:
+        """Count one more, or several of which one is named."""
+        self.counts[reason] += count
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(name)
+
+    def add_all(self, other: "LeftOut") -> None:
+        """Count what another counted, too."""
+        for reason, count in other.counts.items():
+            self.counts[reason] += count
+            self.examples[reason] = (self.examples.get(reason, []) + other.examples[reason])[:EXAMPLES]
+
+    def sentences(self) -> list[str]:
+        """One for each reason, the most frequent first."""
+        return [f"{count} {reason}: {self._named(reason, count)}" for reason, count in self.counts.most_common()]
+
+    def _named(self, reason: str, count: int) -> str:
+        named = ", ".join(printable(name) for name in self.examples[reason])
+        return f"{named} …" if count > len(self.examples[reason]) else named

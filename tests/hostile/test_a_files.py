@@ -1,0 +1,198 @@
+"""A. Files of others start no program, and what is no file is not opened."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, UnidentifiedImageError
+from tests.hostile.conftest import encoded, fill, named
+
+from uota import UotaError
+from uota.cli import main
+from uota.data import open_groups, open_source
+from uota.data.decode import UnreadableError, read_header, read_image
+from uota.data.formats import EXTENSIONS, FORMATS, readable_formats
+from uota.data.sequence import as_image
+from uota.data.sharding import shard
+
+SCRIPT = b"(%s/WROTE) (w) file pop\n0 0 32 32 rectfill showpage\n%%%%EOF\n"
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\n"
+
+
+def postscript(folder, binary=False):
+    """A picture that writes a file when an interpreter draws it; with a binary header, as some programs save it."""
+    text = EPS + SCRIPT.replace(b"%s", os.fsencode(folder)).replace(b"%%", b"%")
+    header = b"\xc5\xd0\xd3\xc6" + (30).to_bytes(4, "little") + len(text).to_bytes(4, "little") + bytes(18)
+    return header + text if binary else text
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+@pytest.mark.parametrize("ending", [*EXTENSIONS, ".eps", ".ps", ""])
+def test_postscript_by_any_name_is_left_out_and_named(tmp_path, starts, ending, binary):
+    fill(tmp_path, named("a", "b"))
+    (tmp_path / f"a/x{ending}").write_bytes(postscript(tmp_path, binary))
+    source = open_source(tmp_path)
+    source.images(range(len(source)))
+    said = [*(path.name for path in source.skipped), *source.left_out.sentences()]
+    assert len(source) + len(open_source(tmp_path, "test")) == 10
+    assert any(f"x{ending}" in each for each in said)
+    assert not (tmp_path / "WROTE").exists()
+    assert starts == []
+
+
+def test_the_watch_sees_a_program_that_starts(starts):
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    assert starts
+
+
+@pytest.mark.parametrize("read", [read_image, read_header])
+def test_the_reason_says_what_it_is(tmp_path, read):
+    (tmp_path / "x.jpg").write_bytes(postscript(tmp_path))
+    with pytest.raises(UnreadableError, match="PostScript is not read; convert it to PNG"):
+        read(tmp_path / "x.jpg")
+
+
+def test_a_picture_of_pillow_that_is_postscript_is_refused_in_memory_too(tmp_path, starts):
+    (tmp_path / "x.eps").write_bytes(postscript(tmp_path))
+    with Image.open(tmp_path / "x.eps") as picture, pytest.raises(UotaError, match="the format EPS is not read here"):
+        as_image(picture)
+    assert starts == []
+    assert not (tmp_path / "WROTE").exists()
+
+
+def test_the_formats_that_start_programs_are_on_no_list():
+    assert set(readable_formats()) <= set(FORMATS)
+    assert not {"EPS", "WMF", "FPX", "MIC"} & set(FORMATS)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_of_the_list_is_known_by_its_content(tmp_path, kind):
+    if kind not in readable_formats():
+        pytest.skip(f"{kind} cannot be read here")
+    try:
+        (tmp_path / "x").write_bytes(encoded(kind=kind))
+    except (KeyError, OSError, UnidentifiedImageError):
+        pytest.skip(f"Pillow writes no {kind}")
+    assert read_image(tmp_path / "x").shape == (3, 32, 32)
+
+
+def pipe(place):
+    os.mkfifo(place)
+
+
+def unix_socket(place):
+    before = os.getcwd()
+    os.chdir(place.parent)  # names of sockets are short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(place.name)
+    finally:
+        os.chdir(before)
+
+
+def device(place):
+    place.symlink_to("/dev/zero")
+
+
+def folder(place):
+    place.mkdir()
+
+
+def itself(place):
+    place.symlink_to(place)
+
+
+def nothing(place):
+    place.symlink_to(place.with_name("nowhere"))
+
+
+ODD = {"pipe": pipe, "socket": unix_socket, "device": device, "folder": folder, "itself": itself, "nothing": nothing}
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["itself", "link to it"])
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_file_is_no_picture(tmp_path, kind, link):
+    data = fill(tmp_path / "data", named("a", "b"))
+    if link:
+        ODD[kind](tmp_path / "odd")
+        (data / "a/x.png").symlink_to(tmp_path / "odd")
+    else:
+        ODD[kind](data / "a/x.png")
+    source = open_source(data)
+    assert len(source) + len(open_source(data, "test")) == 10
+    said = [*(path.name for path in source.skipped), *source.left_out.sentences()]
+    assert kind == "folder" or any("x.png" in each for each in said)
+    assert len(open_groups(data).files) == 10
+    assert shard(data, tmp_path / "shards").images == 10
+    with pytest.raises((UnreadableError, OSError)):
+        read_image(data / "a/x.png")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("run")
+    fill(place / "data", named("a", "b", each=8))
+    flags = "--epochs=1 --batch_size=8 --workers=0 --threads=1 --accelerator=cpu --arbiter=none --local_views=0"
+    assert main(["pretrain", f"--data={place / 'data'}", f"--out={place / 'run'}", *flags.split()]) == 0
+    return place
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "itself", "folder"])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("settings.json", "evaluate knn"), ("settings.json", "inspect"), ("settings.json", "embed --out=e.csv"),
+     ("settings.json", "export --to=safetensors --out=e.safetensors"), ("settings.json", "compare"),
+     ("checkpoint.ckpt", "evaluate knn"), ("checkpoint.ckpt", "embed --out=e.csv"), ("knn.json", "compare")],
+)  # fmt: skip
+def test_what_is_no_file_in_a_run_is_a_sentence(run, tmp_path, monkeypatch, capsys, name, command, kind):
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in ("settings.json", "checkpoint.ckpt"):
+        if file != name:
+            (copy / file).write_bytes((run / "run" / file).read_bytes())
+    ODD[kind](copy / name)
+    words = command.split()
+    code = main(
+        [*[word for word in words if "-" not in word[:2]], str(copy), *[word for word in words if "-" in word[:2]]]
+    )
+    said = capsys.readouterr()
+    assert code == (0 if (name, words[0]) == ("knn.json", "compare") else 2)
+    assert "Traceback" not in said.err
+    assert (kind == "folder" and code == 0) or str(copy) in said.err or str(copy) in said.out
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to be another user than the folder's one has to be root")
+def test_a_folder_of_somebody_else_is_a_sentence_in_every_command(tmp_path_factory):
+    place = Path("/tmp") / f"uota-closed-{os.getpid()}"  # pytest's own folders are closed themselves
+    (place / "work").mkdir(parents=True)
+    (place / "work").chmod(0o777)
+    closed = fill(place / "closed", named("a", "b"))
+    (closed / "settings.json").write_text("{}", encoding="utf-8")
+    closed.chmod(0o700)
+    code = (
+        "import os, sys\n"
+        "from uota.cli import main\n"
+        f"os.setgid(65534); os.setuid(65534); os.chdir({str(place / 'work')!r})\n"
+        "for line in sys.stdin.read().splitlines():\n"
+        "    print('CODE', main(line.split()), flush=True)\n"
+    )
+    commands = [f"inspect {closed} --seconds=0", f"pretrain --data={closed} --out=r", f"compare {closed}",
+                f"evaluate knn {closed}", f"embed {closed} --out=e.csv", f"shard {closed} --out=s",
+                f"export {closed} --to=timm --out=e.pth", f"transfer detection x --coco={closed} --out=t",
+                f"pretrain --data={closed}/shards-*.tar --out=r", f"pretrain --data=demo --out={closed}/r",
+                f"pretrain --resume --out={closed}", f"evaluate knn resnet18 --data={closed} --out=e"]  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], input="\n".join(commands), capture_output=True, text=True, timeout=60,
+            env=os.environ | {"HOME": str(place / "work"), "MPLCONFIGDIR": str(place / "work"), "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+    finally:
+        closed.chmod(0o777)
+        subprocess.run(["rm", "-rf", str(place)], check=True)
+    codes = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("CODE")]
+    assert codes == ["2"] * len(commands), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
