@@ -7,7 +7,7 @@ from typing import Any
 # Characters that move a cursor, colour a terminal, turn the direction of text or end a line.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 # Spreadsheets run a cell that starts so (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
 def printable(text: Path | str) -> str:
