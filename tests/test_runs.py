@@ -45,7 +45,8 @@ def fail_half_way(path):
 
 
 def saved(path, value):
-    torch.save({"weights": torch.full((2000,), value), "global_step": int(value)}, path)
+    weights = torch.full((2000,), value)
+    torch.save({"weights": weights, "state_dict": {"weights": weights}, "epoch": 0, "global_step": int(value)}, path)
 
 
 @pytest.fixture

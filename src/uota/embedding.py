@@ -19,7 +19,9 @@ from uota.data import Folder, Packed, Source, found_unreadable, say_skipped
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.methods.embedded import Step
+from uota.outputs import check_writable
 from uota.progress import PROGRESS
+from uota.ranges import RANGES, check_number
 from uota.runs import Run, load_part, whole_file
 from uota.text import printable
 from uota.training.batches import useful_workers
@@ -64,6 +66,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
         raise UotaError(f"{out} is neither a .parquet nor a .csv file; give --out one of these endings")
     if out.suffix == ".parquet" and not find_spec("pyarrow"):
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
+    check_number("seed", seed, RANGES["seed"])
+    check_writable(out)
     run = Run(run_folder)
     settings = run.settings()
     sources = _splits(data or settings.data, "auto" if data else settings.views)
@@ -153,7 +157,7 @@ def _known(value: np.float32) -> float | None:
 
 
 def _write_csv(path: Path, rows: Iterator[Row], width: int) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*list(COLUMNS)[:-1], *(f"embedding_{place}" for place in range(width))])
         for row in rows:

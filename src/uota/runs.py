@@ -9,7 +9,6 @@ linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what th
 detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
 """
 
-import json
 import os
 import shutil
 import sys
@@ -25,8 +24,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from uota.arguments import settings_in_file
 from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.files import read_json
+
+# Steps of no training that anybody waits for; what is above would overflow on the way.
+LARGEST_STEP = 2**53
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,13 @@ class Run:
             UotaError: this is no folder of a run.
         """
         try:
-            return Pretrain(**json.loads(self.settings_file.read_text()))
+            return settings_in_file(Pretrain, read_json(self.settings_file), self.settings_file)
         except FileNotFoundError as error:
             raise UotaError(
                 f"{self.folder} is not the folder of a run: it has no settings.json; "
                 "give the folder that `uota pretrain --out` wrote"
             ) from error
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UotaError(f"{self.settings_file} cannot be read: {error}; mend it or start a new run") from error
 
     def state(self) -> dict[str, Any]:
@@ -73,9 +77,12 @@ class Run:
         if whole is None:
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
         try:
-            return torch.load(whole, map_location="cpu", weights_only=True, mmap=True)
+            state = torch.load(whole, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:
-            raise UotaError(f"{whole} cannot be read; the file is broken: {error}") from error
+            raise UotaError(f"{whole} cannot be read; the file is broken: {_first_line(error)}") from error
+        if wrong := _wrong_content(state):
+            raise UotaError(f"{whole} is no checkpoint of a run: {wrong}; put a copy in its place, or start anew")
+        return state
 
     def epochs_done(self) -> int:
         """Whole epochs of training that the last checkpoint comes after.
@@ -83,7 +90,52 @@ class Run:
         Raises:
             UotaError: there is none, or it is broken.
         """
-        return int(self.state()["epoch"])
+        return self.state()["epoch"]
+
+
+def _wrong_content(state: Any) -> str | None:
+    """What a checkpoint lacks that everything here reads of it; None: nothing."""
+    if not isinstance(state, dict):
+        return f"it holds a {type(state).__name__}"
+    weights = state.get("state_dict")
+    if not isinstance(weights, dict) or not weights:
+        return "it has no weights under the name state_dict"
+    if strange := [key for key, value in weights.items() if not _is_state(key, value)]:
+        return f"{strange[0]!r} in its state_dict is no tensor"
+    for name in ("epoch", "global_step"):
+        if not isinstance(state.get(name), int) or not 0 <= state[name] < LARGEST_STEP:
+            return f"its {name} is {state.get(name)!r}"
+    return None
+
+
+def _is_state(key: Any, value: Any) -> bool:
+    """Whether this is a tensor, or what a module says for itself (`get_extra_state`)."""
+    return isinstance(key, str) and (isinstance(value, torch.Tensor) or key.endswith("_extra_state"))
+
+
+def require_resumable(run: Run) -> None:
+    """Check that a run's checkpoint has what training resumes from, besides the weights.
+
+    Raises:
+        UotaError: it has not.
+    """
+    state = run.state()
+    lacking = [name for name in ("loops", "optimizer_states", "lr_schedulers") if name not in state]
+    wrong = f"it lacks {', '.join(lacking)}" if lacking else _wrong_progress("loops", state["loops"])
+    if wrong:
+        raise UotaError(
+            f"{run.checkpoint} cannot be resumed from: {wrong}; put a copy in its place, or start anew with --overwrite"
+        )
+
+
+def _wrong_progress(name: str, progress: Any) -> str | None:
+    """A count of steps or epochs, somewhere in Lightning's loops, that cannot be; None: all can."""
+    if isinstance(progress, dict):
+        inside = (_wrong_progress(str(key), value) for key, value in progress.items())
+        return next((wrong for wrong in inside if wrong), None)
+    if isinstance(progress, int | float) and not 0 <= progress < LARGEST_STEP:
+        return f"its {name} is {progress!r}"
+    return None
 
 
 def checkpoint_before(checkpoint: Path) -> Path:
@@ -160,12 +212,27 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
     """
     prefix = f"{part}." if part else ""
     state = run.state()["state_dict"]
+    weights = {key.removeprefix(prefix): state[key] for key in state if str(key).startswith(prefix)}
+    wanted = module.state_dict()
     try:
-        module.load_state_dict({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
-    except RuntimeError as error:
+        for key in weights.keys() & wanted.keys():
+            if _is_floating(weights[key]) != _is_floating(wanted[key]):
+                raise RuntimeError(f"{key} has numbers of another type")
+        module.load_state_dict(weights)
+    except Exception as error:  # tensors can be anything: sparse, quantised, of other names or shapes
         raise UotaError(
-            f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? {error}"
+            f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? "
+            f"{_first_line(error)}"
         ) from error
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def _first_line(error: Exception) -> str:
+    """Of an error whose text may be a page, enough to search for."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def empty_folder(folder: Path, overwrite: bool) -> None:

@@ -196,7 +196,7 @@ def _indices(shards: list[Path]) -> list[TarIndex]:
 def _described(folder: Path, what: str) -> list[str] | None:
     """What `uota shard` wrote down of its shards; None for those of others."""
     try:
-        return json.loads((folder / DESCRIPTION).read_text())[what]
+        return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))[what]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OSError) as error:
