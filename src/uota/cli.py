@@ -48,10 +48,17 @@ def run(arguments: list[str]) -> None:
         UotaError: something is wrong that a person can mend.
     """
     own = own_methods(arguments)
-    chosen = _parser().parse_args(_with_recipes(arguments))
+    chosen = _parsed(_with_recipes(arguments))
     _check_given(chosen)
     with _allowing(own):
         COMMANDS[chosen.command].run(chosen[chosen.command])
+
+
+def _parsed(arguments: list[str]) -> Namespace:
+    try:
+        return _parser().parse_args(arguments)
+    except RecursionError as error:  # an alias of YAML that holds itself
+        raise UotaError("a value is nested too deeply; write it out, without aliases") from error
 
 
 def own_methods(arguments: list[str]) -> list[str]:

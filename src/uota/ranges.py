@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from uota.errors import UotaError
 
-# Far above whatever is meant, and small enough that sums and products of a few settings stay finite.
-LARGEST = 10**9
+# Far above whatever is meant, and small enough that products of a few counts fit 64 bits, and rates 32.
+LARGEST, LARGEST_RATE = 10**9, 10**30
 # Of mappings within settings: views' options have two levels.
 DEEPEST = 8
 
@@ -23,13 +23,15 @@ class Range(NamedTuple):
         whole: only whole numbers.
         above: the lower end is not in it.
         below: the upper end is not in it.
+        what: they are, for a message.
     """
 
     low: int
-    high: int = LARGEST
+    high: int = LARGEST_RATE
     whole: bool = False
     above: bool = False
     below: bool = False
+    what: str = "a number"
 
     def __contains__(self, value: Any) -> bool:
         kind = Integral if self.whole else Real
@@ -39,12 +41,14 @@ class Range(NamedTuple):
         return bool(low and (value < self.high if self.below else value <= self.high))  # type: ignore[operator]
 
     def __str__(self) -> str:
-        kind = "a whole number" if self.whole else "a number"
-        start = "above" if self.above else "from"
-        return f"{kind} {start} {self.low} {'to below' if self.below else 'to'} {self.high}"
+        what = "a whole number" if self.whole else self.what
+        low = f"above {self.low}" if self.above else f"of at least {self.low}"
+        if self.high == LARGEST_RATE:
+            return f"{what} {low}, and finite"
+        return f"{what} {low} and {'below' if self.below else 'at most'} {self.high}"
 
 
-COUNT = Range(1, whole=True)
+COUNT = Range(1, LARGEST, whole=True)
 RATE = Range(0)
 SHARE = Range(0, 1)
 
@@ -58,20 +62,20 @@ RANGES = {
     "anchors": Range(1, 1000, whole=True),
     "steps": COUNT,
     "checkpoint_every": COUNT,
-    "warmup_steps": Range(0, whole=True),
+    "warmup_steps": Range(0, LARGEST, whole=True),
     # Each is a process, or a thread; torch crashes where the system gives it no more of them.
     "devices": Range(1, 1024, whole=True),
     "workers": Range(0, 512, whole=True),
     "threads": Range(1, 1024, whole=True),
-    "inject": SHARE._replace(below=True),
-    "start": SHARE,
+    "inject": SHARE._replace(below=True, what="a share of the views"),
+    "start": SHARE._replace(what="a share of training"),
     "tau": RATE._replace(above=True),
     "ess": SHARE._replace(above=True),
-    "smallest_crop": SHARE._replace(above=True),
+    "smallest_crop": SHARE._replace(above=True, what="a share of the area"),
     "shard_size": Range(1, 10**6, whole=True),
     "images": Range(1, 10**5, whole=True),
     "seconds": Range(0, 10**6),
-    "drops": Range(0, 1, above=True, below=True),
+    "drops": Range(0, 1, above=True, below=True, what="a share of training"),
     "learning_rate": RATE._replace(above=True),
     "head_learning_rate": RATE._replace(above=True),
     "final_learning_rate": RATE,
@@ -151,8 +155,8 @@ def _check_inside(name: str, value: Any, deeper: int) -> None:
             raise UotaError(f"{name} is nested too deeply; write it as --help shows it")
         for each in value.values() if isinstance(value, Mapping) else value:
             _check_inside(name, each, deeper - 1)
-    elif isinstance(value, Real) and not (abs(value) <= LARGEST and isfinite(value)):
-        raise UotaError(f"{name} has the number {_short(value)}; it must be finite, and at most {LARGEST}")
+    elif isinstance(value, Real) and not (abs(value) <= LARGEST_RATE and isfinite(value)):
+        raise UotaError(f"{name} has the number {_short(value)}; it must be finite, and of at most 30 digits")
 
 
 @cache
