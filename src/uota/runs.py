@@ -76,13 +76,7 @@ class Run:
         whole = whole_checkpoint(self.checkpoint)
         if whole is None:
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
-        try:
-            state = torch.load(whole, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:
-            raise UotaError(f"{whole} cannot be read; the file is broken: {_first_line(error)}") from error
-        if wrong := _wrong_content(state):
-            raise UotaError(f"{whole} is no checkpoint of a run: {wrong}; put a copy in its place, or start anew")
-        return state
+        return read_checkpoint(whole)
 
     def epochs_done(self) -> int:
         """Whole epochs of training that the last checkpoint comes after.
@@ -91,6 +85,21 @@ class Run:
             UotaError: there is none, or it is broken.
         """
         return self.state()["epoch"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, on the CPU.
+
+    Raises:
+        UotaError: it is broken, or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise UotaError(f"{path} cannot be read; the file is broken: {first_line(error)}") from error
+    if wrong := _wrong_content(state):
+        raise UotaError(f"{path} is no checkpoint of a run: {wrong}; put a copy in its place, or start anew")
+    return state
 
 
 def _wrong_content(state: Any) -> str | None:
@@ -111,31 +120,6 @@ def _wrong_content(state: Any) -> str | None:
 def _is_state(key: Any, value: Any) -> bool:
     """Whether this is a tensor, or what a module says for itself (`get_extra_state`)."""
     return isinstance(key, str) and (isinstance(value, torch.Tensor) or key.endswith("_extra_state"))
-
-
-def require_resumable(run: Run) -> None:
-    """Check that a run's checkpoint has what training resumes from, besides the weights.
-
-    Raises:
-        UotaError: it has not.
-    """
-    state = run.state()
-    lacking = [name for name in ("loops", "optimizer_states", "lr_schedulers") if name not in state]
-    wrong = f"it lacks {', '.join(lacking)}" if lacking else _wrong_progress("loops", state["loops"])
-    if wrong:
-        raise UotaError(
-            f"{run.checkpoint} cannot be resumed from: {wrong}; put a copy in its place, or start anew with --overwrite"
-        )
-
-
-def _wrong_progress(name: str, progress: Any) -> str | None:
-    """A count of steps or epochs, somewhere in Lightning's loops, that cannot be; None: all can."""
-    if isinstance(progress, dict):
-        inside = (_wrong_progress(str(key), value) for key, value in progress.items())
-        return next((wrong for wrong in inside if wrong), None)
-    if isinstance(progress, int | float) and not 0 <= progress < LARGEST_STEP:
-        return f"its {name} is {progress!r}"
-    return None
 
 
 def checkpoint_before(checkpoint: Path) -> Path:
@@ -222,7 +206,7 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
     except Exception as error:  # tensors can be anything: sparse, quantised, of other names or shapes
         raise UotaError(
             f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
 
 
@@ -230,7 +214,7 @@ def _is_floating(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Of an error whose text may be a page, enough to search for."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 

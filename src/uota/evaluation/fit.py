@@ -20,6 +20,7 @@ from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
+from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import explaining_full_disks, make_trainer, without_warnings_of_what_is_meant
 from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
@@ -67,7 +68,8 @@ def fit(
     loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
     again = "run the same command again"
     with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), explaining_full_disks(folder, again):
-        trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
+        with translate_restore_errors(trainer, start):
+            trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
         images = WholeImages(test, preset)

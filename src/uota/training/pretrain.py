@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from uota.config import Pretrain
 from uota.data import Groups, Source, describe_skipped, say_left_out
 from uota.errors import UotaError
-from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, require_resumable, write_atomically
+from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, write_atomically
 from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
@@ -57,7 +57,6 @@ def pretrain(
         torch.set_num_threads(settings.threads)
     start = checkpoint_to_go_on_from(run.checkpoint) if resume else None
     if start:
-        require_resumable(run)
         load_part(module, run)
     say_left_out(source)
     if lines:

@@ -22,6 +22,7 @@ from uota.protocols import Origin
 from uota.runs import checkpoint_to_go_on_from, empty_folder, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
+from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import (
     explaining_full_disks,
     loggers_of,
@@ -184,7 +185,8 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
     start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
     data = ViewsOfRank(settings, job.trained, in_memory=False)
     with without_warnings_of_what_is_meant(), explaining_full_disks(folder):
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        with translate_restore_errors(trainer, start):
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
         trainer.test(module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)
