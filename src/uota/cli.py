@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
-from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from uota.commands import COMMANDS
 from uota.errors import UotaError
 from uota.ranges import check_given
 from uota.recipes import recipe_file
-from uota.text import printable
+from uota.text import make_streams_tolerant, printable
 
 # Exit codes: Ctrl-C, and a closed pipe, as shells know them.
 INTERRUPTED, READER_GONE = 130, 141
@@ -66,13 +65,6 @@ def own_methods(arguments: list[str]) -> list[str]:
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith("--method=")]
     values += [value for flag, value in pairwise(arguments) if flag == "--method"]
     return [value for value in values if "." in value]
-
-
-def make_streams_tolerant() -> None:
-    """Let characters that the terminal does not know be printed as escapes: no finished work may end in an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _allowing(own: list[str]) -> AbstractContextManager[None]:

@@ -245,17 +245,6 @@ def holds_something(folder: Path) -> bool:
     return folder.exists() and any(folder.iterdir())
 
 
-def refuse_unwritable(*files: Path) -> None:
-    """Refuse files that cannot be written, before work is done for them.
-
-    Raises:
-        UotaError: one is a folder, or its folder may not be written to.
-    """
-    for file in files:
-        with _written_beside(file) as unfinished:
-            unfinished.touch()
-
-
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, never meets half of it."""
     with whole_file(path) as unfinished:

@@ -18,7 +18,7 @@ from uota.methods import allow, allowing, own_method
 from uota.runs import Run
 from uota.training.pretrain import pretrain
 
-TINY = "--epochs=1 --batch_size=8 --workers=0 --threads=1 --accelerator=cpu --arbiter=none".split()
+TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
 # Imported or called, each leaves a file; `half` and `unready` must not even be built.
 EVIL = """
 from pathlib import Path
@@ -69,7 +69,15 @@ COMMANDS = {
     "export": "export {run} --to=safetensors --out=weights.safetensors",
     "resume": "pretrain --resume --out={run}",
 }
-NAMES = ["timeit.timeit", "os.system", "builtins.exec", "subprocess.Popen", "evil.function", "evil.Half", "uota.methods.MoCo"]
+NAMES = [
+    "timeit.timeit",
+    "os.system",
+    "builtins.exec",
+    "subprocess.Popen",
+    "evil.function",
+    "evil.Half",
+    "uota.methods.MoCo",
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +89,9 @@ def sound(tmp_path_factory):
         place = folder / "pictures" / f"class{number % 2}"
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
-    assert main(["pretrain", f"--data={folder / 'pictures'}", "--method=simsiam", *TINY, f"--out={folder / 'run'}"]) == 0
+    assert (
+        main(["pretrain", f"--data={folder / 'pictures'}", "--method=simsiam", *TINY, f"--out={folder / 'run'}"]) == 0
+    )
     return folder / "run"
 
 

@@ -20,7 +20,7 @@ from uota.protocols import Finetune, LinearSGD
 from uota.recipes import recipe_file
 from uota.transfer.settings import Transfer
 
-TINY = "--epochs=1 --batch_size=8 --workers=0 --threads=1 --accelerator=cpu --arbiter=none".split()
+TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
 COMMANDS = {
     "evaluate": "evaluate knn {run}",
     "inspect": "inspect {run} --out=page.png --seconds=0 --images=2",
@@ -124,6 +124,7 @@ OTHERS = [
     ("evaluate linear-sgd run --momentum=1", "momentum is 1"),
     ("evaluate linear-sgd run --learning_rate=nan", "learning_rate is nan"),
     ("evaluate linear-sgd run --accelerator=nonsense", "nonsense"),
+    ("transfer detection run --coco=x --accelerator=x", "no accelerator"),
     ("transfer detection run --threads=100000", "threads is"), ("transfer detection run --steps=0", "steps is 0"),
     ("transfer detection run --steps=1 --epochs=1", "both set"), ("shard run --out=s --shard_size=0", "shard_size is 0"),
     ("shard run --out=s --shard_size=99999999999999", "shard_size is"), ("demo --seed=-1", "seed is -1"),
@@ -227,7 +228,7 @@ CONTENTS = {
     "no weights": without("state_dict"),
     "weights alone": lambda state: state["state_dict"],
     "a list of weights": lambda state: state | {"state_dict": list(state["state_dict"].values())},
-    "weights that are text": lambda state: state | {"state_dict": {key: "x" for key in state["state_dict"]}},
+    "weights that are text": lambda state: state | {"state_dict": dict.fromkeys(state["state_dict"], "x")},
     "numbers for names": lambda state: state | {"state_dict": dict(enumerate(state["state_dict"].values()))},
     "other names": lambda state: state | {"state_dict": {f"x.{key}": v for key, v in state["state_dict"].items()}},
     "other shapes": with_weights(lambda tensor: torch.zeros(1)),

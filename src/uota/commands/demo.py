@@ -1,6 +1,5 @@
 """`uota demo`."""
 
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser

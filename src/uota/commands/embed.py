@@ -1,6 +1,5 @@
 """`uota embed`."""
 
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser

@@ -1,6 +1,5 @@
 """`uota pretrain`."""
 
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser

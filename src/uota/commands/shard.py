@@ -1,6 +1,5 @@
 """`uota shard`."""
 
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser

@@ -18,8 +18,9 @@ from uota.evaluation.linear_sgd import evaluate_linear_sgd
 from uota.evaluation.subject import Subject
 from uota.origin import Found, find_encoder
 from uota.outputs import check_writable, path_of
-from uota.protocols import SETTINGS, Finetune, Origin
+from uota.protocols import SETTINGS, Finetune, LinearSGD, Origin
 from uota.runs import write_atomically
+from uota.training.accelerators import check_accelerator
 from uota.training.build import decide, open_images
 
 
@@ -41,6 +42,8 @@ def evaluate(
     settings = SETTINGS[protocol][0]() if settings is None else settings
     name = result_name(settings) if isinstance(settings, Finetune) else protocol
     _check_writable(origin, out, name)
+    if isinstance(settings, LinearSGD | Finetune):
+        check_accelerator(settings.accelerator, settings.devices)
     found = find_encoder(origin)
     subject = _subject(found, data, out)
     result = PROTOCOLS[protocol](subject, settings)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from uota.data import Source
 from uota.errors import UotaError
@@ -96,7 +95,9 @@ def _identity(classifier: Classifier, train: Source, preset: ViewPreset, setting
 def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
     """The folder's checkpoint of the same training, if there is one; of another, it is thrown away."""
     identity_file = folder / "identity.json"
-    same = identity_file.is_file() and identity_file.read_text(encoding="utf-8", errors="replace") == json.dumps(identity)
+    same = identity_file.is_file() and identity_file.read_text(encoding="utf-8", errors="replace") == json.dumps(
+        identity
+    )
     if same and (start := whole_checkpoint(checkpoint)):
         rank_zero_only(print)(f"going on from {start}; remove it to begin anew")
         return start
@@ -106,15 +107,12 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
 
 
 def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:
-    try:
-        return make_trainer(
-            folder,
-            [checkpoints],
-            bar,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            max_epochs=settings.epochs,
-            logger=CSVLogger(folder, name="logs"),
-        )
-    except (ValueError, MisconfigurationException) as error:
-        raise UotaError(f"accelerator {settings.accelerator!r} cannot be used: {error}; choose auto") from error
+    return make_trainer(
+        folder,
+        [checkpoints],
+        bar,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        max_epochs=settings.epochs,
+        logger=CSVLogger(folder, name="logs"),
+    )

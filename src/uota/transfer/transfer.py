@@ -20,6 +20,7 @@ from uota.origin import Found, find_encoder
 from uota.outputs import check_writable_folder, path_of
 from uota.protocols import Origin
 from uota.runs import checkpoint_to_go_on_from, empty_folder, write_atomically
+from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
@@ -88,6 +89,7 @@ def transfer(
     folder = _folder(task, origin, out)
     check_writable_folder(folder)
     settings = _started_with(folder, task, origin, settings) if resume else settings or Transfer()
+    check_accelerator(settings.accelerator, settings.devices)
     torch.manual_seed(settings.seed)
     found = find_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
