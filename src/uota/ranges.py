@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import cache
-from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -91,7 +89,7 @@ def check_settings(settings: Any) -> None:
     Raises:
         UotaError: a number is out of its range, text is empty, or a choice is none of those there are.
     """
-    hints = _hints(type(settings))
+    hints = get_type_hints(type(settings))
     for field in fields(settings):
         value = getattr(settings, field.name)
         if value is None and type(None) in get_args(hints[field.name]):
@@ -155,13 +153,8 @@ def _check_inside(name: str, value: Any, deeper: int) -> None:
             raise UotaError(f"{name} is nested too deeply; write it as --help shows it")
         for each in value.values() if isinstance(value, Mapping) else value:
             _check_inside(name, each, deeper - 1)
-    elif isinstance(value, Real) and not (abs(value) <= LARGEST_RATE and isfinite(value)):
+    elif isinstance(value, int | float) and not abs(value) <= LARGEST_RATE:
         raise UotaError(f"{name} has the number {_short(value)}; it must be finite, and of at most 36 digits")
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _short(value: Any) -> str:

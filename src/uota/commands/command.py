@@ -56,6 +56,4 @@ def drop_own_method(values: dict[str, Any]) -> None:
     """
     name = values.pop("method")
     if name is not None and "." not in name:
-        raise UotaError(
-            f"--method is {name}; a run knows its method, only one of your own is named again: leave it out"
-        )
+        raise UotaError(f"--method is {name}, and a run knows its method; leave it out, or name one of your own")

@@ -95,9 +95,8 @@ def _identity(classifier: Classifier, train: Source, preset: ViewPreset, setting
 def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
     """The folder's checkpoint of the same training, if there is one; of another, it is thrown away."""
     identity_file = folder / "identity.json"
-    same = identity_file.is_file() and identity_file.read_text(encoding="utf-8", errors="replace") == json.dumps(
-        identity
-    )
+    before = identity_file.read_text(encoding="utf-8", errors="replace") if identity_file.is_file() else None
+    same = before == json.dumps(identity)
     if same and (start := whole_checkpoint(checkpoint)):
         rank_zero_only(print)(f"going on from {start}; remove it to begin anew")
         return start

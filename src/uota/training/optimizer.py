@@ -42,7 +42,8 @@ def check_optimizer(settings: Pretrain) -> None:
 
 
 def _unusable(name: str, error: Exception) -> str:
-    if name.lower() not in list_optimizers():
-        return f"there is no optimizer {name!r}; choose one of timm's: {', '.join(list_optimizers())}"
+    known = [str(each) for each in list_optimizers()]
+    if name.lower() not in known:
+        return f"there is no optimizer {name!r}; choose one of timm's: {', '.join(known)}"
     why = " ".join(str(error).split()) or type(error).__name__
     return f"optimizer {name!r} cannot be used here: {why}; choose another, such as adamw, sgd or lars"
