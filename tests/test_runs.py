@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from uota.errors import UotaError
-from uota.runs import Run, checkpoint_before, empty_folder, refuse_unwritable, whole_file, write_atomically
+from uota.outputs import check_writable, check_writable_folder
+from uota.runs import Run, checkpoint_before, empty_folder, whole_file, write_atomically
 
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
@@ -30,11 +31,12 @@ def test_a_folder_is_no_file_to_write_and_a_file_no_folder_for_a_run(tmp_path):
 
 def test_what_cannot_be_written_is_refused_and_what_can_is_left_alone(tmp_path):
     (tmp_path / "there").write_text("before")
-    refuse_unwritable(tmp_path / "there", tmp_path / "new" / "file")
+    check_writable(tmp_path / "there", tmp_path / "new" / "file")
+    check_writable_folder(tmp_path / "new" / "folder")
     assert (tmp_path / "there").read_text() == "before"
-    assert not list((tmp_path / "new").iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
     with pytest.raises(UotaError, match="cannot be written"):
-        refuse_unwritable(tmp_path / "there" / "file")
+        check_writable(tmp_path / "there" / "file")
 
 
 def fail_half_way(path):
@@ -45,7 +47,8 @@ def fail_half_way(path):
 
 
 def saved(path, value):
-    torch.save({"weights": torch.full((2000,), value), "global_step": int(value)}, path)
+    weights = torch.full((2000,), value)
+    torch.save({"weights": weights, "state_dict": {"weights": weights}, "epoch": 0, "global_step": int(value)}, path)
 
 
 @pytest.fixture

@@ -1,29 +1,101 @@
 """The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo."""
 
+import os
 import sys
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import pairwise
 from pathlib import Path
 
-from uota.arguments import Parser
+from jsonargparse import Namespace
+
+from uota.arguments import Parser, check_config
 from uota.commands import COMMANDS
 from uota.errors import UotaError
+from uota.ranges import check_given
 from uota.recipes import recipe_file
+from uota.text import make_streams_tolerant, printable
 
-# Exit codes: what a person can mend, and Ctrl-C as shells know it.
-MENDABLE, INTERRUPTED = 2, 130
+# Exit codes: Ctrl-C, and a closed pipe, as shells know them.
+INTERRUPTED, READER_GONE = 130, 141
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; what a person can mend ends in one sentence and exit code 2."""
+    """Run a command; what a person can mend ends in one sentence and an exit code that says so."""
+    make_streams_tolerant()
     try:
-        chosen = _parser().parse_args(_with_recipes(sys.argv[1:] if arguments is None else arguments))
-        COMMANDS[chosen.command].run(chosen[chosen.command])
+        run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
     except UotaError as error:
-        print(f"uota: {error}", file=sys.stderr)
-        return MENDABLE
+        print(f"uota: {printable(str(error))}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:  # of `uota ... | head`: whoever read has read enough
+        _discard_output()
+        return READER_GONE
+    except OSError as error:
+        print(f"uota: {_said_of(error)}", file=sys.stderr)
+        return UotaError.code
     except KeyboardInterrupt:
         print("uota: stopped", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def run(arguments: list[str]) -> None:
+    """Run a command, for which the methods of a user's own are allowed that its arguments name.
+
+    Raises:
+        UotaError: something is wrong that a person can mend.
+    """
+    own = own_methods(arguments)
+    chosen = _parsed(_with_recipes(arguments))
+    _check_given(chosen)
+    with _allowing(own):
+        COMMANDS[chosen.command].run(chosen[chosen.command])
+
+
+def _parsed(arguments: list[str]) -> Namespace:
+    try:
+        return _parser().parse_args(arguments)
+    except RecursionError as error:  # an alias of YAML that holds itself
+        raise UotaError("a value is nested too deeply; write it out, without aliases") from error
+
+
+def own_methods(arguments: list[str]) -> list[str]:
+    """The methods of a user's own that `--method` names among the arguments themselves, not in a file of settings."""
+    values = [argument.partition("=")[2] for argument in arguments if argument.startswith("--method=")]
+    values += [value for flag, value in pairwise(arguments) if flag == "--method"]
+    return [value for value in values if "." in value]
+
+
+def _allowing(own: list[str]) -> AbstractContextManager[None]:
+    if not own:
+        return nullcontext()
+    from uota.methods import allowing  # only here: it takes seconds
+
+    return allowing(own)
+
+
+def _check_given(options: Namespace) -> None:
+    """Check values of every command, and of its own commands, by what each is called."""
+    for name, value in vars(options).items():
+        if isinstance(value, Namespace):
+            _check_given(value)
+        else:
+            check_given(name, value)
+
+
+def _said_of(error: OSError) -> str:
+    why = printable(error.strerror or str(error) or type(error).__name__)
+    if error.filename is None:
+        return f"the system says: {why}; see that files and folders are there and may be read"
+    name = printable(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename))
+    return f"{name}: {why}; see that it is there, is of the right kind, and may be read (or written)"
+
+
+def _discard_output() -> None:
+    """Let Python's last flush of what was printed go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> Parser:
@@ -40,15 +112,26 @@ def _parser() -> Parser:
 
 
 def _with_recipes(arguments: list[str]) -> list[str]:
-    """`--config NAME` of a recipe, where there is no such file, becomes the recipe's file."""
-    found, after_config = [], False
+    """`--config NAME` of a recipe, where there is no such file, becomes the recipe's file; files are looked at."""
+    found, before = [], ""
     for argument in arguments:
-        flag, equals, value = argument.rpartition("=")
-        if (after_config or flag == "--config") and not Path(value).exists():
-            argument = f"{flag}{equals}{recipe_file(value)}"
-        found.append(argument)
-        after_config = argument == "--config"
+        if before == "--config":
+            found.append(str(_config_file(argument)))
+        elif argument.startswith("--config="):
+            found.append(f"--config={_config_file(argument.partition('=')[2])}")
+        else:
+            found.append(argument)
+        before = argument
     return found
+
+
+def _config_file(name: str) -> Path:
+    """A file of settings that may be parsed, by its own name or a recipe's."""
+    path = Path(name)
+    if not os.path.lexists(path):
+        return recipe_file(name)
+    check_config(path)
+    return path
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from uota.errors import UotaError
+from uota.ranges import check_multiple, check_settings
 
 DEMO_EPOCHS = 7
-AT_LEAST_ONE = ("epochs", "batch_size", "candidates", "checkpoint_every", "devices")
 
 
 @dataclass
@@ -17,8 +17,8 @@ class Pretrain:
         data: demo-scenes, demo-scenes-colour, demo, a folder of images (with sub-folders as classes, and no train/ and
             test/, a fifth of each class is kept for evaluation), or the folder of Fashion-MNIST's original files; tar
             shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
-        method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class; auto: swav, of groups
-            simclr
+        method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class, which no file may name;
+            auto: swav, of groups simclr
         arbiter: what weighs views: learned (a small head that learns to tell while the run trains), two_groups (by
             the embeddings), mahalanobis (the paper's), or none
         backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
@@ -105,12 +105,8 @@ class Pretrain:
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, *AT_LEAST_ONE)
-        refuse_no_shares(self.drops)
-        if self.batch_size % self.devices:
-            raise UotaError(f"batch_size {self.batch_size} is no multiple of devices {self.devices}; make it one")
-        if not 0 <= self.inject < 1:
-            raise UotaError(f"inject is {self.inject}; it is a share of the views, from 0 to below 1")
+        check_settings(self)
+        check_multiple(self)
         if self.tau is not None and self.ess is not None:
             raise UotaError("tau and ess are both set; give one, the other follows from it")
         if self.arbiter == "none" and self.look not in ("auto", "embeddings"):
@@ -118,22 +114,7 @@ class Pretrain:
         paper_only = [name for name in ("tau", "ess", "anchors") if getattr(self, name) is not None]
         if paper_only and self.arbiter != "mahalanobis":
             raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")
-        if self.start is not None and not 0 <= self.start <= 1:
-            raise UotaError(f"start is {self.start}; it is a share of training, from 0 to 1")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a file."""
         return asdict(self)
-
-
-def refuse_below_one(settings: Any, *names: str) -> None:
-    """Refuse a number of nothing, by its name."""
-    for name in names:
-        if getattr(settings, name) < 1:
-            raise UotaError(f"{name} is {getattr(settings, name)}; it must be at least 1")
-
-
-def refuse_no_shares(drops: list[float]) -> None:
-    """Refuse drops of the learning rate that lie outside training."""
-    if any(not 0 < drop < 1 for drop in drops):
-        raise UotaError(f"drops are {drops}; they are shares of training, between 0 and 1")

@@ -16,6 +16,7 @@ from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
 from uota.inspection import inspect
 from uota.runs import Run, load_part, write_atomically
+from uota.text import make_streams_tolerant
 from uota.training.build import build_method, decide, preset_of
 from uota.training.pretrain import pretrain
 
@@ -64,6 +65,7 @@ def _side_by_side(jobs: list[tuple[Pretrain, Path]]) -> None:
 
 
 def _pretrain_once(settings: Pretrain, out: Path) -> None:
+    make_streams_tolerant()
     torch.set_num_threads(1)
     pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
 

@@ -18,7 +18,9 @@ from uota.data import Folder, Packed, Source, found_unreadable, say_skipped
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.methods.embedded import Step
+from uota.outputs import check_writable
 from uota.progress import PROGRESS
+from uota.ranges import RANGES, check_number
 from uota.runs import Run, load_part, whole_file
 from uota.tables import write_csv
 from uota.text import printable
@@ -65,6 +67,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
         raise UotaError(f"{out} is neither a .parquet nor a .csv file; give --out one of these endings")
     if out.suffix == ".parquet" and not find_spec("pyarrow"):
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
+    check_number("seed", seed, RANGES["seed"])
+    check_writable(out)
     run = Run(run_folder)
     settings = run.settings()
     sources = _splits(data or settings.data, "auto" if data else settings.views)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from uota.errors import UotaError
 from uota.nn.encoder import SMALL_IMAGE, Encoder, timm_options
 from uota.origin import Found, find_encoder
+from uota.outputs import check_writable
 from uota.protocols import Origin
 from uota.runs import whole_file
 
@@ -39,6 +40,7 @@ def export(origin: Origin, to: str, out: Path) -> str:
     Raises:
         UotaError: the library has no such network, or the file cannot be written.
     """
+    check_writable(out)
     found = find_encoder(origin)
     with whole_file(out) as unfinished, torch.no_grad():
         return EXPORTS[to](found, unfinished).replace(str(unfinished), str(out))

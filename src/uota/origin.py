@@ -10,6 +10,7 @@ from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.nn.encoder import SMALL_IMAGE, Encoder
 from uota.nn.weights import Weights, backbone_of, first_kernel, load_weights, read_weights
+from uota.outputs import path_of
 from uota.protocols import Origin
 from uota.runs import Run, load_part
 from uota.training.build import build_method, preset_of
@@ -49,7 +50,7 @@ def find_encoder(origin: Origin, untrained: bool = False) -> Found:
     Raises:
         UotaError: there is none of that name, or it does not fit.
     """
-    path = Path(origin.run).expanduser()
+    path = path_of(origin.run)
     if path.is_dir():
         return _of_run(Run(path), origin, untrained)
     if path.is_file():

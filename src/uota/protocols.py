@@ -1,10 +1,9 @@
 """Typed settings of the evaluation protocols. Every field is a flag of `uota evaluate PROTOCOL`."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from uota.config import refuse_below_one, refuse_no_shares
-from uota.errors import UotaError
+from uota.ranges import check_multiple, check_settings
 
 # Learning rates are given for batches of so many images, and scaled in proportion to the batch.
 BATCH_OF_RATES = 256
@@ -67,7 +66,8 @@ class LinearSGD:
     devices: int = 1
 
     def __post_init__(self) -> None:
-        refuse_impossible(self)
+        check_settings(self)
+        check_multiple(self)
 
     def rate(self, method: str | None, arbiter: str | None) -> float:
         """For 256 images: what was set, else the paper's of this method."""
@@ -113,8 +113,8 @@ class Finetune:
     devices: int = 1
 
     def __post_init__(self) -> None:
-        refuse_impossible(self)
-        refuse_no_shares(self.drops)
+        check_settings(self)
+        check_multiple(self)
 
     def rates(self) -> tuple[float, float]:
         """Of the encoder and of the classifier, for 256 images."""
@@ -123,19 +123,6 @@ class Finetune:
             encoder if self.learning_rate is None else self.learning_rate,
             head if self.head_learning_rate is None else self.head_learning_rate,
         )
-
-
-def refuse_impossible(settings: Any) -> None:
-    """Refuse what neither protocol that trains can be run with, naming the setting."""
-    refuse_below_one(settings, "epochs", "batch_size", "devices")
-    if settings.batch_size % settings.devices:
-        raise UotaError(f"batch_size {settings.batch_size} is no multiple of devices {settings.devices}; make it one")
-    for name in ("learning_rate", "head_learning_rate"):
-        rate = getattr(settings, name, None)
-        if rate is not None and not 0 < rate < float("inf"):
-            raise UotaError(f"{name} is {rate}; it must be a number above 0")
-    if not 0 < settings.smallest_crop <= 1:
-        raise UotaError(f"smallest_crop is {settings.smallest_crop}; it is a share of the area, above 0 and up to 1")
 
 
 # By the name that `uota evaluate` knows a protocol by: its settings, and what it is.

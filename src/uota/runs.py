@@ -30,6 +30,9 @@ from uota.errors import UotaError
 from uota.files import read_json
 from uota.nn.weights import check_finite
 
+# Steps of no training that anybody waits for; what is above would overflow on the way.
+LARGEST_STEP = 2**53
+
 
 @dataclass(frozen=True)
 class Run:
@@ -74,10 +77,7 @@ class Run:
         whole = whole_checkpoint(self.checkpoint)
         if whole is None:
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
-        try:
-            return torch.load(whole, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:
-            raise UotaError(f"{whole} cannot be read; the file is broken: {error}") from error
+        return read_checkpoint(whole)
 
     def epochs_done(self) -> int:
         """Whole epochs of training that the last checkpoint comes after.
@@ -85,7 +85,42 @@ class Run:
         Raises:
             UotaError: there is none, or it is broken.
         """
-        return int(self.state()["epoch"])
+        return self.state()["epoch"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, on the CPU.
+
+    Raises:
+        UotaError: it is broken, or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise UotaError(f"{path} cannot be read; the file is broken: {first_line(error)}") from error
+    if wrong := _wrong_content(state):
+        raise UotaError(f"{path} is no checkpoint of a run: {wrong}; put a copy in its place, or start anew")
+    return state
+
+
+def _wrong_content(state: Any) -> str | None:
+    """What a checkpoint lacks that everything here reads of it; None: nothing."""
+    if not isinstance(state, dict):
+        return f"it holds a {type(state).__name__}"
+    weights = state.get("state_dict")
+    if not isinstance(weights, dict) or not weights:
+        return "it has no weights under the name state_dict"
+    if strange := [key for key, value in weights.items() if not _is_state(key, value)]:
+        return f"{strange[0]!r} in its state_dict is no tensor"
+    for name in ("epoch", "global_step"):
+        if not isinstance(state.get(name), int) or not 0 <= state[name] < LARGEST_STEP:
+            return f"its {name} is {state.get(name)!r}"
+    return None
+
+
+def _is_state(key: Any, value: Any) -> bool:
+    """Whether this is a tensor, or what a module says for itself (`get_extra_state`)."""
+    return isinstance(key, str) and (isinstance(value, torch.Tensor) or key.endswith("_extra_state"))
 
 
 def checkpoint_before(checkpoint: Path) -> Path:
@@ -162,14 +197,28 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
     """
     prefix = f"{part}." if part else ""
     state = run.state()["state_dict"]
-    weights = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+    weights = {key.removeprefix(prefix): state[key] for key in state if str(key).startswith(prefix)}
     check_finite(module, weights, run.checkpoint)
+    wanted = module.state_dict()
     try:
+        for key in weights.keys() & wanted.keys():
+            if _is_floating(weights[key]) != _is_floating(wanted[key]):
+                raise RuntimeError(f"{key} has numbers of another type")
         module.load_state_dict(weights)
-    except RuntimeError as error:
+    except Exception as error:  # tensors can be anything: sparse, quantised, of other names or shapes
         raise UotaError(
-            f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? {error}"
+            f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? "
+            f"{first_line(error)}"
         ) from error
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
+
+
+def first_line(error: Exception) -> str:
+    """Of an error whose text may be a page, enough to search for."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def empty_folder(folder: Path, overwrite: bool) -> None:
@@ -196,17 +245,6 @@ def holds_something(folder: Path) -> bool:
     if folder.is_file():
         raise UotaError(f"{folder} is a file; give --out a folder, new or empty")
     return folder.exists() and any(folder.iterdir())
-
-
-def refuse_unwritable(*files: Path) -> None:
-    """Refuse files that cannot be written, before work is done for them.
-
-    Raises:
-        UotaError: one is a folder, or its folder may not be written to.
-    """
-    for file in files:
-        with _written_beside(file) as unfinished:
-            unfinished.touch()
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,6 +1,8 @@
 """Text from outside, such as file names, made harmless for terminals, tables and spreadsheets."""
 
 import re
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,10 @@ def spreadsheet_cell(value: Any) -> Any:
         return value
     cell = printable(value)
     return f"'{cell}" if cell.startswith(FORMULA) or str(value).startswith(FORMULA) else cell
+
+
+def make_streams_tolerant() -> None:
+    """Let characters that the terminal does not know be printed as escapes: no finished work may end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -134,7 +134,7 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
         (["knn", grey_file, data, out, "--views=supervised"], "of another shape than resnet18: conv1.weight"),
         (["knn", f"{run}/checkpoint.ckpt", data, out, "--backbone=nope"], "no backbone 'nope'"),
         (["finetune", run, "--epochs=0"], "epochs is 0"),
-        (["linear-sgd", run, "--accelerator=abacus"], "accelerator 'abacus' cannot be used"),
+        (["linear-sgd", run, "--accelerator=abacus"], "there is no accelerator 'abacus'; choose one of auto"),
     ]:
         assert main(["evaluate", *arguments]) == 2, arguments
         errors = capsys.readouterr().err

@@ -160,10 +160,14 @@ def test_a_checkpoint_of_another_shape_is_refused(small, tmp_path):
         pretrain(small(), run.folder, resume=True)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"epochs": "many"}', '{"colour": 1}', "\udcff"])
-def test_broken_settings_are_named(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "cannot be read"), ("[1]", "holds no settings"), ('{"epochs": "many"}', "epochs is many; it must be"),
+     ('{"colour": 1}', "'colour' is not accepted"), ("\udcff", "cannot be read")],
+)  # fmt: skip
+def test_broken_settings_are_named(tmp_path, text, says):
     Run(tmp_path).settings_file.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UotaError, match=r"settings\.json cannot be read"):
+    with pytest.raises(UotaError, match=rf"settings\.json.*{says}"):
         Run(tmp_path).settings()
 
 

@@ -29,5 +29,5 @@ def test_drops_divide_the_rate_by_ten():
 
 
 def test_drops_outside_training_are_refused():
-    with pytest.raises(UotaError, match="shares of training"):
+    with pytest.raises(UotaError, match="a share of training above 0 and below 1"):
         Pretrain(drops=[120.0])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
+from uota.errors import UotaError
 from uota.protocols import Origin
 
 
@@ -35,3 +36,24 @@ def add_resume(parser: Parser) -> None:
 def take_origin(values: dict[str, Any]) -> Origin:
     """Takes what tells of an encoder out of a command's values."""
     return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})
+
+
+def add_own_method(parser: Parser) -> None:
+    """Let a run's own method be named, as its settings may not do."""
+    parser.add_argument(
+        "--method",
+        type=str | None,
+        default=None,
+        help="of a run with a method of your own: package.module.Class once more, since its folder may not choose code",
+    )
+
+
+def drop_own_method(values: dict[str, Any]) -> None:
+    """Take `--method` out of a command's values: what it names was allowed before the command ran.
+
+    Raises:
+        UotaError: it names none of the user's own.
+    """
+    name = values.pop("method")
+    if name is not None and "." not in name:
+        raise UotaError(f"--method is {name}, and a run knows its method; leave it out, or name one of your own")

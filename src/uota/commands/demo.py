@@ -1,7 +1,5 @@
 """`uota demo`."""
 
-from pathlib import Path
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
@@ -21,8 +19,11 @@ def parser() -> Parser:
 def run(options: Namespace) -> None:
     """Pretrain with and without arbitration on the embedded scenes, and compare."""
     from uota.demo import run_demo
+    from uota.outputs import check_writable_folder, path_of
 
-    run_demo(Path(options.out), options.seed, options.epochs)
+    out = path_of(options.out)
+    check_writable_folder(out)
+    run_demo(out, options.seed, options.epochs)
 
 
 COMMAND = Command("what arbitration is worth on the embedded scenes, in minutes", parser, run)

@@ -1,11 +1,9 @@
 """`uota embed`."""
 
-from pathlib import Path
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command
+from uota.commands.command import Command, add_own_method, drop_own_method
 
 
 def parser() -> Parser:
@@ -15,14 +13,17 @@ def parser() -> Parser:
     parser.add_argument("--data", type=str | None, default=None, help="a folder of images; null: the run's")
     parser.add_argument("--out", type=str, required=True, help="a .parquet or .csv file")
     parser.add_argument("--seed", type=int, default=0, help="of the views that are weighed")
+    add_own_method(parser)
     return parser
 
 
 def run(options: Namespace) -> None:
     """Write the embedding of every image, and what the arbiter says of its views."""
     from uota.embedding import embed
+    from uota.outputs import path_of
 
-    rows = embed(Path(options.run), Path(options.out), options.data, options.seed)
+    drop_own_method(options.as_dict())
+    rows = embed(path_of(options.run), path_of(options.out), options.data, options.seed)
     print(f"{rows} images are in {options.out}")
 
 

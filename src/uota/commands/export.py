@@ -1,12 +1,11 @@
 """`uota export`."""
 
-from pathlib import Path
 from typing import Literal
 
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command, take_origin
+from uota.commands.command import Command, add_own_method, drop_own_method, take_origin
 from uota.protocols import Origin
 
 
@@ -18,16 +17,19 @@ def parser() -> Parser:
         "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="who shall read it"
     )
     parser.add_argument("--out", type=str, required=True, help="the file")
+    add_own_method(parser)
     return parser
 
 
 def run(options: Namespace) -> None:
     """Write an encoder as another library reads it."""
     from uota.export import export
+    from uota.outputs import path_of
 
     values = options.as_dict()
+    drop_own_method(values)
     origin = take_origin(values)
-    print(export(origin, values["to"], Path(values["out"])))
+    print(export(origin, values["to"], path_of(values["out"])))
 
 
 COMMAND = Command("the encoder for timm, torchvision, safetensors or ONNX", parser, run)

@@ -1,12 +1,11 @@
 """`uota inspect`."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command
+from uota.commands.command import Command, add_own_method, drop_own_method
 
 # Share of files in a wrong folder that says more about the arbiter than about the files.
 TOO_MANY = 0.4
@@ -52,15 +51,18 @@ def parser() -> Parser:
         "--images", type=int | None, default=None, help="how many to show; null: 60, in a picture alone 8"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
+    add_own_method(parser)
     return parser
 
 
 def run(options: Namespace) -> None:
     """Show which views of images are outliers."""
     from uota.inspection.command import inspect_and_write
+    from uota.outputs import path_of
 
     values = options.as_dict()
-    out, files, table = Path(values.pop("out")), values.pop("files"), values.pop("table")
+    drop_own_method(values)
+    out, files, table = path_of(values.pop("out")), values.pop("files"), values.pop("table")
     found = inspect_and_write(values.pop("what"), out, files, table, **values)
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)

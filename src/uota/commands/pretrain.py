@@ -1,7 +1,5 @@
 """`uota pretrain`."""
 
-from pathlib import Path
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
@@ -23,11 +21,13 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
+    from uota.outputs import check_writable_folder, path_of
     from uota.runs import Run
     from uota.training.pretrain import pretrain
 
     values = options.as_dict()
-    out = Path(values.pop("out"))
+    out = path_of(values.pop("out"))
+    check_writable_folder(out)
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)

@@ -1,7 +1,5 @@
 """`uota shard`."""
 
-from pathlib import Path
-
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
@@ -20,9 +18,12 @@ def parser() -> Parser:
 def run(options: Namespace) -> None:
     """Write a folder of images as tar shards."""
     from uota.data.sharding import shard
+    from uota.outputs import check_writable_folder, path_of
     from uota.text import printable
 
-    written = shard(Path(options.folder).expanduser(), Path(options.out).expanduser(), options.shard_size)
+    out = path_of(options.out)
+    check_writable_folder(out)
+    written = shard(path_of(options.folder), out, options.shard_size)
     for path in written.left_out:
         print(f"left out, cannot be read: {printable(path)}")
     for sentence in written.unused.sentences():

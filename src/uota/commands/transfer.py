@@ -3,7 +3,7 @@
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command, add_resume, take_origin
+from uota.commands.command import Command, add_own_method, add_resume, drop_own_method, take_origin
 from uota.protocols import Origin
 from uota.transfer.settings import TASKS, Transfer
 
@@ -21,6 +21,7 @@ def add_tasks(parser: Parser) -> None:
         made.add_class_arguments(Origin, nested_key=None, as_positional=True)
         made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
         add_resume(made)
+        add_own_method(made)
         made.add_class_arguments(Transfer, nested_key=None)
         tasks.add_subcommand(name, made, help=description)
 
@@ -32,6 +33,7 @@ def run(options: Namespace) -> None:
 
     task = options.task
     values = options[task].as_dict()
+    drop_own_method(values)
     origin, out = take_origin(values), values.pop("out")
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     precision = transfer(task, origin, None if resume else Transfer(**values), out, resume, overwrite)

@@ -151,7 +151,7 @@ def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing],
             digest.update(os.fsencode(f"{name} {member.name} {_size(member.path)}\n"))
     written = {"classes": next(iter(listings.values())).classes, "shards": [*plan], "images": digest.hexdigest()}
     place = out / DESCRIPTION
-    if place.exists() and place.read_text() == json.dumps(written, indent=1):
+    if place.exists() and place.read_text(encoding="utf-8", errors="replace") == json.dumps(written, indent=1):
         return
     if holds_something(out):
         raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")

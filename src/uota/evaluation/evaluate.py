@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
@@ -20,8 +19,10 @@ from uota.evaluation.linear import check_can_hold_out, evaluate_linear
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
 from uota.evaluation.subject import Subject
 from uota.origin import Found, find_encoder
-from uota.protocols import SETTINGS, Finetune, Origin
+from uota.outputs import check_writable, path_of
+from uota.protocols import SETTINGS, Finetune, LinearSGD, Origin
 from uota.runs import write_atomically
+from uota.training.accelerators import check_accelerator
 from uota.training.build import decide, open_images
 
 
@@ -41,6 +42,10 @@ def evaluate(
         UotaError: the encoder, the images or the folder cannot be had.
     """
     settings = SETTINGS[protocol][0]() if settings is None else settings
+    name = result_name(settings) if isinstance(settings, Finetune) else protocol
+    _check_writable(origin, out, name)
+    if isinstance(settings, LinearSGD | Finetune):
+        check_accelerator(settings.accelerator, settings.devices)
     found = find_encoder(origin)
     subject = _subject(found, data, out)
     result = PROTOCOLS[protocol](subject, settings)
@@ -54,10 +59,16 @@ def evaluate(
         **asdict(result),
         "settings": asdict(settings),
     }
-    name = result_name(settings) if isinstance(settings, Finetune) else protocol
     rank_zero_only(write_atomically)(subject.folder / f"{name}.json", json.dumps(written, indent=1))
     rank_zero_only(say_skipped)(subject.train, subject.test)
     return result
+
+
+def _check_writable(origin: Origin, out: str | None, name: str) -> None:
+    """Check that the result can be written, before an encoder is loaded; of what is no run `_subject` says more."""
+    folder = path_of(origin.run if out is None else out)
+    if out is not None or folder.is_dir():
+        check_writable(folder / f"{name}.json")
 
 
 def _subject(found: Found, data: str | None, out: str | None) -> Subject:
@@ -70,7 +81,7 @@ def _subject(found: Found, data: str | None, out: str | None) -> Subject:
     train, test, notes = evaluated_images(train, test)
     for note in notes:
         rank_zero_only(print)(note)
-    return Subject(found, train, test, Path(out or found.name))
+    return Subject(found, train, test, path_of(found.name if out is None else out))
 
 
 def _images(run: Pretrain | None, data: str | None, split: str) -> Source:

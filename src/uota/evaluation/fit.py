@@ -8,7 +8,6 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from uota.data import Source
 from uota.errors import UotaError
@@ -20,6 +19,7 @@ from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
+from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import explaining_full_disks, make_trainer, without_warnings_of_what_is_meant
 from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
@@ -67,7 +67,8 @@ def fit(
     loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
     again = "run the same command again"
     with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), explaining_full_disks(folder, again):
-        trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
+        with translate_restore_errors(trainer, start):
+            trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
         images = WholeImages(test, preset)
@@ -94,7 +95,8 @@ def _identity(classifier: Classifier, train: Source, preset: ViewPreset, setting
 def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
     """The folder's checkpoint of the same training, if there is one; of another, it is thrown away."""
     identity_file = folder / "identity.json"
-    same = identity_file.is_file() and identity_file.read_text() == json.dumps(identity)
+    before = identity_file.read_text(encoding="utf-8", errors="replace") if identity_file.is_file() else None
+    same = before == json.dumps(identity)
     if same and (start := whole_checkpoint(checkpoint)):
         rank_zero_only(print)(f"going on from {start}; remove it to begin anew")
         return start
@@ -104,15 +106,12 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
 
 
 def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:
-    try:
-        return make_trainer(
-            folder,
-            [checkpoints],
-            bar,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            max_epochs=settings.epochs,
-            logger=CSVLogger(folder, name="logs"),
-        )
-    except (ValueError, MisconfigurationException) as error:
-        raise UotaError(f"accelerator {settings.accelerator!r} cannot be used: {error}; choose auto") from error
+    return make_trainer(
+        folder,
+        [checkpoints],
+        bar,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        max_epochs=settings.epochs,
+        logger=CSVLogger(folder, name="logs"),
+    )

@@ -6,7 +6,8 @@ from typing import Any
 from uota.errors import UotaError
 from uota.inspection.inspecting import PAGE, SHOWN, TABLES, Inspection, inspect, refuse_no_ending
 from uota.misfiled import write_files
-from uota.runs import Run, refuse_unwritable
+from uota.outputs import check_writable, path_of
+from uota.runs import Run
 
 # Of a picture alone.
 PICTURED, JUDGED_FOR_PICTURE = 8, 128
@@ -45,7 +46,7 @@ def inspect_and_write(
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these endings")
     refuse_no_ending(out)
-    refuse_unwritable(out, *(Path(other) for other in (files, table) if other is not None))
+    check_writable(out, *(path_of(other) for other in (files, table) if other is not None))
     if images is not None and images < 1:
         raise UotaError(f"images is {images}; at least 1 must be shown")
     page = out.suffix == PAGE
@@ -54,7 +55,7 @@ def inspect_and_write(
     found = inspect(
         data,
         run or backbone,
-        weights=Path(weights) if weights else None,
+        weights=path_of(weights) if weights else None,
         shown=shown,
         files=True if files is not None else None if page else False,
         beside=beside,
@@ -63,15 +64,15 @@ def inspect_and_write(
     )
     found.save(out, shown)
     if files is not None and found.filing is not None:
-        write_files(found.filing.judged, found.filing.groups, found.filing.fits, Path(files))
+        write_files(found.filing.judged, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:
-        found.save(table)
+        found.save(path_of(table))
     return found
 
 
 def _named(what: list[str], data: str | None) -> tuple[Run | None, list[Run], str | None]:
     """The run to inspect, the runs beside it, and the images."""
-    runs = [Run(Path(name)) for name in what]
+    runs = [Run(path_of(name)) for name in what]
     if len(runs) == 1 and not runs[0].settings_file.exists() and data is None:
         return None, [], what[0]
     for run in runs:

@@ -55,7 +55,7 @@ def history_of(run: Run) -> History:
 
 def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
     """Measure, epochs done and value of all that a log tells."""
-    for row, name in product(csv.DictReader(log.read_text().splitlines()), MEASURES):
+    for row, name in product(csv.DictReader(log.read_text(encoding="utf-8", errors="replace").splitlines()), MEASURES):
         with suppress(ValueError, TypeError, KeyError):
             yield name, float(row["epoch"]) + 1, float(row[name])
 

@@ -26,6 +26,7 @@ from uota.inspection.plane import Plane, planes
 from uota.inspection.subject import Subject, open_subject
 from uota.inspection.table import ViewTable, judge
 from uota.misfiled import ENOUGH
+from uota.ranges import RANGES, check_number
 from uota.report.gallery import Row, draw_gallery
 from uota.runs import Run, write_atomically
 from uota.views import ViewPreset
@@ -225,6 +226,7 @@ def inspect(
     >>> found.table.shape, round(float(found.table.columns()["weight_learned"].mean()), 3)
     ((6, 40), 1.0)
     """
+    check_number("seed", seed, RANGES["seed"])
     if not 0 <= seconds < inf:
         raise UotaError(f"seconds is {seconds}; an arbiter learns for 0 seconds (one step) or more")
     run = model if isinstance(model, Run) else None

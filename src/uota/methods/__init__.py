@@ -4,13 +4,14 @@ from uota.methods import barlow_twins, baselines, byol, cmc, cpc, infomin, jcl, 
 from uota.methods.barlow_twins import BarlowTwins
 from uota.methods.baselines import Supervised, Untrained
 from uota.methods.byol import BYOL
-from uota.methods.card import Card, Method, imported
+from uota.methods.card import Card, Method
 from uota.methods.cmc import CMC
 from uota.methods.cpc import CPC
 from uota.methods.embedded import Embedded, Step, embed
 from uota.methods.infomin import InfoMin
 from uota.methods.jcl import JCL
 from uota.methods.moco import MoCo
+from uota.methods.own import allow, allowing, check_built, own_method
 from uota.methods.simclr import SimCLR
 from uota.methods.simsiam import SimSiam
 from uota.methods.swav import SwAV
@@ -49,6 +50,9 @@ __all__ = [
     "Supervised",
     "SwAV",
     "Untrained",
+    "allow",
+    "allowing",
+    "check_built",
     "embed",
-    "imported",
+    "own_method",
 ]

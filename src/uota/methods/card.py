@@ -1,16 +1,12 @@
 """What the package knows of a method besides its algorithm."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uota.errors import UotaError
 from uota.methods.embedded import Embedded, Step
 from uota.nn.encoder import Encoder
 
@@ -59,22 +55,3 @@ class Card:
     small_views: dict[int, str] = field(default_factory=dict)
     encoder: Callable[[str, int, int], nn.Module] = Encoder
     needs_labels: bool = False
-
-
-def imported(name: str) -> Card | None:
-    """A method of a user's own, `package.module.Class`; None where the name has no dot.
-
-    Raises:
-        UotaError: there is no such module or class.
-    """
-    module, dot, cls = name.rpartition(".")
-    if not dot:
-        return None
-    if str(Path.cwd()) not in sys.path:  # the `uota` command does not look where it is started, as `python` does
-        sys.path.append(str(Path.cwd()))
-    try:
-        return Card(getattr(import_module(module), cls), title=cls)
-    except (ImportError, AttributeError) as error:
-        raise UotaError(
-            f"method {name!r} cannot be imported: {error}; give package.module.Class on Python's path"
-        ) from error

@@ -121,7 +121,9 @@ def _timm_model(name: str, channels: int, image_size: int, pretrained: bool) -> 
         raise UotaError(f"there is no backbone {name!r}; use 'tiny' or a timm model, for example {', '.join(near)}")
     try:
         model = timm.create_model(name, pretrained=pretrained, **timm_options(name, channels, image_size))
-    except TypeError as error:
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        if pretrained and not isinstance(error, TypeError):  # of the weights, of which the caller says more
+            raise
         raise UotaError(f"backbone {name!r} cannot be built for {channels} channels: {error}") from error
     if not hasattr(model, "forward_intermediates"):
         raise UotaError(f"backbone {name!r} does not give feature maps; choose another timm model, e.g. resnet18")

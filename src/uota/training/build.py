@@ -1,5 +1,6 @@
 """From settings to the objects of a run."""
 
+import warnings
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -8,10 +9,11 @@ import torch
 from torch import nn
 
 from uota.arbitration import Arbiter, ViewSampler
+from uota.arguments import options_of
 from uota.config import Pretrain
 from uota.data import FolderOptions, Groups, Source, labels_of, open_groups, open_source
 from uota.errors import UotaError
-from uota.methods import METHODS, Card, imported
+from uota.methods import METHODS, Card, check_built, own_method
 from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
 from uota.nn.sync_batchnorm import synchronised
 from uota.training.module import Pretraining
@@ -30,6 +32,8 @@ VIEWS_OF = {
     "demo": "small-grey",
     "fashion-mnist": "small-grey",
 }
+# What constructors of networks raise at numbers that they cannot be built with.
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UserWarning)
 # Where nobody chose a method. Of groups SimCLR learned far more than SwAV did (docs/worth.md).
 METHOD, METHOD_OF_GROUPS = "swav", "simclr"
 # Views of groups without an accelerator, by channels.
@@ -123,9 +127,9 @@ def find_method(name: str) -> Card:
     """A method by its name here, or a user's own by package.module.Class.
 
     Raises:
-        UotaError: there is none.
+        UotaError: there is none, or it is a user's own that nobody allowed.
     """
-    card = METHODS.get(name) or imported(name)
+    card = METHODS.get(name) or own_method(name)
     if card is None:
         raise UotaError(f"there is no method {name!r}; choose auto, {', '.join(METHODS)}, or give package.module.Class")
     return card
@@ -134,18 +138,30 @@ def find_method(name: str) -> Card:
 def build_method(settings: Pretrain) -> Any:
     """The method, its encoder and heads, with weights that follow from the seed."""
     preset, card = preset_of(settings), find_method(settings.method)
-    known = [name for name in signature(card.build).parameters if name != "encoder"]
-    unknown = set(settings.method_options) - set(known)
-    if unknown:
-        raise UotaError(f"{settings.method} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}")
-    options = card.options | (card.small if preset.groups[0].size <= SMALL_IMAGE else {}) | settings.method_options
+    options = card.options | (card.small if preset.groups[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
     torch.manual_seed(settings.seed)
     encoder = card.encoder(settings.backbone, preset.channels, preset.groups[0].size)
     try:
-        method = card.build(encoder, **options)
-    except (TypeError, RuntimeError) as error:
-        raise UotaError(f"the options of {settings.method} do not fit: {error}") from error
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*zero-element.*")
+            method = card.build(encoder, **options)
+    except UNFIT as error:
+        raise UotaError(f"the options of {settings.method} do not fit: {error or type(error).__name__}") from error
+    check_built(method, settings.method)
     return method.to(memory_format=torch.channels_last)
+
+
+def _own_options(card: Card, settings: Pretrain) -> dict[str, Any]:
+    """A method's options from the settings, which may lie in a file, by the types that its constructor says."""
+    known = [name for name in signature(card.build).parameters if name != "encoder"]
+    unknown = set(settings.method_options) - set(known)
+    if unknown:
+        raise UotaError(
+            f"{settings.method} has no option {', '.join(sorted(map(str, unknown)))}; it has {', '.join(known)}"
+        )
+    if settings.method not in METHODS:  # the types that a user writes need not be all there is to say of them
+        return settings.method_options
+    return options_of(card.build, settings.method_options, skip="encoder")
 
 
 def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:

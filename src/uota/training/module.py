@@ -4,7 +4,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from timm.optim import create_optimizer_v2
 from torch import Tensor
 
 from uota.arbitration import Arbiter, ViewSampler
@@ -12,6 +11,7 @@ from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.methods.embedded import Step
 from uota.training.looks import look
+from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
 from uota.views import Views
 
@@ -89,15 +89,8 @@ class Pretraining(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """timm's, which knows which parameters not to decay; the arbiter's head has its own."""
-        settings = self.settings
-        return create_optimizer_v2(
-            self.method,
-            settings.optimizer,
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-        )
+        """timm's; the arbiter's head has its own."""
+        return build_optimizer(self.method, self.settings)
 
 
 def rank_me(embeddings: Tensor) -> float:

@@ -12,11 +12,14 @@ from uota.data import Groups, Source, describe_skipped, say_left_out
 from uota.errors import UotaError
 from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, write_atomically
 from uota.text import printable
+from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.build import VIEWS_OF, build_module, decide, open_items, preset_of
 from uota.training.checkpoints import Checkpoints
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
+from uota.training.optimizer import check_optimizer
+from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import explaining_full_disks, loggers_of, make_trainer, without_warnings_of_what_is_meant
 from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
 
@@ -40,6 +43,8 @@ def pretrain(
         UotaError: the folder is taken, the settings contradict each other, the images cannot be had.
     """
     run = Run(out)
+    check_accelerator(settings.accelerator, settings.devices)
+    check_optimizer(settings)
     source = open_items(settings.data, settings.views)
     settings = decide(settings, source)
     preset = preset_of(settings)
@@ -82,7 +87,11 @@ def list_skipped(source: Source, run: Run) -> None:
 
 
 def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, start: Path | None) -> None:
-    with without_warnings_of_what_is_meant(), explaining_full_disks(run.folder):
+    with (
+        without_warnings_of_what_is_meant(),
+        explaining_full_disks(run.folder),
+        translate_restore_errors(trainer, start),
+    ):
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
 
 

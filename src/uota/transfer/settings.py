@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from uota.config import refuse_below_one
 from uota.errors import UotaError
+from uota.ranges import check_multiple, check_settings
 
 Task = Literal["detection", "segmentation", "keypoints"]
 TASKS: dict[Task, str] = {
@@ -63,14 +63,10 @@ class Transfer:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        given = [name for name in ("epochs", "steps") if getattr(self, name) is not None]
-        if len(given) == 2:
+        check_settings(self)
+        check_multiple(self)
+        if self.epochs is not None and self.steps is not None:
             raise UotaError("epochs and steps are both set; give one, the other follows from it")
-        refuse_below_one(self, "batch_size", "devices", "checkpoint_every", *given)
-        if self.batch_size % self.devices:
-            raise UotaError(f"batch_size {self.batch_size} is no multiple of devices {self.devices}; make it one")
-        if not 0 < self.learning_rate < float("inf"):
-            raise UotaError(f"learning_rate is {self.learning_rate}; it must be a number above 0")
         if self.norm == "frozen" and self.from_scratch:
             raise UotaError("norm is frozen and from_scratch is set; random weights need a batch norm that learns")
 

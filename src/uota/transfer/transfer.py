@@ -11,14 +11,19 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
+from uota.arguments import settings_in_file
 from uota.collectives import gather_objects, rank
 from uota.errors import UotaError
+from uota.files import read_json
 from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
+from uota.outputs import check_writable_folder, path_of
 from uota.protocols import Origin
 from uota.runs import checkpoint_to_go_on_from, empty_folder, write_atomically
+from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
+from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import (
     explaining_full_disks,
     loggers_of,
@@ -82,7 +87,9 @@ def transfer(
     if not find_spec("pycocotools"):
         raise UotaError("COCO's masks and average precision need pycocotools: pip install 'uota[transfer]'")
     folder = _folder(task, origin, out)
+    check_writable_folder(folder)
     settings = _started_with(folder, task, origin, settings) if resume else settings or Transfer()
+    check_accelerator(settings.accelerator, settings.devices)
     torch.manual_seed(settings.seed)
     found = find_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
@@ -106,16 +113,16 @@ def transfer(
 
 
 def _folder(task: Task, origin: Origin, out: str | None) -> Path:
-    if out is None and not Path(origin.run).expanduser().is_dir():
+    if out is None and not path_of(origin.run).is_dir():
         raise UotaError(f"{origin.run} is no run: say where results go by --out")
-    return Path(out).expanduser() if out else Path(origin.run).expanduser() / task
+    return path_of(origin.run) / task if out is None else path_of(out)
 
 
 def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | None) -> Transfer:
     file = folder / "settings.json"
     try:
-        started = json.loads(file.read_text())
-        settings = Transfer(**started["settings"])
+        started = read_json(file)
+        settings = settings_in_file(Transfer, started["settings"], file)
         same = (started["task"], started["origin"]) == (task, asdict(origin)) and asked in (None, settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UotaError(f"{folder} is no transfer that could be gone on with: {error}") from error
@@ -148,7 +155,7 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
 def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
     file = folder / "settings.json"
     if resume:
-        if json.loads(file.read_text())["images"] != started["images"]:
+        if read_json(file).get("images") != started["images"]:
             raise UotaError(f"the images are not those that {folder} was started with; begin anew with --overwrite")
         return
     empty_folder(folder, overwrite)
@@ -180,7 +187,8 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
     start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
     data = ViewsOfRank(settings, job.trained, in_memory=False)
     with without_warnings_of_what_is_meant(), explaining_full_disks(folder):
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        with translate_restore_errors(trainer, start):
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
         if checkpoints.interrupted:
             raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
         trainer.test(module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)

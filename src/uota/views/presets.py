@@ -8,12 +8,17 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from uota.errors import UotaError
+from uota.ranges import RATE, SHARE, Range, check_number
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FASHION_MEAN, FASHION_STD = (0.286,), (0.353,)
 
 # What the groups of a preset are called, the largest views first.
 GROUP_NAMES = ("global", "local")
+
+# Of a whole group of views.
+PROBABILITIES = ("flip_probability", "jitter_probability", "grey_probability", "solarise_threshold")
+MAGNITUDES = 30  # of RandAugment
 
 PerView = float | tuple[float, ...]  # one value for all views of a group, or one for each
 
@@ -55,20 +60,24 @@ class GroupPreset:
         """Refuse what cannot be drawn, naming the field."""
         if self.count < 1 or self.size < 1:
             raise UotaError(f"A group of views needs count and size of at least 1, not {self.count} and {self.size}.")
-        for name, (low, high) in (
-            ("scale", self.scale),
-            ("ratio", self.ratio),
-            ("blur_sigma", self.blur_sigma),
-        ):
-            if not 0 < low <= high:
+        for name in ("scale", "ratio", "blur_sigma"):
+            low, high = _numbers(name, getattr(self, name), Range(0, above=True), 2)
+            if low > high:
                 raise UotaError(f"{name}={(low, high)} must be two positive numbers, the smaller first.")
+        for name in PROBABILITIES:
+            check_number(name, getattr(self, name), SHARE)
+        for name in ("brightness", "contrast", "saturation"):
+            check_number(name, getattr(self, name), RATE)
+        for name in ("blur_probability", "solarise_probability"):
+            _numbers(name, _per_view(getattr(self, name), self.count, name), SHARE, self.count)
+        if self.rand_augment is not None:
+            _numbers("rand_augment", self.rand_augment, Range(0, MAGNITUDES, whole=True), 2)
         if self.grid and self.count != self.grid**2:
             raise UotaError(f"A grid of {self.grid} has {self.grid**2} views, not {self.count}.")
         if not 0 <= self.overlap < 1:
             raise UotaError(f"overlap={self.overlap} is a share of a cell's side, from 0 to below 1.")
         if not 0 <= self.hue <= 0.5:
             raise UotaError(f"hue={self.hue} is in turns and must lie between 0 and 0.5.")
-        self.blur_probabilities, self.solarise_probabilities  # noqa: B018  # each refuses a tuple of a wrong length
 
     @property
     def blur_probabilities(self) -> tuple[float, ...]:
@@ -188,6 +197,15 @@ def _per_view(value: PerView, count: int, name: str) -> tuple[float, ...]:
     values = value if isinstance(value, tuple) else (value,) * count
     if len(values) != count:
         raise UotaError(f"{name} has {len(values)} values for a group of {count} views: give one, or one per view.")
+    return values
+
+
+def _numbers(name: str, values: Any, allowed: Range, count: int) -> tuple[Any, ...]:
+    """So many numbers, each in a range."""
+    if not isinstance(values, tuple) or len(values) != count:
+        raise UotaError(f"{name} is {values!r}; it must be {count} numbers, such as {[allowed.low, allowed.low + 1]}")
+    for value in values:
+        check_number(name, value, allowed)
     return values
 
 

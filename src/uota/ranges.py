@@ -1,0 +1,163 @@
+"""What values settings may have: a table by the name of the setting, which means the same wherever it stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from uota.errors import UotaError
+
+# Far above whatever is meant, and small enough that products of a few counts fit 64 bits, and rates 32.
+LARGEST, LARGEST_RATE = 10**9, 10**36
+# Of mappings within settings: views' options have two levels.
+DEEPEST = 8
+
+
+class Range(NamedTuple):
+    """Numbers that a setting may have.
+
+    Attributes:
+        low, high: its ends.
+        whole: only whole numbers.
+        above: the lower end is not in it.
+        below: the upper end is not in it.
+        what: they are, for a message.
+    """
+
+    low: int
+    high: int = LARGEST_RATE
+    whole: bool = False
+    above: bool = False
+    below: bool = False
+    what: str = "a number"
+
+    def __contains__(self, value: Any) -> bool:
+        kind = Integral if self.whole else Real
+        if isinstance(value, bool) or not isinstance(value, kind):
+            return False
+        low = self.low < value if self.above else self.low <= value  # type: ignore[operator]
+        return bool(low and (value < self.high if self.below else value <= self.high))  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        what = "a whole number" if self.whole else self.what
+        low = f"above {self.low}" if self.above else f"of at least {self.low}"
+        if self.high == LARGEST_RATE:
+            return f"{what} {low}, and finite"
+        return f"{what} {low} and {'below' if self.below else 'at most'} {self.high}"
+
+
+COUNT = Range(1, LARGEST, whole=True)
+RATE = Range(0)
+SHARE = Range(0, 1)
+
+KINDS: dict[Any, str] = {str: "text", bool: "true or false"}
+RANGES = {
+    "epochs": Range(1, 10**6, whole=True),
+    "batch_size": Range(1, 10**6, whole=True),
+    "seed": Range(0, 2**32 - 1, whole=True),  # what numpy takes
+    "local_views": Range(0, 1000, whole=True),
+    "candidates": Range(1, 1000, whole=True),
+    "anchors": Range(1, 1000, whole=True),
+    "steps": COUNT,
+    "checkpoint_every": COUNT,
+    "warmup_steps": Range(0, LARGEST, whole=True),
+    # Each is a process, or a thread; torch crashes where the system gives it no more of them.
+    "devices": Range(1, 1024, whole=True),
+    "workers": Range(0, 512, whole=True),
+    "threads": Range(1, 1024, whole=True),
+    "inject": SHARE._replace(below=True, what="a share of the views"),
+    "start": SHARE._replace(what="a share of training"),
+    "tau": RATE._replace(above=True),
+    "ess": SHARE._replace(above=True),
+    "smallest_crop": SHARE._replace(above=True, what="a share of the area"),
+    "shard_size": Range(1, 10**6, whole=True),
+    "images": Range(1, 10**5, whole=True),
+    "seconds": Range(0, 10**6),
+    "drops": Range(0, 1, above=True, below=True, what="a share of training"),
+    "learning_rate": RATE._replace(above=True),
+    "head_learning_rate": RATE._replace(above=True),
+    "final_learning_rate": RATE,
+    "late_factor": RATE._replace(above=True),
+    "weight_decay": RATE,
+    "momentum": SHARE._replace(below=True),
+}
+
+
+def check_settings(settings: Any) -> None:
+    """Check every field of a dataclass of settings by its name and its type.
+
+    Raises:
+        UotaError: a number is out of its range, text is empty, or a choice is none of those there are.
+    """
+    hints = get_type_hints(type(settings))
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if value is None and type(None) in get_args(hints[field.name]):
+            continue
+        _check(field.name, value, hints[field.name])
+
+
+def check_given(name: str, value: Any) -> None:
+    """Check a value from the command line, which need not be of a dataclass.
+
+    Raises:
+        UotaError: a number is out of its range, or text is empty or has a null byte.
+    """
+    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    if not all(text.strip() for text in texts):
+        raise UotaError(f"{name} is empty; give it a value, or leave it out")
+    if any("\0" in text for text in texts):
+        raise UotaError(f"{name} has a null byte, which no file and no name has; write it again")
+    if name in RANGES and value is not None:
+        _check(name, value, None)
+
+
+def check_multiple(settings: Any) -> None:
+    """Check that a batch can be shared by the devices.
+
+    Raises:
+        UotaError: it cannot.
+    """
+    if settings.batch_size % settings.devices:
+        raise UotaError(f"batch_size {settings.batch_size} is no multiple of devices {settings.devices}; make it one")
+
+
+def check_number(name: str, value: Any, allowed: Range) -> None:
+    """Check a number.
+
+    Raises:
+        UotaError: it is not in the range.
+    """
+    if value not in allowed:
+        raise UotaError(f"{name} is {_short(value)}; it must be {allowed}")
+
+
+def _check(name: str, value: Any, hint: Any) -> None:
+    if name in RANGES:
+        for number in value if isinstance(value, list | tuple) else [value]:
+            check_number(name, number, RANGES[name])
+    elif get_origin(hint) is Literal and value not in get_args(hint):
+        raise UotaError(f"{name} is {_short(value)}; choose one of {', '.join(map(str, get_args(hint)))}")
+    elif hint in KINDS and not isinstance(value, hint):
+        raise UotaError(f"{name} is {_short(value)}; it must be {KINDS[hint]}")
+    elif isinstance(value, str) and not value.strip():
+        raise UotaError(f"{name} is empty; set it, or leave it out")
+    elif isinstance(value, Mapping):
+        _check_inside(name, value, DEEPEST)
+
+
+def _check_inside(name: str, value: Any, deeper: int) -> None:
+    """Check what lies in a mapping, whose own checks know its names."""
+    if isinstance(value, Mapping | Sequence) and not isinstance(value, str):
+        if not deeper:
+            raise UotaError(f"{name} is nested too deeply; write it as --help shows it")
+        for each in value.values() if isinstance(value, Mapping) else value:
+            _check_inside(name, each, deeper - 1)
+    elif isinstance(value, int | float) and not abs(value) <= LARGEST_RATE:
+        raise UotaError(f"{name} has the number {_short(value)}; it must be finite, and of at most 36 digits")
+
+
+def _short(value: Any) -> str:
+    """A value for a message: of a number with hundreds of digits the first ones."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,36 @@
+"""Which accelerators there are, asked before anything is loaded or trained."""
+
+from pytorch_lightning.accelerators import AcceleratorRegistry
+
+from uota.errors import UotaError
+
+# Lightning's words for whatever there is.
+ANY = ("auto", "gpu")
+
+
+def check_accelerator(name: str, devices: int) -> None:
+    """Check that an accelerator is known and here, with enough devices.
+
+    Raises:
+        UotaError: it is not.
+    """
+    known = [*ANY, *AcceleratorRegistry.available_accelerators()]
+    if name not in known:
+        raise UotaError(f"there is no accelerator {name!r}; choose one of {', '.join(dict.fromkeys(known))}")
+    if name in ("auto", "cpu"):
+        return
+    names = ("cuda", "mps") if name == "gpu" else (name,)
+    counts = [_count(each) for each in names if each in known]
+    if not any(counts):
+        raise UotaError(f"accelerator {name!r} is not available on this machine; choose auto or cpu")
+    if max(counts) < devices:
+        raise UotaError(f"devices is {devices} and this machine has {max(counts)} of {name}; give fewer")
+
+
+def _count(name: str) -> int:
+    """How many devices of a kind there are."""
+    try:
+        accelerator = AcceleratorRegistry.get(name)
+    except ImportError:  # what it needs is not installed
+        return 0
+    return accelerator.auto_device_count() if accelerator.is_available() else 0

@@ -1,0 +1,335 @@
+"""Files are data: neither a run's folder nor a YAML file makes code run, whatever stands in it."""
+
+import json
+import os
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from uota.cli import main
+from uota.config import Pretrain
+from uota.errors import UotaError
+from uota.methods import allow, allowing, own_method
+from uota.runs import Run
+from uota.training.pretrain import pretrain
+
+TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
+# Imported or called, each leaves a file; `half` and `unready` must not even be built.
+EVIL = """
+from pathlib import Path
+Path("imported").touch()
+from torch import nn
+
+def function(encoder, **options):
+    Path("called").touch()
+
+class NotAModule:
+    def __init__(self, encoder, **options):
+        Path("called").touch()
+    embed = loss = lambda *x: None
+
+class Half(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        Path("called").touch()
+    def embed(self, groups, step): ...
+
+class Otherwise(nn.Module):
+    def __init__(self, path="called"):
+        super().__init__()
+        Path(path).touch()
+    def embed(self, groups, step): ...
+    def loss(self, embedded, weights, step): ...
+
+thing = object()
+"""
+OWN = """
+from uota.methods import SimSiam
+
+class Own(SimSiam):
+    def __init__(self, encoder, dim=16):
+        super().__init__(encoder, dim=dim, bottleneck=8)
+
+class Bare(SimSiam):
+    def __init__(self, encoder):
+        super().__init__(encoder, dim=16, bottleneck=8)
+        self.{lacks} = None
+"""
+COMMANDS = {
+    "evaluate knn": "evaluate knn {run}",
+    "evaluate linear": "evaluate linear {run} --out=elsewhere",
+    "evaluate finetune": "evaluate finetune {run} --epochs=1",
+    "inspect": "inspect {run} --out=page.png --seconds=0 --images=2",
+    "embed": "embed {run} --out=table.csv",
+    "export": "export {run} --to=safetensors --out=weights.safetensors",
+    "resume": "pretrain --resume --out={run}",
+}
+NAMES = [
+    "timeit.timeit",
+    "os.system",
+    "builtins.exec",
+    "subprocess.Popen",
+    "evil.function",
+    "evil.Half",
+    "uota.methods.MoCo",
+]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A run on twelve pictures."""
+    folder = tmp_path_factory.mktemp("code")
+    random = np.random.default_rng(0)
+    for number in range(16):
+        place = folder / "pictures" / f"class{number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    assert (
+        main(["pretrain", f"--data={folder / 'pictures'}", "--method=simsiam", *TINY, f"--out={folder / 'run'}"]) == 0
+    )
+    return folder / "run"
+
+
+@pytest.fixture
+def run(sound, tmp_path, monkeypatch):
+    """A copy of it whose settings a test may change, below the working directory; a module lies in wait there."""
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for name in ("settings.json", "checkpoint.ckpt"):
+        (copy / name).write_bytes((sound / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    Path("evil.py").write_text(EVIL)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
+    return copy
+
+
+def change(run, **settings):
+    file = run / "settings.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+
+
+def assert_refused(arguments, capsys, *words):
+    path = list(sys.path)
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in said.err
+    assert not Path("called").exists()
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_settings_of_a_run_choose_no_code(command, name, run, sound, capsys):
+    change(run, method=name, method_options={"setup": "open('called', 'w')", "stmt": "open('called', 'w')"})
+    before = assert_refused(command.format(run=run, sound=sound).split(), capsys, f"add --method {name}")
+    assert sys.path == before
+    assert not Path("imported").exists()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "json.tool.Tool", "antigravity.fly"])
+def test_a_file_of_settings_chooses_no_code(name, run, capsys):
+    Path("mine.yaml").write_text(f"method: {name}\ndata: demo\n")
+    modules = set(sys.modules)
+    before = assert_refused(["pretrain", "--config=mine.yaml", "--out=new"], capsys, f"add --method {name}")
+    assert sys.path == before
+    assert {"json.tool", "antigravity", "evil"}.isdisjoint(set(sys.modules) - modules)
+    assert not Path("new").exists()
+
+
+STRANGE_NAMES = {
+    "dots": "..", "relative": ".evil.Half", "empty part": "evil..Half", "path": "../evil", "file": "/tmp/evil.py",
+    "space": "evil .Half", "call": "evil.function()", "attribute": "__import__('evil').x", "lines": "a.b\nc",
+    "long": "a." * 9000 + "b", "null": "a.b\0", "escape": "\x1b[2Ja.b",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES.values(), ids=STRANGE_NAMES)
+@pytest.mark.parametrize("command", ["evaluate knn", "resume"])
+def test_strange_names_are_of_no_method(command, name, run, sound, capsys):
+    change(run, method=name)
+    assert_refused(COMMANDS[command].format(run=run, sound=sound).split(), capsys, "method")
+    assert not Path("imported").exists()
+
+
+YAML = {
+    "apply": "method: !!python/object/apply:evil.function [1]",
+    "new": "data: !!python/object/new:evil.Otherwise [called]",
+    "object": "method_options: !!python/object:evil.NotAModule {encoder: 1}",
+    "name": "method: !!python/name:evil.function",
+    "module": "method: !!python/module:evil",
+    "tuple": "drops: !!python/tuple [0.5]",
+    "class_path": "method_options: {dim: {class_path: evil.Otherwise, init_args: {path: called}}}",
+    "class_path at the top": "class_path: evil.Otherwise\ninit_args: {path: called}",
+    "class_path of views": "view_options: {class_path: evil.Otherwise}",
+    "another file": "config: other.yaml",
+    "interpolation": "epochs: ${oc.env:HOME}",
+    "file for a value": "epochs: '@evil.py'",
+    "Jinja": "seed: '{{ 1 + 1 }}'",
+    "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "merge": "base: &base {epochs: 1}\n<<: *base\n",
+    "alias bomb": "a: &a [x]\n" + "".join(f"{n}: &{n} [*{p},*{p},*{p}]\n" for p, n in pairwise("abcdefghijklmnopqrst")),
+    "endless": "a: &a [*a]",
+    "deep lists": "drops: " + "[" * 50_000,
+    "deep mappings": "view_options: " + "{a: " * 50_000,
+    "deep blocks": "".join(" " * depth + "a:\n" for depth in range(400)),
+    "large": "data: demo\n" + "# filling\n" * 120_000,
+    "long name": "a" * 200_000 + ": 1",
+    "list": "- data: demo\n",
+    "text": "demo",
+    "two": "data: demo\n---\ndata: demo\n",
+    "tab": "data:\n\t- demo\n",
+    "half": "data: [demo",
+    "null bytes": "data: demo\0",
+    "control": "data: \x1b[2Jdemo",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", YAML.values(), ids=YAML)
+def test_yaml_is_data(text, run, capsys):
+    Path("mine.yaml").write_text(text)
+    Path("other.yaml").write_text("method: evil.function")
+    assert_refused(["pretrain", "--config", "mine.yaml", "--out=new"], capsys)
+    assert not Path("imported").exists()
+    assert not Path("new").exists()
+
+
+PLACES = {
+    "pipe": os.mkfifo,
+    "folder": os.mkdir,
+    "link to itself": lambda name: os.symlink(name, name),
+    "link to nothing": lambda name: os.symlink("nowhere", name),
+    "link to a device": lambda name: os.symlink("/dev/zero", name),
+    "link to a pipe": lambda name: (os.mkfifo("pipe"), os.symlink("pipe", name)),
+    "Latin-1": lambda name: Path(name).write_bytes("data: Äpfel".encode("latin-1")),
+    "UTF-16": lambda name: Path(name).write_text("data: demo", encoding="utf-16"),
+    "picture": lambda name: Image.new("RGB", (4, 4)).save(name, "png"),
+}
+
+
+@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("flag", ["--config=mine.yaml", "--config=./mine.yaml"])
+def test_what_is_no_text_file_is_no_file_of_settings(make, flag, run, capsys):
+    make("mine.yaml")
+    assert_refused(["pretrain", flag, "--out=new"], capsys, "mine.yaml")
+
+
+@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("command", ["evaluate knn", "resume"])
+def test_what_is_no_text_file_is_no_settings_of_a_run(command, make, run, sound, capsys):
+    (run / "settings.json").unlink()
+    os.chdir(run)
+    make("settings.json")
+    os.chdir("..")
+    assert_refused(COMMANDS[command].format(run="run", sound=sound).split(), capsys, "settings.json")
+
+
+VALUES = {
+    "tag": "--method_options=!!python/object/apply:evil.function [1]",
+    "class_path": "--method_options={dim: {class_path: evil.Otherwise, init_args: {path: called}}}",
+    "view options": "--view_options={local: {class_path: evil.Otherwise, init_args: {path: called}}}",
+    "interpolation": "--epochs=${oc.env:HOME}",
+    "file": "--epochs=@evil.py",
+    "method": "--method={class_path: evil.Otherwise}",
+    "alias": "--view_options={local: &a {scale: *a}}",
+}
+
+
+@pytest.mark.parametrize("argument", VALUES.values(), ids=VALUES)
+def test_values_of_arguments_are_data(argument, run, capsys):
+    assert_refused(["pretrain", argument, "--data=demo", "--method=simsiam", "--out=new"], capsys)
+    assert not Path("imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("evil.function", "not a class of torch.nn.Module"), ("evil.NotAModule", "not a class of torch.nn.Module"),
+     ("evil.thing", "not a class of torch.nn.Module"), ("evil.Half", "no function loss"),
+     ("evil.Otherwise", "must take encoder first"), ("evil.Nowhere", "cannot be imported"),
+     ("nowhere.Half", "cannot be imported"), ("timeit.timeit", "not a class"), ("torch.nn.Linear", "no function embed"),
+     (".Half", "does not name"), ("evil..Half", "does not name"), ("evil.function()", "does not name")],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["--method={}", "--method {}"])
+def test_a_class_is_looked_at_before_it_is_called(form, name, says, run, capsys):
+    assert_refused(["pretrain", *form.format(name).split(), "--data=demo", "--out=new"], capsys, says)
+    assert not Path("new").exists()
+
+
+@pytest.fixture
+def own(run, sound):
+    """A run of a method in a file of one's own."""
+    Path("own.py").write_text(OWN.format(lacks="dim"))
+    sys.modules.pop("own", None)
+    flags = [f"--data={sound.parent / 'pictures'}", "--method=own.Own", *TINY, "--out=mine"]
+    assert main(["pretrain", *flags]) == 0
+    return Path("mine")
+
+
+def test_a_method_of_ones_own_is_named_each_time(own, capsys):
+    """All commands in one test: the run takes the most of it."""
+    for name, command in COMMANDS.items():
+        if name == "evaluate finetune":
+            continue
+        arguments = command.format(run=own, sound=own).split()
+        assert_refused(arguments, capsys, "add --method own.Own")
+        flag = ["--method=own.Own"] if name == "embed" else ["--method", "own.Own"]
+        assert main([*arguments, *flag]) == 0, name
+        assert_refused([*arguments, "--method=evil.Half"], capsys, "own.Own" if name != "resume" else "")
+    assert_refused(["evaluate", "knn", str(own), "--method=simsiam"], capsys, "a run knows its method")
+
+
+def test_a_name_is_allowed_for_one_command(own):
+    with pytest.raises(UotaError, match=r"add --method own\.Own"):
+        own_method("own.Own")
+    with allowing(["own.Own"]):
+        assert own_method("own.Own").title == "Own"
+    with pytest.raises(UotaError, match=r"uota.methods.allow\('own.Own'\)"):
+        pretrain(Pretrain(method="own.Own"), Path("another"))
+
+
+@pytest.mark.parametrize("lacks", ["encoder", "dim"])
+def test_what_a_constructor_leaves_is_looked_at(lacks, run, capsys):
+    Path("bare.py").write_text(OWN.format(lacks=lacks))
+    sys.modules.pop("bare", None)
+    assert_refused(["pretrain", "--method=bare.Bare", "--data=demo", "--out=new"], capsys, f"has no {lacks}")
+
+
+class Class(nn.Module):
+    """What a notebook gives."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder, self.dim = encoder, encoder.width
+
+    def embed(self, groups, step): ...
+
+    def loss(self, embedded, weights, step): ...
+
+
+def test_a_class_itself_is_allowed_in_code():
+    with allowing([]):
+        name = allow(Class)
+        assert own_method(name).build is Class
+        for wrong in (nn.Linear, Half := type("Half", (nn.Module,), {"embed": print})):
+            with pytest.raises(UotaError, match="no function"):
+                allow(wrong)
+        assert Half.__name__ not in name
+    with pytest.raises(UotaError, match="does not name a method"):
+        allow("simclr")
+
+
+def test_a_run_that_is_sound_is_still_read(run, sound):
+    """Otherwise nothing above would show anything."""
+    assert isinstance(Run(run).state()["state_dict"], dict)
+    assert Run(run).settings() == Run(sound).settings()
+    change(run, method="simsiam")
+    assert main(COMMANDS["embed"].format(run=run).split()) == 0
+    assert torch.get_num_threads() == 1

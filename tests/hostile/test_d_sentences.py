@@ -1,0 +1,463 @@
+"""Whatever is wrong is said in a sentence: on the command line, in a run's files, at the terminal, where results go."""
+
+import ast
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import uota
+from uota.cli import main
+from uota.config import Pretrain
+from uota.errors import UotaError
+from uota.protocols import Finetune, LinearSGD
+from uota.recipes import recipe_file
+from uota.transfer.settings import Transfer
+
+TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
+COMMANDS = {
+    "evaluate": "evaluate knn {run}",
+    "inspect": "inspect {run} --out=page.png --seconds=0 --images=2",
+    "embed": "embed {run} --out=table.csv",
+    "export": "export {run} --to=safetensors --out=weights.safetensors",
+    "resume": "pretrain --resume --out={run}",
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A run on sixteen pictures in two classes, whose names no terminal but one of Unicode can show."""
+    folder = tmp_path_factory.mktemp("sentences")
+    random = np.random.default_rng(0)
+    for number in range(16):
+        place = folder / "Bilder-写真" / ("größer", "猫")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    flags = [f"--data={folder / 'Bilder-写真'}", "--method=simsiam", *TINY, f"--out={folder / 'run'}"]
+    assert main(["pretrain", *flags]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(sound, tmp_path, monkeypatch):
+    """A copy of it that a test may spoil, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    for name in ("settings.json", "checkpoint.ckpt"):
+        (Path("run") / name).write_bytes((sound / name).read_bytes())
+    return Path("run")
+
+
+def assert_refused(arguments, capsys, *words):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert said.startswith("uota: ")
+    for word in words:
+        assert word in said
+
+
+# On the command line.
+
+NUMBERS = [
+    ("--tau=0 --arbiter=mahalanobis", "tau is 0.0"), ("--tau=-1 --arbiter=mahalanobis", "tau is -1.0"),
+    ("--ess=2 --arbiter=mahalanobis", "ess is 2.0"), ("--ess=0 --arbiter=mahalanobis", "above 0 and at most 1"),
+    ("--anchors=0 --arbiter=mahalanobis", "anchors is 0"), ("--anchors=1e9 --arbiter=mahalanobis", "anchors is"),
+    ("--seed=-1", "seed is -1"), ("--seed=4294967296", "at most 4294967295"), ("--workers=-3", "workers is -3"),
+    ("--workers=100000", "at most 512"), ("--threads=0", "threads is 0"), ("--threads=100000", "at most 1024"),
+    ("--epochs=0", "epochs is 0"), ("--epochs=1e400", "epochs is inf"), ("--epochs=99999999999999999999", "at most"),
+    ("--batch_size=0", "batch_size is 0"), ("--batch_size=99999999999999999999", "batch_size is 9999"),
+    ("--learning_rate=nan", "learning_rate is nan"), ("--learning_rate=.inf", "learning_rate is inf"),
+    ("--learning_rate=1e400", "learning_rate is"), ("--learning_rate=-1", "above 0"), ("--learning_rate=0", "above 0"),
+    ("--final_learning_rate=-1", "final_learning_rate is -1"), ("--warmup_steps=-1", "warmup_steps is -1"),
+    ("--momentum=1", "below 1"), ("--momentum=-0.1", "momentum is -0.1"), ("--weight_decay=-1", "weight_decay is -1"),
+    ("--late_factor=0", "late_factor is 0"), ("--drops=[2]", "a share of training"),
+    ("--drops=[0.5,nan]", "drops is nan"),
+    ("--inject=1", "a share of the views"), ("--inject=-1", "inject is -1"), ("--start=2", "start is 2"),
+    ("--candidates=0", "candidates is 0"), ("--candidates=100000", "at most 1000"), ("--local_views=-1", "local_views"),
+    ("--devices=0", "devices is 0"), ("--devices=3", "no multiple of devices"), ("--checkpoint_every=0", "at least 1"),
+    ("--precision=16", "choose one of 32, bf16, 64"), ("--compile=perhaps", "true or false"),
+]  # fmt: skip
+NAMES = [
+    ("--optimizer=nonsense", "adamw"), ("--optimizer=adahessian", "cannot be used here"), ("--optimizer=a.b.C", "sgd"),
+    ("--accelerator=nonsense", "choose one of auto"), ("--accelerator=tpu", "not available"),
+    ("--backbone=nonsense", "resnet18"), ("--backbone=resnet18.nonsense", "resnet18.nonsense"),
+    ("--backbone=resnet18.x:y", "cannot be built"), ("--backbone=hf-hub:x/y", "no backbone"),
+    ("--backbone=local-dir:x", "no backbone"), ("--backbone=../../etc/passwd", "no backbone"),
+    ("--method=nonsense", "choose auto"), ("--views=nonsense", "choose auto"), ("--data=nowhere", "nowhere"),
+    ("--view_options={local: {scale: [a, b]}}", "scale"), ("--view_options={local: {scale: 3}}", "scale"),
+    ("--view_options={local: {scale: [0.9, 0.1]}}", "smaller first"), ("--view_options={global: {hue: 3}}", "hue"),
+    ("--view_options={local: {brightness: a}}", "brightness"), ("--view_options={x: {}}", "no 'x' views"),
+    ("--view_options={local: {grey_probability: 7.0}}", "at most 1"), ("--view_options={local: {x: 1}}", "no 'x'"),
+    ("--view_options={local: {blur_probability: [1.0, 2.0, 3.0, 4.0]}}", "blur_probability is 2"),
+    ("--view_options={local: {rand_augment: x}}", "rand_augment"), ("--view_options={local: 3}", "a mapping"),
+    ("--view_options={local: {scale: [.nan, 1]}}", "finite"), ("--view_options=[1]", "a mapping"),
+    ("--method_options={dim: x}", "dim is x"), ("--method_options={dim: -1}", "do not fit"),
+    ("--method_options={dim: 0}", "do not fit"), ("--method_options={dim: .inf}", "finite"),
+    ("--method_options={dim: 100000000000}", "do not fit"), ("--method_options={nope: 1}", "no option nope"),
+    ("--method_options={encoder: x}", "no option encoder"),
+    ("--method_options={dim: [[[[[[[[[[1]]]]]]]]]]}", "nested too deeply"), ("--method_options=3", "a mapping"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argument", "says"), NUMBERS + NAMES, ids=lambda value: value)
+def test_settings_on_the_command_line(argument, says, sound, run, capsys):
+    data = f"--data={sound.parent / 'Bilder-写真'}"
+    arguments = [argument] if "{" in argument else argument.split()
+    defaults = ["--method=simsiam", data, "--views=small", "--accelerator=cpu"]
+    assert_refused(["pretrain", *defaults, *arguments, "--out=new"], capsys, says)
+    assert not Path("new").exists()
+
+
+OTHERS = [
+    ("inspect run --seed=-1", "seed is -1"), ("inspect run --images=0", "images is 0"),
+    ("inspect run --seconds=-1", "seconds is -1"), ("inspect run --seconds=inf", "seconds is inf"),
+    ("inspect run --inject=2", "inject is 2"), ("embed run --out=e.csv --seed=-1", "seed is -1"),
+    ("embed run --out=e.csv --seed=1.5", "a whole number"), ("embed run --out=e.txt", "neither"),
+    ("evaluate finetune run --epochs=0", "epochs is 0"), ("evaluate finetune run --drops=[7]", "drops is 7"),
+    ("evaluate linear-sgd run --smallest_crop=0", "a share of the area"),
+    ("evaluate linear-sgd run --momentum=1", "momentum is 1"),
+    ("evaluate linear-sgd run --learning_rate=nan", "learning_rate is nan"),
+    ("evaluate linear-sgd run --accelerator=nonsense", "nonsense"),
+    ("transfer detection run --coco=x --accelerator=x", "no accelerator"),
+    ("transfer detection run --threads=100000", "threads is"), ("transfer detection run --steps=0", "steps is 0"),
+    ("transfer detection run --steps=1 --epochs=1", "both set"),
+    ("shard run --out=s --shard_size=0", "shard_size is 0"),
+    ("shard run --out=s --shard_size=99999999999999", "shard_size is"), ("demo --seed=-1", "seed is -1"),
+    ("demo --epochs=0", "epochs is 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "says"), OTHERS, ids=lambda value: value)
+def test_settings_of_other_commands(command, says, run, capsys):
+    before = sorted(os.listdir())
+    assert_refused(command.split(), capsys, says)
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "says"),
+    [(Pretrain, {"data": ""}, "data is empty"), (Pretrain, {"epochs": True}, "a whole number"),
+     (Pretrain, {"backbone": " "}, "backbone is empty"), (Pretrain, {"tau": float("inf")}, "tau is inf"),
+     (LinearSGD, {"seed": -1}, "seed is -1"), (LinearSGD, {"weight_decay": float("nan")}, "weight_decay is nan"),
+     (Finetune, {"head_learning_rate": 0.0}, "above 0"), (Finetune, {"drops": [0.5, 1.0]}, "drops is 1.0"),
+     (Transfer, {"seed": 2**40}, "seed is"), (Transfer, {"coco": ""}, "coco is empty")],
+)  # fmt: skip
+def test_settings_in_code(kind, settings, says):
+    with pytest.raises(UotaError, match=says):
+        kind(**settings)
+
+
+# In a run's folder.
+
+NONSENSE = {
+    "data": [None, "", 5, ["a"], "a\0b"],
+    "method": [None, 5, "nonsense", "x" * 5000],
+    "arbiter": ["magic", 1],
+    "backbone": ["nonsense", 3, "", "resnet18.x:y", {}],
+    "epochs": ["many", 0, 2.5, 1e400, 10**30],
+    "seed": [-1, 2**40, "x", True],
+    "views": ["nonsense", 7, None],
+    "local_views": [-1, 1.5, 10**9],
+    "view_options": [3, {"local": 3}, {"local": {"scale": "x"}}, {"local": {"size": 3}}, [[]]],
+    "method_options": [3, {"dim": "x"}, {"dim": -5}, {"unknown": 1}, {"dim": {"a": 1}}],
+    "tau": [-1, "x", float("nan")],
+    "workers": [-1, "x", 10**9],
+    "threads": [100_000, 0],
+    "precision": ["16", 32],
+    "drops": [5, ["a"], [2]],
+    "compile": ["x", 7],
+    "momentum": [float("inf"), 1],
+    "colour": [1],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [pytest.param(name, value, id=f"{name}={value!r:.20}") for name, values in NONSENSE.items() for value in values],
+)
+def test_nonsense_in_the_settings_of_a_run(name, value, run, capsys, request):
+    """Each by one of the commands, by turns: they read settings in one way."""
+    file = run / "settings.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    before = (run / "checkpoint.ckpt").stat().st_mtime_ns
+    commands = [command for command in COMMANDS if (name, command) != ("data", "export")]
+    command = commands[sum(request.node.name.encode()) % len(commands)]
+    assert_refused(COMMANDS[command].format(run=run).split(), capsys)
+    assert (run / "checkpoint.ckpt").stat().st_mtime_ns == before
+
+
+TEXTS = {
+    "nothing": "", "half": "{", "list": "[1]", "text": '"settings"', "number": "7", "null": "null",
+    "deep": "[" * 100_000, "deep mapping": '{"a":' * 100_000, "not UTF-8": b"\xff\xfe{", "null bytes": "\0" * 50,
+    "long number": '{"seed": ' + "9" * 5000 + "}", "twice": '{"seed": 1}{"seed": 2}', "NaN": '{"tau": NaN}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("command", ["evaluate", "inspect", "embed", "resume"])
+def test_settings_of_a_run_that_are_none(command, text, run, capsys):
+    (run / "settings.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert_refused(COMMANDS[command].format(run=run).split(), capsys, "settings.json")
+
+
+def test_settings_of_an_older_version_are_read(run):
+    file = run / "settings.json"
+    settings = json.loads(file.read_text())
+    for newer in ("candidates", "late_factor", "checkpoint_every", "threads"):
+        del settings[newer]
+    file.write_text(json.dumps(settings))
+    assert main(COMMANDS["export"].format(run=run).split()) == 0
+
+
+def without(*names):
+    return lambda state: {name: value for name, value in state.items() if name not in names}
+
+
+def with_weights(change):
+    return lambda state: state | {"state_dict": {key: change(value) for key, value in state["state_dict"].items()}}
+
+
+CONTENTS = {
+    "list": lambda state: [state],
+    "tensor": lambda state: torch.zeros(3),
+    "number": lambda state: 3,
+    "empty": lambda state: {},
+    "no weights": without("state_dict"),
+    "weights alone": lambda state: state["state_dict"],
+    "a list of weights": lambda state: state | {"state_dict": list(state["state_dict"].values())},
+    "weights that are text": lambda state: state | {"state_dict": dict.fromkeys(state["state_dict"], "x")},
+    "numbers for names": lambda state: state | {"state_dict": dict(enumerate(state["state_dict"].values()))},
+    "other names": lambda state: state | {"state_dict": {f"x.{key}": v for key, v in state["state_dict"].items()}},
+    "other shapes": with_weights(lambda tensor: torch.zeros(1)),
+    "whole numbers": with_weights(lambda tensor: tensor.to(torch.int64)),
+    "complex": with_weights(lambda tensor: tensor.to(torch.complex64)),
+    "no epoch": without("epoch"),
+    "epoch of text": lambda state: state | {"epoch": "one"},
+    "step below zero": lambda state: state | {"global_step": -1},
+    "step of a float": lambda state: state | {"global_step": float("nan")},
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "change"),
+    [
+        pytest.param(command, change, id=f"{command}-{name}")
+        for command in COMMANDS
+        for name, change in CONTENTS.items()
+        if command in ("export", "resume") or name in ("tensor", "no weights", "other shapes", "epoch of text")
+    ],
+)
+def test_checkpoints_of_wrong_content(command, change, run, capsys):
+    checkpoint = run / "checkpoint.ckpt"
+    torch.save(change(torch.load(checkpoint, weights_only=True)), checkpoint)
+    before = checkpoint.read_bytes()
+    assert_refused(COMMANDS[command].format(run=run).split(), capsys, "checkpoint.ckpt")
+    assert checkpoint.read_bytes() == before
+
+
+def other_step(state):
+    return state | {"global_step": state["global_step"] - 1}
+
+
+def with_loops(**changed):
+    return lambda state: state | {"loops": state["loops"] | {"fit_loop": state["loops"]["fit_loop"] | changed}}
+
+
+UNRESUMABLE = {
+    "no loops": without("loops"),
+    "no optimizer": without("optimizer_states"),
+    "no schedulers": without("lr_schedulers"),
+    "no optimizers in the list": lambda state: state | {"optimizer_states": []},
+    "loops of text": lambda state: state | {"loops": "x"},
+    "empty loops": lambda state: state | {"loops": {}},
+    "half of the loops": lambda state: state | {"loops": {"fit_loop": {}}},
+    "optimizer of text": lambda state: state | {"optimizer_states": "adamw"},
+    "optimizer without groups": lambda state: state | {"optimizer_states": [{"state": {}, "param_groups": []}]},
+    "epochs below zero": with_loops(epoch_progress={"total": {"ready": -1}, "current": {"ready": -1}}),
+    "endless epochs": with_loops(epoch_progress={"total": {"ready": 2**60}, "current": {"ready": 2**60}}),
+    "other step": other_step,
+    "progress of text": with_loops(epoch_progress="x"),
+    "other version": lambda state: state | {"pytorch-lightning_version": "x"},
+}
+
+
+@pytest.mark.parametrize("change", UNRESUMABLE.values(), ids=UNRESUMABLE)
+def test_checkpoints_that_no_training_resumes_from(change, run, capsys):
+    """Of a run with an epoch to go, so that training would begin."""
+    settings = json.loads((run / "settings.json").read_text())
+    (run / "settings.json").write_text(json.dumps(settings | {"epochs": 2}))
+    checkpoint = run / "checkpoint.ckpt"
+    torch.save(change(torch.load(checkpoint, weights_only=True)), checkpoint)
+    assert_refused(COMMANDS["resume"].format(run=run).split(), capsys, "checkpoint.ckpt cannot be resumed from")
+
+
+# At the terminal.
+
+
+class Terminal:
+    """A stream in place of standard output, with the bytes that were written."""
+
+    def __init__(self, encoding):
+        self.bytes = io.BytesIO()
+        self.stream = io.TextIOWrapper(self.bytes, encoding=encoding, errors="strict")
+
+    def text(self):
+        self.stream.flush()
+        return self.bytes.getvalue().decode(self.stream.encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(
+    "command",
+    ["methods", "pretrain --overwrite --data={data} {tiny} --out=Lauf-写真", "evaluate knn {run} --data={data}",
+     "evaluate knn 写真", "embed {run} --data={data} --out=写真.csv", "inspect {data} --seconds=0 --out=写真.html",
+     "shard {data} --out=Scherben-写真", "compare {run}", "pretrain --data=写真"],
+)  # fmt: skip
+def test_no_terminal_ends_a_command(command, encoding, sound, run, monkeypatch):
+    out, err = Terminal(encoding), Terminal(encoding)
+    monkeypatch.setattr(sys, "stdout", out.stream)
+    monkeypatch.setattr(sys, "stderr", err.stream)
+    data = sound.parent / "Bilder-写真"
+    code = main(command.format(data=data, run=run, tiny=" ".join(TINY)).split())
+    refused = command.endswith(("=写真", " 写真"))
+    assert code == (2 if refused else 0), err.text()
+    assert "Traceback" not in out.text() + err.text()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp437", "cp1252", "koi8-r"])
+def test_every_terminal_shows_the_table_of_methods(encoding, monkeypatch):
+    out = Terminal(encoding)
+    monkeypatch.setattr(sys, "stdout", out.stream)
+    assert main(["methods"]) == 0
+    assert "Barlow" in out.text()
+
+
+@pytest.mark.parametrize("command", ["methods", "evaluate knn {run}", "export {run} --to=safetensors --out=x.st"])
+def test_a_reader_that_left_is_no_error(command, run, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        try:
+            code = main(command.format(run=run).split())
+        except SystemExit as end:  # rich's way
+            code = end.code
+        monkeypatch.undo()
+    assert code in (1, 141)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+SOURCES = sorted(Path(uota.__file__).parent.rglob("*.py"))
+
+
+def opens_text(call):
+    """Whether a call opens text in the system's encoding."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    owner = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
+    if owner in ("os", "Image", "tarfile") or name not in ("open", "read_text", "write_text", "fdopen"):
+        return False
+    binary = any(isinstance(each, ast.Constant) and "b" in str(each.value) for each in call.args[:2])
+    return not binary and not any(word.arg == "encoding" for word in call.keywords)
+
+
+def test_every_text_file_is_utf_8():
+    found = [
+        f"{source}:{node.lineno}"
+        for source in SOURCES
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and opens_text(node) and getattr(node.func, "id", "") != "read_text"
+    ]
+    assert not found
+    assert len(SOURCES) > 100
+
+
+# Where results go.
+
+PLACES = {
+    "no name": ("", "empty"), "spaces": ("  ", "empty"), "null byte": ("a\0b", "null byte"),
+    "below a file": ("file/x/y{end}", "is a file"), "device": ("/dev/null/y{end}", "is a file"),
+    "system": ("/proc/x/y{end}", "cannot be written"), "link to itself": ("loop/y{end}", "cannot be written"),
+    "long name": ("x" * 300 + "{end}", "cannot be written"), "long path": ("x/" * 3000 + "y{end}", "cannot be written"),
+    "home of nobody": ("~nobody-has-this-name/y{end}", "home folder of nobody"),
+}  # fmt: skip
+WRITERS = {
+    "pretrain": ("pretrain --data=nowhere --out={out}", ""),
+    "evaluate": ("evaluate knn run --data=nowhere --out={out}", ""),
+    "embed": ("embed nowhere --out={out}", ".csv"),
+    "export": ("export nowhere --to=timm --out={out}", ".pth"),
+    "inspect": ("inspect nowhere --out={out}", ".html"),
+    "table": ("inspect nowhere --table={out}", ".csv"),
+    "files": ("inspect nowhere --files={out}", ".csv"),
+    "shard": ("shard nowhere --out={out}", ""),
+    "transfer": ("transfer detection nowhere --out={out}", ""),
+    "demo": ("demo --out={out}", ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("writer", "place"),
+    [
+        pytest.param(writer, place, id=f"{name}-{where}")
+        for name, writer in WRITERS.items()
+        for where, place in PLACES.items()
+        if name in ("pretrain", "embed") or where in ("no name", "below a file", "long name")
+    ],
+)
+def test_what_cannot_be_written_is_found_before_the_work(writer, place, run, capsys):
+    """There is neither data nor a run here, and still that is not what is said."""
+    Path("file").touch()
+    os.symlink("loop", "loop")
+    before = sorted(os.listdir())
+    out = place[0].format(end=writer[1])
+    assert_refused([word.format(out=out) for word in writer[0].split()], capsys, place[1])
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize("writer", ["embed", "export", "inspect", "table"])
+def test_a_folder_is_no_file_to_write(writer, run, capsys):
+    command, ending = WRITERS[writer]
+    Path(f"folder{ending}").mkdir()
+    assert_refused(command.format(out=f"folder{ending}").split(), capsys, "is a folder; give the name of a file")
+
+
+EMPTY = ["evaluate knn {}", "evaluate knn run --data={}", "inspect {}", "inspect run --data={}", "embed {} --out=x.csv",
+         "export {} --to=timm --out=x", "transfer detection {} --out=x", "shard {} --out=x", "compare {}",
+         "pretrain --data={}", "pretrain --backbone={}", "pretrain --config={}",
+         "inspect run --weights={}"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", EMPTY)
+def test_nothing_is_no_name(command, run, capsys):
+    assert_refused([word.format("") for word in command.split()], capsys)
+
+
+LOOPS = ["evaluate knn loop", "evaluate knn run --data=loop", "inspect loop", "embed loop --out=x.csv",
+         "export loop --to=timm --out=x", "transfer detection loop --out=x", "shard loop --out=x",
+         "pretrain --data=loop --out=x",
+         "inspect demo --backbone=resnet18 --weights=loop", "pretrain --config=loop",
+         "pretrain --out=loop --resume"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", LOOPS)
+def test_a_link_that_leads_to_itself(command, run, capsys):
+    os.symlink("loop", "loop")
+    assert_refused(command.split(), capsys, "loop")
+
+
+def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error", "da\x1bta")
+
+    monkeypatch.setattr("uota.evaluation.evaluate.find_encoder", fail)
+    assert_refused(["evaluate", "knn", "run"], capsys, r"da\x1bta: Input/output error; see that")
+
+
+def test_recipes_are_still_taken_by_name():
+    assert recipe_file("swav_demo").is_file()
