@@ -4,9 +4,29 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from uota.errors import UotaError
-from uota.ranges import check_multiple, check_settings
+from uota.ranges import check_multiple, check_pixel_range, check_settings
 
 DEMO_EPOCHS = 7
+# Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
+IMAGE_MEGABYTES = 256
+
+
+@dataclass
+class Reading:
+    """How images in files are read, where that is not the run's to say.
+
+    Attributes:
+        pixel_range: values that are black and white in images of more than 8 bits, such as [0, 4095]; null: the run's,
+            or estimated from some of them
+        image_megabytes: larger images, decoded, are not read; null: the run's, or 256
+    """
+
+    pixel_range: list[float] | None = None
+    image_megabytes: int | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_pixel_range(self.pixel_range)
 
 
 @dataclass
@@ -35,6 +55,9 @@ class Pretrain:
         inject: share of views replaced by views of another image, for experiments
         inject_from: strangers to the batch, or images of the same batch
         workers: processes that load images; null: as many as are useful
+        pixel_range: values that are black and white in images of more than 8 bits, such as [0, 4095]; null: estimated
+            from some of them, and written down
+        image_megabytes: larger images, decoded, are not read
 
         look: what the arbiter sees of a view: thumbnails (small pixels and edges, before any encoder), features (the
             encoder's), both, or embeddings; auto: thumbnails for learned (of groups: features), else embeddings
@@ -78,6 +101,8 @@ class Pretrain:
     inject: float = 0.0
     inject_from: Literal["strangers", "batch"] = "strangers"
     workers: int | None = None
+    pixel_range: list[float] | None = None
+    image_megabytes: int = IMAGE_MEGABYTES
 
     look: Literal["auto", "thumbnails", "features", "both", "embeddings"] = "auto"
     weigh: Literal["auto", "predictor", "both"] = "auto"
@@ -107,6 +132,7 @@ class Pretrain:
     def __post_init__(self) -> None:
         check_settings(self)
         check_multiple(self)
+        check_pixel_range(self.pixel_range)
         if self.tau is not None and self.ess is not None:
             raise UotaError("tau and ess are both set; give one, the other follows from it")
         if self.arbiter == "none" and self.look not in ("auto", "embeddings"):

@@ -1,7 +1,7 @@
 """`uota embed`: a table of images with their embeddings, and what a run's arbiter says of their views."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
@@ -14,7 +14,8 @@ from rich.progress import Progress
 from torch.utils.data import DataLoader
 
 from uota.arbitration import Arbiter
-from uota.data import Folder, Packed, Source, found_unreadable, say_skipped
+from uota.config import Reading
+from uota.data import Folder, FolderOptions, Packed, Source, found_unreadable, say_left_out, say_skipped
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.methods.embedded import Step
@@ -25,7 +26,7 @@ from uota.runs import Run, load_part, whole_file
 from uota.tables import write_csv
 from uota.text import printable
 from uota.training.batches import useful_workers
-from uota.training.build import VIEWS_OF, build_module, decide, open_images, preset_of
+from uota.training.build import VIEWS_OF, build_module, decide, folder_options, open_images, preset_of
 from uota.training.looks import look
 from uota.training.module import Pretraining
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
@@ -45,7 +46,7 @@ class Judged:
     outlier_probability: NDArray[np.float32]
 
 
-def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -> int:
+def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, reading: Reading | None = None) -> int:
     """Write a row for each image of both splits that can be read.
 
     Columns: `image`, the path of a file, or the index within the split; `split`; `label` and `class`, empty where
@@ -59,6 +60,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
         out: a .parquet or .csv file.
         data: the images; None: those the run was pretrained on.
         seed: of the views, and of which images are compared with each other.
+        reading: how images in files are read; None: as the run did.
 
     Returns:
         The number of rows.
@@ -71,7 +73,10 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0) -
     check_writable(out)
     run = Run(run_folder)
     settings = run.settings()
-    sources = _splits(data or settings.data, "auto" if data else settings.views)
+    views = "auto" if data else settings.views
+    sources = _splits(data or settings.data, views, folder_options(settings, reading))
+    for source in sources.values():
+        say_left_out(source)
     settings = decide(settings, next(iter(sources.values())))
     preset = preset_of(settings)
     module = build_module(settings, total_steps=1)
@@ -99,9 +104,10 @@ def _judge_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, 
     return None if preset.across_images else arbiter, looks_at
 
 
-def _splits(data: str, views: str) -> dict[str, Source]:
+def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
     """Training and test images; all as one where the data has no splits."""
-    train, test = (open_images(data, views, split) for split in ("train", "test"))
+    train = open_images(data, views, "train", options)
+    test = open_images(data, views, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
     if isinstance(train, IN_FILES) and isinstance(test, IN_FILES) and train.path(0) == test.path(0):
         return {"all": train}
     return {"train": train, "test": test}

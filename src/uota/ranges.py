@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -70,6 +71,7 @@ RANGES = {
     "tau": RATE._replace(above=True),
     "ess": SHARE._replace(above=True),
     "smallest_crop": SHARE._replace(above=True, what="a share of the area"),
+    "image_megabytes": Range(1, 10**6, whole=True),
     "shard_size": Range(1, 10**6, whole=True),
     "images": Range(1, 10**5, whole=True),
     "seconds": Range(0, 10**6),
@@ -120,6 +122,25 @@ def check_multiple(settings: Any) -> None:
     """
     if settings.batch_size % settings.devices:
         raise UotaError(f"batch_size {settings.batch_size} is no multiple of devices {settings.devices}; make it one")
+
+
+def check_pixel_range(pixel_range: Any) -> tuple[float, float] | None:
+    """Require two finite numbers, the second larger; None passes.
+
+    Raises:
+        UotaError: it is something else.
+    """
+    if pixel_range is None:
+        return None
+    try:
+        black, white = (float(end) for end in pixel_range)
+    except (TypeError, ValueError) as error:
+        raise UotaError(
+            f"pixel_range is {pixel_range}; give the values of black and white, such as [0,4095]"
+        ) from error
+    if not (isfinite(black) and isfinite(white) and black < white):
+        raise UotaError(f"pixel_range is [{black:g},{white:g}]; black must be a number below white")
+    return black, white
 
 
 def check_number(name: str, value: Any, allowed: Range) -> None:

@@ -176,6 +176,9 @@ def test_a_folder_of_somebody_else_is_a_sentence_in_every_command(tmp_path_facto
     code = (
         "import os, sys\n"
         "from uota.cli import main\n"
+        "import uota.comparison, uota.data.saved, uota.data.sharding, uota.embedding, uota.evaluation.evaluate\n"
+        "import uota.export, uota.inspection.command, uota.training.pretrain, uota.transfer.transfer\n"
+        "import encodings.idna, modulefinder, tensorboard\n"  # what another user may not even import
         f"os.setgid(65534); os.setuid(65534); os.chdir({str(place / 'work')!r})\n"
         "for line in sys.stdin.read().splitlines():\n"
         "    print('CODE', main(line.split()), flush=True)\n"

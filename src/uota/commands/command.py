@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
+from uota.config import Reading
 from uota.errors import UotaError
 from uota.protocols import Origin
 
@@ -36,6 +37,16 @@ def add_resume(parser: Parser) -> None:
 def take_origin(values: dict[str, Any]) -> Origin:
     """Takes what tells of an encoder out of a command's values."""
     return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})
+
+
+def add_reading(parser: Parser) -> None:
+    """Let it be said how images in files are read."""
+    parser.add_class_arguments(Reading, nested_key=None)
+
+
+def take_reading(values: dict[str, Any]) -> Reading:
+    """Takes how images are read out of a command's values."""
+    return Reading(**{field.name: values.pop(field.name) for field in fields(Reading)})
 
 
 def add_own_method(parser: Parser) -> None:

@@ -3,7 +3,7 @@
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, drop_own_method
+from uota.commands.command import Command, add_own_method, add_reading, drop_own_method, take_reading
 
 
 def parser() -> Parser:
@@ -13,6 +13,7 @@ def parser() -> Parser:
     parser.add_argument("--data", type=str | None, default=None, help="a folder of images; null: the run's")
     parser.add_argument("--out", type=str, required=True, help="a .parquet or .csv file")
     parser.add_argument("--seed", type=int, default=0, help="of the views that are weighed")
+    add_reading(parser)
     add_own_method(parser)
     return parser
 
@@ -22,8 +23,9 @@ def run(options: Namespace) -> None:
     from uota.embedding import embed
     from uota.outputs import path_of
 
-    drop_own_method(options.as_dict())
-    rows = embed(path_of(options.run), path_of(options.out), options.data, options.seed)
+    values = options.as_dict()
+    drop_own_method(values)
+    rows = embed(path_of(options.run), path_of(options.out), options.data, options.seed, take_reading(values))
     print(f"{rows} images are in {options.out}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, drop_own_method, take_origin
+from uota.commands.command import Command, add_own_method, add_reading, drop_own_method, take_origin, take_reading
 from uota.protocols import SETTINGS, Origin
 
 
@@ -23,6 +23,7 @@ def add_protocols(parser: Parser) -> None:
         made.add_class_arguments(Origin, nested_key=None, as_positional=True)
         made.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
         made.add_argument("--out", type=str | None, default=None, help="folder of the result; null: the run's")
+        add_reading(made)
         add_own_method(made)
         made.add_class_arguments(settings, nested_key=None)
         protocols.add_subcommand(name, made, help=description)
@@ -36,8 +37,8 @@ def run(options: Namespace) -> None:
     protocol = options.protocol
     values = options[protocol].as_dict()
     drop_own_method(values)
-    origin, data, out = take_origin(values), values.pop("data"), values.pop("out")
-    result = evaluate(protocol, origin, SETTINGS[protocol][0](**values), data, out)
+    origin, reading, data, out = take_origin(values), take_reading(values), values.pop("data"), values.pop("out")
+    result = evaluate(protocol, origin, SETTINGS[protocol][0](**values), data, out, reading)
     if rank() == 0:
         print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
 

@@ -5,7 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, drop_own_method
+from uota.commands.command import Command, add_own_method, add_reading, drop_own_method
 
 # Share of files in a wrong folder that says more about the arbiter than about the files.
 TOO_MANY = 0.4
@@ -51,6 +51,7 @@ def parser() -> Parser:
         "--images", type=int | None, default=None, help="how many to show; null: 60, in a picture alone 8"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
+    add_reading(parser)
     add_own_method(parser)
     return parser
 

@@ -12,6 +12,7 @@ def parser() -> Parser:
     parser.add_argument("folder", type=str, help="of images; its splits and classes stay")
     parser.add_argument("--out", type=str, required=True, help="folder of the shards; the same call goes on with it")
     parser.add_argument("--shard_size", type=int, default=256, help="of a shard, in MB")
+    parser.add_argument("--image_megabytes", type=int, default=256, help="larger images, decoded, are left out")
     return parser
 
 
@@ -23,7 +24,7 @@ def run(options: Namespace) -> None:
 
     out = path_of(options.out)
     check_writable_folder(out)
-    written = shard(path_of(options.folder), out, options.shard_size)
+    written = shard(path_of(options.folder), out, options.shard_size, options.image_megabytes)
     for path in written.left_out:
         print(f"left out, cannot be read: {printable(path)}")
     for sentence in written.unused.sentences():

@@ -25,6 +25,7 @@ DEEPEST = 3  # levels at which figures are looked for
 HIGHEST = 100.001  # per cent, and the rounding of float32
 # Settings that say how something is computed, not what; runs that differ in nothing else are of the same kind.
 OPERATIONAL = {"seed", "workers", "accelerator", "devices", "threads", "compile", "checkpoint_every"}
+OPERATIONAL |= {"image_megabytes"}
 
 
 class Column(NamedTuple):

@@ -16,13 +16,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from uota.config import IMAGE_MEGABYTES
 from uota.data.formats import HEAD, REMEDIES, format_of_content, kind_of_picture, readable_formats
 from uota.data.pixels import WHITE, Colour, PixelRange, from_pillow, is_deep
 from uota.data.png import head_of, without_texts
 from uota.files import NotRegularError, open_regular
 
-# Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
-IMAGE_MEGABYTES = 256
 JPEG_MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
 # Bytes of a pixel, by Pillow's mode; of others 4.
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}

@@ -10,12 +10,13 @@ from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uota.config import IMAGE_MEGABYTES
 from uota.data.cache import Cache
-from uota.data.decode import IMAGE_MEGABYTES, UnreadableError, decode_image
+from uota.data.decode import UnreadableError, decode_image
 from uota.data.patience import patiently
-from uota.data.pixel_range import check_pixel_range
 from uota.data.pixels import Colour, PixelRange
 from uota.errors import UotaError
+from uota.ranges import check_pixel_range
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from uota.data.formats import EXTENSIONS
 from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, find_images, list_split
 from uota.data.patience import patiently
-from uota.data.pixel_range import estimate_pixel_range, spread_indices
+from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, spread_indices
 from uota.data.pixels import PixelRange
 from uota.data.source import Split
 from uota.errors import UotaError
@@ -176,8 +176,9 @@ def find_readable(folder: Path, options: FolderOptions) -> Readable:
         raise UotaError(
             f"none of the {len(found.files)} image files in {folder} can be read; {printable(path)}: {reason}"
         )
-    if options.pixel_range is None:
-        options = replace(options, pixel_range=_estimated(folder, deep, options))
+    if options.pixel_range is None and (estimated := _estimated(folder, deep, options)):
+        options = replace(options, pixel_range=estimated)
+        found.left_out.remarks.append(describe_pixel_range(estimated))
     closed = {folder / name: "it may not be entered, or is a link to nothing" for name in found.closed}
     return Readable(folder, files, checked.sizes, closed | checked.reasons, found.left_out, options)
 

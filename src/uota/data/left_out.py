@@ -1,4 +1,4 @@
-"""What opening a source left out, counted by reason, so that nothing is left out in silence."""
+"""What opening a source left out or decided by itself, so that nothing of it happens in silence."""
 
 from collections import Counter
 
@@ -13,11 +13,13 @@ class LeftOut:
     Attributes:
         counts: by the reason, which reads on from "12 file(s)": "are HEIC images, not read: pip install …".
         examples: some names for each.
+        remarks: sentences on what was decided.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
+        self.remarks: list[str] = []
 
     def add(self, reason: str, name: str, count: int = 1) -> None:
         """Count one more, or several of which one is named."""
@@ -31,10 +33,12 @@ class LeftOut:
         for reason, count in other.counts.items():
             self.counts[reason] += count
             self.examples[reason] = (self.examples.get(reason, []) + other.examples[reason])[:EXAMPLES]
+        self.remarks += other.remarks
 
     def sentences(self) -> list[str]:
-        """One for each reason, the most frequent first."""
-        return [f"{count} {reason}: {self._named(reason, count)}" for reason, count in self.counts.most_common()]
+        """One for each reason, the most frequent first, and the remarks."""
+        counted = [f"{count} {reason}: {self._named(reason, count)}" for reason, count in self.counts.most_common()]
+        return counted + self.remarks
 
     def _named(self, reason: str, count: int) -> str:
         named = ", ".join(printable(name) for name in self.examples[reason])

@@ -15,7 +15,7 @@ from uota.data.cache import Cache
 from uota.data.decode import UnreadableError, deep_pixels
 from uota.data.decoded import Decoded, Files, FolderOptions
 from uota.data.left_out import LeftOut
-from uota.data.pixel_range import estimate_pixel_range, spread_indices
+from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, spread_indices
 from uota.data.pixels import PixelRange
 
 
@@ -45,8 +45,9 @@ class Packed:
         self.name, self.channels, self.classes = name, options.channels, classes
         self.files, self.parts, self._empty = files, parts, list(empty)
         self.left_out = left_out or LeftOut()
-        if options.pixel_range is None:
-            options = replace(options, pixel_range=_estimated(files, options))
+        if options.pixel_range is None and (estimated := _estimated(files, options)):
+            options = replace(options, pixel_range=estimated)
+            self.left_out.remarks.append(describe_pixel_range(estimated))
         self.options = options
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
         self.decoded = Decoded(name, files, options, Cache(len(files)), labels)

@@ -8,7 +8,6 @@ from numpy import ndarray
 from numpy.typing import NDArray
 
 from uota.data.pixels import OVERSHOOT, UNIT_RANGE, PixelRange
-from uota.errors import UotaError
 
 # So many images of a source are looked at, and so many values of each.
 IMAGES, VALUES = 64, 4096
@@ -46,29 +45,12 @@ def estimate_pixel_range(samples: Iterable[NDArray[np.generic]]) -> PixelRange |
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def check_pixel_range(pixel_range: object) -> PixelRange | None:
-    """Require two finite numbers, the second larger; None passes.
-
-    Raises:
-        UotaError: it is something else.
-    """
-    if pixel_range is None:
-        return None
-    try:
-        black, white = (float(end) for end in pixel_range)  # type: ignore[attr-defined]
-    except (TypeError, ValueError) as error:
-        raise UotaError(f"pixel_range is {pixel_range}; give the values of black and white, such as 0,4095") from error
-    if not (np.isfinite(black) and np.isfinite(white) and black < white):
-        raise UotaError(f"pixel_range is {black:g},{white:g}; black must be a number below white")
-    return black, white
-
-
 def describe_pixel_range(pixel_range: PixelRange) -> str:
     """A sentence for a person."""
     black, white = pixel_range
     return (
-        f"its images of more than 8 bits are read with black at {black:g} and white at {white:g}, "
-        f"estimated from a sample; --pixel_range={black:g},{white:g} or other values fix it"
+        f"images of more than 8 bits are read with black at {black:g} and white at {white:g}, "
+        f"estimated from some of them; --pixel_range=[{black:g},{white:g}] or other values say it otherwise"
     )
 
 

@@ -16,10 +16,11 @@ from uota.data.decode import UnreadableError, decode_image, deep_pixels, read_fi
 from uota.data.formats import readable_formats
 from uota.data.left_out import LeftOut
 from uota.data.patience import patiently
-from uota.data.pixel_range import check_pixel_range, estimate_pixel_range, spread_indices
+from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, spread_indices
 from uota.data.pixels import OVERSHOOT, UNIT_RANGE, PixelRange, from_array, from_pillow, is_deep
 from uota.data.splits import UNLABELLED
 from uota.errors import UotaError
+from uota.ranges import check_pixel_range
 
 KINDS = "give a folder, a uint8 tensor (n, channels, height, width), or a list or dataset of pictures or of their paths"
 CHANNELS = 3
@@ -83,7 +84,10 @@ class Sequenced:
 
     def _estimated(self) -> PixelRange | None:
         found = check_not_normalised(estimate_pixel_range(self._deep_samples()))
-        return None if found == UNIT_RANGE else found  # so that each picture is checked to be in it
+        if found is None or found == UNIT_RANGE:
+            return None  # so that each picture is checked to be in it
+        self.left_out.remarks.append(describe_pixel_range(found))
+        return found
 
     def _deep_samples(self) -> Iterator[NDArray[np.generic]]:
         for index in spread_indices(len(self.pictures)) if len(self.pictures) else []:

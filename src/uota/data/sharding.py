@@ -14,6 +14,7 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from uota.config import IMAGE_MEGABYTES
 from uota.data.decode import UnreadableError, decode_image, read_file
 from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, find_images, list_split
@@ -74,7 +75,7 @@ class Planned:
             yield Member(self.listing.path(index), self.names[index], None if label == UNLABELLED else label)
 
 
-def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
+def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int = IMAGE_MEGABYTES) -> Sharded:
     """Write the images of a folder as they are into shards called by their split, in random order.
 
     Splits and labels are those of `open_folder`. An image keeps its path as its name, and a label is in a `.cls`
@@ -85,6 +86,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
         folder: of images.
         out: a folder; empty, or what an interrupted call left.
         shard_size: of a shard, in MB, about.
+        image_megabytes: larger images, decoded, are left out.
 
     Raises:
         UotaError: there are no images, or `out` has shards of something else.
@@ -106,7 +108,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256) -> Sharded:
     with Progress(console=PROGRESS) as bar:
         task = bar.add_task("images", total=sum(map(len, plan.values())))
         for name, planned in plan.items():
-            left_out += _write(out / name, planned, lambda count: bar.advance(task, count))
+            left_out += _write(out / name, planned, image_megabytes, lambda count: bar.advance(task, count))
     images = sum(map(len, plan.values())) - len(left_out) + len(closed)
     return Sharded(images, [out / name for name in plan], left_out, unused)
 
@@ -158,12 +160,12 @@ def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing],
     write_atomically(place, json.dumps(written, indent=1))
 
 
-def _write(shard: Path, planned: Planned, advance: Advance) -> list[Path]:
+def _write(shard: Path, planned: Planned, megabytes: int, advance: Advance) -> list[Path]:
     """Write a shard that is not there yet, and its index; return the images that are not in it."""
     if not shard.exists():
         with whole_file(shard) as unfinished, tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as tar:
             for member in planned.members():
-                _add(tar, member)
+                _add(tar, member, megabytes)
                 advance(1)
     else:
         advance(len(planned))
@@ -172,10 +174,10 @@ def _write(shard: Path, planned: Planned, advance: Advance) -> list[Path]:
     return [member.path for member in planned.members() if os.fsencode(member.name) not in names]
 
 
-def _add(tar: tarfile.TarFile, member: Member) -> None:
+def _add(tar: tarfile.TarFile, member: Member, megabytes: int) -> None:
     try:
         data = patiently(lambda: _read(member.path), member.path)
-        decode_image(data)
+        decode_image(data, megabytes=megabytes)
     except UnreadableError:
         return
     _add_file(tar, member.name, data.tobytes())

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from uota.config import Pretrain
-from uota.data import Source, labels_of, open_source, say_skipped
+from uota.config import Pretrain, Reading
+from uota.data import FolderOptions, Source, labels_of, open_source, say_left_out, say_skipped
 from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
 from uota.evaluation.finetune import evaluate_finetune, result_name
@@ -23,11 +23,16 @@ from uota.outputs import check_writable, path_of
 from uota.protocols import SETTINGS, Finetune, LinearSGD, Origin
 from uota.runs import write_atomically
 from uota.training.accelerators import check_accelerator
-from uota.training.build import decide, open_images
+from uota.training.build import decide, folder_options, open_images
 
 
 def evaluate(
-    protocol: str, origin: Origin, settings: Any = None, data: str | None = None, out: str | None = None
+    protocol: str,
+    origin: Origin,
+    settings: Any = None,
+    data: str | None = None,
+    out: str | None = None,
+    reading: Reading | None = None,
 ) -> Any:
     """Accuracy of an encoder on labelled images, written to PROTOCOL.json (finetune-10.json for 10 %).
 
@@ -37,6 +42,7 @@ def evaluate(
         settings: of the protocol, as `uota.protocols.SETTINGS` has it; None: its defaults.
         data: labelled images; None: those the run was pretrained on.
         out: folder of the result; None: the run's.
+        reading: how images in files are read; None: as the run did.
 
     Raises:
         UotaError: the encoder, the images or the folder cannot be had.
@@ -47,7 +53,7 @@ def evaluate(
     if isinstance(settings, LinearSGD | Finetune):
         check_accelerator(settings.accelerator, settings.devices)
     found = find_encoder(origin)
-    subject = _subject(found, data, out)
+    subject = _subject(found, data, out, reading)
     result = PROTOCOLS[protocol](subject, settings)
     run = found.settings
     written = {
@@ -71,11 +77,16 @@ def _check_writable(origin: Origin, out: str | None, name: str) -> None:
         check_writable(folder / f"{name}.json")
 
 
-def _subject(found: Found, data: str | None, out: str | None) -> Subject:
+def _subject(found: Found, data: str | None, out: str | None, reading: Reading | None) -> Subject:
     run = found.settings
     if run is None and (data is None or out is None):
         raise UotaError(f"{found.name} is no run: say which labelled images by --data and where results go by --out")
-    train, test = (_images(run, data, split) for split in ("train", "test"))
+    options = folder_options(run, reading)
+    train = _images(run, data, "train", options)
+    # Both are read alike, whatever each by itself would be taken for.
+    test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
+    for source in (train, test):
+        rank_zero_only(say_left_out)(source)
     if run:
         decide(run, train)
     train, test, notes = evaluated_images(train, test)
@@ -84,10 +95,10 @@ def _subject(found: Found, data: str | None, out: str | None) -> Subject:
     return Subject(found, train, test, path_of(found.name if out is None else out))
 
 
-def _images(run: Pretrain | None, data: str | None, split: str) -> Source:
+def _images(run: Pretrain | None, data: str | None, split: str, options: FolderOptions) -> Source:
     if run is None or data is not None:
-        return open_source(data or "", split)
-    return open_images(run.data, run.views, split)
+        return open_source(data or "", split, options)
+    return open_images(run.data, run.views, split, options)
 
 
 def _on_features(

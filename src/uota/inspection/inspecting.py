@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from uota.data import FolderOptions, Groups, say_left_out, say_skipped
-from uota.data.decode import IMAGE_MEGABYTES
-from uota.data.pixels import PixelRange
+from uota.config import Reading
+from uota.data import Groups, say_left_out, say_skipped
 from uota.errors import UotaError
 from uota.inspection.advice import Advice, advise
 from uota.inspection.calibration import Calibration, calibrations
@@ -193,8 +192,8 @@ def inspect(
     compare: bool = True,
     beside: Sequence[Run] = (),
     seed: int = 0,
-    pixel_range: PixelRange | None = None,
-    image_megabytes: int = IMAGE_MEGABYTES,
+    pixel_range: Sequence[float] | None = None,
+    image_megabytes: int | None = None,
 ) -> Inspection:
     """Say which views of images are outliers, by a run's arbiter, or by one that learns for some seconds.
 
@@ -215,7 +214,7 @@ def inspect(
         beside: more runs whose history is shown.
         seed: of the views and of the choice of images.
         pixel_range: values of black and white, of images of more than 8 bits; None: the run's, or estimated.
-        image_megabytes: larger images, decoded, are not read.
+        image_megabytes: larger images, decoded, are not read; None: the run's limit, or 256.
 
     Raises:
         UotaError: there is no such run, source or model, or files are to be listed that lie in no groups.
@@ -230,8 +229,8 @@ def inspect(
     if not 0 <= seconds < inf:
         raise UotaError(f"seconds is {seconds}; an arbiter learns for 0 seconds (one step) or more")
     run = model if isinstance(model, Run) else None
-    options = FolderOptions(pixel_range=pixel_range, image_megabytes=image_megabytes)
-    subject = open_subject(images, run, views, view_options or {}, inject, seed, options)
+    reading = Reading(None if pixel_range is None else list(pixel_range), image_megabytes)
+    subject = open_subject(images, run, views, view_options or {}, inject, seed, reading)
     if files and subject.groups is None:
         raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
     say_left_out(subject.source)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from uota.config import Pretrain
+from uota.config import Pretrain, Reading
 from uota.data import Folder, FolderOptions, Groups, Source
 from uota.data.paths import are_paths, open_paths
 from uota.data.sequence import Sequenced
@@ -19,7 +19,7 @@ from uota.misfiled import BATCH, ENOUGH, halves_of, some_groups
 from uota.progress import PROGRESS
 from uota.runs import Run
 from uota.training.batches import GlobalBatches
-from uota.training.build import GROUPS, decide, open_items, preset_of
+from uota.training.build import GROUPS, decide, folder_options, open_items, preset_of
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 
@@ -104,7 +104,7 @@ def open_subject(
     view_options: dict[str, Any],
     inject: float,
     seed: int,
-    options: FolderOptions | None = None,
+    reading: Reading | None = None,
 ) -> Subject:
     """Open the images, and decide how views are made of them.
 
@@ -115,7 +115,7 @@ def open_subject(
         view_options: changes to the preset, beside those of the run.
         inject: share of views taken from other images.
         seed: of the views.
-        options: how images in files are read; their size and memory are decided here.
+        reading: how images in files are read; None: as the run did.
 
     Raises:
         UotaError: there is no such source, or it has too few images, or the views do not fit.
@@ -126,7 +126,7 @@ def open_subject(
     else:
         name = settings.views if views == "auto" else views
     settings = replace(settings, views=name, view_options=settings.view_options | view_options)
-    source = _opened(settings.data if data is None else data, views, settings.views, options or FolderOptions())
+    source = _opened(settings.data if data is None else data, views, settings.views, folder_options(settings, reading))
     total = len(source)
     if isinstance(source, Folder) and total > SAMPLE:
         source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))

@@ -10,12 +10,13 @@ from torch import nn
 
 from uota.arbitration import Arbiter, ViewSampler
 from uota.arguments import options_of
-from uota.config import Pretrain
+from uota.config import IMAGE_MEGABYTES, Pretrain, Reading
 from uota.data import FolderOptions, Groups, Source, labels_of, open_groups, open_source
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, check_built, own_method
 from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
 from uota.nn.sync_batchnorm import synchronised
+from uota.ranges import check_pixel_range
 from uota.training.module import Pretraining
 from uota.views import PRESETS, ViewPreset, find_preset
 
@@ -51,10 +52,18 @@ def open_items(data: str, views: str, split: str | None = "train", folder: Folde
     return open_source(data, split or "train", folder)
 
 
-def open_images(data: str, views: str, split: str) -> Source:
+def open_images(data: str, views: str, split: str, folder: FolderOptions | None = None) -> Source:
     """The images that a run with such views was trained on; of groups, the files of whole groups."""
-    source = open_items(data, views, split)
+    source = open_items(data, views, split, folder)
     return source.files if isinstance(source, Groups) else source
+
+
+def folder_options(run: Pretrain | None = None, reading: Reading | None = None) -> FolderOptions:
+    """How images in files are read: as somebody says, else as the run did, else by default."""
+    reading = reading or Reading()
+    pixel_range = reading.pixel_range or (run.pixel_range if run else None)
+    megabytes = reading.image_megabytes or (run.image_megabytes if run else IMAGE_MEGABYTES)
+    return FolderOptions(pixel_range=check_pixel_range(pixel_range), image_megabytes=megabytes)
 
 
 def decide(settings: Pretrain, source: Source) -> Pretrain:
@@ -90,6 +99,9 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
         "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
     }
+    pixel_range = getattr(source, "pixel_range", None)
+    if settings.pixel_range is None and pixel_range is not None:
+        settings = replace(settings, pixel_range=[float(end) for end in pixel_range])
     if card.needs_labels:
         classes = {"classes": _classes_of(source, settings.method_options.get("classes"))}
         settings = replace(settings, method_options=settings.method_options | classes)

@@ -14,7 +14,7 @@ from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, wr
 from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
-from uota.training.build import VIEWS_OF, build_module, decide, open_items, preset_of
+from uota.training.build import VIEWS_OF, build_module, decide, folder_options, open_items, preset_of
 from uota.training.checkpoints import Checkpoints
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
@@ -45,7 +45,7 @@ def pretrain(
     run = Run(out)
     check_accelerator(settings.accelerator, settings.devices)
     check_optimizer(settings)
-    source = open_items(settings.data, settings.views)
+    source = open_items(settings.data, settings.views, folder=folder_options(settings))
     settings = decide(settings, source)
     preset = preset_of(settings)
     # All that can be refused is refused before the folder is touched.
