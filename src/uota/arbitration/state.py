@@ -58,6 +58,14 @@ def _itself(x: Tensor) -> Tensor:
     return x
 
 
+def may_be_repeated() -> bool:
+    """Whether gradient checkpointing may repeat what the caller does now: it has hooks for saved tensors, or, where it
+    is reentrant, no gradients."""
+    if torch.is_inference_mode_enabled():
+        return False
+    return not torch.is_grad_enabled() or torch._C._autograd._top_saved_tensors_default_hooks(False) is not None
+
+
 def in_backward() -> bool:
     """Whether a backward pass runs in this thread: what is called there recomputes an earlier call."""
     return torch._C._current_graph_task_id() != -1
@@ -98,7 +106,7 @@ class Call:
     Attributes:
         shape, dtype: of the input.
         total: the sum of the input's entries.
-        result: what the call returned. It is no copy, which would cost more than all the rest.
+        result: what the call returned, not a copy.
         versions: how often each tensor of the result had been changed in place by then.
     """
 
@@ -140,20 +148,27 @@ class Recall:
     def __init__(self) -> None:
         self._calls: deque[Call] = deque(maxlen=REMEMBERED)
 
-    def __call__(self, x: Tensor, total: float, compute: Callable[[], T]) -> T:
+    def __call__(self, x: Tensor, total: float, compute: Callable[[], T], repeatable: bool) -> T:
         """The result of `compute()`, or in a backward pass that of the forward pass.
+
+        Args:
+            x, total: the input, and the sum of its entries.
+            compute: what a first call does.
+            repeatable: whether the call `may_be_repeated`; if not, its result is not kept.
 
         Raises:
             ValueError: the caller has changed the forward pass's result in place.
         """
         if not in_backward():
             result = compute()
-            self._calls.append(Call(x.shape, x.dtype, total, result, _versions(result)))
+            if repeatable:
+                self._calls.append(Call(x.shape, x.dtype, total, result, _versions(result)))
             return result
         alike = [call for call in self._calls.copy() if (call.shape, call.dtype) == (x.shape, x.dtype)]
         if not alike:
             return compute()
-        return min(reversed(alike), key=lambda call: call.distance(total)).again()  # of equal ones the latest
+        with own_modes(x.device):
+            return min(reversed(alike), key=lambda call: call.distance(total)).again()  # of equal ones the latest
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recall, ()
