@@ -582,22 +582,30 @@ def test_checkpointing_changes_neither_gradients_nor_what_is_learned(segment, na
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("segment", ["reentrant", "not reentrant"])
-def test_what_the_caller_did_to_weights_is_not_remembered(segment):
+@pytest.mark.parametrize("segment", ["reentrant", "not reentrant", "selective"])
+def test_weights_that_were_changed_in_place_are_named(segment):
+    def changed(arbiter, x, copied):
+        weights = arbiter(x).weights
+        weights = weights.clone() if copied else weights
+        return (weights.mul_(2) * x.square().mean(-1)).mean()
+
+    SEGMENTS[segment](changed, Arbiter("learned"), views().requires_grad_(), True).backward()
+    loss = SEGMENTS[segment](changed, Arbiter("learned"), views().requires_grad_(), False)
+    with pytest.raises(ValueError, match=r"have been changed in place.*change a copy, weights.clone\(\)"):
+        loss.backward()
+
+
+def test_a_retained_graph_is_recomputed_twice():
     arbiter, seen = Arbiter("learned"), []
 
     def weighed(x):
-        weights = arbiter(x).weights
-        seen.append(weights.clone())
-        loss = (weights.clone() * x.square().mean(-1)).mean()
-        weights.zero_()
-        return loss
+        seen.append(arbiter(x).weights)
+        return (seen[-1] * x.square().mean(-1)).mean()
 
-    for _ in range(2):  # the second backward pass recomputes once more
-        SEGMENTS[segment](weighed, views().requires_grad_()).backward()
-    first, again = seen[:2], seen[2:]
-    assert_same(first[:1], first[1:])
-    assert_same(again[:1], again[1:])
+    loss = SEGMENTS["not reentrant"](weighed, views().requires_grad_())
+    loss.backward(retain_graph=True)
+    loss.backward()
+    assert_same(seen[:1] * len(seen), seen)
 
 
 @pytest.mark.parametrize("segment", ["reentrant", "not reentrant"])
@@ -617,6 +625,14 @@ def test_checkpointing_draws_once(segment):
     assert int(sampler.arbiter.score.optimizer.state_dict()["state"][0]["step"]) == 1
 
 
+@pytest.mark.parametrize("segment", ["reentrant", "not reentrant", "selective"])
+def test_a_score_by_itself_learns_once_as_well(segment):
+    score = LearnedContrast()
+    weighed = lambda x: (score(x).observed * x.square().mean(-1)).mean()  # noqa: E731
+    SEGMENTS[segment](weighed, views().requires_grad_()).backward()
+    assert int(score.get_extra_state()["state"][0]["step"]) == 1
+
+
 def test_a_backward_pass_never_learns():
     """Nothing is remembered of other shapes, and still the state stays as it is."""
     arbiter = Arbiter("learned")
@@ -632,8 +648,11 @@ def test_a_backward_pass_never_learns():
 
 def test_what_is_remembered_is_bounded_and_never_copied():
     arbiter = Arbiter("two_groups")
+    arbiter(views())
+    assert len(arbiter._recall._calls) == 0  # outside of checkpointing
     for seed in range(REMEMBERED + 3):
-        arbiter(views(seed, (2, 3, 4)))
+        with torch.no_grad():
+            arbiter(views(seed, (2, 3, 4)))
     assert len(arbiter._recall._calls) == REMEMBERED
     assert len(copy.deepcopy(arbiter)._recall._calls) == 0
     assert len(pickle.loads(pickle.dumps(arbiter))._recall._calls) == 0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from uota.arbitration.inputs import check_views, detached_float, finite_total, is_number
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
-from uota.arbitration.state import Recall, own_modes
+from uota.arbitration.state import Recall, may_be_repeated, own_modes
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 
 ViewTensors = Float[Tensor, "views batch dim"] | Sequence[Float[Tensor, "batch dim"]]
@@ -156,10 +156,11 @@ class Arbiter(nn.Module):
             raise ValueError(
                 f"weights start after {self.start} of training; say how much is done: arbiter(x, progress=step / steps)"
             )
-        x = check_views(x)
+        x, repeatable = check_views(x), may_be_repeated()
         with own_modes(x.device):
             prepared, total = _prepared(x)
-            verdict = self._recall(prepared, total, partial(_verdict, self.score, self.strength, prepared))
+            compute = partial(_verdict, self.score, self.strength, prepared)
+            verdict = self._recall(prepared, total, compute, repeatable)
             if progress is not None and progress < self.start:
                 return replace(verdict, weights=torch.ones_like(verdict.weights))
             return verdict

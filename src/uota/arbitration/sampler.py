@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from uota.arbitration.arbiter import Arbiter
 from uota.arbitration.inputs import check_groups, check_seed
 from uota.arbitration.result import Arbitration
-from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, own_modes
+from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, may_be_repeated, own_modes
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.collectives import share_of_rows
 
@@ -108,8 +108,7 @@ class ViewSampler(nn.Module):
         if any(count < kept for count, kept in zip(counts, self.keep, strict=True)):
             raise ValueError(f"there are {counts} candidates and {self.keep} are to be kept; give at least as many")
         seen, total = thumbnails_and_total(checked)
-        with own_modes(seen.device):
-            sampled = self._recall(seen, total, lambda: self._choose(seen, counts))
+        sampled = self._recall(seen, total, lambda: self._choose(seen, counts), may_be_repeated())
         parts = zip(checked, sampled.chosen.split(self.keep), firsts(counts), strict=True)
         with torch.no_grad():
             return replace(sampled, groups=[take(views, chosen - first) for views, chosen, first in parts])
@@ -117,12 +116,13 @@ class ViewSampler(nn.Module):
     def _choose(self, seen: Float[Tensor, "views batch dim"], counts: list[int]) -> Sampled:
         """Which candidates to keep; their pixels are not among it."""
         verdict = self.arbiter(seen)
-        keys = (self._log_probability(verdict) + self._gumbel(verdict.weights)).split(counts)
-        chosen = [
-            part.topk(kept, dim=0).indices.sort(dim=0).values + first
-            for part, kept, first in zip(keys, self.keep, firsts(counts), strict=True)
-        ]
-        return Sampled([], torch.cat(chosen), verdict)
+        with own_modes(seen.device):
+            keys = (self._log_probability(verdict) + self._gumbel(verdict.weights)).split(counts)
+            chosen = [
+                part.topk(kept, dim=0).indices.sort(dim=0).values + first
+                for part, kept, first in zip(keys, self.keep, firsts(counts), strict=True)
+            ]
+            return Sampled([], torch.cat(chosen), verdict)
 
     def _log_probability(self, verdict: Arbitration) -> Tensor:
         if verdict.outlier_probability is None:
