@@ -1,29 +1,39 @@
 """The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo."""
 
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from uota.arguments import Parser
 from uota.commands import COMMANDS
 from uota.errors import UotaError
 from uota.recipes import recipe_file
+from uota.signals import Interruption, raise_signals
 
-# Exit codes: what a person can mend, and Ctrl-C as shells know it.
-MENDABLE, INTERRUPTED = 2, 130
+# Signals as shells know them: their number is added to this.
+STOPPED = 128
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; what a person can mend ends in one sentence and exit code 2."""
+    """Run a command; what a person can mend, and a signal that stops it, end in one sentence and an exit code."""
     try:
-        chosen = _parser().parse_args(_with_recipes(sys.argv[1:] if arguments is None else arguments))
-        COMMANDS[chosen.command].run(chosen[chosen.command])
+        with raise_signals():
+            chosen = _parser().parse_args(_with_recipes(sys.argv[1:] if arguments is None else arguments))
+            COMMANDS[chosen.command].run(chosen[chosen.command])
     except UotaError as error:
-        print(f"uota: {error}", file=sys.stderr)
-        return MENDABLE
+        return _end(str(error), error.code)
+    except Interruption as stopped:
+        return _end(f"stopped by {signal.Signals(stopped.number).name}", STOPPED + stopped.number)
     except KeyboardInterrupt:
-        print("uota: stopped", file=sys.stderr)
-        return INTERRUPTED
+        return _end("stopped", STOPPED + signal.SIGINT)
     return 0
+
+
+def _end(sentence: str, code: int) -> int:
+    with suppress(OSError):  # the terminal that is closed is what sent the signal
+        print(f"uota: {sentence}", file=sys.stderr)
+    return code
 
 
 def _parser() -> Parser:

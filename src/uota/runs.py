@@ -1,17 +1,20 @@
 """A run's folder: what pretraining leaves there and what everything else reads.
 
 settings.json           the settings, as `Pretrain`
+data.json               how many images there were, and a digest of their listing
 checkpoint.ckpt         the last checkpoint, Lightning's format
 checkpoint.before.ckpt  the one before it, in case that one is damaged
 logs/                   CSV (and TensorBoard) logs
 skipped.txt             the files that could not be read, if there are any
 linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
 detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
+.uota.lock              held by the process that trains
+
+`uota.run_folder` has the same as a list, by which --overwrite removes.
 """
 
 import json
 import os
-import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -28,6 +31,9 @@ from torch import nn
 from uota.config import Pretrain
 from uota.errors import UotaError
 
+# In each folder that a process trains in, or writes shards to.
+LOCK = ".uota.lock"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -42,6 +48,10 @@ class Run:
     @property
     def settings_file(self) -> Path:
         return self.folder / "settings.json"
+
+    @property
+    def data_file(self) -> Path:
+        return self.folder / "data.json"
 
     @property
     def skipped_file(self) -> Path:
@@ -168,30 +178,15 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
         ) from error
 
 
-def empty_folder(folder: Path, overwrite: bool) -> None:
-    """See that a run may have a folder for its own.
-
-    Raises:
-        UotaError: it is a file, or there is something in it and it may not be overwritten.
-    """
-    if not holds_something(folder):
-        return
-    if not overwrite:
-        raise UotaError(
-            f"{folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
-        )
-    shutil.rmtree(folder)
-
-
 def holds_something(folder: Path) -> bool:
-    """Whether a folder that is to be written to is there, and not empty.
+    """Whether a folder that is to be written to is there, and not empty; a lock alone is nothing.
 
     Raises:
-        UotaError: it is a file.
+        UotaError: it is a file, or may not be entered.
     """
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise UotaError(f"{folder} is a file; give --out a folder, new or empty")
-    return folder.exists() and any(folder.iterdir())
+    return folder.exists() and any(path.name != LOCK for path in folder.iterdir())
 
 
 def refuse_unwritable(*files: Path) -> None:

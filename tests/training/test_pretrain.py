@@ -72,7 +72,7 @@ def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2
+    assert process.returncode == 130
     assert b"--resume" in errors
     again = subprocess.run(command(tmp_path / "run", settings, "--resume"), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
