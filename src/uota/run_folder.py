@@ -145,8 +145,9 @@ def _is_run(folder: Path) -> bool:
 
 def _is_killed_early(folder: Path) -> bool:
     """Whether there is nothing but what a run wrote before its settings were there."""
-    names = {_finished_name(path.name) for path in folder.iterdir() if path.name != "settings.json"}
-    return not (folder / "settings.json").exists() and names <= {*FIRST, LOCK}
+    names = {path.name for path in folder.iterdir()}
+    unfinished = {name for name in names if name != _finished_name(name) and _finished_name(name) in FIRST}
+    return names <= unfinished | {LOCK, "data.json"}
 
 
 def _finished_name(name: str) -> str:

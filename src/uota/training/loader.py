@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from multiprocessing.context import ForkContext, ForkProcess
+from multiprocessing.popen_fork import Popen
 from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset
@@ -74,11 +75,15 @@ class _Reporting(Dataset[Any]):
             return _Failure(str(error))
 
 
-class _Process(ForkProcess):
-    """A loading process. It ignores SIGTERM, which is how torch ends one that does not end by itself."""
+class _Ended(Popen):
+    """How a loading process is ended that does not end by itself; it ignores SIGTERM, which multiprocessing sends."""
 
     def terminate(self) -> None:
         self.kill()
+
+
+class _Process(ForkProcess):
+    _Popen = _Ended
 
 
 class _Context(ForkContext):
