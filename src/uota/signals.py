@@ -4,6 +4,7 @@ A training finishes its step, saves and stops (`stop_requests`); any other work 
 What is ignored, as `nohup` has SIGHUP ignored, stays ignored; outside the main thread nothing is installed.
 """
 
+import os
 import signal
 import threading
 import time
@@ -123,10 +124,22 @@ def hold_back_signals() -> Iterator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """Ignore signals that ask to stop, in a process that ends when its parent does."""
-    for number in STOPPING:
+    """Ignore signals that ask to stop, unless the parent sends them, in a process that works for its parent.
+
+    torch and multiprocessing send SIGTERM to such a process when it does not end by itself.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])
+    if hasattr(signal, "sigwaitinfo"):  # macOS does not tell who sent a signal, and has it held back
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # in all threads, or one would die of it
+        threading.Thread(target=_end_when_parent_asks, daemon=True).start()
+
+
+def _end_when_parent_asks() -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 @contextmanager

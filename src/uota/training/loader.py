@@ -1,9 +1,6 @@
 """torch's DataLoader as every part of the package wants it: its processes leave signals and errors to their parent."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from multiprocessing.context import ForkContext, ForkProcess
-from multiprocessing.popen_fork import Popen
 from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset
@@ -30,7 +27,7 @@ class Loader(DataLoader[Any]):
     def __init__(self, dataset: Dataset[Any], num_workers: int, **options: Any) -> None:
         if num_workers > 0:
             dataset = _Reporting(dataset)
-            options |= {"worker_init_fn": _begin, "multiprocessing_context": _context()}
+            options["worker_init_fn"] = _begin
         super().__init__(dataset, num_workers=num_workers, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -73,25 +70,6 @@ class _Reporting(Dataset[Any]):
             return [self.dataset[index] for index in indices]
         except UotaError as error:
             return _Failure(str(error))
-
-
-class _Ended(Popen):
-    """How a loading process is ended that does not end by itself; it ignores SIGTERM, which multiprocessing sends."""
-
-    def terminate(self) -> None:
-        self.kill()
-
-
-class _Process(ForkProcess):
-    _Popen = _Ended
-
-
-class _Context(ForkContext):
-    Process = _Process  # type: ignore[assignment]
-
-
-def _context() -> Any:
-    return _Context() if multiprocessing.get_start_method() == "fork" else None
 
 
 def _begin(number: int) -> None:
