@@ -82,10 +82,9 @@ def _translate_devices(accelerator: str, devices: int) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
-        reason = str(error).partition("\n")[0]
-        raise UotaError(
-            f"accelerator {accelerator!r} with {devices} device(s) cannot be used: {reason}; choose auto"
-        ) from error
+        reason = str(error).partition("\n")[0].rstrip(".")
+        several = f" with {devices} devices" if devices > 1 else ""
+        raise UotaError(f"accelerator {accelerator!r} cannot be used{several}: {reason}; choose auto") from error
 
 
 def loggers_of(folder: Path) -> list[Logger]:
