@@ -36,7 +36,7 @@ UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
 
 
 @contextmanager
-def hold(folder: Path, written: Written = RUN) -> Iterator[None]:
+def hold(folder: Path, written: Written = RUN | EVALUATION) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if it is not there.
 
     What a process that was killed left unfinished is removed. A kill gives the folder free.

@@ -604,6 +604,7 @@ GONE = 99_999_999  # no process has such a number
 UNFINISHED = {
     f".{GONE}.settings.json": False,
     f".{GONE}.data.json": False,
+    f".{GONE}.identity.json": False,
     ".unfinished.checkpoint.ckpt": False,
     f".{GONE}.notes.txt": True,
     f"{GONE}.settings.json": True,
