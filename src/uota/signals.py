@@ -1,7 +1,7 @@
 """Signals that ask to stop: Ctrl-C, and what schedulers, containers and closing terminals send.
 
 A training finishes its step, saves and stops (`stop_requests`); any other work ends with a sentence (`raise_signals`).
-What is ignored, as `nohup` has SIGHUP ignored, stays ignored; outside the main thread nothing is installed.
+SIGHUP and SIGTERM that are ignored, as `nohup` has SIGHUP ignored, stay ignored; outside the main thread nothing is installed.
 """
 
 import os
@@ -148,8 +148,10 @@ def _handled_by(handler: Handler, numbers: tuple[signal.Signals, ...]) -> Iterat
         yield []
         return
     before = {number: signal.getsignal(number) for number in numbers}
-    # None: a handler that was not installed by Python, and could not be put back.
-    before = {number: handled for number, handled in before.items() if handled not in (signal.SIG_IGN, None)}
+    # None: a handler that was not installed by Python, and could not be put back. Shells have SIGINT ignored in whatever
+    # a script starts in the background, where a person who sends it by name means it all the same.
+    ignored = {number for number, handled in before.items() if handled == signal.SIG_IGN} - {signal.SIGINT}
+    before = {number: handled for number, handled in before.items() if handled is not None and number not in ignored}
     for number in before:
         signal.signal(number, handler)
     try:

@@ -377,15 +377,26 @@ def test_a_second_signal_stops_at_once(images, tmp_path, monkeypatch):
     assert not Run(tmp_path / "run").checkpoint.exists()
 
 
-def test_what_is_ignored_stays_ignored(images, tmp_path, monkeypatch):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        source = Signals(open_source(images), 3, signal.SIGHUP)
-        monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_: source)
-        monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
-        assert train(settings_for(images), tmp_path / "run").epochs_done() == 3
-    finally:
-        signal.signal(signal.SIGHUP, before)
+@pytest.fixture
+def ignored():
+    """All signals that ask to stop are ignored, as shells and nohup start programs in the background."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_what_is_ignored_stays_ignored(images, tmp_path, monkeypatch, ignored, number):
+    source = Signals(open_source(images), 3, number)
+    monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_: source)
+    monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
+    assert train(settings_for(images), tmp_path / "run").epochs_done() == 3
+
+
+def test_sigint_stops_a_training_in_the_background(images, tmp_path, monkeypatch, ignored):
+    assert stopped_while_loading(monkeypatch, images, tmp_path / "run", 2, signal.SIGINT).code == 130
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 def test_another_thread_trains_without_handlers(images, tmp_path):
