@@ -3,7 +3,8 @@ import torch
 
 from uota.errors import UotaError
 from uota.outputs import check_writable, check_writable_folder
-from uota.runs import Run, checkpoint_before, empty_folder, whole_file, write_atomically
+from uota.run_folder import empty_folder
+from uota.runs import Run, checkpoint_before, whole_file, write_atomically
 
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):

@@ -1,6 +1,7 @@
 """The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo."""
 
 import os
+import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import pairwise
@@ -13,31 +14,38 @@ from uota.commands import COMMANDS
 from uota.errors import UotaError
 from uota.ranges import check_given
 from uota.recipes import recipe_file
+from uota.signals import Interruption, raise_signals
 from uota.text import make_streams_tolerant, printable
 
-# Exit codes: Ctrl-C, and a closed pipe, as shells know them.
-INTERRUPTED, READER_GONE = 130, 141
+# Signals, and a closed pipe, as shells know them: the number of a signal is added to the first.
+STOPPED, READER_GONE = 128, 141
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; what a person can mend ends in one sentence and an exit code that says so."""
+    """Run a command; what a person can fix, and a signal that stops it, end in one sentence and an exit code."""
     make_streams_tolerant()
     try:
-        run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        with raise_signals():
+            run(sys.argv[1:] if arguments is None else arguments)
+            sys.stdout.flush()
     except UotaError as error:
-        print(f"uota: {printable(str(error))}", file=sys.stderr)
-        return error.code
+        return _end(str(error), error.code)
     except BrokenPipeError:  # of `uota ... | head`: whoever read has read enough
         _discard_output()
         return READER_GONE
     except OSError as error:
-        print(f"uota: {_said_of(error)}", file=sys.stderr)
-        return UotaError.code
+        return _end(_said_of(error), UotaError.code)
+    except Interruption as stopped:
+        return _end(f"stopped by {signal.Signals(stopped.number).name}", STOPPED + stopped.number)
     except KeyboardInterrupt:
-        print("uota: stopped", file=sys.stderr)
-        return INTERRUPTED
+        return _end("stopped", STOPPED + signal.SIGINT)
     return 0
+
+
+def _end(sentence: str, code: int) -> int:
+    with suppress(OSError):  # the terminal that is closed is what sent the signal
+        print(f"uota: {printable(sentence)}", file=sys.stderr)
+    return code
 
 
 def run(arguments: list[str]) -> None:

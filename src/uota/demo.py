@@ -2,8 +2,10 @@
 
 import json
 import multiprocessing
+import sys
 import time
 from dataclasses import replace
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
 from uota.inspection import inspect
+from uota.run_folder import require_free
 from uota.runs import Run, load_part, write_atomically
 from uota.text import make_streams_tolerant
 from uota.training.build import build_method, decide, preset_of
@@ -35,6 +38,8 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     # Here features told better than thumbnails, the default, before those had edges (benchmarks/telling_outliers.py).
     arbitrated = replace(plain, arbiter="learned", look="features")
     jobs = {WITHOUT: (plain, out / "plain"), WITH: (arbitrated, out / "arbitrated")}
+    for _, folder in jobs.values():
+        require_free(folder, overwrite=True)
     console.print(
         f"pretraining twice on demo-scenes, {epochs} epochs, side by side; the lines are the run with arbitration"
     )
@@ -58,16 +63,32 @@ def _side_by_side(jobs: list[tuple[Pretrain, Path]]) -> None:
     processes = [context.Process(target=_pretrain_once, args=job) for job in jobs]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join()
+    try:
+        for process in processes:
+            process.join()
+    finally:
+        _stop(processes)
     if any(process.exitcode for process in processes):
         raise UotaError("one of the two pretraining runs failed; its message is above")
+
+
+def _stop(processes: list[SpawnProcess]) -> None:
+    """Have those end that still train, after they have saved."""
+    for process in processes:
+        if process.is_alive():
+            process.terminate()
+    for process in processes:
+        process.join()
 
 
 def _pretrain_once(settings: Pretrain, out: Path) -> None:
     make_streams_tolerant()
     torch.set_num_threads(1)
-    pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
+    try:
+        pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
+    except UotaError as error:
+        print(f"uota: {error}", file=sys.stderr)
+        raise SystemExit(error.code) from error
 
 
 def _accuracies(name: str, run: Run | None, settings: Pretrain) -> dict[str, float]:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
-from torch.utils.data import DataLoader
 
 from uota.arbitration import Arbiter
 from uota.config import Reading
@@ -27,6 +26,7 @@ from uota.tables import write_csv
 from uota.text import printable
 from uota.training.batches import useful_workers
 from uota.training.build import VIEWS_OF, build_module, decide, folder_options, open_images, preset_of
+from uota.training.loader import Loader
 from uota.training.looks import look
 from uota.training.module import Pretraining
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
@@ -127,7 +127,7 @@ def _judge(
     samples = [[(0, int(index)) for index in part] for part in parts]
     workers = useful_workers(None, source.name in VIEWS_OF)
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
-    for views in DataLoader(dataset, batch_sampler=samples, collate_fn=keep, num_workers=workers):  # type: ignore[arg-type]
+    for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=keep):
         views = views.to(module.device)
         verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())), progress=1.0)
         index = views.index.cpu().numpy()

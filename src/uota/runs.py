@@ -1,16 +1,19 @@
 """A run's folder: what pretraining leaves there and what everything else reads.
 
 settings.json           the settings, as `Pretrain`
+data.json               how many images there were, and a digest of their listing
 checkpoint.ckpt         the last checkpoint, Lightning's format
 checkpoint.before.ckpt  the one before it, in case that one is damaged
 logs/                   CSV (and TensorBoard) logs
 skipped.txt             the files that could not be read, if there are any
 linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
 detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
+.uota.lock              held by the process that trains
+
+`uota.run_folder` has the same as a list, by which --overwrite removes.
 """
 
 import os
-import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -33,6 +36,9 @@ from uota.nn.weights import check_finite
 # Steps of no training that anybody waits for; what is above would overflow on the way.
 LARGEST_STEP = 2**53
 
+# In each folder that a process trains in, or writes shards to.
+LOCK = ".uota.lock"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -47,6 +53,10 @@ class Run:
     @property
     def settings_file(self) -> Path:
         return self.folder / "settings.json"
+
+    @property
+    def data_file(self) -> Path:
+        return self.folder / "data.json"
 
     @property
     def skipped_file(self) -> Path:
@@ -221,30 +231,15 @@ def first_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def empty_folder(folder: Path, overwrite: bool) -> None:
-    """See that a run may have a folder for its own.
-
-    Raises:
-        UotaError: it is a file, or there is something in it and it may not be overwritten.
-    """
-    if not holds_something(folder):
-        return
-    if not overwrite:
-        raise UotaError(
-            f"{folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
-        )
-    shutil.rmtree(folder)
-
-
 def holds_something(folder: Path) -> bool:
-    """Whether a folder that is to be written to is there, and not empty.
+    """Whether a folder that is to be written to is there, and not empty; a lock alone is nothing.
 
     Raises:
-        UotaError: it is a file.
+        UotaError: it is a file, or may not be entered.
     """
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise UotaError(f"{folder} is a file; give --out a folder, new or empty")
-    return folder.exists() and any(folder.iterdir())
+    return folder.exists() and any(path.name != LOCK for path in folder.iterdir())
 
 
 def write_atomically(path: Path, text: str) -> None:

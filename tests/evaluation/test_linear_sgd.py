@@ -80,7 +80,7 @@ def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, cap
         fit(classifier, train, given.test, given.found.preset, settings, tmp_path / name, bar=False)
 
     fitted(whole, "whole", given.train)
-    with pytest.raises(UotaError, match=r"stopped at step 5; the same command goes on"):
+    with pytest.raises(UotaError, match=r"stopped at step 4; run the same command again"):
         fitted(parts, "parts", PressesCtrlC(given.train, batch=5))
     parts = classifier_of(subject(), FEW)
     fitted(parts, "parts", given.train)

@@ -53,6 +53,12 @@ def test_a_damaged_checkpoint_never_becomes_the_one_before(small, tmp_path):
         assert damage_of(path) is None
 
 
-def test_nothing_is_left_beside_the_checkpoints(small, tmp_path):
+def test_nothing_is_left_unfinished(small, tmp_path):
     run = pretrain(small(), tmp_path / "run", bar=False, lines=False)
-    assert {path.name for path in run.folder.iterdir()} == {"settings.json", "checkpoint.ckpt", "logs"}
+    assert {path.name for path in run.folder.iterdir()} == {
+        ".uota.lock",
+        "data.json",
+        "settings.json",
+        "checkpoint.ckpt",
+        "logs",
+    }

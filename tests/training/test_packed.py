@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -79,7 +80,8 @@ def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(packed, sm
     after_step = Checkpoints.on_train_batch_end
 
     def ctrl_c_at_step_4(self, trainer, *arguments):
-        self.interrupted = trainer.global_step == 4
+        if trainer.global_step == 4:
+            signal.raise_signal(signal.SIGINT)
         after_step(self, trainer, *arguments)
 
     monkeypatch.setattr(Checkpoints, "on_train_batch_end", ctrl_c_at_step_4)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,11 +73,29 @@ def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2
+    assert process.returncode == 130
     assert b"--resume" in errors
     again = subprocess.run(command(tmp_path / "run", settings, "--resume"), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert Run(tmp_path / "run").state()["global_step"] == 36
+
+
+def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(small, tmp_path):
+    settings = small(epochs=10_000, checkpoint_every=10**6, devices=2)
+    process = subprocess.Popen(command(tmp_path / "run", settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob("run/logs/*/metrics.csv")) and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process_of_rank_1(process.pid), signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    step = Run(tmp_path / "run").state()["global_step"]
+    assert f"stopped at step {step}; go on with: uota pretrain" in errors.decode()
+
+
+def process_of_rank_1(parent):
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (rank_1,) = [int(each) for each in children if b"LOCAL_RANK=1" in Path(f"/proc/{each}/environ").read_bytes()]
+    return rank_1
 
 
 def step_losses(small, out, **changes):

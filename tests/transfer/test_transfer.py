@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, coco, short, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in errors) == (2, False)
+    assert (process.returncode, "Traceback" in errors) == (130, False)
     assert f"uota transfer detection {weights} --out {out} --resume" in errors
     assert state(out)["global_step"] > 0
     with pytest.raises(UotaError, match="other settings"):

@@ -24,9 +24,11 @@ from uota.data.splits import UNLABELLED
 from uota.data.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
 from uota.progress import PROGRESS
+from uota.run_folder import Written, hold
 from uota.runs import holds_something, whole_file, write_atomically
 
 Advance = Callable[[int], None]
+WRITTEN: Written = dict.fromkeys((DESCRIPTION, "*.tar", "*.tar.index"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int =
         image_megabytes: larger images, decoded, are left out.
 
     Raises:
-        UotaError: there are no images, or `out` has shards of something else.
+        UotaError: there are no images, `out` has shards of something else, or another process writes there.
     """
     if shard_size < 1:
         raise UotaError(f"shard_size is {shard_size}; it is in MB and must be at least 1")
@@ -103,9 +105,12 @@ def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int =
     if listings["train"] == listings["test"]:
         listings = {"images": listings["train"]}
     plan = dict(pair for split, listing in listings.items() for pair in _plan(split, listing, shard_size))
-    _describe(out, plan, listings, folder)
+    description = _description(plan, listings)
+    _is_begun(out, description, folder)
     left_out = [folder / name for name in closed]
-    with Progress(console=PROGRESS) as bar:
+    with hold(out, WRITTEN), Progress(console=PROGRESS) as bar:
+        if not _is_begun(out, description, folder):  # looked at again, now that nobody else can change it
+            write_atomically(out / DESCRIPTION, description)
         task = bar.add_task("images", total=sum(map(len, plan.values())))
         for name, planned in plan.items():
             left_out += _write(out / name, planned, image_megabytes, lambda count: bar.advance(task, count))
@@ -145,19 +150,24 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _describe(out: Path, plan: dict[str, Planned], listings: dict[str, Listing], folder: Path) -> None:
-    """Write what the shards will be, or see that those there are of the same."""
+def _description(plan: dict[str, Planned], listings: dict[str, Listing]) -> str:
+    """What the shards will be."""
     digest = hashlib.sha256()
     for name, planned in plan.items():
         for member in planned.members():
             digest.update(os.fsencode(f"{name} {member.name} {_size(member.path)}\n"))
     written = {"classes": next(iter(listings.values())).classes, "shards": [*plan], "images": digest.hexdigest()}
+    return json.dumps(written, indent=1)
+
+
+def _is_begun(out: Path, description: str, folder: Path) -> bool:
+    """Whether there are shards of the same already; to others none are added."""
     place = out / DESCRIPTION
-    if place.exists() and place.read_text(encoding="utf-8", errors="replace") == json.dumps(written, indent=1):
-        return
+    if place.exists() and place.read_text(encoding="utf-8", errors="replace") == description:
+        return True
     if holds_something(out):
         raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
-    write_atomically(place, json.dumps(written, indent=1))
+    return False
 
 
 def _write(shard: Path, planned: Planned, megabytes: int, advance: Advance) -> list[Path]:

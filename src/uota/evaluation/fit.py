@@ -10,17 +10,22 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.data import Source
-from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
 from uota.nn.sync_batchnorm import synchronised
 from uota.protocols import Finetune, LinearSGD
 from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
+from uota.signals import raise_if_stopped
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
-from uota.training.trainer import explaining_full_disks, make_trainer, without_warnings_of_what_is_meant
+from uota.training.trainer import (
+    hold_by_first,
+    make_trainer,
+    translate_stops,
+    without_warnings_of_what_is_meant,
+)
 from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
 
 CHECKPOINT_EVERY = 200
@@ -53,28 +58,41 @@ def fit(
         bar: show a progress bar.
 
     Raises:
-        UotaError: Ctrl-C, or the folder cannot be written.
+        StoppedError: a signal asked to stop; the state is saved.
+        UotaError: the folder cannot be written, or another process is at work in it.
     """
-    checkpoint = folder / "checkpoint.ckpt"
-    start = _prepare(folder, checkpoint, _identity(classifier, train, preset, settings))
-    checkpoints = Checkpoints(checkpoint, CHECKPOINT_EVERY)
+    checkpoints = Checkpoints(folder / "checkpoint.ckpt", CHECKPOINT_EVERY)
     trainer = _trainer(settings, folder, checkpoints, bar)
+    with hold_by_first(folder):
+        start = _prepare(folder, checkpoints.path, _identity(classifier, train, preset, settings))
+        _fit(trainer, classifier, train, test, preset, settings, folder, start)
+        _remove(checkpoints.path)
+
+
+def _fit(
+    trainer: pl.Trainer,
+    classifier: Classifier,
+    train: Source,
+    test: Source,
+    preset: ViewPreset,
+    settings: LinearSGD | Finetune,
+    folder: Path,
+    start: Path | None,
+) -> None:
     if settings.devices > 1:
         synchronised(classifier.encoder)
     crops = GroupPreset(1, preset.evaluation_size, (settings.smallest_crop, 1.0), jitter_probability=0.0)
     pipeline = ViewPipeline(replace(preset, groups=(crops,)), settings.seed)
     in_memory = train.name in VIEWS_OF
     loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
-    again = "run the same command again"
-    with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), explaining_full_disks(folder, again):
+    again = "run the same command again to go on from there"
+    with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
         with translate_restore_errors(trainer, start):
             trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
-        if checkpoints.interrupted:
-            raise UotaError(f"stopped at step {trainer.global_step}; the same command goes on from there")
+        raise_if_stopped()
         images = WholeImages(test, preset)
         whole = test_loader(images, TEST_BATCH, settings.workers, test.name in VIEWS_OF, trainer)
         trainer.test(classifier, whole, verbose=False)
-    _remove(checkpoint)
 
 
 @rank_zero_only

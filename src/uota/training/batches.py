@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
+from uota.training.loader import Loader
 from uota.views import keep
 from uota.views.pipeline import Sample
 
@@ -113,7 +114,7 @@ class ViewsOfRank(pl.LightningDataModule):
             getattr(getattr(self.dataset, "source", None), "parts", None),
         )
         workers = useful_workers(self.settings.workers, self.in_memory, trainer.world_size)
-        return DataLoader(
+        return Loader(
             self.dataset,
             batch_sampler=batches,
             collate_fn=keep,  # the dataset makes whole batches
@@ -143,7 +144,7 @@ def test_loader(
         in_memory: the images are in memory already.
         trainer: knows the rank.
     """
-    return DataLoader(
+    return Loader(
         images,
         batch_size=batch_size,
         sampler=range(trainer.global_rank, len(images), trainer.world_size),  # type: ignore[arg-type]

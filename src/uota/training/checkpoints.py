@@ -1,24 +1,29 @@
-"""The run's checkpoint: written atomically every so many steps, at the end, and when a person presses Ctrl-C."""
+"""The run's checkpoint: written atomically every so many steps or minutes, at the end, and on signals to stop."""
 
 import io
 import os
-import signal
+import time
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
+from uota.collectives import max_over_ranks, world_size
 from uota.runs import checkpoint_before, remove_if_damaged
+from uota.signals import Interruption, StopRequest, current_request
+
+# At most so many seconds of work are lost, however slow the steps are.
+SECONDS_BETWEEN = 300.0
 
 
 class Checkpoints(pl.Callback):
     """Keeps one checkpoint up to date, and the one before it.
 
-    Ctrl-C lets the step finish, saves and stops; a second one stops at once.
+    A signal that asks to stop lets the step finish, saves and stops; while images are waited for it need not wait, and
+    what the last step left is saved. Several processes agree after each step on whether to save and to stop.
 
     Args:
         path: of the checkpoint.
@@ -28,37 +33,57 @@ class Checkpoints(pl.Callback):
     def __init__(self, path: Path, every: int) -> None:
         self.path = path
         self.every = every
-        self.interrupted = False
-        self._previous: Any = None
+        self._request = StopRequest()
+        self._is_between_steps = False
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             remove_if_damaged(self.path)
-        try:
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
-        except ValueError:  # not in the main thread: Ctrl-C is somebody else's business there
-            self._previous = None
+        self._request = current_request()
+        self._request.install()  # Lightning has put a handler of its own in its place
+        self._request.by_agreement = trainer.world_size > 1
+        self._is_between_steps = True
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._is_between_steps = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        if self.interrupted or trainer.global_step % self.every == 0:
+        self._is_between_steps = True
+        stop, overdue = self._agree(module)
+        if stop or overdue or trainer.global_step % self.every == 0:
             self._save(trainer)
-        if self.interrupted:
+        if stop:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if not self.interrupted:
+        was_saved = trainer.should_stop
+        self._agree(module)
+        if not was_saved:
+            self._save(trainer)
+        self._is_between_steps = self._request.by_agreement = False
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Save what the last step left, unless a step was cut in two or the person wants no more of it."""
+        wanted = not (isinstance(exception, Interruption) and exception.at_once)
+        alone = trainer.world_size == 1  # other processes do not know of it, and would not save with this one
+        if wanted and alone and self._is_between_steps and self._saved_step != trainer.global_step:
             self._save(trainer)
 
-    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
+    def _agree(self, module: pl.LightningModule) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether the last checkpoint of any is too long ago."""
+        overdue = time.monotonic() - self._saved_at > SECONDS_BETWEEN
+        if world_size() == 1:
+            return self._request.number > 0, overdue
+        asked = torch.tensor([self._request.number, int(overdue)], device=module.device)
+        number, is_overdue = max_over_ranks(asked).tolist()
+        self._request.number = number
+        return number > 0, is_overdue > 0
 
     def _save(self, trainer: pl.Trainer) -> None:
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         # Whatever happens meanwhile, a whole checkpoint has its name: a full disk, or a kill, leaves the old ones.
         unfinished = self.path.with_name(f".unfinished.{self.path.name}")
         trainer.save_checkpoint(unfinished)
@@ -78,6 +103,6 @@ class WhereTold(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         try:
             Path(path).write_bytes(buffer.getbuffer())
-        except OSError:
+        except BaseException:  # a second signal too
             Path(path).unlink(missing_ok=True)
             raise

@@ -1,7 +1,10 @@
 """`pretrain`: one run, from settings to a checkpoint."""
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -9,8 +12,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from uota.config import Pretrain
 from uota.data import Groups, Source, describe_skipped, say_left_out
+from uota.data.fingerprint import fingerprint, require_same_images
+from uota.data.places import located, places_of
 from uota.errors import UotaError
-from uota.runs import Run, checkpoint_to_go_on_from, empty_folder, load_part, write_atomically
+from uota.run_folder import empty_folder, require_free
+from uota.runs import Run, checkpoint_to_go_on_from, load_part, write_atomically
 from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
@@ -20,9 +26,17 @@ from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
 from uota.training.resuming import translate_restore_errors
-from uota.training.trainer import explaining_full_disks, loggers_of, make_trainer, without_warnings_of_what_is_meant
+from uota.training.trainer import (
+    hold_by_first,
+    loggers_of,
+    make_trainer,
+    translate_stops,
+    without_warnings_of_what_is_meant,
+)
 from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
 
+# So many images' views are made before a run begins, to see that they can be.
+TRIED = 2
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
 
@@ -35,42 +49,55 @@ def pretrain(
         settings: of the run; with `resume` they must be those it was started with.
         out: the run's folder.
         resume: go on from the folder's checkpoint.
-        overwrite: throw away what is in the folder.
+        overwrite: replace the run that is in the folder.
         bar: show a progress bar.
         lines: print a line every epoch.
 
     Raises:
-        UotaError: the folder is taken, the settings contradict each other, the images cannot be had.
+        StoppedError: a signal asked to stop; the state is saved.
+        UotaError: the folder is taken, the settings contradict each other, the images are unavailable or not those that
+            the run was started with.
     """
     run = Run(out)
     check_accelerator(settings.accelerator, settings.devices)
     check_optimizer(settings)
     source = open_items(settings.data, settings.views, folder=folder_options(settings))
-    settings = decide(settings, source)
+    settings = replace(decide(settings, source), data=located(settings.data))
+    job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
+    _check_folder(run, settings, source, resume, overwrite)
+    with hold_by_first(out):
+        _prepare(run, settings, source, resume, overwrite)
+        _fit(job, run, resume, lines)
+        list_skipped(source, run)
+    return run
+
+
+class _Job(NamedTuple):
+    """All that a training needs."""
+
+    source: Source
+    module: Pretraining
+    data: ViewsOfRank
+    trainer: pl.Trainer
+    threads: int | None
+
+
+def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool) -> _Job:
+    """Build all of a training, and try what would only be refused once it has begun."""
     preset = preset_of(settings)
-    # All that can be refused is refused before the folder is touched.
-    candidates = preset.with_candidates(settings.candidates)
-    steps = len(GlobalBatches(len(source), settings.batch_size, 0, 0, settings.devices, int))
-    module = build_module(settings, steps * settings.epochs)
-    _prepare(run, settings, resume, overwrite)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    start = checkpoint_to_go_on_from(run.checkpoint) if resume else None
-    if start:
-        load_part(module, run)
-    say_left_out(source)
-    if lines:
-        _say_what_is_learned_from(source)
+    pipeline = ViewPipeline(
+        preset.with_candidates(settings.candidates), settings.seed, settings.inject, settings.inject_from
+    )
+    views = ViewDataset(source, pipeline)
+    batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, settings.devices, int)
+    module = build_module(settings, len(batches) * settings.epochs)
+    module.configure_optimizers()
+    views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor], bar)
-    pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
-    data = ViewsOfRank(settings, ViewDataset(source, pipeline), source.name in VIEWS_OF)
-    _fit(trainer, module, data, run, start)
-    if checkpoints.interrupted:
-        raise UotaError(f"stopped at step {trainer.global_step}; go on with: uota pretrain --out {out} --resume")
-    list_skipped(source, run)
-    return run
+    data = ViewsOfRank(settings, views, source.name in VIEWS_OF)
+    return _Job(source, module, data, trainer, settings.threads)
 
 
 @rank_zero_only
@@ -86,25 +113,44 @@ def list_skipped(source: Source, run: Run) -> None:
         write_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
-def _fit(trainer: pl.Trainer, module: Pretraining, data: ViewsOfRank, run: Run, start: Path | None) -> None:
+def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    start = checkpoint_to_go_on_from(run.checkpoint) if resume else None
+    if start:
+        load_part(job.module, run)
+    say_left_out(job.source)
+    if lines:
+        _say_what_is_learned_from(job.source)
+    again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume"
     with (
         without_warnings_of_what_is_meant(),
-        explaining_full_disks(run.folder),
-        translate_restore_errors(trainer, start),
+        translate_stops(job.trainer, run.folder, again),
+        translate_restore_errors(job.trainer, start),
     ):
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        job.trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
 
 
 @rank_zero_only
-def _prepare(run: Run, settings: Pretrain, resume: bool, overwrite: bool) -> None:
-    """Make the folder, or see that it may be used."""
-    written = json.dumps(settings.as_dict(), indent=1)
-    if resume:
-        if run.settings().as_dict() != json.loads(written):
-            raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
+def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, overwrite: bool) -> None:
+    """See that the folder may be used."""
+    if not resume:
+        require_free(run.folder, overwrite, places_of(settings.data))
         return
-    empty_folder(run.folder, overwrite)
-    write_atomically(run.settings_file, written)
+    written = run.settings()
+    if replace(written, data=located(written.data)).as_dict() != json.loads(json.dumps(settings.as_dict())):
+        raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
+    require_same_images(source, run.data_file)
+
+
+@rank_zero_only
+def _prepare(run: Run, settings: Pretrain, source: Source, resume: bool, overwrite: bool) -> None:
+    """Make the folder; it is looked at again, now that nobody else can change it."""
+    _check_folder(run, settings, source, resume, overwrite)
+    if not resume:
+        empty_folder(run.folder, overwrite, places_of(settings.data))
+        write_atomically(run.data_file, json.dumps(fingerprint(source), indent=1))
+        write_atomically(run.settings_file, json.dumps(settings.as_dict(), indent=1))
 
 
 def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool) -> pl.Trainer:

@@ -1,33 +1,40 @@
 """`transfer`: from an encoder and a COCO folder to average precision."""
 
+import hashlib
 import json
-from dataclasses import asdict
+import shlex
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.arguments import settings_in_file
 from uota.collectives import gather_objects, rank
+from uota.data.places import located, places_of
 from uota.errors import UotaError
 from uota.files import read_json
 from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
 from uota.outputs import check_writable_folder, path_of
 from uota.protocols import Origin
-from uota.runs import checkpoint_to_go_on_from, empty_folder, write_atomically
+from uota.run_folder import empty_folder, require_free
+from uota.runs import checkpoint_to_go_on_from, write_atomically
+from uota.signals import raise_if_stopped
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import (
-    explaining_full_disks,
+    hold_by_first,
     loggers_of,
     make_trainer,
+    translate_stops,
     without_warnings_of_what_is_meant,
 )
 from uota.transfer.annotations import open_both
@@ -75,14 +82,16 @@ def transfer(
         settings: of the training; with `resume` they must be those that it was started with, or None.
         out: folder for all of it; None: the run's, with the task's name.
         resume: go on from the folder's checkpoint.
-        overwrite: throw away what is in the folder.
+        overwrite: replace the run that is in the folder.
         bar: show a progress bar.
 
     Returns:
         By part: boxes, and masks or keypoints. None on all processes but the first.
 
     Raises:
-        UotaError: the encoder, the data or the folder cannot be had; Ctrl-C.
+        StoppedError: a signal asked to stop; the state is saved.
+        UotaError: the encoder, the data or the folder is unavailable, or the images are not those that the training was
+            started with.
     """
     if not find_spec("pycocotools"):
         raise UotaError("COCO's masks and average precision need pycocotools: pip install 'uota[transfer]'")
@@ -93,13 +102,25 @@ def transfer(
     torch.manual_seed(settings.seed)
     found = find_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
-    started = {"task": task, "origin": asdict(origin), "settings": asdict(settings)}
-    _prepare(folder, started | {"images": [len(job.trained), len(job.val)]}, resume, overwrite)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    _say(job)
-    again = f"uota transfer {task} {origin.run} --out {folder} --resume"
-    results = _run(job, settings, folder, resume, bar, again)
+    trainer, checkpoints = _trainer(job, settings, folder, bar)
+    started = _started(task, origin, settings) | {"images": [len(job.trained), len(job.val)], "digest": _digest(job)}
+    _check_folder(folder, started, resume, overwrite)
+    with hold_by_first(folder):
+        _prepare(folder, started, resume, overwrite)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        _say(job)
+        start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
+        command = f"uota transfer {task} {shlex.quote(origin.run)} --out {shlex.quote(str(folder))} --resume"
+        with without_warnings_of_what_is_meant(), translate_stops(trainer, folder, f"go on with: {command}"):
+            results = _run(trainer, job, settings, start)
+        return _conclude(task, found, settings, job, results, folder)
+
+
+def _conclude(
+    task: Task, found: Found, settings: Transfer, job: Job, results: list[dict[str, Any]], folder: Path
+) -> dict[str, Precision] | None:
+    """Measure, and write what came out, in the first of the processes."""
     for skipped in filter(None, (job.train.skipped, job.val.skipped)):
         rank_zero_only(print)(skipped)
     if rank() > 0:
@@ -118,15 +139,23 @@ def _folder(task: Task, origin: Origin, out: str | None) -> Path:
     return path_of(origin.run) / task if out is None else path_of(out)
 
 
+def _started(task: Task, origin: Origin, settings: Transfer) -> dict[str, Any]:
+    """What a transfer is started with, by names that hold in every working directory."""
+    there = Path(origin.run).expanduser().exists()
+    named = replace(origin, run=located(origin.run)) if there else origin  # else a model of timm
+    data = replace(settings, coco=located(settings.coco)) if settings.coco else settings
+    return {"task": task, "origin": asdict(named), "settings": asdict(data)}
+
+
 def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | None) -> Transfer:
     file = folder / "settings.json"
     try:
-        started = read_json(file)
-        settings = settings_in_file(Transfer, started["settings"], file)
-        same = (started["task"], started["origin"]) == (task, asdict(origin)) and asked in (None, settings)
+        written = read_json(file)
+        settings = settings_in_file(Transfer, written["settings"], file)
+        then = _started(written["task"], Origin(**written["origin"]), settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UotaError(f"{folder} is no transfer that could be gone on with: {error}") from error
-    if not same:
+    if then != _started(task, origin, asked or settings):
         raise UotaError(f"{folder} was started with other settings; resume with those in {file}")
     return settings
 
@@ -151,15 +180,47 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
     return Job(module, trained.images, CocoImages(val, channels), trained, ceil(steps / len(batches)))
 
 
+def _digest(job: Job) -> str:
+    """Of the names and sizes of the images of both parts, and what is on them."""
+    digest = hashlib.sha256()
+    for part in (job.train.annotations, job.val.annotations):
+        digest.update(json.dumps([part.images, part.categories]).encode())
+        digest.update(part.objects.bytes.tobytes())
+    return digest.hexdigest()
+
+
+@rank_zero_only
+def _check_folder(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """See that the folder may be used."""
+    if resume:
+        _require_same_images(json.loads((folder / "settings.json").read_text(encoding="utf-8")), started, folder)
+    else:
+        require_free(folder, overwrite, _needed(started))
+
+
 @rank_zero_only
 def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    file = folder / "settings.json"
-    if resume:
-        if read_json(file).get("images") != started["images"]:
-            raise UotaError(f"the images are not those that {folder} was started with; begin anew with --overwrite")
-        return
-    empty_folder(folder, overwrite)
-    write_atomically(file, json.dumps(started, indent=1))
+    """Make the folder; it is looked at again, now that nobody else can change it."""
+    _check_folder(folder, started, resume, overwrite)
+    if not resume:
+        empty_folder(folder, overwrite, _needed(started))
+        write_atomically(folder / "settings.json", json.dumps(started, indent=1))
+
+
+def _require_same_images(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    if any(name in before and before[name] != now[name] for name in ("images", "digest")):
+        then, here = (" and ".join(map(str, started["images"])) for started in (before, now))
+        raise UotaError(
+            f"the images are not those that {folder} was started with: {here} for training and validation now, {then} "
+            "then, or other annotations; put them back, or begin anew with --overwrite"
+        )
+
+
+def _needed(started: dict[str, Any]) -> list[Path]:
+    """What must outlive the replacing of a folder: the data, and the encoder, in whose run the folder may lie."""
+    encoder = Path(started["origin"]["run"])
+    weights = [encoder / name for name in ("settings.json", "checkpoint.ckpt")] if encoder.is_dir() else [encoder]
+    return [*places_of(started["settings"]["coco"]), *(weights if encoder.exists() else [])]
 
 
 @rank_zero_only
@@ -170,9 +231,7 @@ def _say(job: Job) -> None:
     print(f"{module.total_steps} steps on the {len(job.trained)} images that hold something, rate {module.top:.4g}")
 
 
-def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, again: str) -> list[dict[str, Any]]:
-    """Train, and find what is on the validation images, those of all processes."""
-    module = job.module
+def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.Trainer, Checkpoints]:
     checkpoints = Checkpoints(folder / "checkpoint.ckpt", settings.checkpoint_every)
     trainer = make_trainer(
         folder,
@@ -180,18 +239,20 @@ def _run(job: Job, settings: Transfer, folder: Path, resume: bool, bar: bool, ag
         bar,
         accelerator=settings.accelerator,
         devices=settings.devices,
-        max_steps=module.total_steps,
+        max_steps=job.module.total_steps,
         max_epochs=job.epochs,
         logger=loggers_of(folder),
     )
-    start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
+    return trainer, checkpoints
+
+
+def _run(trainer: pl.Trainer, job: Job, settings: Transfer, start: Path | None) -> list[dict[str, Any]]:
+    """Train, and find what is on the validation images, those of all processes."""
     data = ViewsOfRank(settings, job.trained, in_memory=False)
-    with without_warnings_of_what_is_meant(), explaining_full_disks(folder):
-        with translate_restore_errors(trainer, start):
-            trainer.fit(module, data, ckpt_path=start, weights_only=True)
-        if checkpoints.interrupted:
-            raise UotaError(f"stopped at step {trainer.global_step}; go on with: {again}")
-        trainer.test(module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)
-        for images in (job.train, job.val):
-            images.know(gather_objects(images.known.bad()))
-        return gather_objects(module.found)
+    with translate_restore_errors(trainer, start):
+        trainer.fit(job.module, data, ckpt_path=start, weights_only=True)
+    raise_if_stopped()
+    trainer.test(job.module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)
+    for images in (job.train, job.val):
+        images.know(gather_objects(images.known.bad()))
+    return gather_objects(job.module.found)

@@ -1,0 +1,45 @@
+"""Where the images lie that somebody named."""
+
+import os
+import re
+from pathlib import Path
+
+from uota.data.opening import NAMES
+
+ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
+PATTERN = re.compile(r"[{}*?\[\]]")
+
+
+def located(data: str) -> str:
+    """The same images by a name that holds in every working directory.
+
+    >>> located("demo-scenes"), located("/data/birds#image=left")
+    ('demo-scenes', '/data/birds#image=left')
+    """
+    if not data or data in NAMES or ADDRESS.match(data):
+        return data
+    path = Path(data).expanduser().absolute()
+    plain = Path(os.path.abspath(path))
+    # a/../b is b only where a is no link.
+    return str(plain if _is_same(path, plain) or ".." not in path.parts else path)
+
+
+def places_of(data: str) -> list[Path]:
+    """The folder or file that these images are in; of a pattern of shards all that its names share."""
+    if not data or data in NAMES or ADDRESS.match(data):
+        return []
+    path = Path(data).expanduser()
+    if not path.exists() and "#" in data:  # columns of a saved data set
+        path = Path(data.partition("#")[0]).expanduser()
+    if path.exists():
+        return [path]
+    patterns = [number for number, part in enumerate(path.parts) if PATTERN.search(part)]
+    in_folders = patterns and patterns[0] < len(path.parts) - 1
+    return [Path(*path.parts[: patterns[0]]) if in_folders else path]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

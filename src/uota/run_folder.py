@@ -1,0 +1,194 @@
+"""What a run may do with its folder: hold it alone, replace a run of ours, and remove nothing that no run wrote."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from uota.errors import UotaError
+from uota.files import read_json
+from uota.runs import LOCK, holds_something
+
+# Names, or patterns of names, of what is written into a folder: None for files, for folders what is in them.
+Written = dict[str, Any]
+LOGS: Written = {"version_*": {"metrics.csv": None, "hparams.yaml": None, "events.out.tfevents.*": None}}
+TRAINING: Written = {"checkpoint.ckpt": None, "checkpoint.before.ckpt": None, "logs": LOGS}
+EVALUATION = TRAINING | {"identity.json": None}
+TRANSFER = TRAINING | {"detections.json": None, "result.json": None, "settings.json": None}
+RUN = TRANSFER | {
+    **dict.fromkeys(("data.json", "skipped.txt", "linear.json", "knn.json", "linear-sgd.json", "finetune-*.json")),
+    **dict.fromkeys(("linear-sgd", "finetune-*"), EVALUATION),
+    **dict.fromkeys(("detection", "segmentation", "keypoints"), TRANSFER),
+}
+# What settings.json has at least: of a pretraining run, and of a transfer.
+SETTINGS = ({"data", "method", "arbiter", "epochs", "seed"}, {"task", "origin", "settings"})
+# Written before settings.json: all that a run has left that was killed so early.
+FIRST = ("data.json", "settings.json")
+
+# Seconds to wait for a folder: what loads images for a run that was killed holds it for so long.
+WAIT = 10.0
+UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
+
+
+@contextmanager
+def hold(folder: Path, written: Written = RUN | EVALUATION) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made if it is not there.
+
+    What a process that was killed left unfinished is removed. A kill gives the folder free.
+
+    Args:
+        folder: that is written to.
+        written: what is written into it.
+
+    Raises:
+        UotaError: another process has it, or it cannot be written.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=WAIT)
+    except Timeout as error:
+        raise UotaError(
+            f"{folder} is in use by another process; wait until that has ended, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise UotaError(f"{folder} cannot be written: {error.strerror}; make room or choose another folder") from error
+    try:
+        _remove_unfinished(folder, written)
+        yield
+    finally:
+        lock.release()
+
+
+def require_free(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:
+    """Require a folder in which a new run may begin.
+
+    Args:
+        folder: new, empty, or to be replaced.
+        overwrite: it may hold a run, which is replaced.
+        needed: files and folders that the new run reads, such as its images.
+
+    Raises:
+        UotaError: it is a file; there is something in it and it may not be overwritten, or that is no run; or it holds,
+            is or lies in what is needed.
+    """
+    if not holds_something(folder):
+        return
+    if not overwrite:
+        raise UotaError(
+            f"{folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
+        )
+    for place in needed:
+        if relation := _relation(folder, place):
+            raise UotaError(
+                f"{folder} {relation} {place}, which this run reads, and is not replaced; choose another --out"
+            )
+    if not _is_run(folder) and not _is_killed_early(folder):
+        raise UotaError(
+            f"{folder} holds no run of ours (no settings.json of one), and only such are replaced; "
+            "choose another --out, or empty it yourself"
+        )
+
+
+def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:
+    """Make a folder free for a new run, of which `hold` is had; of what is in it goes what a run writes, nothing else.
+
+    Raises:
+        UotaError: as `require_free`; or something cannot be removed.
+    """
+    require_free(folder, overwrite, needed)
+    if overwrite and folder.exists():
+        try:
+            _remove(folder, RUN)
+        except OSError as error:
+            raise UotaError(
+                f"{error.filename} cannot be removed: {error.strerror}; remove it yourself, or choose another --out"
+            ) from error
+
+
+def _relation(folder: Path, place: Path) -> str | None:
+    """How a folder is related to a place, if it holds it, is it, or lies in it; links are followed."""
+    folder, place = _resolved(folder), _resolved(place)
+    if _is_same(folder, place):
+        return "is"
+    if any(_is_same(folder, parent) for parent in place.parents):
+        return "holds"
+    return "lies in" if any(_is_same(parent, place) for parent in folder.parents) else None
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself, nobody's home
+        return path.absolute()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths name the same; on disks that do not tell capitals apart, their spelling is not enough."""
+    with suppress(OSError):
+        return one == other or os.path.samefile(one, other)
+    return False
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        settings = read_json(folder / "settings.json")
+    except (OSError, ValueError):
+        return False
+    return isinstance(settings, dict) and any(names <= settings.keys() for names in SETTINGS)
+
+
+def _is_killed_early(folder: Path) -> bool:
+    """Whether there is nothing but what a run wrote before its settings were there."""
+    names = {path.name for path in folder.iterdir()}
+    unfinished = {name for name in names if name != _finished_name(name) and _finished_name(name) in FIRST}
+    return names <= unfinished | {LOCK, "data.json"}
+
+
+def _finished_name(name: str) -> str:
+    """The name that a file takes once it is written."""
+    unfinished = UNFINISHED.fullmatch(name)
+    return unfinished[2] if unfinished else name
+
+
+def _remove(folder: Path, written: Written) -> None:
+    """Remove what is written into a folder, and folders that are empty then. A link is removed, and not followed."""
+    with os.scandir(folder) as entries:
+        # The settings last: a kill must leave what is known as a run.
+        listed = sorted(entries, key=lambda entry: entry.name == "settings.json")
+    for entry in listed:
+        inside = [part for name, part in written.items() if fnmatchcase(_finished_name(entry.name), name)]
+        if not inside:
+            continue
+        if entry.is_symlink() or (None in inside and entry.is_file(follow_symlinks=False)):
+            os.unlink(entry.path)
+        elif entry.is_dir(follow_symlinks=False) and any(inside):
+            _remove(Path(entry.path), {LOCK: None} | next(filter(None, inside)))
+            with suppress(OSError):  # somebody else's files are in it
+                os.rmdir(entry.path)
+
+
+def _remove_unfinished(folder: Path, written: Written) -> None:
+    """Remove what processes that are no more have half written."""
+    for path in folder.iterdir():
+        unfinished = UNFINISHED.fullmatch(path.name)
+        if unfinished is None or not any(fnmatchcase(unfinished[2], name) for name in written):
+            continue
+        if not (unfinished[1].isdigit() and _is_running(int(unfinished[1]))):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return process != os.getpid()
