@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 from uota.errors import UotaError
 
 # Far above whatever is meant, and small enough that products of a few counts fit 64 bits, and rates 32.
-LARGEST, LARGEST_RATE = 10**9, 10**36
+LARGEST, LARGEST_RATE = 10**9, 10**38
 # Of mappings within settings: views' options have two levels.
 DEEPEST = 8
 
@@ -175,7 +175,7 @@ def _check_inside(name: str, value: Any, deeper: int) -> None:
         for each in value.values() if isinstance(value, Mapping) else value:
             _check_inside(name, each, deeper - 1)
     elif isinstance(value, int | float) and not abs(value) <= LARGEST_RATE:
-        raise UotaError(f"{name} has the number {_short(value)}; it must be finite, and of at most 36 digits")
+        raise UotaError(f"{name} has the number {_short(value)}; it must be finite, and of at most 38 digits")
 
 
 def _short(value: Any) -> str:
