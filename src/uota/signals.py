@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Signals so close together, in seconds, are one request: some schedulers send two kinds at a time.
@@ -46,7 +47,7 @@ class StopRequest:
         self.by_agreement = False
         self._asked = 0.0
         self._interruptible = False
-        self._installed: list[int] = []
+        self._installed: dict[int, Any] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: note it, or raise where that loses nothing, or where it is the second."""
@@ -69,8 +70,8 @@ class StopRequest:
     def install(self) -> None:
         """Handle signals again, in place of handlers that were installed since."""
         if threading.current_thread() is threading.main_thread():
-            for number in self._installed:
-                signal.signal(number, self)
+            for number, handler in self._installed.items():
+                signal.signal(number, handler)
 
     def _raise_between_steps(self) -> None:
         if self.number and self._interruptible and not self.by_agreement:
@@ -144,19 +145,20 @@ def _end_when_parent_asks() -> None:
 
 
 @contextmanager
-def _handled_by(handler: Handler, numbers: tuple[signal.Signals, ...]) -> Iterator[list[int]]:
+def _handled_by(handler: Handler, numbers: tuple[signal.Signals, ...]) -> Iterator[dict[int, Any]]:
     if threading.current_thread() is not threading.main_thread():
-        yield []
+        yield {}
         return
     before = {number: signal.getsignal(number) for number in numbers}
     # None: a handler that was not installed by Python, and could not be put back. Shells have SIGINT ignored in what a
     # script starts in the background, where a person who sends it by name means it all the same.
     ignored = {number for number, handled in before.items() if handled == signal.SIG_IGN} - {signal.SIGINT}
-    before = {number: handled for number, handled in before.items() if handled is not None and number not in ignored}
-    for number in before:
-        signal.signal(number, handler)
+    before = {number: handled for number, handled in before.items() if handled is not None}
+    installed: dict[int, Any] = {number: signal.SIG_IGN if number in ignored else handler for number in before}
+    for number, new in installed.items():
+        signal.signal(number, new)
     try:
-        yield [*before]
+        yield installed
     finally:
         for number, handled in before.items():
             signal.signal(number, handled)
