@@ -76,7 +76,7 @@ def text_bomb():
 
 
 def bomb(data, extension, chance):
-    """64 kilobytes that become 64 megabytes of text beside the pixels."""
+    """64 kilobytes, of which a text would become 64 megabytes: a valid picture, as nobody needs the text."""
     return text_bomb()
 
 
@@ -88,7 +88,7 @@ def flipped(data, extension, chance):
     return bytes(changed)
 
 
-CERTAIN = (truncated, empty, garbage, headless, enormous, bomb)
+CERTAIN = (truncated, empty, garbage, headless, enormous)
 
 
 def write_damaged(folder, count, seed):
@@ -98,8 +98,9 @@ def write_damaged(folder, count, seed):
     Path(folder).mkdir(parents=True)
     for number in range(count):
         extension = chance.choice(list(FORMATS))
-        damage = chance.choice((*CERTAIN, flipped))
+        damage = chance.choice((*CERTAIN, bomb, flipped))
         path = Path(folder) / f"{number:04}-{damage.__name__}.{chance.choice((extension, extension, 'png'))}"
         path.write_bytes(damage(sound(extension, chance), extension, chance))
-        (perhaps if damage is flipped else certain).add(path.name)
+        if damage is not bomb:
+            (perhaps if damage is flipped else certain).add(path.name)
     return certain, perhaps

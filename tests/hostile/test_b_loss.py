@@ -308,7 +308,7 @@ class Signals:
 
 def stopped_while_loading(monkeypatch, images, out, at, *numbers, **changes):
     source = Signals(open_source(images), at + 1, *numbers)  # views are tried once before
-    monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_: source)
+    monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     with pytest.raises(StoppedError, match="--resume") as stopped:
         train(settings_for(images, batch_size=5, **changes), out)
@@ -389,7 +389,7 @@ def ignored():
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_what_is_ignored_stays_ignored(images, tmp_path, monkeypatch, ignored, number):
     source = Signals(open_source(images), 3, number)
-    monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_: source)
+    monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     assert train(settings_for(images), tmp_path / "run").epochs_done() == 3
 

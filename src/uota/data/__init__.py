@@ -6,8 +6,8 @@ from uota.data.groups import Groups, say_left_out
 from uota.data.opening import NAMES, open_groups, open_source
 from uota.data.packed import Packed
 from uota.data.scenes import SceneOptions, Scenes, Shown
-from uota.data.source import InMemory, Source, Split, describe_skipped, labels_of, say_skipped
-from uota.data.unreadable import found_unreadable
+from uota.data.source import InMemory, Source, Split, describe_skipped, labels_of, say_skipped, warn_unreadable
+from uota.data.unreadable import found_unreadable, unreadable_so_far
 
 __all__ = [
     "NAMES",
@@ -28,4 +28,6 @@ __all__ = [
     "open_source",
     "say_left_out",
     "say_skipped",
+    "unreadable_so_far",
+    "warn_unreadable",
 ]

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from uota.data.cache import Cache
 from uota.data.folder import Folder
 from uota.data.groups import Groups
 from uota.data.packed import Packed
@@ -12,8 +13,18 @@ from uota.data.source import Source
 
 def found_unreadable(source: Source, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
     """Of images that were asked for, by their indices in the source (of groups: in its files), which cannot be read."""
-    files = source.files if isinstance(source, Groups) else source
-    if not isinstance(files, Folder | Packed):
+    cache = _cache_of(source)
+    if cache is None:
         return torch.zeros_like(images, dtype=torch.bool)
-    bad = torch.tensor(files.decoded.cache.bad(), dtype=torch.int64)
-    return torch.isin(images, bad)
+    return torch.isin(images, torch.tensor(cache.bad(), dtype=torch.int64))
+
+
+def unreadable_so_far(source: Source) -> tuple[int, int]:
+    """How many images could not be read since the source was opened, and how many were tried."""
+    cache = _cache_of(source)
+    return (0, 0) if cache is None else cache.bad_and_read()
+
+
+def _cache_of(source: Source) -> Cache | None:
+    files = source.files if isinstance(source, Groups) else source
+    return files.decoded.cache if isinstance(files, Folder | Packed) else None

@@ -22,6 +22,7 @@ from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.build import VIEWS_OF, build_module, decide, folder_options, open_items, preset_of
 from uota.training.checkpoints import Checkpoints
+from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
@@ -95,7 +96,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
-    trainer = _trainer(settings, run, [checkpoints, monitor], bar)
+    trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
     data = ViewsOfRank(settings, views, source.name in VIEWS_OF)
     return _Job(source, module, data, trainer, settings.threads)
 
