@@ -15,7 +15,8 @@ def make_run(tmp_path):
         folder.mkdir()
         decided = Pretrain(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
         (folder / "settings.json").write_text(json.dumps(decided.as_dict()))
-        torch.save({"epoch": decided.epochs if done is None else done}, folder / "checkpoint.ckpt")
+        state = {"state_dict": {"weight": torch.zeros(1)}, "global_step": 1}
+        torch.save(state | {"epoch": decided.epochs if done is None else done}, folder / "checkpoint.ckpt")
         for file, result in (results or {}).items():
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(json.dumps({"data": "demo-scenes", "settings": {}} | result))
