@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from uota.errors import UotaError
-from uota.ranges import check_multiple, check_pixel_range, check_settings
+from uota.ranges import RATE, check_multiple, check_pixel_range, check_settings
 
 DEMO_EPOCHS = 7
 # Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
@@ -130,7 +130,7 @@ class Pretrain:
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        check_settings(self, learning_rate=RATE)  # at 0 the arbiter learns, and the encoder does not
         check_multiple(self)
         check_pixel_range(self.pixel_range)
         if self.tau is not None and self.ess is not None:

@@ -85,8 +85,12 @@ RANGES = {
 }
 
 
-def check_settings(settings: Any) -> None:
+def check_settings(settings: Any, **ranges: Range) -> None:
     """Check every field of a dataclass of settings by its name and its type.
+
+    Args:
+        settings: the dataclass.
+        ranges: of settings that mean something else here than elsewhere.
 
     Raises:
         UotaError: a number is out of its range, text is empty, or a choice is none of those there are.
@@ -96,7 +100,10 @@ def check_settings(settings: Any) -> None:
         value = getattr(settings, field.name)
         if value is None and type(None) in get_args(hints[field.name]):
             continue
-        _check(field.name, value, hints[field.name])
+        if field.name in ranges:
+            check_number(field.name, value, ranges[field.name])
+        else:
+            _check(field.name, value, hints[field.name])
 
 
 def check_given(name: str, value: Any) -> None:
