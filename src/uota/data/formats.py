@@ -29,7 +29,21 @@ BESIDE = {
     *(".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".md", ".html", ".htm", ".log", ".py", ".sh"),
     *(".pdf", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".parquet", ".arrow", ".npy", ".npz"),
     *(".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pkl", ".h5", ".hdf5", ".mat", ".db", ".sqlite", ".lmdb"),
-    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".mp3", ".wav", ".part", ".tmp", ".crdownload", ".ini", ".index"),
+    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".mp3", ".wav", ".ogg", ".flac"),
+    *(".part", ".tmp", ".crdownload", ".ini", ".xmp", ".thm", ".index"),
+}
+# Pictures of other kinds by their endings; what is in raw files of cameras looks like TIFF, and is a preview.
+OTHER_ENDINGS = {
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"), "camera raw"),
+    **dict.fromkeys((".eps", ".ps", ".ai"), "PostScript"),
+    **dict.fromkeys((".nii", ".mha", ".nrrd"), "medical volume"),
+    ".svg": "SVG",
+    ".dcm": "DICOM",
+    ".psd": "Photoshop",
+    ".xcf": "GIMP",
+    ".exr": "OpenEXR",
+    ".hdr": "Radiance",
+    ".jxl": "JPEG XL",
 }
 # How the content of other kinds of picture begins, for what is said of files that are not read.
 PICTURES = {

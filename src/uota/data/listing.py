@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uota.data.decode import read_file
-from uota.data.formats import BESIDE, ENDINGS, HEAD, REMEDIES, format_of_content, kind_of_picture, readable_formats
+from uota.data.formats import (
+    BESIDE,
+    ENDINGS,
+    HEAD,
+    OTHER_ENDINGS,
+    REMEDIES,
+    format_of_content,
+    kind_of_picture,
+    readable_formats,
+)
 from uota.data.left_out import LeftOut
 from uota.data.source import Split
 from uota.data.splits import UNLABELLED, in_share, split_of, test_names_first
@@ -130,16 +139,21 @@ def _why_no_image(entry: "os.DirEntry[str]") -> str | None:
     name = ENDINGS.get(ending)
     if name in readable_formats():
         return None
+    if kind := OTHER_ENDINGS.get(ending):
+        return _not_read(kind)
     head = _head(entry.path)
     of_content = format_of_content(head)
     if of_content in readable_formats():
         return None
     if remedy := REMEDIES.get(of_content or name or ""):
         return f"{of_content or name} image(s) are not read: {remedy}"
-    kind = kind_of_picture(head)
-    if kind:
-        return f"{kind} file(s) are not read: convert them to PNG"
+    if kind := kind_of_picture(head):
+        return _not_read(kind)
     return f"{ending} file(s) are no images that can be read" if ending else "file(s) without an ending are no images"
+
+
+def _not_read(kind: str) -> str:
+    return f"{kind} file(s) are not read: convert them to PNG"
 
 
 def _head(path: str) -> bytes:
