@@ -75,8 +75,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     settings = run.settings()
     views = "auto" if data else settings.views
     sources = _splits(data or settings.data, views, folder_options(settings, reading))
-    for source in sources.values():
-        say_left_out(source)
+    say_left_out(*sources.values())
     settings = decide(settings, next(iter(sources.values())))
     preset = preset_of(settings)
     module = build_module(settings, total_steps=1)

@@ -1,7 +1,7 @@
 """Groups: several images of one thing, such as the photographs of a product or the frames of a clip."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from uota.data.folder import find_readable
 from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, classes_of, list_split
 from uota.data.pixels import PixelRange
-from uota.data.source import Source, Split, warn_unreadable
+from uota.data.source import Source, Split, describe_skipped, warn_unreadable
 from uota.errors import UotaError
 from uota.text import printable
 
@@ -96,17 +96,25 @@ def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOpti
     return Groups(found.folder(files, kin), ranges, _alone(found.files, images))
 
 
-def say_left_out(source: Source, at_most: int = 5) -> None:
-    """Print what of a source is not used and why; loudly, where much of it cannot be read."""
+def say_left_out(*sources: Source, at_most: int = 5) -> None:
+    """Print what of sources is not used and why, once what holds for all; loudly, where much of one is unreadable."""
+    said = (sentence for source in sources for sentence in _left_out(source, at_most))
+    for sentence in dict.fromkeys(said):
+        print(sentence)
+    for source in {describe_skipped(source): source for source in sources}.values():
+        files = source.files if isinstance(source, Groups) else source
+        warn_unreadable(source, len(source.skipped), len(files) + len(source.skipped))
+
+
+def _left_out(source: Source, at_most: int) -> Iterator[str]:
     alone = source.alone if isinstance(source, Groups) else []
     if alone:
         named = ", ".join(printable(name) for name in alone[:at_most])
         more = f" and {len(alone) - at_most} more" if len(alone) > at_most else ""
-        print(f"{len(alone)} image(s) of {source.name} are alone or beside folders, and left out: {named}{more}")
+        yield f"{len(alone)} image(s) of {source.name} are alone or beside folders, and left out: {named}{more}"
     files = source.files if isinstance(source, Groups) else source
     for sentence in getattr(files, "left_out", LeftOut()).sentences():
-        print(f"{printable(source.name)}: {sentence}")
-    warn_unreadable(source, len(source.skipped), len(files) + len(source.skipped))
+        yield f"{printable(source.name)}: {sentence}"
 
 
 def _by_folder(files: Sequence[str]) -> dict[str, list[str]]:

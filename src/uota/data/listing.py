@@ -207,7 +207,7 @@ def _step_in(root: Path, files: Sequence[str], left_out: LeftOut, of: str) -> tu
         if len(inside) <= len(files) / 2:
             break
         top = class_of(inside[0])
-        _leave_out([file for file in files if "/" not in file], f"{of} beside {top}/ are not used", left_out)
+        _leave_out([file for file in files if "/" not in file], f"{_some(of)} beside {top}/ are not used", left_out)
         root, files = root / top, [file.split("/", 1)[1] for file in inside]
     return root, files
 
@@ -218,20 +218,19 @@ def _of_parts(
     """Of folders that are parts. A part without labels cannot be evaluated on, where training images have some."""
     inner = {name: _within(files, name) for name in (train, *tests)}
     labelled = classes_of(inner[train]) is not None
-    test = next((name for name in tests if not labelled or _is_labelled(inner[name])), None)
-    used = {train, test}
-    for name in tests:
-        if labelled and not _is_labelled(inner[name]):
-            _leave_out([f"{name}/{file}" for file in inner[name]], f"{of} of {name}/ have no labels, and are not "
-                       "evaluated on", left_out)  # fmt: skip
-            used.add(name)
-    unused = [file for file in files if class_of(file) not in used]
-    _leave_out(unused, f"{of} are in neither {train}/ nor {f'{test}/' if test else 'a labelled test part'}, and are "
-               "not used", left_out)  # fmt: skip
+    usable = [name for name in tests if not labelled or _is_labelled(inner[name])]
+    test = usable[0] if usable else None
+    some, without = _some(of), set(tests) - set(usable)
+    for name in sorted(without):
+        unlabelled = [f"{name}/{file}" for file in inner[name]]
+        _leave_out(unlabelled, f"{some} of {name}/ have no labels, and are not evaluated on", left_out)
+    unused = [file for file in files if class_of(file) not in {train, test} | without]
+    _leave_out(unused, f"{some} are in neither {train}/ nor {test or 'a test part'}/, and are not used", left_out)
     if test is None:
         return _of_share(root / train, inner[train], classes_of(inner[train]), split, left_out, of)
     if not labelled and classes_of(inner[test]) is not None:
-        left_out.add(f"{of} to train on have no labels, so that nothing can be evaluated", train, len(inner[train]))
+        reason = f"{some} to train on have no labels, so that nothing can be evaluated"
+        left_out.add(reason, train, len(inner[train]))
     both = [*inner[train], *inner[test]]
     classes = sorted({class_of(file) for file in both if "/" in file}) if labelled else None
     chosen = train if split == "train" else test
@@ -263,9 +262,14 @@ def _within(files: Sequence[str], name: str) -> list[str]:
 
 def _warn_beside_classes(files: Sequence[str], classes: list[str] | None, left_out: LeftOut, of: str) -> None:
     beside = [] if classes is None else [file for file in files if "/" not in file]
-    _leave_out(beside, f"{of} lie beside the folders of classes, and have no label", left_out)
+    _leave_out(beside, f"{_some(of)} lie beside the folders of classes, and have no label", left_out)
 
 
 def _leave_out(files: Sequence[str], reason: str, left_out: LeftOut) -> None:
     for file in files:
         left_out.add(reason, file)
+
+
+def _some(of: str) -> str:
+    """A noun for one or several: image(s)."""
+    return f"{of.removesuffix('s')}(s)"

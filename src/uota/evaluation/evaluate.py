@@ -85,8 +85,7 @@ def _subject(found: Found, data: str | None, out: str | None, reading: Reading |
     train = _images(run, data, "train", options)
     # Both are read alike, whatever each by itself would be taken for.
     test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
-    for source in (train, test):
-        rank_zero_only(say_left_out)(source)
+    rank_zero_only(say_left_out)(train, test)
     if run:
         decide(run, train)
     train, test, notes = evaluated_images(train, test)
