@@ -46,7 +46,7 @@ def check_optimizer(settings: Pretrain) -> None:
 def _unusable(name: str, error: Exception) -> str:
     known = [str(each) for each in list_optimizers()]
     if name.lower() not in known:
-        near = get_close_matches(name.lower(), known, 3) or ["adamw", "sgd", "lars"]
-        return f"there is no optimizer {name!r}; choose one of timm's {len(known)}, such as {', '.join(near)}"
+        some = dict.fromkeys([*get_close_matches(name.lower(), known, 3), "adamw", "sgd", "lars"])
+        return f"there is no optimizer {name!r}; choose one of timm's {len(known)}, such as {', '.join(some)}"
     why = " ".join(str(error).split()) or type(error).__name__
     return f"optimizer {name!r} cannot be used here: {why}; choose another, such as adamw, sgd or lars"
