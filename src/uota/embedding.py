@@ -21,6 +21,7 @@ from uota.methods.embedded import Step
 from uota.outputs import check_writable
 from uota.progress import PROGRESS
 from uota.ranges import RANGES, check_number
+from uota.run_folder import check_output
 from uota.runs import Run, load_part, whole_file
 from uota.tables import write_csv
 from uota.text import printable
@@ -73,6 +74,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     check_writable(out)
     run = Run(run_folder)
     settings = run.settings()
+    check_output(out, data=data or settings.data)
     views = "auto" if data else settings.views
     sources = _splits(data or settings.data, views, folder_options(settings, reading))
     say_left_out(*sources.values())

@@ -19,6 +19,7 @@ from uota.nn.encoder import SMALL_IMAGE, Encoder, timm_options
 from uota.origin import Found, find_encoder
 from uota.outputs import check_writable
 from uota.protocols import Origin
+from uota.run_folder import check_output
 from uota.runs import whole_file
 
 # Largest difference of an output, as a share of the largest output, that rounding in another order explains.
@@ -42,6 +43,7 @@ def export(origin: Origin, to: str, out: Path) -> str:
     """
     check_writable(out)
     found = find_encoder(origin)
+    check_output(out, data=found.settings.data if found.settings else None)
     with whole_file(out) as unfinished, torch.no_grad():
         return EXPORTS[to](found, unfinished).replace(str(unfinished), str(out))
 

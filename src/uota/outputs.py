@@ -34,6 +34,10 @@ def check_writable(*files: Path) -> None:
     for file in files:
         if _is_dir(file) or str(file) in ("", "."):
             raise UotaError(f"{printable(file)} is a folder; give the name of a file in it")
+        if file.exists() and not file.is_file():
+            raise UotaError(
+                f"{printable(file)} is a pipe or a device, which would be replaced; give the name of a file"
+            )
         _check_folder(file.parent, file)
         _check_name(file.with_name("x" * LONGER + file.name), file)
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from uota.data.formats import HEAD, format_of_content
+from uota.data.places import places_of
 from uota.errors import UotaError
-from uota.files import read_json
+from uota.files import open_regular, read_json
 from uota.runs import LOCK, holds_something
+from uota.text import printable
 
 # Names, or patterns of names, of what is written into a folder: None for files, for folders what is in them.
 Written = dict[str, Any]
@@ -93,6 +96,39 @@ def require_free(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
             f"{folder} holds no run of ours (no settings.json of one), and only such are replaced; "
             "choose another --out, or empty it yourself"
         )
+    for name, part in RUN.items():
+        if part is not None and (folder / name).is_file():
+            raise UotaError(f"{folder / name} is a file where a run has a folder; move it, or choose another --out")
+
+
+def check_output(*files: Path, data: str | None = None) -> None:
+    """Check that writing files costs nobody an image of the data, or a file of a run.
+
+    Args:
+        files: that will be written.
+        data: the images that are read.
+
+    Raises:
+        UotaError: one is an image of the data or a file of a run, or two of them are the same.
+    """
+    if len({_resolved(file) for file in files}) < len(files):
+        raise UotaError(f"{printable(files[0])} is to hold two things; give each a file of its own")
+    for file in files:
+        inside = any(fnmatchcase(file.name, name) for name, part in RUN.items() if part is None)
+        if inside and _is_run(file.parent):
+            raise UotaError(f"{printable(file)} is a file of a run; choose another name")
+        for place in places_of(data or ""):
+            if _relation(file, place) in ("is", "lies in") and _is_data(file):
+                raise UotaError(f"{printable(file)} is among the images that are read; choose another name")
+
+
+def _is_data(file: Path) -> bool:
+    """Whether a file is an image, or holds some."""
+    try:
+        with open(open_regular(file), "rb") as opened:
+            return file.suffix.lower() in (".tar", ".arrow") or format_of_content(opened.read(HEAD)) is not None
+    except OSError:  # it is not there yet
+        return False
 
 
 def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:

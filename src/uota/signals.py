@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -55,6 +55,8 @@ class StopRequest:
             raise Interruption(number, at_once=True)
         if not self.number:
             self.number, self._asked = number, time.monotonic()
+            with suppress(OSError):  # not print: a signal may come while something is printed
+                os.write(2, b"\nstopping; what is done will be saved, a second signal stops at once\n")
         self._raise_between_steps()
 
     @contextmanager

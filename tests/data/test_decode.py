@@ -24,7 +24,7 @@ def test_a_plain_image_keeps_its_pixels(write, tmp_path):
     assert image.shape == (3, 10, 12)
     assert image.dtype == torch.uint8
     assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(Image.open(path)))
-    assert read_header(path) == (10, 12, False)
+    assert read_header(path) == (10, 12, False, False)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])

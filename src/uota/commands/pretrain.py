@@ -1,10 +1,13 @@
 """`uota pretrain`."""
 
+from typing import Any
+
 from jsonargparse import Namespace
 
 from uota.arguments import Parser
 from uota.commands.command import Command, add_resume
 from uota.config import Pretrain
+from uota.errors import UotaError
 
 
 def parser() -> Parser:
@@ -23,6 +26,7 @@ def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
     from uota.outputs import check_writable_folder, path_of
     from uota.runs import Run
+    from uota.text import printable
     from uota.training.pretrain import pretrain
 
     values = options.as_dict()
@@ -31,10 +35,29 @@ def run(options: Namespace) -> None:
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
+    if resume:
+        _check_nothing_else_asked(values, settings)
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)
-    print(
-        f"the run is in {made.folder}; next: uota inspect {made.folder}; with labels: uota evaluate knn {made.folder}"
-    )
+    folder = printable(made.folder)
+    print(f"the run is in {folder}; next: uota inspect {folder}; with labels: uota evaluate knn {folder}")
+
+
+def _check_nothing_else_asked(values: dict[str, Any], settings: Pretrain) -> None:
+    """Check that a run that is resumed is asked for nothing that it was not started with.
+
+    Raises:
+        UotaError: a setting is neither the run's nor the default.
+    """
+    from uota.data.places import located
+
+    asked, default, its = values | {"data": located(values["data"])}, Pretrain().as_dict(), settings.as_dict()
+    other = [name for name in default if asked[name] != default[name] and asked[name] != its[name]]
+    if other:
+        name = other[0]
+        raise UotaError(
+            f"{name} is {asked[name]} here and {its[name]} in the run, whose settings --resume takes; leave it out, or "
+            "start a new run"
+        )
 
 
 COMMAND = Command("pretrain an encoder on images without labels", parser, run)

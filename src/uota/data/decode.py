@@ -105,11 +105,18 @@ def deep_pixels(data: NDArray[np.uint8], megabytes: int = IMAGE_MEGABYTES) -> ND
 
 
 class Header(NamedTuple):
-    """What the header of an image says: height and width, not turned upright, and whether it has more than 8 bits."""
+    """What the header of an image says.
+
+    Attributes:
+        height, width: not turned upright.
+        deep: it has more than 8 bits.
+        several: it has several frames or pages.
+    """
 
     height: int
     width: int
     deep: bool
+    several: bool
 
 
 def read_header(path: Path, max_side: int | None = None, channels: int = 3, megabytes: int = IMAGE_MEGABYTES) -> Header:
@@ -125,7 +132,8 @@ def read_header(path: Path, max_side: int | None = None, channels: int = 3, mega
             file.seek(0)
             try:
                 with _opened(file if head is None else head, channels, megabytes) as image:
-                    return Header(*_shrunk_size(image.height, image.width, max_side), is_deep(image.mode))
+                    size = _shrunk_size(image.height, image.width, max_side)
+                    return Header(*size, is_deep(image.mode), _has_several(image))
             except OSError as error:
                 if error.errno is not None:  # of the file system; Pillow's own have no number
                     raise
@@ -134,6 +142,11 @@ def read_header(path: Path, max_side: int | None = None, channels: int = 3, mega
                 raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
     except NotRegularError as error:
         raise UnreadableError(f"{path}: not a regular file") from error
+
+
+def _has_several(image: Image.Image) -> bool:
+    """Whether an image is an animation or has pages; the previews that cameras add do not count."""
+    return image.format in ("GIF", "PNG", "WEBP", "TIFF") and bool(getattr(image, "is_animated", False))
 
 
 def reason_of(error: UnreadableError, path: Path) -> str:

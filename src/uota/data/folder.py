@@ -38,6 +38,7 @@ class Folder:
 
     Attributes:
         reasons: why files in `skipped` cannot be read, as far as opening found out.
+        total: files of the whole folder, of all splits, that are called images.
         left_out: what else is in the folder and is not used.
     """
 
@@ -49,6 +50,7 @@ class Folder:
         cache: Cache,
         reasons: dict[Path, str],
         kin: NDArray[np.int64] | None = None,
+        total: int | None = None,
     ) -> None:
         """Use `open_folder`; `kin` numbers the images, those of one number stand in for each other."""
         self.name, self.channels, self.classes = name, options.channels, listing.classes
@@ -57,6 +59,7 @@ class Folder:
         self.root, self.files = listing.root, listing.files
         self.options, self.cache = options, cache
         self.reasons, self.left_out = reasons, listing.left_out
+        self.total = len(listing) + len(reasons) if total is None else total
         self._kin = np.array(labels, dtype=np.int64) if kin is None and labels is not None else kin
         self.decoded = Decoded(name, listing, options, cache, self._kin)
 
@@ -153,7 +156,8 @@ class Readable(NamedTuple):
         within = [self.sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
         listing.left_out.add_all(self.left_out)
         cache = _make_cache(within, self.options.cache_megabytes)
-        return Folder(str(self.root), listing, self.options, cache, self.reasons, kin)
+        total = len(self.files) + len(self.reasons)
+        return Folder(str(self.root), listing, self.options, cache, self.reasons, kin, total)
 
 
 def find_readable(folder: Path, options: FolderOptions) -> Readable:
@@ -166,11 +170,13 @@ def find_readable(folder: Path, options: FolderOptions) -> Readable:
     if not found.files:
         raise UotaError(f"{folder} has no images{_what_else(found.left_out, found.closed)}")
     if len(found.files) > CHECKED_AT_OPENING:
-        checked, files = Checked({}, {}, []), found.files
+        checked, files = Checked({}, {}, [], []), found.files
         deep = [files[index] for index in spread_indices(len(files))]
     else:
         checked = _check(folder, found.files, options)
         files, deep = [file for file in found.files if file in checked.sizes], checked.deep
+    for file in checked.several:
+        found.left_out.add("image(s) have several frames or pages, of which the first is used", file)
     if not files:
         path, reason = next(iter(checked.reasons.items()))
         raise UotaError(
@@ -191,15 +197,23 @@ def _what_else(left_out: LeftOut, closed: list[str]) -> str:
 
 
 class Checked(NamedTuple):
-    """What headers say: bytes of each image when decoded, why others cannot be read, which have more than 8 bits."""
+    """What headers say.
+
+    Attributes:
+        sizes: bytes of each image when decoded.
+        reasons: why others cannot be read.
+        deep: those of more than 8 bits.
+        several: those of several frames or pages.
+    """
 
     sizes: dict[str, int]
     reasons: dict[Path, str]
     deep: list[str]
+    several: list[str]
 
 
 def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
-    checked = Checked({}, {}, [])
+    checked = Checked({}, {}, [], [])
     for file in files:
         path = folder / file
         try:
@@ -210,6 +224,8 @@ def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
             checked.sizes[file] = options.channels * header.height * header.width
             if header.deep:
                 checked.deep.append(file)
+            if header.several:
+                checked.several.append(file)
     return checked
 
 

@@ -103,7 +103,8 @@ def say_left_out(*sources: Source, at_most: int = 5) -> None:
         print(sentence)
     for source in {describe_skipped(source): source for source in sources}.values():
         files = source.files if isinstance(source, Groups) else source
-        warn_unreadable(source, len(source.skipped), len(files) + len(source.skipped))
+        total = getattr(files, "total", len(files))
+        warn_unreadable(source, len(getattr(source, "reasons", {})), total)  # as far as opening looked
 
 
 def _left_out(source: Source, at_most: int) -> Iterator[str]:

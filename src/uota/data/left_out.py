@@ -4,7 +4,7 @@ from collections import Counter
 
 from uota.text import printable
 
-EXAMPLES = 3
+EXAMPLES, KINDS = 3, 12
 
 
 class LeftOut:
@@ -37,9 +37,13 @@ class LeftOut:
 
     def sentences(self) -> list[str]:
         """One for each reason, the most frequent first, and the remarks."""
-        counted = [f"{count} {reason}: {self._named(reason, count)}" for reason, count in self.counts.most_common()]
-        return counted + self.remarks
+        first = self.counts.most_common(KINDS)
+        counted = [f"{count} {reason}: {self._named(reason, count)}" for reason, count in first]
+        if len(self.counts) > KINDS:
+            others = self.counts.total() - sum(count for _, count in first)
+            counted.append(f"{others} more, of {len(self.counts) - KINDS} other kinds, are not used either")
+        return [printable(sentence) for sentence in counted + self.remarks]
 
     def _named(self, reason: str, count: int) -> str:
-        named = ", ".join(printable(name) for name in self.examples[reason])
+        named = ", ".join(self.examples[reason])
         return f"{named} …" if count > len(self.examples[reason]) else named

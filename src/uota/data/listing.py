@@ -15,6 +15,7 @@ from uota.data.decode import read_file
 from uota.data.formats import (
     BESIDE,
     ENDINGS,
+    EXTENSIONS,
     HEAD,
     OTHER_ENDINGS,
     REMEDIES,
@@ -27,6 +28,20 @@ from uota.data.source import Split
 from uota.data.splits import UNLABELLED, in_share, split_of, test_names_first
 from uota.errors import UotaError
 from uota.files import open_regular
+
+# What other programs leave in folders, which nobody misses.
+LEAVINGS = {
+    "__MACOSX",
+    "@eaDir",
+    ".DS_Store",
+    ".git",
+    ".svn",
+    ".cache",
+    ".ipynb_checkpoints",
+    ".thumbnails",
+    ".uota.lock",
+}
+LEAVINGS_BEGIN = ("._", ".Trash", ".fuse_hidden", ".nfs", ".~")
 
 
 class Found(NamedTuple):
@@ -82,8 +97,8 @@ class Listing:
 def find_images(root: Path) -> Found:
     """Image files under `root`: by their endings, and of files whose ending says nothing by their content.
 
-    Follows links to folders, each real folder once. Leaves out hidden files and folders, and what archives of other
-    systems leave behind (`__MACOSX`, `@eaDir`); counts what is no image that can be read here, by kind.
+    Follows links to folders, each real folder once. Leaves out what other programs leave behind (`LEAVINGS`); counts
+    hidden images and folders, and what is no image that can be read here, by kind.
 
     Raises:
         UotaError: `root` itself may not be entered.
@@ -96,6 +111,7 @@ def find_images(root: Path) -> Found:
         try:
             status = (root / folder).stat()
             if (status.st_dev, status.st_ino) in entered:
+                found.left_out.add("link(s) lead to folders that are read already", folder)
                 continue
             entered.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
@@ -111,7 +127,10 @@ def find_images(root: Path) -> Found:
 
 
 def _sort_in(entry: "os.DirEntry[str]", relative: str, found: Found, waiting: deque[str]) -> None:
-    if entry.name.startswith((".", "__MACOSX", "@eaDir")):
+    if entry.name in LEAVINGS or entry.name.startswith(LEAVINGS_BEGIN):
+        return
+    if entry.name.startswith("."):
+        _note_hidden(entry, relative, found)
         return
     if entry.is_dir(follow_symlinks=False):
         waiting.appendleft(relative)
@@ -131,9 +150,18 @@ def _sort_in(entry: "os.DirEntry[str]", relative: str, found: Found, waiting: de
         found.files.append(relative)
 
 
+def _note_hidden(entry: "os.DirEntry[str]", relative: str, found: Found) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        found.left_out.add("hidden folder(s) are not entered", relative)
+    elif entry.name.lower().endswith(EXTENSIONS):
+        found.left_out.add("hidden image(s) are not used", relative)
+
+
 def _why_no_image(entry: "os.DirEntry[str]") -> str | None:
     """Why a file is not taken for an image; None: it is."""
     ending = os.path.splitext(entry.name)[1].lower()
+    if ending == ".tar":
+        return ".tar file(s) are not read beside other files: name them by --data"
     if ending in BESIDE:
         return f"{ending} file(s) are no images"
     name = ENDINGS.get(ending)
@@ -195,6 +223,7 @@ def list_split(root: Path, files: Sequence[str], split: Split, of: str = "images
         listing = _of_parts(root, files, split, train[0], test_names_first(tops), left_out, of)
     else:
         listing = _of_share(root, files, classes_of(files), split, left_out, of)
+        left_out.remarks += _parts_taken_for_classes(files, tops, listing.classes)
     if not listing.files:
         raise UotaError(f"{root} has too few {of} of every class to set some aside: give each class at least 3 {of}")
     return listing
@@ -249,6 +278,18 @@ def _of_share(
     chosen = in_share(map(os.fsencode, files), labels, split)
     _warn_beside_classes(files, classes, left_out, of)
     return Listing(root, [file for file, is_in in zip(files, chosen, strict=True) if is_in], classes, left_out)
+
+
+def _parts_taken_for_classes(files: Sequence[str], tops: list[str], classes: list[str] | None) -> list[str]:
+    """What is said where folders have names of parts, and are no parts as they lie."""
+    if classes is None:
+        return []
+    if parts := [name for name in tops if split_of(name)]:
+        return [f"{', '.join(parts)} is taken for a class: parts are a training folder and a test folder beside it"]
+    within = {file.split("/")[1] for file in files if file.count("/") > 1}
+    if within and all(split_of(name) for name in within):
+        return [f"{', '.join(sorted(within))} lie within folders that are taken for classes ({tops[0]} for one)"]
+    return []
 
 
 def _is_labelled(files: Sequence[str]) -> bool:

@@ -8,11 +8,14 @@ from numpy import ndarray
 from numpy.typing import NDArray
 
 from uota.data.pixels import OVERSHOOT, UNIT_RANGE, PixelRange
+from uota.errors import UotaError
 
 # So many images of a source are looked at, and so many values of each.
 IMAGES, VALUES = 64, 4096
 # A missing value or a hot pixel is not what white should be.
 LOWEST, HIGHEST = 0.001, 0.999
+# Larger numbers stand for values that are missing.
+MISSING = 1e30
 
 
 def estimate_pixel_range(samples: Iterable[NDArray[np.generic]]) -> PixelRange | None:
@@ -26,11 +29,26 @@ def estimate_pixel_range(samples: Iterable[NDArray[np.generic]]) -> PixelRange |
 
     Returns:
         None where no image has more than 8 bits.
+
+    Raises:
+        UotaError: some are whole numbers and some are floats, which no one range serves.
     """
-    pooled = [_some(pixels) for pixels in samples if pixels.dtype not in (np.uint8, np.bool_)]
-    if not pooled:
-        return None
-    values = np.concatenate(pooled)
+    samples = list(samples)
+    floats = [pixels for pixels in samples if pixels.dtype.kind == "f"]
+    whole = [pixels for pixels in samples if pixels.dtype.kind in "iu" and pixels.dtype != np.uint8]
+    ranges = [_range_of(kind) for kind in (floats, whole) if kind]
+    if len(set(ranges)) > 1:
+        (low, high), (first, last) = ranges
+        raise UotaError(
+            f"some images are floats from {low:g} to {high:g} and some are whole numbers from {first:g} to {last:g}, which "
+            "no one range of black and white serves: convert one kind, or give --pixel_range"
+        )
+    return ranges[0] if ranges else None
+
+
+def _range_of(samples: list[NDArray[np.generic]]) -> PixelRange:
+    """The range of images of one kind of numbers."""
+    values = np.concatenate([_some(pixels) for pixels in samples])
     if not len(values):
         return UNIT_RANGE
     low, high = (float(end) for end in np.quantile(values, (LOWEST, HIGHEST)))
@@ -63,4 +81,4 @@ def _some(pixels: NDArray[np.generic]) -> Float64[ndarray, " values"]:
     """Some finite values, spread over an image; those of any image weigh the same."""
     flat = pixels.reshape(-1)
     values = flat[np.linspace(0, len(flat) - 1, min(len(flat), VALUES)).astype(int)].astype(np.float64)
-    return values[np.isfinite(values)]
+    return values[np.abs(values) < MISSING]  # NaN is not below it either

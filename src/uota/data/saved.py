@@ -17,6 +17,7 @@ from uota.data.source import Split
 from uota.data.splits import UNLABELLED, in_share, split_of, test_names_first
 from uota.errors import UotaError
 
+LABEL_NAMES = {"label", "labels", "class", "classes", "cls", "target", "targets", "category", "y"}
 # What `save_to_disk` leaves in the folder of a data set, and of one in splits.
 TABLE, SPLITS = "state.json", "dataset_dict.json"
 
@@ -85,6 +86,8 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
     if image is None:
         raise UotaError(f"{name} has no column of images, only {', '.join(table.column_names)}: cast one to Image.")
     labels, classes = _labels(table, _column(table, "ClassLabel", columns.get("label"), name))
+    if labels is None:
+        left_out.remarks += _columns_like_labels(table)
     if labels is not None and (without := int((labels == UNLABELLED).sum())):
         first = f"row {int((labels == UNLABELLED).argmax())}"
         left_out.add("row(s) have no label of a class, and are not evaluated on", first, without)
@@ -138,10 +141,23 @@ def _column(table: Any, kind: str, chosen: str | None, name: str) -> str | None:
     found = [column for column, feature in table.features.items() if type(feature).__name__ == kind]
     what = "image" if kind == "Image" else "label"
     if chosen is not None and chosen not in found:
-        raise UotaError(f"{name}: {chosen!r} is no column of the type {kind}; those are: {', '.join(found) or 'none'}.")
+        known = ", ".join(found) or "none"
+        encode = (
+            "" if kind == "Image" else f" A column of names or numbers becomes one by class_encode_column({chosen!r})."
+        )
+        raise UotaError(f"{name}: {chosen!r} is no column of the type {kind}; those are: {known}.{encode}")
     if chosen is None and len(found) > 1:
         raise UotaError(f"{name} has several columns of the type {kind}: choose one by #{what}= {' or '.join(found)}.")
     return chosen or (found[0] if found else None)
+
+
+def _columns_like_labels(table: Any) -> list[str]:
+    """What is said of columns that are called as labels are, and are of another type."""
+    return [
+        f"the column {name!r} is no ClassLabel, and is not read: save it with class_encode_column({name!r})"
+        for name, feature in table.features.items()
+        if name.lower() in LABEL_NAMES and type(feature).__name__ != "ClassLabel"
+    ]
 
 
 def _labels(table: Any, column: str | None) -> tuple[Int64[np.ndarray, " rows"] | None, list[str] | None]:

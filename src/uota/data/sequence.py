@@ -49,6 +49,10 @@ class Sequenced:
         """
         if not hasattr(pictures, "__len__") or not hasattr(pictures, "__getitem__") or isinstance(pictures, dict):
             raise UotaError(f"{type(pictures).__name__} is nothing that images can be taken from by number; {KINDS}")
+        if _is_one_picture(pictures):
+            raise UotaError(
+                f"one picture of shape {tuple(pictures.shape)} is no list of them; give [picture], or several"
+            )
         self.pictures, self.max_side, self.left_out = pictures, max_side, LeftOut()
         self.labels, self.classes = _labels_of(pictures, self.left_out)
         self.pixel_range = check_pixel_range(pixel_range) or self._estimated()
@@ -143,6 +147,15 @@ def _picture_of(item: Any) -> Any:
     return item[0] if isinstance(item, tuple | list) and len(item) else item
 
 
+def _is_one_picture(pictures: Any) -> bool:
+    """Whether an array or a tensor is a picture in colours rather than many without."""
+    if isinstance(pictures, Tensor):
+        return pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[0] == CHANNELS)
+    return isinstance(pictures, np.ndarray) and (
+        pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[-1] in (3, 4))
+    )
+
+
 def _known(picture: Image.Image) -> Image.Image:
     """A picture of Pillow that is in memory, or of a format that no other program reads for it."""
     name = picture.format
@@ -154,11 +167,15 @@ def _known(picture: Image.Image) -> Image.Image:
 def _as_array(picture: Any) -> NDArray[Any]:
     """Pixels (height, width[, channels]) of an array or a tensor."""
     if isinstance(picture, Tensor):
+        if picture.layout is not torch.strided or picture.is_meta or picture.is_quantized:
+            raise ValueError("a tensor is sparse, quantised or on the meta device; give a dense one with values")
         if picture.ndim == 3 and picture.shape[0] not in (1, 3):
             raise ValueError(f"a tensor of {picture.shape[0]} channels, not 1 or 3: (channels, height, width) is meant")
         picture = picture.detach().cpu()
         picture = picture.float() if picture.dtype in (torch.bfloat16, torch.float16) else picture
         return picture.permute(1, 2, 0).numpy() if picture.ndim == 3 else picture.numpy()
+    if isinstance(picture, np.ma.MaskedArray):
+        raise ValueError("an array has a mask; fill it, with array.filled(value)")
     if isinstance(picture, np.ndarray):
         return picture
     raise ValueError(f"an item is {type(picture).__name__}, no picture")

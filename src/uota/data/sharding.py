@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from uota.config import IMAGE_MEGABYTES
 from uota.data.decode import UnreadableError, decode_image, read_file
+from uota.data.formats import ENDINGS, HEAD, format_of_content
 from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, find_images, list_split
 from uota.data.patience import patiently
@@ -23,9 +24,11 @@ from uota.data.shards import DESCRIPTION
 from uota.data.splits import UNLABELLED
 from uota.data.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
+from uota.files import open_regular
 from uota.progress import PROGRESS
 from uota.run_folder import Written, hold
 from uota.runs import holds_something, whole_file, write_atomically
+from uota.text import printable
 
 Advance = Callable[[int], None]
 WRITTEN: Written = dict.fromkeys((DESCRIPTION, "*.tar", "*.tar.index"))
@@ -115,6 +118,8 @@ def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int =
         for name, planned in plan.items():
             left_out += _write(out / name, planned, image_megabytes, lambda count: bar.advance(task, count))
     images = sum(map(len, plan.values())) - len(left_out) + len(closed)
+    if not images:
+        raise UotaError(f"none of the {len(left_out)} images of {folder} can be read, {printable(left_out[0])} for one")
     return Sharded(images, [out / name for name in plan], left_out, unused)
 
 
@@ -122,7 +127,7 @@ def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, 
     """Which images each shard of a split gets."""
     labels = listing.labels()
     taken: set[str] = set()
-    names = [_name(file, taken) for file in listing.files]
+    names = [_name(file, _ending(listing.path(index)), taken) for index, file in enumerate(listing.files)]
     # Shards are shuffled some at a time in training: so each must be a sample of all.
     order = np.random.default_rng(0).permutation(len(listing))
     overhead = tarfile.BLOCKSIZE * (1 if labels is None else 3)
@@ -132,15 +137,27 @@ def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, 
         yield f"{split}-{number:05}.tar", Planned(listing, names, labels, order[shards == shard])
 
 
-def _name(file: str, taken: set[str]) -> str:
-    """An image's name in a shard: its path, without dots before the last and unlike any other."""
+def _ending(path: Path) -> str:
+    """The ending of an image in a shard, by which it is known there: its own, or that of its content."""
+    if (own := path.suffix.lower()) in ENDINGS:
+        return own
+    try:
+        with open(open_regular(path), "rb") as file:
+            kind = format_of_content(file.read(HEAD))
+    except OSError:  # that is said when it is to be written
+        return own
+    return next((ending for ending, name in ENDINGS.items() if name == kind), own)
+
+
+def _name(file: str, ending: str, taken: set[str]) -> str:
+    """An image's name in a shard: its path, without dots before the ending and unlike any other."""
     path = PurePosixPath(file)
-    stem = path.stem.replace(".", "_")
+    stem = (path.stem if path.suffix.lower() == ending else path.name).replace(".", "_")
     unlike = stem
     while (key := str(path.with_name(unlike))) in taken:
         unlike = f"{stem}_{len(taken)}"
     taken.add(key)
-    return f"{key}{path.suffix.lower()}"
+    return f"{key}{ending}"
 
 
 def _size(path: Path) -> int:

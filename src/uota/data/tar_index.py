@@ -181,9 +181,11 @@ def _row(members: list[_File], left_out: LeftOut) -> tuple[int, int, int, bytes]
         left_out.add("sample(s) have no image", members[0].name)
         return None
     chosen = min(images, key=lambda place: extensions[place].count("."))
-    for place in images:
-        if place != chosen:
+    for place, extension in enumerate(extensions):
+        if place in images and place != chosen:
             left_out.add(SECOND, members[place].name)
+        elif place not in images and extension != "cls":
+            left_out.add(f".{extension} member(s) of samples are not read", members[place].name)
     label = _label(members[extensions.index("cls")], left_out) if "cls" in extensions else UNLABELLED
     image = members[chosen]
     return image.start, image.size, label, os.fsencode(image.name)

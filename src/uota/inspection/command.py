@@ -7,6 +7,7 @@ from uota.errors import UotaError
 from uota.inspection.inspecting import PAGE, SHOWN, TABLES, Inspection, inspect, refuse_no_ending
 from uota.misfiled import write_files
 from uota.outputs import check_writable, path_of
+from uota.run_folder import check_output
 from uota.runs import Run
 
 # Of a picture alone.
@@ -46,7 +47,9 @@ def inspect_and_write(
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these endings")
     refuse_no_ending(out)
-    check_writable(out, *(path_of(other) for other in (files, table) if other is not None))
+    written = [out, *(path_of(other) for other in (files, table) if other is not None)]
+    check_writable(*written)
+    check_output(*written, data=data if data is not None or run is None else run.settings().data)
     if images is not None and images < 1:
         raise UotaError(f"images is {images}; at least 1 must be shown")
     page = out.suffix == PAGE

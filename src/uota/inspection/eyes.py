@@ -136,8 +136,14 @@ def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> Eyes:
 
     @torch.no_grad()
     def eyes(views: Views) -> Seen:
-        rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.groups]
-        return Seen(torch.cat(rows).float(), None)
+        try:
+            rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.groups]
+            return Seen(torch.cat(rows).float(), None)
+        except Exception as error:  # of somebody else's module
+            shape = tuple(views.groups[0].flatten(0, 1).shape)
+            raise UotaError(
+                f"the model makes no rows of features of images {shape}: {type(error).__name__}: {error}"
+            ) from error
 
     return eyes
 

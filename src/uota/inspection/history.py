@@ -1,13 +1,16 @@
 """What a run wrote down: its measures over time."""
 
 import csv
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from uota.files import read_text
 from uota.runs import Run
+from uota.text import printable
 
 # As a person reads them; what else is logged is left to the log.
 MEASURES = {
@@ -54,8 +57,13 @@ def history_of(run: Run) -> History:
 
 
 def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
-    """Measure, epochs done and value of all that a log tells."""
-    for row, name in product(csv.DictReader(log.read_text(encoding="utf-8", errors="replace").splitlines()), MEASURES):
+    """Measure, epochs done and value of all that a log tells; one that cannot be read is named."""
+    try:
+        lines = read_text(log).splitlines()
+    except (OSError, ValueError) as error:
+        print(f"{printable(log)} is not drawn: {printable(str(error))}", file=sys.stderr)
+        return
+    for row, name in product(csv.DictReader(lines), MEASURES):
         with suppress(ValueError, TypeError, KeyError):
             yield name, float(row["epoch"]) + 1, float(row[name])
 

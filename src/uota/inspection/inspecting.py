@@ -182,7 +182,7 @@ def inspect(
     model: Any = None,
     views: str | ViewPreset = "auto",
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     view_options: dict[str, Any] | None = None,
     inject: float = 0.0,
     seconds: float = 20.0,
@@ -234,7 +234,8 @@ def inspect(
     if files and subject.groups is None:
         raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
     say_left_out(subject.source)
-    panel = seat_panel(subject, None if run else model, weights, seconds, compare)
+    file = None if weights is None else Path(weights)
+    panel = seat_panel(subject, None if run else model, file, seconds, compare)
     table = judge(subject, panel, max(judged, shown), shown)
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= ENOUGH

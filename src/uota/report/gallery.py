@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from uota.errors import UotaError
+from uota.runs import whole_file
 
 CELL = 1.05  # inches
 IMAGE_FRAME = OUTLIER = "#d62728"
@@ -54,8 +55,10 @@ def draw_gallery(rows: list[Row], title: str, out: Path | BytesIO) -> None:
         )
     try:
         if isinstance(out, Path):
-            out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=150)
+            with whole_file(out) as unfinished:
+                figure.savefig(unfinished, dpi=150, format=out.suffix[1:])
+        else:
+            figure.savefig(out, dpi=150)
     except (OSError, ValueError) as error:
         raise UotaError(f"the picture cannot be written to {out}: {error}; choose another --out") from error
 

@@ -210,8 +210,10 @@ def _plain(value: Any) -> Any:
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, ndarray):
         return _plain(value.tolist())
-    if isinstance(value, str) or value is None:
-        return value
+    if isinstance(value, str):
+        return "\n".join(printable(line) for line in value.split("\n"))
+    if value is None:
+        return None
     if isinstance(value, Sequence):
         return [_plain(one) for one in value]
     if isinstance(value, float | np.floating):

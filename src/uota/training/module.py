@@ -85,7 +85,7 @@ class Pretraining(pl.LightningModule):
         if not bool(torch.isfinite(x.detach().sum())):
             raise UotaError(
                 f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower "
-                "learning_rate, or with precision bf16 try 32. The last checkpoint is whole"
+                "learning_rate, or with precision bf16 try 32. What was saved before is whole"
             )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

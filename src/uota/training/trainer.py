@@ -130,14 +130,14 @@ def translate_stops(trainer: pl.Trainer, folder: Path, again: str) -> Iterator[N
         except OSError as error:
             raise UotaError(
                 f"training stopped: {error}. If {folder} is full or cannot be written, make room, "
-                f"then {again}: the last checkpoint is whole"
+                f"then {again}: what was saved before is whole"
             ) from error
         except RuntimeError as error:
             if not str(error).startswith(DEAD_PROCESS):
                 raise
             raise UotaError(
                 "a process that loads images died; it was killed, perhaps because memory ran out; "
-                f"use fewer --workers and {again}: the last checkpoint is whole"
+                f"use fewer --workers and {again}: what was saved before is whole"
             ) from error
         if request.number:
             _stop(trainer, Interruption(request.number), again)
