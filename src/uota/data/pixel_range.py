@@ -40,8 +40,8 @@ def estimate_pixel_range(samples: Iterable[NDArray[np.generic]]) -> PixelRange |
     if len(set(ranges)) > 1:
         (low, high), (first, last) = ranges
         raise UotaError(
-            f"some images are floats from {low:g} to {high:g} and some are whole numbers from {first:g} to {last:g}, which "
-            "no one range of black and white serves: convert one kind, or give --pixel_range"
+            f"some images are floats from {low:g} to {high:g} and some are whole numbers from {first:g} to {last:g}, "
+            "which no one range of black and white serves: convert one kind, or give --pixel_range"
         )
     return ranges[0] if ranges else None
 
