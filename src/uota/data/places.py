@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from uota.data.opening import NAMES
+from uota.outputs import path_of
 
 ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
 PATTERN = re.compile(r"[{}*?\[\]]")
@@ -18,7 +19,7 @@ def located(data: str) -> str:
     """
     if not data or data in NAMES or ADDRESS.match(data):
         return data
-    path = Path(data).expanduser().absolute()
+    path = path_of(data).absolute()
     plain = Path(os.path.abspath(path))
     # a/../b is b only where a is no link.
     return str(plain if _is_same(path, plain) or ".." not in path.parts else path)
@@ -28,9 +29,9 @@ def places_of(data: str) -> list[Path]:
     """The folder or file that these images are in; of a pattern of shards all that its names share."""
     if not data or data in NAMES or ADDRESS.match(data):
         return []
-    path = Path(data).expanduser()
+    path = path_of(data)
     if not path.exists() and "#" in data:  # columns of a saved data set
-        path = Path(data.partition("#")[0]).expanduser()
+        path = path_of(data.partition("#")[0])
     if path.exists():
         return [path]
     patterns = [number for number, part in enumerate(path.parts) if PATTERN.search(part)]

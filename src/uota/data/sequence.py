@@ -20,6 +20,7 @@ from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, sp
 from uota.data.pixels import OVERSHOOT, UNIT_RANGE, PixelRange, from_array, from_pillow, is_deep
 from uota.data.splits import UNLABELLED
 from uota.errors import UotaError
+from uota.outputs import path_of
 from uota.ranges import check_pixel_range
 
 KINDS = "give a folder, a uint8 tensor (n, channels, height, width), or a list or dataset of pictures or of their paths"
@@ -109,7 +110,7 @@ def as_image(picture: Any, pixel_range: PixelRange | None = None) -> UInt8[Tenso
     picture = _picture_of(picture)
     try:
         if isinstance(picture, str | os.PathLike):
-            path = Path(picture).expanduser()
+            path = path_of(Path(picture))
             return decode_image(patiently(lambda: read_file(path), path), CHANNELS, pixel_range=pixel_range)
         if isinstance(picture, Image.Image):
             return from_pillow(_known(picture), CHANNELS, pixel_range=pixel_range)
@@ -170,9 +171,9 @@ def _deep(picture: Any) -> NDArray[np.generic] | None:
         return np.asarray(picture) if is_deep(picture.mode) else None
     try:
         if isinstance(picture, str | os.PathLike):
-            return deep_pixels(read_file(Path(picture).expanduser()))
+            return deep_pixels(read_file(path_of(Path(picture))))
         pixels = _as_array(picture)
-    except (UnreadableError, ValueError, OSError, TypeError):  # said when the picture is read
+    except (UnreadableError, UotaError, ValueError, OSError, TypeError):  # said when the picture is read
         return None
     return None if pixels.dtype in (np.uint8, np.bool_) or pixels.dtype.kind not in "iuf" else pixels
 

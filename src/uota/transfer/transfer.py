@@ -141,7 +141,7 @@ def _folder(task: Task, origin: Origin, out: str | None) -> Path:
 
 def _started(task: Task, origin: Origin, settings: Transfer) -> dict[str, Any]:
     """What a transfer is started with, by names that hold in every working directory."""
-    there = Path(origin.run).expanduser().exists()
+    there = path_of(origin.run).exists()
     named = replace(origin, run=located(origin.run)) if there else origin  # else a model of timm
     data = replace(settings, coco=located(settings.coco)) if settings.coco else settings
     return {"task": task, "origin": asdict(named), "settings": asdict(data)}
