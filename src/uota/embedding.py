@@ -77,7 +77,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     sources = _splits(data or settings.data, views, folder_options(settings, reading))
     for source in sources.values():
         say_left_out(source)
-    settings = decide(settings, next(iter(sources.values())))
+    settings = decide(settings, next(iter(sources.values())), trained=True)
     preset = preset_of(settings)
     module = build_module(settings, total_steps=1)
     load_part(module, run)

@@ -88,7 +88,7 @@ def _subject(found: Found, data: str | None, out: str | None, reading: Reading |
     for source in (train, test):
         rank_zero_only(say_left_out)(source)
     if run:
-        decide(run, train)
+        decide(run, train, trained=True)
     train, test, notes = evaluated_images(train, test)
     for note in notes:
         rank_zero_only(print)(note)

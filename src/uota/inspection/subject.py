@@ -139,7 +139,7 @@ def open_subject(
     if isinstance(views, ViewPreset):
         preset = views.with_options(view_options)
     else:
-        settings = decide(settings, source)
+        settings = decide(settings, source, trained=run is not None)
         preset = preset_of(settings)
     return Subject(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
 
