@@ -28,6 +28,7 @@ from uota.runs import checkpoint_to_go_on_from, write_atomically
 from uota.signals import raise_if_stopped
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
+from uota.training.build import folder_options
 from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import (
@@ -162,8 +163,8 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
 
 def _build(task: Task, found: Found, settings: Transfer) -> Job:
     train, val = open_both(settings.coco, task)
-    channels = found.preset.channels
-    trained = TrainingImages(CocoImages(train, channels), task, settings.seed)
+    channels, options = found.preset.channels, folder_options(found.settings)
+    trained = TrainingImages(CocoImages(train, channels, options), task, settings.seed)
     batches = GlobalBatches(len(trained), settings.batch_size, settings.seed, 0, settings.devices, int)
     batch = batches.local_size * settings.devices
     torch.manual_seed(settings.seed)
@@ -177,7 +178,7 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
     frozen = pyramid.encoder if settings.norm == "frozen" else None
     steps = settings.total_steps(len(batches), batch)
     module = Detection(detector, frozen, settings, batch, steps, val)
-    return Job(module, trained.images, CocoImages(val, channels), trained, ceil(steps / len(batches)))
+    return Job(module, trained.images, CocoImages(val, channels, options), trained, ceil(steps / len(batches)))
 
 
 def _digest(job: Job) -> str:
@@ -193,7 +194,7 @@ def _digest(job: Job) -> str:
 def _check_folder(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
     """See that the folder may be used."""
     if resume:
-        _require_same_images(json.loads((folder / "settings.json").read_text(encoding="utf-8")), started, folder)
+        _require_same_images(read_json(folder / "settings.json"), started, folder)
     else:
         require_free(folder, overwrite, _needed(started))
 
@@ -209,11 +210,16 @@ def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: boo
 
 def _require_same_images(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     if any(name in before and before[name] != now[name] for name in ("images", "digest")):
-        then, here = (" and ".join(map(str, started["images"])) for started in (before, now))
+        here, then = (_counted(started.get("images")) for started in (now, before))
         raise UotaError(
             f"the images are not those that {folder} was started with: {here} for training and validation now, {then} "
             "then, or other annotations; put them back, or begin anew with --overwrite"
         )
+
+
+def _counted(images: Any) -> str:
+    """Numbers of images as words; whatever else a file of settings holds in their place as it is."""
+    return " and ".join(map(str, images)) if isinstance(images, list) else str(images)
 
 
 def _needed(started: dict[str, Any]) -> list[Path]:
