@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> None:
     """Run a command, for which the methods of a user's own are allowed that its arguments name.
 
     Raises:
-        UotaError: something is wrong that a person can mend.
+        UotaError: something is wrong that a person can fix.
     """
     own = own_methods(arguments)
     chosen = _parsed(_with_recipes(arguments))

@@ -32,6 +32,7 @@ from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.files import read_json
 from uota.nn.weights import check_finite
+from uota.text import printable
 
 # Steps of no training that anybody waits for; what is above would overflow on the way.
 LARGEST_STEP = 2**53
@@ -175,7 +176,7 @@ def checkpoint_to_go_on_from(checkpoint: Path) -> Path | None:
 
 @cache
 def _say_once(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    print(printable(sentence), file=sys.stderr)
 
 
 def damage_of(checkpoint: Path) -> str | None:

@@ -31,7 +31,7 @@ class Command(NamedTuple):
 def add_resume(parser: Parser) -> None:
     """What to do with a folder that is there already."""
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
-    parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
 
 
 def take_origin(values: dict[str, Any]) -> Origin:

@@ -23,6 +23,7 @@ def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
     from uota.outputs import check_writable_folder, path_of
     from uota.runs import Run
+    from uota.text import printable
     from uota.training.pretrain import pretrain
 
     values = options.as_dict()
@@ -32,9 +33,8 @@ def run(options: Namespace) -> None:
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)
-    print(
-        f"the run is in {made.folder}; next: uota inspect {made.folder}; with labels: uota evaluate knn {made.folder}"
-    )
+    folder = printable(made.folder)
+    print(f"the run is in {folder}; next: uota inspect {folder}; with labels: uota evaluate knn {folder}")
 
 
 COMMAND = Command("pretrain an encoder on images without labels", parser, run)

@@ -102,7 +102,8 @@ def say_left_out(source: Source, at_most: int = 5) -> None:
     if alone:
         named = ", ".join(printable(name) for name in alone[:at_most])
         more = f" and {len(alone) - at_most} more" if len(alone) > at_most else ""
-        print(f"{len(alone)} image(s) of {source.name} are alone or beside folders, and left out: {named}{more}")
+        of = printable(source.name)
+        print(f"{len(alone)} image(s) of {of} are alone or beside folders, and left out: {named}{more}")
     files = source.files if isinstance(source, Groups) else source
     for sentence in getattr(files, "left_out", LeftOut()).sentences():
         print(f"{printable(source.name)}: {sentence}")

@@ -22,6 +22,7 @@ from uota.origin import Found, find_encoder
 from uota.outputs import check_writable, path_of
 from uota.protocols import SETTINGS, Finetune, LinearSGD, Origin
 from uota.runs import write_atomically
+from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.build import decide, folder_options, open_images
 
@@ -45,7 +46,7 @@ def evaluate(
         reading: how images in files are read; None: as the run did.
 
     Raises:
-        UotaError: the encoder, the images or the folder cannot be had.
+        UotaError: the encoder, the images or the folder is unavailable.
     """
     settings = SETTINGS[protocol][0]() if settings is None else settings
     name = result_name(settings) if isinstance(settings, Finetune) else protocol
@@ -91,7 +92,7 @@ def _subject(found: Found, data: str | None, out: str | None, reading: Reading |
         decide(run, train, trained=True)
     train, test, notes = evaluated_images(train, test)
     for note in notes:
-        rank_zero_only(print)(note)
+        rank_zero_only(print)(printable(note))
     return Subject(found, train, test, path_of(found.name if out is None else out))
 
 

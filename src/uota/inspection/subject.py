@@ -18,6 +18,7 @@ from uota.errors import UotaError
 from uota.misfiled import BATCH, ENOUGH, halves_of, some_groups
 from uota.progress import PROGRESS
 from uota.runs import Run
+from uota.text import printable
 from uota.training.batches import GlobalBatches
 from uota.training.build import GROUPS, decide, folder_options, open_items, preset_of
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
@@ -130,7 +131,7 @@ def open_subject(
     total = len(source)
     if isinstance(source, Folder) and total > SAMPLE:
         source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
-        print(f"{len(source)} of the {total} images of {source.name} are looked at, drawn at random")
+        print(f"{len(source)} of the {total} images of {printable(source.name)} are looked at, drawn at random")
     if len(source) < LEAST:
         what = "groups" if isinstance(source, Groups) else "images"
         raise UotaError(
