@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from uota.errors import UotaError
-from uota.files import read_json
+from uota.files import is_same, read_json
 from uota.runs import LOCK, holds_something
 
 # Names, or patterns of names, of what is written into a folder: None for files, for folders what is in them.
@@ -114,11 +114,11 @@ def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
 def _relation(folder: Path, place: Path) -> str | None:
     """How a folder is related to a place, if it holds it, is it, or lies in it; links are followed."""
     folder, place = _resolved(folder), _resolved(place)
-    if _is_same(folder, place):
+    if is_same(folder, place):
         return "is"
-    if any(_is_same(folder, parent) for parent in place.parents):
+    if any(is_same(folder, parent) for parent in place.parents):
         return "holds"
-    return "lies in" if any(_is_same(parent, place) for parent in folder.parents) else None
+    return "lies in" if any(is_same(parent, place) for parent in folder.parents) else None
 
 
 def _resolved(path: Path) -> Path:
@@ -126,13 +126,6 @@ def _resolved(path: Path) -> Path:
         return path.expanduser().resolve()
     except (OSError, RuntimeError):  # a link that leads to itself, nobody's home
         return path.absolute()
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths name the same; on disks that do not tell capitals apart, their spelling is not enough."""
-    with suppress(OSError):
-        return one == other or os.path.samefile(one, other)
-    return False
 
 
 def _is_run(folder: Path) -> bool:

@@ -69,9 +69,8 @@ def run(options: Namespace) -> None:
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     doubt = _doubt(found.outlier_rate)
-    print(
-        f"estimated share of outlier views: {rate}{doubt}; mean weight by size of view: {means}; written: {printable(out)}"
-    )
+    shown = f"mean weight by size of view: {means}; written: {printable(out)}"
+    print(f"estimated share of outlier views: {rate}{doubt}; {shown}")
     if found.misfiled is not None:
         listed = (
             f"{_doubt(found.misfiled)}; all files, worst first: {printable(files)}" if files else _doubt(found.misfiled)

@@ -55,7 +55,7 @@ def describe_pixel_range(pixel_range: PixelRange) -> str:
 
 
 def spread_indices(count: int, at_most: int = IMAGES) -> list[int]:
-    """Up to `at_most` indices of a source, spread evenly from the first to the last."""
+    """Up to `at_most` indices of a source, spread evenly from the first to the last; none of an empty one."""
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int)).tolist()
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from uota.data.opening import NAMES
+from uota.files import is_same
 from uota.outputs import path_of
 
 ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
@@ -22,7 +23,7 @@ def located(data: str) -> str:
     path = path_of(data).absolute()
     plain = Path(os.path.abspath(path))
     # a/../b is b only where a is no link.
-    return str(plain if _is_same(path, plain) or ".." not in path.parts else path)
+    return str(plain if is_same(path, plain) or ".." not in path.parts else path)
 
 
 def places_of(data: str) -> list[Path]:
@@ -37,10 +38,3 @@ def places_of(data: str) -> list[Path]:
     patterns = [number for number, part in enumerate(path.parts) if PATTERN.search(part)]
     in_folders = patterns and patterns[0] < len(path.parts) - 1
     return [Path(*path.parts[: patterns[0]]) if in_folders else path]
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False

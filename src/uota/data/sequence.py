@@ -91,7 +91,7 @@ class Sequenced:
         return found
 
     def _deep_samples(self) -> Iterator[NDArray[np.generic]]:
-        for index in spread_indices(len(self.pictures)) if len(self.pictures) else []:
+        for index in spread_indices(len(self.pictures)):
             pixels = _deep(_picture_of(self.pictures[index]))
             if pixels is not None:
                 yield pixels
