@@ -154,7 +154,9 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
         return open_items(str(data), name, split=None, folder=options)
-    return open_paths(data, options) if are_paths(data) else Sequenced(data, side, options.pixel_range)
+    if are_paths(data):
+        return open_paths(data, options)
+    return Sequenced(data, side, options.pixel_range, options.image_megabytes)
 
 
 def read_ahead(source: Source) -> None:
