@@ -84,7 +84,7 @@ def _allowing(own: list[str]) -> AbstractContextManager[None]:
 
 
 def _check_given(options: Namespace) -> None:
-    """Check values of every command, and of its own commands, by what each is called."""
+    """Check every value of a command, and of its subcommands, by its name."""
     for name, value in vars(options).items():
         if isinstance(value, Namespace):
             _check_given(value)

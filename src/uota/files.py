@@ -1,4 +1,4 @@
-"""Reads files that somebody gave: regular ones only, and no more of them than was asked for."""
+"""Reads files that a user named: regular ones only, and no more of them than a limit."""
 
 import json
 import os
@@ -12,7 +12,7 @@ TEXT_BYTES = 64 * 2**20
 
 
 class NotRegularError(OSError):
-    """A pipe, socket, device or folder stands where a file should; reading it could wait for ever."""
+    """A pipe, socket, device or folder stands where a file should; reading it could block forever."""
 
 
 def open_regular(path: Path | str) -> int:

@@ -22,7 +22,7 @@ class Range(NamedTuple):
         whole: only whole numbers.
         above: the lower end is not in it.
         below: the upper end is not in it.
-        what: they are, for a message.
+        what: the kind of number, for messages.
     """
 
     low: int

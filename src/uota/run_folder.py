@@ -1,4 +1,4 @@
-"""What a run may do with its folder: hold it alone, replace a run of ours, and remove nothing that no run wrote."""
+"""What a run may do with its folder: lock it, replace an earlier run, and remove only what a run wrote."""
 
 import os
 import re
@@ -30,7 +30,7 @@ SETTINGS = ({"data", "method", "arbiter", "epochs", "seed"}, {"task", "origin", 
 # Written before settings.json: all that a run has left that was killed so early.
 FIRST = ("data.json", "settings.json")
 
-# Seconds to wait for a folder: what loads images for a run that was killed holds it for so long.
+# Seconds to wait for a folder: the loading processes of a killed run may hold it for so long.
 WAIT = 10.0
 UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
 
@@ -39,7 +39,7 @@ UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
 def hold(folder: Path, written: Written = RUN | EVALUATION) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if it is not there.
 
-    What a process that was killed left unfinished is removed. A kill gives the folder free.
+    Files that a killed process left half-written are removed. The lock ends with its process, however that ends.
 
     Args:
         folder: that is written to.
@@ -96,7 +96,7 @@ def require_free(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
 
 
 def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:
-    """Make a folder free for a new run, of which `hold` is had; of what is in it goes what a run writes, nothing else.
+    """Empty a folder for a new run, which holds it; only what a run writes is removed.
 
     Raises:
         UotaError: as `require_free`; or something cannot be removed.
@@ -167,7 +167,7 @@ def _remove(folder: Path, written: Written) -> None:
 
 
 def _remove_unfinished(folder: Path, written: Written) -> None:
-    """Remove what processes that are no more have half written."""
+    """Remove the half-written files of processes that have ended."""
     for path in folder.iterdir():
         unfinished = UNFINISHED.fullmatch(path.name)
         if unfinished is None or not any(fnmatchcase(unfinished[2], name) for name in written):

@@ -34,7 +34,7 @@ from uota.files import read_json
 from uota.nn.weights import check_finite
 from uota.text import printable
 
-# Steps of no training that anybody waits for; what is above would overflow on the way.
+# No training takes so many steps; larger numbers would overflow.
 LARGEST_STEP = 2**53
 
 # In each folder that a process trains in, or writes shards to.

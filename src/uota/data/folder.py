@@ -212,7 +212,7 @@ def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
 
 
 def _header(path: Path, options: FolderOptions) -> Header:
-    """As `read_header`; a file that nobody may read is left out, one that the disk does not give is waited for."""
+    """As `read_header`; a file without permission is left out, an error of the disk is waited out."""
 
     def read() -> Header:
         try:

@@ -1,4 +1,4 @@
-"""Images that somebody lists by their paths."""
+"""Images listed by their paths."""
 
 import os
 from collections.abc import Sequence

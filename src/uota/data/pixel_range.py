@@ -50,7 +50,7 @@ def describe_pixel_range(pixel_range: PixelRange) -> str:
     black, white = pixel_range
     return (
         f"images of more than 8 bits are read with black at {black:g} and white at {white:g}, "
-        f"estimated from some of them; --pixel_range=[{black:g},{white:g}] or other values say it otherwise"
+        f"estimated from some of them; --pixel_range=[{black:g},{white:g}] sets it"
     )
 
 

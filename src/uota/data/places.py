@@ -1,4 +1,4 @@
-"""Where the images lie that somebody named."""
+"""Where the images that a user named are stored."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def located(data: str) -> str:
         return data
     path = path_of(data).absolute()
     plain = Path(os.path.abspath(path))
-    # a/../b is b only where a is no link.
+    # a/../b is b only if a is not a link.
     return str(plain if is_same(path, plain) or ".." not in path.parts else path)
 
 

@@ -72,7 +72,7 @@ def evaluate(
 
 
 def _check_writable(origin: Origin, out: str | None, name: str) -> None:
-    """Check that the result can be written, before an encoder is loaded; of what is no run `_subject` says more."""
+    """Check that the result can be written, before an encoder is loaded; `_subject` refuses what is not a run."""
     folder = path_of(origin.run if out is None else out)
     if out is not None or folder.is_dir():
         check_writable(folder / f"{name}.json")
