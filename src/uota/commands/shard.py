@@ -31,7 +31,7 @@ def run(options: Namespace) -> None:
     for path in written.left_out:
         print(f"left out, cannot be read: {printable(path)}")
     for sentence in written.unused.sentences():
-        print(f"not in the shards: {sentence}")
+        print(f"{printable(options.folder)}: {sentence}")
     print(
         f"{written.images} images are in {len(written.shards)} shard(s); "
         f"next: uota pretrain --data {printable(written.shards[0].parent)}"

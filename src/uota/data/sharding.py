@@ -41,7 +41,7 @@ class Sharded:
         images: their number.
         shards: the tar files.
         left_out: files that are no whole images.
-        unused: what else is in the folder.
+        unused: what else is in the folder, and which images have no label.
     """
 
     images: int
