@@ -21,6 +21,7 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
+    from uota.methods.own import method_flag
     from uota.outputs import check_writable_folder, path_of
     from uota.runs import Run
     from uota.text import printable
@@ -33,8 +34,8 @@ def run(options: Namespace) -> None:
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)
-    folder = printable(made.folder)
-    print(f"the run is in {folder}; next: uota inspect {folder}; with labels: uota evaluate knn {folder}")
+    folder, flag = printable(made.folder), method_flag(settings.method)
+    print(f"the run is in {folder}; next: uota inspect {folder}{flag}; with labels: uota evaluate knn {folder}{flag}")
 
 
 COMMAND = Command("pretrain an encoder on images without labels", parser, run)

@@ -15,6 +15,7 @@ from uota.data import Groups, Source, describe_skipped, say_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.places import located, places_of
 from uota.errors import UotaError
+from uota.methods.own import method_flag
 from uota.run_folder import empty_folder, require_free
 from uota.runs import Run, checkpoint_to_go_on_from, load_part, write_atomically
 from uota.text import printable
@@ -124,7 +125,8 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
     rank_zero_only(say_left_out)(job.source)
     if lines:
         _say_what_is_learned_from(job.source)
-    again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume"
+    flag = method_flag(job.module.settings.method)
+    again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (
         without_warnings_of_what_is_meant(),
         translate_stops(job.trainer, run.folder, again),

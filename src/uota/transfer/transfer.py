@@ -19,6 +19,7 @@ from uota.collectives import gather_objects, rank
 from uota.data.places import located, places_of
 from uota.errors import UotaError
 from uota.files import read_json
+from uota.methods.own import method_flag
 from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
 from uota.outputs import check_writable_folder, path_of
@@ -113,6 +114,7 @@ def transfer(
         _say(job)
         start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
         command = f"uota transfer {task} {shlex.quote(origin.run)} --out {shlex.quote(str(folder))} --resume"
+        command += method_flag(found.settings.method) if found.settings else ""
         with without_warnings_of_what_is_meant(), translate_stops(trainer, folder, f"go on with: {command}"):
             results = _run(trainer, job, settings, start)
         return _conclude(task, found, settings, job, results, folder)
