@@ -38,6 +38,7 @@ from uota.nn.encoder import Encoder
 from uota.runs import write_atomically
 from uota.training.batches import GlobalBatches
 from uota.training.build import build_module, decide
+from uota.training.loader import Loader
 from uota.training.looks import look
 from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, keep
 
@@ -89,7 +90,7 @@ def our_training(name: str, arbiter: str) -> Callable[[], None]:
     module, source, done = build_module(settings, 10_000), open_source(JPEGS), [0]
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), BATCH, 0, 0, 1, lambda: done[0])
-    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=keep, num_workers=WORKERS, persistent_workers=True)
+    loader = Loader(dataset, WORKERS, batch_sampler=batches, collate_fn=keep, persistent_workers=True)
     optimizer, stream = module.configure_optimizers(), forever(loader)
     method = module.method.to(memory_format=torch.channels_last)
 

@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> None:
     """Run a command, for which the methods of a user's own are allowed that its arguments name.
 
     Raises:
-        UotaError: something is wrong that a person can mend.
+        UotaError: something is wrong that a person can fix.
     """
     own = own_methods(arguments)
     chosen = _parsed(_with_recipes(arguments))
@@ -84,7 +84,7 @@ def _allowing(own: list[str]) -> AbstractContextManager[None]:
 
 
 def _check_given(options: Namespace) -> None:
-    """Check values of every command, and of its own commands, by what each is called."""
+    """Check every value of a command, and of its subcommands, by its name."""
     for name, value in vars(options).items():
         if isinstance(value, Namespace):
             _check_given(value)

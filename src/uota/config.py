@@ -13,7 +13,7 @@ IMAGE_MEGABYTES = 256
 
 @dataclass
 class Reading:
-    """How images in files are read, where that is not the run's to say.
+    """How image files are read, where it shall not be as in the run.
 
     Attributes:
         pixel_range: values that are black and white in images of more than 8 bits, such as [0, 4095]; null: the run's,

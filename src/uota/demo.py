@@ -19,7 +19,7 @@ from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_l
 from uota.inspection import inspect
 from uota.run_folder import require_free
 from uota.runs import Run, load_part, write_atomically
-from uota.text import make_streams_tolerant
+from uota.text import make_streams_tolerant, printable
 from uota.training.build import build_method, decide, preset_of
 from uota.training.pretrain import pretrain
 
@@ -87,7 +87,7 @@ def _pretrain_once(settings: Pretrain, out: Path) -> None:
     try:
         pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
     except UotaError as error:
-        print(f"uota: {error}", file=sys.stderr)
+        print(f"uota: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(error.code) from error
 
 

@@ -78,7 +78,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     views = "auto" if data else settings.views
     sources = _splits(data or settings.data, views, folder_options(settings, reading))
     say_left_out(*sources.values())
-    settings = decide(settings, next(iter(sources.values())))
+    settings = decide(settings, next(iter(sources.values())), trained=True)
     preset = preset_of(settings)
     module = build_module(settings, total_steps=1)
     load_part(module, run)
@@ -95,7 +95,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
     say_skipped(*sources.values())
     if preset.across_images:
-        print(f"views of groups are not weighed here; see uota inspect {run.folder} --files FILES.csv")
+        print(f"views of groups are not weighed here; see uota inspect {printable(run.folder)} --files FILES.csv")
     return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
 
 

@@ -1,8 +1,9 @@
-"""Reads files that somebody gave: regular ones only, and no more of them than was asked for."""
+"""Reads files that a user named: regular ones only, and no more of them than a limit."""
 
 import json
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ TEXT_BYTES = 64 * 2**20
 
 
 class NotRegularError(OSError):
-    """A pipe, socket, device or folder stands where a file should; reading it could wait for ever."""
+    """A pipe, socket, device or folder stands where a file should; reading it could block forever."""
 
 
 def open_regular(path: Path | str) -> int:
@@ -70,6 +71,13 @@ def read_json(path: Path | str, at_most: int = TEXT_BYTES) -> Any:
         return json.loads(read_text(path, at_most))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two paths name the same; on disks that do not tell capitals apart, their spelling is not enough."""
+    with suppress(OSError):
+        return one == other or os.path.samefile(one, other)
+    return False
 
 
 def _check_regular(status: os.stat_result, path: Path | str) -> None:

@@ -13,6 +13,7 @@ from uota.nn.weights import Weights, backbone_of, first_kernel, load_weights, re
 from uota.outputs import path_of
 from uota.protocols import Origin
 from uota.runs import Run, load_part
+from uota.text import printable
 from uota.training.build import build_method, preset_of
 from uota.views import ViewPreset, find_preset
 
@@ -81,7 +82,7 @@ def _of_file(path: Path, origin: Origin, untrained: bool) -> Found:
     preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
     encoder = Encoder(backbone, preset.channels, preset.groups[0].size)
     if not untrained:
-        print(f"{path}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
+        print(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
     return Found(str(path), encoder.eval(), backbone, preset)
 
 

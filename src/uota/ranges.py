@@ -22,7 +22,7 @@ class Range(NamedTuple):
         whole: only whole numbers.
         above: the lower end is not in it.
         below: the upper end is not in it.
-        what: they are, for a message.
+        what: the kind of number, for messages.
     """
 
     low: int
@@ -168,8 +168,8 @@ def _check(name: str, value: Any, hint: Any) -> None:
         raise UotaError(f"{name} is {_short(value)}; choose one of {', '.join(map(str, get_args(hint)))}")
     elif hint in KINDS and not isinstance(value, hint):
         raise UotaError(f"{name} is {_short(value)}; it must be {KINDS[hint]}")
-    elif isinstance(value, str) and not value.strip():
-        raise UotaError(f"{name} is empty; set it, or leave it out")
+    elif isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise UotaError(f"{name} is empty, or has a null byte; set it, or leave it out")
     elif isinstance(value, Mapping):
         _check_inside(name, value, DEEPEST)
 

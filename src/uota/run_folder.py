@@ -1,4 +1,4 @@
-"""What a run may do with its folder: hold it alone, replace a run of ours, and remove nothing that no run wrote."""
+"""What a run may do with its folder: lock it, replace an earlier run, and remove only what a run wrote."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from uota.data.formats import HEAD, format_of_content
 from uota.data.places import places_of
 from uota.errors import UotaError
-from uota.files import open_regular, read_json
+from uota.files import is_same, open_regular, read_json
 from uota.runs import LOCK, holds_something
 from uota.text import printable
 
@@ -33,7 +33,7 @@ SETTINGS = ({"data", "method", "arbiter", "epochs", "seed"}, {"task", "origin", 
 # Written before settings.json: all that a run has left that was killed so early.
 FIRST = ("data.json", "settings.json")
 
-# Seconds to wait for a folder: what loads images for a run that was killed holds it for so long.
+# Seconds to wait for a folder: the loading processes of a killed run may hold it for so long.
 WAIT = 10.0
 UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
 
@@ -42,7 +42,7 @@ UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
 def hold(folder: Path, written: Written = RUN | EVALUATION) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if it is not there.
 
-    What a process that was killed left unfinished is removed. A kill gives the folder free.
+    Files that a killed process left half-written are removed. The lock ends with its process, however that ends.
 
     Args:
         folder: that is written to.
@@ -132,7 +132,7 @@ def _is_data(file: Path) -> bool:
 
 
 def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:
-    """Make a folder free for a new run, of which `hold` is had; of what is in it goes what a run writes, nothing else.
+    """Empty a folder for a new run, which holds it; only what a run writes is removed.
 
     Raises:
         UotaError: as `require_free`; or something cannot be removed.
@@ -150,11 +150,11 @@ def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
 def _relation(folder: Path, place: Path) -> str | None:
     """How a folder is related to a place, if it holds it, is it, or lies in it; links are followed."""
     folder, place = _resolved(folder), _resolved(place)
-    if _is_same(folder, place):
+    if is_same(folder, place):
         return "is"
-    if any(_is_same(folder, parent) for parent in place.parents):
+    if any(is_same(folder, parent) for parent in place.parents):
         return "holds"
-    return "lies in" if any(_is_same(parent, place) for parent in folder.parents) else None
+    return "lies in" if any(is_same(parent, place) for parent in folder.parents) else None
 
 
 def _resolved(path: Path) -> Path:
@@ -162,13 +162,6 @@ def _resolved(path: Path) -> Path:
         return path.expanduser().resolve()
     except (OSError, RuntimeError):  # a link that leads to itself, nobody's home
         return path.absolute()
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths name the same; on disks that do not tell capitals apart, their spelling is not enough."""
-    with suppress(OSError):
-        return one == other or os.path.samefile(one, other)
-    return False
 
 
 def _is_run(folder: Path) -> bool:
@@ -210,7 +203,7 @@ def _remove(folder: Path, written: Written) -> None:
 
 
 def _remove_unfinished(folder: Path, written: Written) -> None:
-    """Remove what processes that are no more have half written."""
+    """Remove the half-written files of processes that have ended."""
     for path in folder.iterdir():
         unfinished = UNFINISHED.fullmatch(path.name)
         if unfinished is None or not any(fnmatchcase(unfinished[2], name) for name in written):

@@ -32,8 +32,9 @@ from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.files import read_json
 from uota.nn.weights import check_finite
+from uota.text import printable
 
-# Steps of no training that anybody waits for; what is above would overflow on the way.
+# No training takes so many steps; larger numbers would overflow.
 LARGEST_STEP = 2**53
 
 # In each folder that a process trains in, or writes shards to.
@@ -175,7 +176,7 @@ def checkpoint_to_go_on_from(checkpoint: Path) -> Path | None:
 
 @cache
 def _say_once(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    print(printable(sentence), file=sys.stderr)
 
 
 def damage_of(checkpoint: Path) -> str | None:

@@ -22,7 +22,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Interruption(BaseException):
-    """A signal asked to stop. Like KeyboardInterrupt it is no Exception, so that nothing takes it for an error.
+    """A signal asked to stop. Like KeyboardInterrupt it is not an Exception, so that no handler of errors catches it.
 
     Attributes:
         number: of the signal.
@@ -84,7 +84,7 @@ _requests: list[StopRequest] = []
 
 
 def current_request() -> StopRequest:
-    """The request of the training that this process is in; outside of any, one that nobody makes."""
+    """The request of the training that runs in this process; outside of one, a request that is never made."""
     return _requests[-1] if _requests else StopRequest()
 
 

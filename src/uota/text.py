@@ -13,14 +13,14 @@ FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
 def printable(text: Path | str) -> str:
-    """Text that any terminal takes on one line: control characters escaped, bytes that are no text replaced."""
+    """Escape control characters and replace bytes that are not text, so that any terminal shows text on one line."""
     return CONTROL.sub(
         lambda found: found[0].encode("unicode_escape").decode(), _as_bytes(str(text)).decode(errors="replace")
     )
 
 
 def _as_bytes(text: str) -> bytes:
-    """The bytes of a file's name, which Python shows as lone surrogates where they are no text."""
+    """The bytes of a file's name; Python shows those that are not text as lone surrogates."""
     try:
         return text.encode(errors="surrogateescape")
     except UnicodeEncodeError:  # other surrogates, of JSON for one

@@ -273,6 +273,12 @@ def own(run, sound):
     return Path("mine")
 
 
+def test_what_to_do_next_names_a_method_of_ones_own(own, capsys):
+    assert main(["pretrain", "--resume", "--out=mine", "--method=own.Own"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "next: uota inspect mine --method own.Own; with labels: uota evaluate knn mine --method own.Own" in said
+
+
 def test_a_method_of_ones_own_is_named_each_time(own, capsys):
     """All commands in one test: the run takes the most of it."""
     for name, command in COMMANDS.items():

@@ -541,6 +541,12 @@ def test_classes_that_cannot_be_learned_are_refused(labels, options, says):
         decide(settings, source(labels))
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 5], [-1, -1]], ids=["more classes", "no labels"])
+def test_a_trained_supervised_run_looks_at_images_of_other_classes(labels):
+    settings = Pretrain(method="supervised", views="small-grey", method_options={"classes": 3})
+    assert decide(settings, source(labels), trained=True).method_options == {"classes": 3}
+
+
 def test_images_without_a_label_teach_a_supervised_method_nothing():
     torch.manual_seed(0)
     method = Supervised(Encoder("tiny", 1, 24), classes=2)

@@ -451,6 +451,16 @@ def test_a_link_that_leads_to_itself(command, run, capsys):
     assert_refused(command.split(), capsys, "loop")
 
 
+NOBODYS = ["evaluate knn ~nobody-here", "evaluate knn run --data=~nobody-here", "inspect ~nobody-here",
+           "inspect run --data=~nobody-here", "embed ~nobody-here --out=x.csv", "shard ~nobody-here --out=x",
+           "compare ~nobody-here", "pretrain --data=~nobody-here --out=x", "pretrain --out=~nobody-here"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", NOBODYS)
+def test_the_home_of_nobody_is_no_folder(command, run, capsys):
+    assert_refused(command.split(), capsys, "~nobody-here is in the home folder of nobody here")
+
+
 def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):
     def fail(*_, **__):
         raise OSError(5, "Input/output error", "da\x1bta")

@@ -1,9 +1,13 @@
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
+from uota.data import FolderOptions
+from uota.data.decode import read_image
 from uota.errors import UotaError
 from uota.transfer.annotations import open_annotations
 from uota.transfer.images import CocoImages, TrainingImages, mirror, mirrored_keypoints
@@ -13,6 +17,25 @@ PERSON = ["nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_should
 
 def training(coco, task, seed=0):
     return TrainingImages(CocoImages(open_annotations(coco, "train", task), 1), task, seed)
+
+
+def test_a_file_system_that_fails_for_a_moment_is_waited_for(coco, monkeypatch):
+    calls = []
+
+    def read(path, *args, **settings):
+        calls.append(settings)
+        if len(calls) == 1:
+            raise OSError(5, "Input/output error")
+        return read_image(path, *args, **settings)
+
+    monkeypatch.setattr("uota.transfer.images.read_image", read)
+    options = FolderOptions(pixel_range=(0, 255), image_megabytes=9)
+    images = CocoImages(open_annotations(coco, "train", "detection"), 1, options)
+    assert images[0][1] is not None
+    assert calls == 2 * [{"pixel_range": (0, 255), "megabytes": 9}]
+    monkeypatch.setattr("uota.transfer.images.read_image", lambda *_, **__: os.stat("/no/such/file"))
+    with pytest.raises(UotaError, match="make its disk available again"):
+        images[1]
 
 
 def test_targets_are_those_of_pycocotools(coco):

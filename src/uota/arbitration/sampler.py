@@ -19,7 +19,7 @@ from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backw
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.collectives import share_of_rows
 
-# Added to the probability of being no outlier, so that no view is impossible (uota.md, Before the encoder).
+# Added to the probability of being no outlier, so that no view is impossible.
 FLOOR = 1e-3
 
 

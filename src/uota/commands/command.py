@@ -31,7 +31,7 @@ class Command(NamedTuple):
 def add_resume(parser: Parser) -> None:
     """What to do with a folder that is there already."""
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
-    parser.add_argument("--overwrite", action="store_true", help="throw away what is in the folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
 
 
 def take_origin(values: dict[str, Any]) -> Origin:
@@ -40,17 +40,17 @@ def take_origin(values: dict[str, Any]) -> Origin:
 
 
 def add_reading(parser: Parser) -> None:
-    """Let it be said how images in files are read."""
+    """Add the options that say how image files are read."""
     parser.add_class_arguments(Reading, nested_key=None)
 
 
 def take_reading(values: dict[str, Any]) -> Reading:
-    """Takes how images are read out of a command's values."""
+    """Take the options of `add_reading` out of a command's values."""
     return Reading(**{field.name: values.pop(field.name) for field in fields(Reading)})
 
 
 def add_own_method(parser: Parser) -> None:
-    """Let a run's own method be named, as its settings may not do."""
+    """Add `--method`, which allows a run's custom method: its settings alone may not."""
     parser.add_argument(
         "--method",
         type=str | None,

@@ -1,7 +1,6 @@
 """`uota compare`."""
 
 import sys
-from pathlib import Path
 from typing import Literal
 
 from jsonargparse import Namespace
@@ -24,8 +23,9 @@ def parser() -> Parser:
 def run(options: Namespace) -> None:
     """Print the evaluations of runs as a table."""
     from uota.comparison import FORMATS, compare
+    from uota.outputs import path_of
 
-    found = compare(Path(run).expanduser() for run in options.runs)
+    found = compare([path_of(run) for run in options.runs])
     print(FORMATS[options.to](found))
     for note in found.notes:
         print(f"uota: {printable(note)}", file=sys.stderr)

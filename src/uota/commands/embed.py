@@ -22,11 +22,12 @@ def run(options: Namespace) -> None:
     """Write the embedding of every image, and what the arbiter says of its views."""
     from uota.embedding import embed
     from uota.outputs import path_of
+    from uota.text import printable
 
     values = options.as_dict()
     drop_own_method(values)
     rows = embed(path_of(options.run), path_of(options.out), options.data, options.seed, take_reading(values))
-    print(f"{rows} images are in {options.out}")
+    print(f"{rows} images are in {printable(options.out)}")
 
 
 COMMAND = Command("embeddings of images, and the weights of their views, as a table", parser, run)

@@ -60,6 +60,7 @@ def run(options: Namespace) -> None:
     """Show which views of images are outliers."""
     from uota.inspection.command import inspect_and_write
     from uota.outputs import path_of
+    from uota.text import printable
 
     values = options.as_dict()
     drop_own_method(values)
@@ -68,9 +69,12 @@ def run(options: Namespace) -> None:
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     doubt = _doubt(found.outlier_rate)
-    print(f"estimated share of outlier views: {rate}{doubt}; mean weight by size of view: {means}; written: {out}")
+    shown = f"mean weight by size of view: {means}; written: {printable(out)}"
+    print(f"estimated share of outlier views: {rate}{doubt}; {shown}")
     if found.misfiled is not None:
-        listed = f"{_doubt(found.misfiled)}; all files, worst first: {files}" if files else _doubt(found.misfiled)
+        listed = (
+            f"{_doubt(found.misfiled)}; all files, worst first: {printable(files)}" if files else _doubt(found.misfiled)
+        )
         print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{listed}")
 
 

@@ -24,6 +24,7 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
+    from uota.methods.own import method_flag
     from uota.outputs import check_writable_folder, path_of
     from uota.runs import Run
     from uota.text import printable
@@ -38,8 +39,8 @@ def run(options: Namespace) -> None:
     if resume:
         _check_nothing_else_asked(values, settings)
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)
-    folder = printable(made.folder)
-    print(f"the run is in {folder}; next: uota inspect {folder}; with labels: uota evaluate knn {folder}")
+    folder, flag = printable(made.folder), method_flag(settings.method)
+    print(f"the run is in {folder}; next: uota inspect {folder}{flag}; with labels: uota evaluate knn {folder}{flag}")
 
 
 def _check_nothing_else_asked(values: dict[str, Any], settings: Pretrain) -> None:

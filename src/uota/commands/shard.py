@@ -4,6 +4,7 @@ from jsonargparse import Namespace
 
 from uota.arguments import Parser
 from uota.commands.command import Command
+from uota.config import IMAGE_MEGABYTES
 
 
 def parser() -> Parser:
@@ -12,7 +13,9 @@ def parser() -> Parser:
     parser.add_argument("folder", type=str, help="of images; its splits and classes stay")
     parser.add_argument("--out", type=str, required=True, help="folder of the shards; the same call goes on with it")
     parser.add_argument("--shard_size", type=int, default=256, help="of a shard, in MB")
-    parser.add_argument("--image_megabytes", type=int, default=256, help="larger images, decoded, are left out")
+    parser.add_argument(
+        "--image_megabytes", type=int, default=IMAGE_MEGABYTES, help="larger images, decoded, are left out"
+    )
     return parser
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -128,18 +128,7 @@ def read_header(path: Path, max_side: int | None = None, channels: int = 3, mega
     """
     try:
         with open(open_regular(path), "rb") as file:
-            head = head_of(file)
-            file.seek(0)
-            try:
-                with _opened(file if head is None else head, channels, megabytes) as image:
-                    size = _shrunk_size(image.height, image.width, max_side)
-                    return Header(*size, is_deep(image.mode), _has_several(image))
-            except OSError as error:
-                if error.errno is not None:  # of the file system; Pillow's own have no number
-                    raise
-                raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
-            except Exception as error:
-                raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
+            return _header_of(file, path, max_side, channels, megabytes)
     except NotRegularError as error:
         raise UnreadableError(f"{path}: not a regular file") from error
 
@@ -149,21 +138,33 @@ def _has_several(image: Image.Image) -> bool:
     return image.format in ("GIF", "PNG", "WEBP", "TIFF") and bool(getattr(image, "is_animated", False))
 
 
+def _header_of(file: BinaryIO, path: Path, max_side: int | None, channels: int, megabytes: int) -> Header:
+    head = head_of(file)
+    file.seek(0)
+    try:
+        with _opened(file if head is None else head, channels, megabytes) as image:
+            size = _shrunk_size(image.height, image.width, max_side)
+            return Header(*size, is_deep(image.mode), _has_several(image))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the file system; Pillow's own have no number
+            raise
+        raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
+
+
 def reason_of(error: UnreadableError, path: Path) -> str:
     """Why a file cannot be read, without its name."""
     return str(error).removeprefix(f"{path}: ")
 
 
 @contextmanager
-def _opened(data: "NDArray[np.uint8] | bytes | object", channels: int, megabytes: int) -> Iterator[Image.Image]:
+def _opened(data: NDArray[np.uint8] | bytes | BinaryIO, channels: int, megabytes: int) -> Iterator[Image.Image]:
     """An image of which only the header has been read, and which is not too large."""
-    if isinstance(data, np.ndarray):
-        data = without_texts(data.data)
-    file = BytesIO(data) if isinstance(data, bytes | memoryview) else data
+    pixels = without_texts(data.data) if isinstance(data, np.ndarray) else data
+    file = BytesIO(pixels) if isinstance(pixels, bytes | memoryview) else pixels
     with warnings.catch_warnings(), _pillows_limit_lifted(megabytes):
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
         try:
-            image = Image.open(file, formats=readable_formats())  # type: ignore[arg-type]
+            image = Image.open(file, formats=readable_formats())
         except Image.DecompressionBombError as error:
             raise ValueError(f"its pixels would take more than the {_allowed(megabytes)}") from error
         with image:
@@ -221,9 +222,9 @@ def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
     return f"{kind} is not read; convert it to PNG" if kind else "no image that any decoder knows"
 
 
-def _head(file: object) -> bytes:
-    file.seek(0)  # type: ignore[attr-defined]
-    return file.read(HEAD)  # type: ignore[attr-defined]
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(HEAD)
 
 
 def shrunk(image: Tensor, max_side: int | None) -> Tensor:

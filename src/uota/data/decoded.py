@@ -1,6 +1,7 @@
 """Images decoded when asked for, wherever their files lie; where one cannot be decoded, another stands in."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,11 +13,12 @@ from torch import Tensor
 
 from uota.config import IMAGE_MEGABYTES
 from uota.data.cache import Cache
-from uota.data.decode import UnreadableError, decode_image
+from uota.data.decode import UnreadableError, decode_image, deep_pixels
 from uota.data.patience import patiently
+from uota.data.pixel_range import estimate_pixel_range, spread_indices
 from uota.data.pixels import Colour, PixelRange
 from uota.errors import UotaError
-from uota.ranges import check_pixel_range
+from uota.ranges import RANGES, check_number, check_pixel_range
 
 
 @runtime_checkable
@@ -69,9 +71,21 @@ class FolderOptions:
             raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes.")
         if any(not 0 <= value <= 255 for value in self.background):
             raise UotaError(f"background={self.background} must be three numbers from 0 to 255.")
-        if self.image_megabytes < 1:
-            raise UotaError(f"image_megabytes={self.image_megabytes} must be at least 1.")
+        check_number("image_megabytes", self.image_megabytes, RANGES["image_megabytes"])
         check_pixel_range(self.pixel_range)
+
+
+def estimated_range(files: Files, options: FolderOptions) -> PixelRange | None:
+    """Black and white by some of the files; None where none of these has more than 8 bits."""
+
+    def some() -> Iterator[NDArray[np.generic]]:
+        for index in spread_indices(len(files)):
+            with suppress(UnreadableError, OSError):  # said when the image is read
+                pixels = deep_pixels(files.read(index), options.image_megabytes)
+                if pixels is not None:
+                    yield pixels
+
+    return estimate_pixel_range(some())
 
 
 class Decoded:

@@ -32,7 +32,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
 
 
 def require_same_images(source: Source, file: Path) -> None:
-    """Require the images that a run was started with; of runs from before there is no file, and nothing is compared.
+    """Require the images that a run was started with; runs of older versions have no file of them and are not checked.
 
     Args:
         source: of the images there are now.

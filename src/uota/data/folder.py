@@ -1,7 +1,6 @@
 """A folder of images: flat, or one sub-folder per class."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
-from uota.data.decode import Header, UnreadableError, deep_pixels, read_file, read_header, reason_of
-from uota.data.decoded import Decoded, FolderOptions
+from uota.data.decode import Header, UnreadableError, read_header, reason_of
+from uota.data.decoded import Decoded, FolderOptions, estimated_range
 from uota.data.formats import EXTENSIONS
 from uota.data.left_out import LeftOut
 from uota.data.listing import Listing, find_images, list_split
 from uota.data.patience import patiently
-from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, spread_indices
+from uota.data.pixel_range import describe_pixel_range
 from uota.data.pixels import PixelRange
 from uota.data.source import Split
 from uota.errors import UotaError
@@ -170,8 +169,7 @@ def find_readable(folder: Path, options: FolderOptions) -> Readable:
     if not found.files:
         raise UotaError(f"{folder} has no images{_what_else(found.left_out, found.closed)}")
     if len(found.files) > CHECKED_AT_OPENING:
-        checked, files = Checked({}, {}, [], []), found.files
-        deep = [files[index] for index in spread_indices(len(files))]
+        checked, files, deep = Checked({}, {}, [], []), found.files, found.files
     else:
         checked = _check(folder, found.files, options)
         files, deep = [file for file in found.files if file in checked.sizes], checked.deep
@@ -182,7 +180,7 @@ def find_readable(folder: Path, options: FolderOptions) -> Readable:
         raise UotaError(
             f"none of the {len(found.files)} image files in {folder} can be read; {printable(path)}: {reason}"
         )
-    if options.pixel_range is None and (estimated := _estimated(folder, deep, options)):
+    if options.pixel_range is None and (estimated := estimated_range(Listing(folder, deep, None), options)):
         options = replace(options, pixel_range=estimated)
         found.left_out.remarks.append(describe_pixel_range(estimated))
     closed = {folder / name: "it may not be entered, or is a link to nothing" for name in found.closed}
@@ -230,7 +228,7 @@ def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
 
 
 def _header(path: Path, options: FolderOptions) -> Header:
-    """As `read_header`; a file that nobody may read is left out, one that the disk does not give is waited for."""
+    """As `read_header`; a file without permission is left out, an error of the disk is waited out."""
 
     def read() -> Header:
         try:
@@ -239,19 +237,6 @@ def _header(path: Path, options: FolderOptions) -> Header:
             raise UnreadableError("it may not be read: ask its owner") from error
 
     return patiently(read, path)
-
-
-def _estimated(folder: Path, files: Sequence[str], options: FolderOptions) -> PixelRange | None:
-    """The range of black and white, by some of the files that may have more than 8 bits."""
-    return estimate_pixel_range(_deep_pixels((folder / files[i] for i in spread_indices(len(files))), options))
-
-
-def _deep_pixels(paths: Iterable[Path], options: FolderOptions) -> Iterable[NDArray[np.generic]]:
-    for path in paths:
-        with suppress(UnreadableError, OSError):  # said when the image is read
-            pixels = deep_pixels(read_file(path), options.image_megabytes)
-            if pixels is not None:
-                yield pixels
 
 
 def _make_cache(sizes: list[int], megabytes: int) -> Cache:

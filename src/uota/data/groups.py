@@ -112,7 +112,8 @@ def _left_out(source: Source, at_most: int) -> Iterator[str]:
     if alone:
         named = ", ".join(printable(name) for name in alone[:at_most])
         more = f" and {len(alone) - at_most} more" if len(alone) > at_most else ""
-        yield f"{len(alone)} image(s) of {source.name} are alone or beside folders, and left out: {named}{more}"
+        of = printable(source.name)
+        yield f"{len(alone)} image(s) of {of} are alone or beside folders, and left out: {named}{more}"
     files = source.files if isinstance(source, Groups) else source
     for sentence in getattr(files, "left_out", LeftOut()).sentences():
         yield f"{printable(source.name)}: {sentence}"

@@ -14,6 +14,7 @@ from uota.data.scenes import SceneOptions, open_scenes
 from uota.data.shards import are_shards, open_shards
 from uota.data.source import Source, Split
 from uota.errors import UotaError
+from uota.outputs import path_of
 
 NAMES: dict[str, Callable[[Split, SceneOptions], Source]] = {
     "demo": lambda split, _: open_demo(split),
@@ -46,13 +47,14 @@ def open_source(
     (2000, torch.Size([1, 28, 28]), 'T-shirt')
     """
     chosen = _split(split)
-    if str(name_or_path) in NAMES:
-        return NAMES[str(name_or_path)](chosen, scenes or SceneOptions())
-    if are_shards(str(name_or_path)):
-        return open_shards(str(name_or_path), chosen, folder)
-    if is_saved(str(name_or_path)):
-        return open_saved(str(name_or_path), chosen, folder)
-    path = _folder(name_or_path)
+    name = _name(name_or_path)
+    if name in NAMES:
+        return NAMES[name](chosen, scenes or SceneOptions())
+    if are_shards(name):
+        return open_shards(name, chosen, folder)
+    if is_saved(name):
+        return open_saved(name, chosen, folder)
+    path = _folder(name)
     original = fashion_mnist_folder(path)
     return open_fashion_mnist(original, chosen) if original else open_folder(path, chosen, folder)
 
@@ -68,18 +70,22 @@ def open_groups(name_or_path: str | Path, split: str | None = "train", folder: F
     Raises:
         UotaError: there is no such folder, or fewer than two groups in it.
     """
-    name = str(name_or_path)
+    name = _name(name_or_path)
     if name in NAMES or are_shards(name) or is_saved(name):
         raise UotaError(f"{name} has no groups: give a folder with a sub-folder of images for each thing.")
-    return open_groups_of_folder(_folder(name_or_path), _split(split) if split else None, folder)
+    return open_groups_of_folder(_folder(name), _split(split) if split else None, folder)
 
 
-def _folder(name_or_path: str | Path) -> Path:
+def _name(name_or_path: str | Path) -> str:
     if not str(name_or_path):
         raise UotaError(f"Say which images: {', '.join(NAMES)}, a folder, or tar shards.")
-    path = Path(name_or_path).expanduser()
+    return str(name_or_path)
+
+
+def _folder(name: str) -> Path:
+    path = path_of(name)
     if not path.is_dir():
-        raise UotaError(_nowhere(str(name_or_path), path))
+        raise UotaError(_nowhere(name, path))
     return path
 
 

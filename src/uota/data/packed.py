@@ -1,21 +1,18 @@
 """Images that lie packed in larger files: the source of tar shards and of saved data sets."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
-from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.cache import Cache
-from uota.data.decode import UnreadableError, deep_pixels
-from uota.data.decoded import Decoded, Files, FolderOptions
+from uota.data.decoded import Decoded, Files, FolderOptions, estimated_range
 from uota.data.left_out import LeftOut
-from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, spread_indices
+from uota.data.pixel_range import describe_pixel_range
 from uota.data.pixels import PixelRange
 
 
@@ -45,7 +42,7 @@ class Packed:
         self.name, self.channels, self.classes = name, options.channels, classes
         self.files, self.parts, self._empty = files, parts, list(empty)
         self.left_out = left_out or LeftOut()
-        if options.pixel_range is None and (estimated := _estimated(files, options)):
+        if options.pixel_range is None and (estimated := estimated_range(files, options)):
             options = replace(options, pixel_range=estimated)
             self.left_out.remarks.append(describe_pixel_range(estimated))
         self.options = options
@@ -83,16 +80,3 @@ class Packed:
     ) -> Bool[Tensor, "views batch"] | None:
         """None: nothing is known of crops of these images."""
         return None
-
-
-def _estimated(files: Files, options: FolderOptions) -> PixelRange | None:
-    """The range of black and white, by some of the images."""
-
-    def some() -> Iterator[NDArray[np.generic]]:
-        for index in spread_indices(len(files)):
-            with suppress(UnreadableError, OSError):  # said when the image is read
-                pixels = deep_pixels(files.read(index), options.image_megabytes)
-                if pixels is not None:
-                    yield pixels
-
-    return estimate_pixel_range(some())

@@ -1,4 +1,4 @@
-"""Images that somebody lists by their paths."""
+"""Images listed by their paths."""
 
 import os
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from uota.data.decode import read_file
 from uota.data.decoded import FolderOptions
 from uota.data.packed import Packed
 from uota.errors import UotaError
+from uota.outputs import path_of
 from uota.text import printable
 
 
@@ -48,7 +49,7 @@ def open_paths(paths: Sequence[str | Path], options: FolderOptions) -> Packed:
     Raises:
         UotaError: there is no file at one of them.
     """
-    found = [Path(path).expanduser() for path in paths]
+    found = [path_of(path) for path in paths]
     missing = [path for path in found if not path.exists()]
     if missing:
         more = f" nor are {len(missing) - 1} more of the {len(found)}" if len(missing) > 1 else ""

@@ -68,12 +68,12 @@ def describe_pixel_range(pixel_range: PixelRange) -> str:
     black, white = pixel_range
     return (
         f"images of more than 8 bits are read with black at {black:g} and white at {white:g}, "
-        f"estimated from some of them; --pixel_range=[{black:g},{white:g}] or other values say it otherwise"
+        f"estimated from some of them; --pixel_range=[{black:g},{white:g}] sets it"
     )
 
 
 def spread_indices(count: int, at_most: int = IMAGES) -> list[int]:
-    """Up to `at_most` indices of a source, spread evenly from the first to the last."""
+    """Up to `at_most` indices of a source, spread evenly from the first to the last; none of an empty one."""
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int)).tolist()
 
 

@@ -108,7 +108,7 @@ def to_8_bits(values: NDArray[Any], pixel_range: PixelRange | None = None) -> ND
 
 
 def check_unit_floats(values: NDArray[Any]) -> None:
-    """Require floats to be in [0, 1] but for what interpolation overshoots; NaN and infinities are damage, and let by.
+    """Require finite floats to lie in [0, 1], with room for what interpolation overshoots; NaN and infinities pass.
 
     Raises:
         ValueError: some are not.

@@ -1,10 +1,12 @@
-"""Where the images lie that somebody named."""
+"""Where the images that a user named are stored."""
 
 import os
 import re
 from pathlib import Path
 
 from uota.data.opening import NAMES
+from uota.files import is_same
+from uota.outputs import path_of
 
 ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
 PATTERN = re.compile(r"[{}*?\[\]]")
@@ -18,28 +20,21 @@ def located(data: str) -> str:
     """
     if not data or data in NAMES or ADDRESS.match(data):
         return data
-    path = Path(data).expanduser().absolute()
+    path = path_of(data).absolute()
     plain = Path(os.path.abspath(path))
-    # a/../b is b only where a is no link.
-    return str(plain if _is_same(path, plain) or ".." not in path.parts else path)
+    # a/../b is b only if a is not a link.
+    return str(plain if is_same(path, plain) or ".." not in path.parts else path)
 
 
 def places_of(data: str) -> list[Path]:
     """The folder or file that these images are in; of a pattern of shards all that its names share."""
     if not data or data in NAMES or ADDRESS.match(data):
         return []
-    path = Path(data).expanduser()
+    path = path_of(data)
     if not path.exists() and "#" in data:  # columns of a saved data set
-        path = Path(data.partition("#")[0]).expanduser()
+        path = path_of(data.partition("#")[0])
     if path.exists():
         return [path]
     patterns = [number for number, part in enumerate(path.parts) if PATTERN.search(part)]
     in_folders = patterns and patterns[0] < len(path.parts) - 1
     return [Path(*path.parts[: patterns[0]]) if in_folders else path]
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False

@@ -25,7 +25,7 @@ def without_texts(data: bytes | memoryview) -> bytes | memoryview:
 
 
 def head_of(file: BinaryIO) -> bytes | None:
-    """What comes before the pixels in a PNG file, without texts; None: it is no PNG file. Texts are not even read."""
+    """The bytes before the pixel data of a PNG file, without texts, which are not read; None: it is not a PNG file."""
     if file.read(8) != SIGNATURE:
         return None
     kept = [SIGNATURE]

@@ -16,6 +16,7 @@ from uota.data.packed import Packed
 from uota.data.source import Split
 from uota.data.splits import UNLABELLED, in_share, split_of, test_names_first
 from uota.errors import UotaError
+from uota.outputs import path_of
 
 LABEL_NAMES = {"label", "labels", "class", "classes", "cls", "target", "targets", "category", "y"}
 # What `save_to_disk` leaves in the folder of a data set, and of one in splits.
@@ -104,8 +105,8 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
 
 def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:
     path, _, columns = name.partition("#")
-    folder = Path(name).expanduser()
-    return (folder, {}) if folder.exists() else (Path(path).expanduser(), dict(parse_qsl(columns)))
+    folder = path_of(name)
+    return (folder, {}) if folder.exists() else (path_of(path), dict(parse_qsl(columns)))
 
 
 def _of_split(loaded: Any, split: Split, name: str, label: str | None, left_out: LeftOut) -> tuple[Any, str, bool]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from uota.config import IMAGE_MEGABYTES
 from uota.data.decode import UnreadableError, decode_image, deep_pixels, read_file, shrunk
 from uota.data.formats import readable_formats
 from uota.data.left_out import LeftOut
@@ -20,6 +21,7 @@ from uota.data.pixel_range import describe_pixel_range, estimate_pixel_range, sp
 from uota.data.pixels import OVERSHOOT, UNIT_RANGE, PixelRange, from_array, from_pillow, is_deep
 from uota.data.splits import UNLABELLED
 from uota.errors import UotaError
+from uota.outputs import path_of
 from uota.ranges import check_pixel_range
 
 KINDS = "give a folder, a uint8 tensor (n, channels, height, width), or a list or dataset of pictures or of their paths"
@@ -41,8 +43,16 @@ class Sequenced:
 
     name, channels = "images", CHANNELS
 
-    def __init__(self, pictures: Any, max_side: int | None = None, pixel_range: PixelRange | None = None) -> None:
+    def __init__(
+        self,
+        pictures: Any,
+        max_side: int | None = None,
+        pixel_range: PixelRange | None = None,
+        image_megabytes: int = IMAGE_MEGABYTES,
+    ) -> None:
         """Keep the pictures; they are read when asked for, and shrunk so that no side is longer than `max_side`.
+
+        Files that take more than `image_megabytes` when they are decoded are not read.
 
         Raises:
             UotaError: they cannot be taken by number, or floats among them are neither in [0, 1] nor of a known range.
@@ -54,6 +64,7 @@ class Sequenced:
                 f"one picture of shape {tuple(pictures.shape)} is no list of them; give [picture], or several"
             )
         self.pictures, self.max_side, self.left_out = pictures, max_side, LeftOut()
+        self.image_megabytes = image_megabytes
         self.labels, self.classes = _labels_of(pictures, self.left_out)
         self.pixel_range = check_pixel_range(pixel_range) or self._estimated()
 
@@ -82,7 +93,7 @@ class Sequenced:
 
     def _image(self, index: int) -> UInt8[Tensor, "channels height width"]:
         try:
-            return as_image(self.pictures[index], self.pixel_range)
+            return as_image(self.pictures[index], self.pixel_range, self.image_megabytes)
         except UotaError as error:
             raise UotaError(f"picture {index}: {error}") from error
 
@@ -94,18 +105,21 @@ class Sequenced:
         return found
 
     def _deep_samples(self) -> Iterator[NDArray[np.generic]]:
-        for index in spread_indices(len(self.pictures)) if len(self.pictures) else []:
-            pixels = _deep(_picture_of(self.pictures[index]))
+        for index in spread_indices(len(self.pictures)):
+            pixels = _deep(_picture_of(self.pictures[index]), self.image_megabytes)
             if pixels is not None:
                 yield pixels
 
 
-def as_image(picture: Any, pixel_range: PixelRange | None = None) -> UInt8[Tensor, "3 height width"]:
+def as_image(
+    picture: Any, pixel_range: PixelRange | None = None, megabytes: int = IMAGE_MEGABYTES
+) -> UInt8[Tensor, "3 height width"]:
     """One picture, with or without a label, as a tensor of three channels.
 
     Args:
         picture: of Pillow, a path, an array (height, width[, channels]) or a tensor (channels, height, width).
         pixel_range: values of black and white, of a picture of more than 8 bits; None: 0 and 65535, of floats 0 and 1.
+        megabytes: how much a file may have when it is decoded.
 
     Raises:
         UotaError: it is none, or cannot be read.
@@ -113,8 +127,9 @@ def as_image(picture: Any, pixel_range: PixelRange | None = None) -> UInt8[Tenso
     picture = _picture_of(picture)
     try:
         if isinstance(picture, str | os.PathLike):
-            path = Path(picture).expanduser()
-            return decode_image(patiently(lambda: read_file(path), path), CHANNELS, pixel_range=pixel_range)
+            path = path_of(Path(picture))
+            data = patiently(lambda: read_file(path), path)
+            return decode_image(data, CHANNELS, pixel_range=pixel_range, megabytes=megabytes)
         if isinstance(picture, Image.Image):
             return from_pillow(_known(picture), CHANNELS, pixel_range=pixel_range)
         return from_array(_as_array(picture), CHANNELS, pixel_range=pixel_range)
@@ -181,15 +196,15 @@ def _as_array(picture: Any) -> NDArray[Any]:
     raise ValueError(f"an item is {type(picture).__name__}, no picture")
 
 
-def _deep(picture: Any) -> NDArray[np.generic] | None:
+def _deep(picture: Any, megabytes: int) -> NDArray[np.generic] | None:
     """The pixels of a picture of more than 8 bits as they are; None of any other, and of what is no picture."""
     if isinstance(picture, Image.Image):
         return np.asarray(picture) if is_deep(picture.mode) else None
     try:
         if isinstance(picture, str | os.PathLike):
-            return deep_pixels(read_file(Path(picture).expanduser()))
+            return deep_pixels(read_file(path_of(Path(picture))), megabytes)
         pixels = _as_array(picture)
-    except (UnreadableError, ValueError, OSError, TypeError):  # said when the picture is read
+    except (UnreadableError, UotaError, ValueError, OSError, TypeError):  # said when the picture is read
         return None
     return None if pixels.dtype in (np.uint8, np.bool_) or pixels.dtype.kind not in "iuf" else pixels
 

@@ -5,6 +5,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ from uota.data.shards import DESCRIPTION
 from uota.data.splits import UNLABELLED
 from uota.data.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
-from uota.files import open_regular
+from uota.files import open_regular, read_text
 from uota.progress import PROGRESS
 from uota.run_folder import Written, hold
 from uota.runs import holds_something, whole_file, write_atomically
@@ -42,7 +43,7 @@ class Sharded:
         images: their number.
         shards: the tar files.
         left_out: files that are no whole images.
-        unused: what else is in the folder.
+        unused: what else is in the folder, and which images have no label.
     """
 
     images: int
@@ -179,9 +180,9 @@ def _description(plan: dict[str, Planned], listings: dict[str, Listing]) -> str:
 
 def _is_begun(out: Path, description: str, folder: Path) -> bool:
     """Whether there are shards of the same already; to others none are added."""
-    place = out / DESCRIPTION
-    if place.exists() and place.read_text(encoding="utf-8", errors="replace") == description:
-        return True
+    with suppress(OSError, ValueError):  # there is none, or none of ours
+        if read_text(out / DESCRIPTION) == description:
+            return True
     if holds_something(out):
         raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
     return False

@@ -23,6 +23,7 @@ from uota.data.splits import UNLABELLED, in_share, split_of
 from uota.data.tar_index import TarIndex, joined, make_index, stored_index
 from uota.errors import UotaError
 from uota.files import open_regular, read_json
+from uota.outputs import path_of
 
 # Beside the shards: what `uota shard` says of them.
 DESCRIPTION = "shards.json"
@@ -92,7 +93,7 @@ _opened = lru_cache(maxsize=OPEN_AT_ONCE)(_Opened)
 
 def are_shards(name: str) -> bool:
     """Whether this names tar files, by a pattern or as a folder of nothing but such."""
-    path = Path(name).expanduser()
+    path = path_of(name)
     if not path.is_dir():
         return name.lower().endswith((".tar", *COMPRESSED))
     if (path / DESCRIPTION).is_file():
@@ -175,7 +176,7 @@ def find_shards(name: str, left_out: LeftOut | None = None) -> list[Path]:
     """
     if re.match(r"\w+://|pipe:", name):
         raise UotaError(f"{name} is no file: shards are read from disks; mount the store they lie in, or copy them.")
-    path = Path(name).expanduser()
+    path = path_of(name)
     if path.is_dir():
         described = _described(path, "shards")  # with those that an interrupted `uota shard` did not come to
         found = [path / shard for shard in described or _tars_in(path, left_out or LeftOut())]

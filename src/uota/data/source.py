@@ -116,7 +116,7 @@ def describe_skipped(source: Source, at_most: int = 5, rest: str = "") -> str | 
     reasons = getattr(source, "reasons", {})
     named = ", ".join(_with_reason(path, reasons) for path in skipped[:at_most])
     more = f" and {len(skipped) - at_most} more{rest}" if len(skipped) > at_most else ""
-    return f"{len(skipped)} file(s) of {source.name} could not be read and were skipped: {named}{more}"
+    return f"{len(skipped)} file(s) of {printable(source.name)} could not be read and were skipped: {named}{more}"
 
 
 def _with_reason(path: Path, reasons: dict[Path, str]) -> str:

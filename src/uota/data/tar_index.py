@@ -102,8 +102,8 @@ def _fits(index: TarIndex, shard: Path) -> bool:
         return False
     if (index.starts + index.sizes > shard.stat().st_size).any() or (index.starts % BLOCK).any():
         return False
-    looked_at = spread_indices(len(index), LOOKED_AT) if len(index) else []
     with open(open_regular(shard), "rb") as file:
+        looked_at = spread_indices(len(index), LOOKED_AT)
         return all(_header_says(file, int(index.starts[at]), int(index.sizes[at])) for at in looked_at)
 
 

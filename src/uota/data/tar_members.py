@@ -1,12 +1,13 @@
 """The members of a tar file, read to its very end, and no more of any header than a name may take."""
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from uota.files import open_regular
 
+Member = tuple[tarfile.TarInfo, tarfile.TarFile]
 BLOCK = 512  # bytes; a tar file is made of these
 # A header may bring others, with names and attributes of its member; what takes more of them is no name.
 HEADER_BYTES = 2**20
@@ -31,7 +32,7 @@ class _Bounded:
         return self.file.tell()
 
 
-def members_of(path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+def members_of(path: Path) -> Iterator[Member]:
     """All members of a tar file, those of archives that were appended to it included, each with what reads it.
 
     Raises:
@@ -41,18 +42,23 @@ def members_of(path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     with open(open_regular(path), "rb") as file:
         start: int | None = 0
         while start is not None:
-            file.seek(start)
-            bounded: Any = _Bounded(file)
-            try:
-                with tarfile.open(fileobj=bounded, mode="r:") as tar:
-                    while (member := tar.next()) is not None:
-                        tar.members = []  # type: ignore[attr-defined]  # they would all stay in memory
-                        yield member, tar
-                        bounded.left = HEADER_BYTES
-                    end = tar.offset  # type: ignore[attr-defined]
-            except RecursionError as error:
-                raise tarfile.ReadError("headers of headers without end") from error
+            end = yield from _members_from(file, start)
             start = _next_archive(file, end)
+
+
+def _members_from(file: BinaryIO, start: int) -> Generator[Member, None, int]:
+    """The members of the archive that begins at a byte; returns the byte at which it ends."""
+    file.seek(start)
+    bounded: Any = _Bounded(file)
+    try:
+        with tarfile.open(fileobj=bounded, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # they would all stay in memory
+                yield member, tar
+                bounded.left = HEADER_BYTES
+            return tar.offset  # type: ignore[attr-defined]
+    except RecursionError as error:
+        raise tarfile.ReadError("headers of headers without end") from error
 
 
 def _next_archive(file: BinaryIO, end: int) -> int | None:

@@ -22,6 +22,7 @@ from uota.origin import Found, find_encoder
 from uota.outputs import check_writable, path_of
 from uota.protocols import SETTINGS, Finetune, LinearSGD, Origin
 from uota.runs import write_atomically
+from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.build import decide, folder_options, open_images
 
@@ -45,7 +46,7 @@ def evaluate(
         reading: how images in files are read; None: as the run did.
 
     Raises:
-        UotaError: the encoder, the images or the folder cannot be had.
+        UotaError: the encoder, the images or the folder is unavailable.
     """
     settings = SETTINGS[protocol][0]() if settings is None else settings
     name = result_name(settings) if isinstance(settings, Finetune) else protocol
@@ -71,7 +72,7 @@ def evaluate(
 
 
 def _check_writable(origin: Origin, out: str | None, name: str) -> None:
-    """Check that the result can be written, before an encoder is loaded; of what is no run `_subject` says more."""
+    """Check that the result can be written, before an encoder is loaded; `_subject` refuses what is not a run."""
     folder = path_of(origin.run if out is None else out)
     if out is not None or folder.is_dir():
         check_writable(folder / f"{name}.json")
@@ -87,10 +88,10 @@ def _subject(found: Found, data: str | None, out: str | None, reading: Reading |
     test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
     rank_zero_only(say_left_out)(train, test)
     if run:
-        decide(run, train)
+        decide(run, train, trained=True)
     train, test, notes = evaluated_images(train, test)
     for note in notes:
-        rank_zero_only(print)(note)
+        rank_zero_only(print)(printable(note))
     return Subject(found, train, test, path_of(found.name if out is None else out))
 
 

@@ -16,6 +16,7 @@ from uota.nn.sync_batchnorm import synchronised
 from uota.protocols import Finetune, LinearSGD
 from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
 from uota.signals import raise_if_stopped
+from uota.text import printable
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
@@ -116,7 +117,7 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
     before = identity_file.read_text(encoding="utf-8", errors="replace") if identity_file.is_file() else None
     same = before == json.dumps(identity)
     if same and (start := whole_checkpoint(checkpoint)):
-        rank_zero_only(print)(f"going on from {start}; remove it to begin anew")
+        rank_zero_only(print)(f"going on from {printable(start)}; remove it to begin anew")
         return start
     _remove(checkpoint)
     rank_zero_only(write_atomically)(identity_file, json.dumps(identity))

@@ -1,6 +1,7 @@
 """Which images an evaluation is on: the labelled ones, or the same share of each class, chosen by a seed."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -99,9 +100,14 @@ class Part:
         self.labels = None if whole.labels is None else whole.labels[index]
 
     @property
-    def skipped(self) -> list:
+    def skipped(self) -> list[Path]:
         """Files of the whole source that could not be read so far."""
         return self.whole.skipped
+
+    @property
+    def reasons(self) -> dict[Path, str]:
+        """Why files of the whole source cannot be read, as far as it is known."""
+        return getattr(self.whole, "reasons", {})
 
     def __len__(self) -> int:
         return len(self.index)

@@ -18,6 +18,7 @@ from uota.errors import UotaError
 from uota.misfiled import BATCH, ENOUGH, halves_of, some_groups
 from uota.progress import PROGRESS
 from uota.runs import Run
+from uota.text import printable
 from uota.training.batches import GlobalBatches
 from uota.training.build import GROUPS, decide, folder_options, open_items, preset_of
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
@@ -130,7 +131,7 @@ def open_subject(
     total = len(source)
     if isinstance(source, Folder) and total > SAMPLE:
         source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
-        print(f"{len(source)} of the {total} images of {source.name} are looked at, drawn at random")
+        print(f"{len(source)} of the {total} images of {printable(source.name)} are looked at, drawn at random")
     if len(source) < LEAST:
         what = "groups" if isinstance(source, Groups) else "images"
         raise UotaError(
@@ -139,7 +140,7 @@ def open_subject(
     if isinstance(views, ViewPreset):
         preset = views.with_options(view_options)
     else:
-        settings = decide(settings, source)
+        settings = decide(settings, source, trained=run is not None)
         preset = preset_of(settings)
     return Subject(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
 
@@ -153,7 +154,9 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
         return open_items(str(data), name, split=None, folder=options)
-    return open_paths(data, options) if are_paths(data) else Sequenced(data, side, options.pixel_range)
+    if are_paths(data):
+        return open_paths(data, options)
+    return Sequenced(data, side, options.pixel_range, options.image_megabytes)
 
 
 def read_ahead(source: Source) -> None:

@@ -28,6 +28,11 @@ def is_own(name: str) -> bool:
     return "." in name and all(part.isidentifier() for part in name.split("."))
 
 
+def method_flag(name: str) -> str:
+    """What to add to a command that reads a run, so that it may use the run's method; empty for the package's own."""
+    return f" --method {name}" if is_own(name) else ""
+
+
 def allow(method: str | type[nn.Module]) -> str:
     """Allow this process to use a method of your own, and return its name for `Pretrain(method=...)`.
 

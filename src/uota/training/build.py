@@ -66,8 +66,13 @@ def folder_options(run: Pretrain | None = None, reading: Reading | None = None) 
     return FolderOptions(pixel_range=check_pixel_range(pixel_range), image_megabytes=megabytes)
 
 
-def decide(settings: Pretrain, source: Source) -> Pretrain:
+def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
     """The settings with nothing left on `auto`: a run writes these down, and everything after reads them.
+
+    Args:
+        settings: of a run.
+        source: of the images.
+        trained: the run is trained already, and `source` need not have its classes, or any labels.
 
     Raises:
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
@@ -102,7 +107,7 @@ def decide(settings: Pretrain, source: Source) -> Pretrain:
     pixel_range = getattr(source, "pixel_range", None)
     if settings.pixel_range is None and pixel_range is not None:
         settings = replace(settings, pixel_range=[float(end) for end in pixel_range])
-    if card.needs_labels:
+    if card.needs_labels and not trained:
         classes = {"classes": _classes_of(source, settings.method_options.get("classes"))}
         settings = replace(settings, method_options=settings.method_options | classes)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})

@@ -11,7 +11,7 @@ EVERY, ENOUGH = 10, 20
 
 
 class DamageWatch(pl.Callback):
-    """Says once, at once and loudly, that many images cannot be read.
+    """Warns once, as soon as it is known, that many images cannot be read.
 
     Args:
         source: of the images.

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from uota.errors import UotaError
 from uota.signals import current_request, hold_back_signals, leave_signals_to_parent
 
-# How torch begins to tell of a loading process that is no more.
+# How torch's message begins when a loading process has died.
 DEAD_PROCESS = "DataLoader worker"
 
 

@@ -15,6 +15,7 @@ from uota.data import Groups, Source, describe_skipped, say_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.places import located, places_of
 from uota.errors import UotaError
+from uota.methods.own import method_flag
 from uota.run_folder import empty_folder, require_free
 from uota.runs import Run, checkpoint_to_go_on_from, load_part, write_atomically
 from uota.text import printable
@@ -103,13 +104,14 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
 
 @rank_zero_only
 def _say_what_is_learned_from(source: Source) -> None:
-    print(f"training on {len(source)} {'groups' if isinstance(source, Groups) else 'images'} of {source.name}")
+    kind = "groups" if isinstance(source, Groups) else "images"
+    print(f"training on {len(source)} {kind} of {printable(source.name)}")
 
 
 @rank_zero_only
 def list_skipped(source: Source, run: Run) -> None:
     """Say which files could not be read, all of them in a file of the run."""
-    if said := describe_skipped(source, rest=f"; all are in {run.skipped_file}"):
+    if said := describe_skipped(source, rest=f"; all are in {printable(run.skipped_file)}"):
         print(said)
         write_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
@@ -120,10 +122,11 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
     start = checkpoint_to_go_on_from(run.checkpoint) if resume else None
     if start:
         load_part(job.module, run)
-    say_left_out(job.source)
+    rank_zero_only(say_left_out)(job.source)
     if lines:
         _say_what_is_learned_from(job.source)
-    again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume"
+    flag = method_flag(job.module.settings.method)
+    again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (
         without_warnings_of_what_is_meant(),
         translate_stops(job.trainer, run.folder, again),

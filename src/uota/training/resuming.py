@@ -62,7 +62,7 @@ def translate_restore_errors(trainer: pl.Trainer, checkpoint: Path | None) -> It
 
 
 def _wrong_training(state: dict[str, Any], trainer: pl.Trainer) -> str | None:
-    """What a checkpoint lacks that Lightning restores, or silently begins anew without; None: nothing."""
+    """What a checkpoint lacks of what Lightning restores, or would silently start over without; None: nothing."""
     if lacking := [name for name in PARTS if name not in state]:
         return f"it lacks {', '.join(lacking)}"
     if not isinstance(state["optimizer_states"], list) or not state["optimizer_states"]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from uota.errors import UotaError
 from uota.files import read_json
+from uota.outputs import path_of
 from uota.text import printable
 from uota.transfer.objects import Expected, FaultError, checked
 from uota.transfer.settings import Task
@@ -102,7 +103,7 @@ def open_both(folder: str | None, task: Task) -> tuple[Annotations, Annotations]
     """
     if folder is None:
         raise UotaError("say by --coco in which folder COCO was unpacked (train2017, val2017, annotations)")
-    train, val = (open_annotations(Path(folder).expanduser(), part, task) for part in ("train", "val"))
+    train, val = (open_annotations(path_of(folder), part, task) for part in ("train", "val"))
     listed = [
         sorted(((row["id"], row["name"], row.get("keypoints")) for row in part.categories), key=repr)
         for part in (train, val)

@@ -1,6 +1,7 @@
 """Images of a COCO folder with their targets, as torchvision's detectors take them."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch.utils.data import Dataset
 
 from uota.data.cache import Cache
 from uota.data.decode import UnreadableError, read_image
+from uota.data.decoded import FolderOptions
+from uota.data.patience import patiently
 from uota.errors import UotaError
 from uota.text import printable
 from uota.transfer.annotations import Annotations
@@ -22,10 +25,17 @@ Target = dict[str, Tensor]
 
 
 class CocoImages(Dataset[Any]):
-    """Reads images; one that cannot be read is remembered, by all processes of a loader."""
+    """Reads images; one that cannot be read is remembered, by all processes of a loader.
 
-    def __init__(self, annotations: Annotations, channels: int) -> None:
+    Args:
+        annotations: list the images.
+        channels: 1 or 3.
+        options: of the range of black and white, and of how large an image may be; None: the defaults.
+    """
+
+    def __init__(self, annotations: Annotations, channels: int, options: FolderOptions | None = None) -> None:
         self.annotations, self.channels = annotations, channels
+        self.options = options or FolderOptions()
         self.known = Cache(len(annotations.images))
 
     def __len__(self) -> int:
@@ -37,13 +47,19 @@ class CocoImages(Dataset[Any]):
         if self.known.is_bad(index):
             return index, None
         try:
-            image = read_image(self.annotations.folder / row["file_name"], self.channels)
+            image = self._read(self.annotations.folder / row["file_name"])
         except UnreadableError:
             image = torch.empty(self.channels, 0, 0, dtype=torch.uint8)
         if image.shape[1:] == (row["height"], row["width"]):
             return index, image
         self.known.mark_bad(index)
         return index, None
+
+    def _read(self, path: Path) -> UInt8[Tensor, "channels height width"]:
+        o = self.options
+        return patiently(
+            lambda: read_image(path, self.channels, pixel_range=o.pixel_range, megabytes=o.image_megabytes), path
+        )
 
     def know(self, bad: list[int]) -> None:
         """Remember what other processes could not read."""
@@ -57,9 +73,10 @@ class CocoImages(Dataset[Any]):
         if not names:
             return None
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        count = f"{len(names)} image(s) of {printable(self.annotations.folder)}"
         return (
-            f"{len(names)} image(s) of {self.annotations.folder} could not be read or are of another size than listed, "
-            f"and were skipped: {', '.join(names[:5])}{more}"
+            f"{count} could not be read or are of another size than listed, and were skipped: "
+            f"{', '.join(names[:5])}{more}"
         )
 
 

@@ -19,6 +19,7 @@ from uota.collectives import gather_objects, rank
 from uota.data.places import located, places_of
 from uota.errors import UotaError
 from uota.files import read_json
+from uota.methods.own import method_flag
 from uota.nn.sync_batchnorm import synchronised
 from uota.origin import Found, find_encoder
 from uota.outputs import check_writable_folder, path_of
@@ -28,6 +29,7 @@ from uota.runs import checkpoint_to_go_on_from, write_atomically
 from uota.signals import raise_if_stopped
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
+from uota.training.build import folder_options
 from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
 from uota.training.trainer import (
@@ -112,6 +114,7 @@ def transfer(
         _say(job)
         start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
         command = f"uota transfer {task} {shlex.quote(origin.run)} --out {shlex.quote(str(folder))} --resume"
+        command += method_flag(found.settings.method) if found.settings else ""
         with without_warnings_of_what_is_meant(), translate_stops(trainer, folder, f"go on with: {command}"):
             results = _run(trainer, job, settings, start)
         return _conclude(task, found, settings, job, results, folder)
@@ -141,7 +144,7 @@ def _folder(task: Task, origin: Origin, out: str | None) -> Path:
 
 def _started(task: Task, origin: Origin, settings: Transfer) -> dict[str, Any]:
     """What a transfer is started with, by names that hold in every working directory."""
-    there = Path(origin.run).expanduser().exists()
+    there = path_of(origin.run).exists()
     named = replace(origin, run=located(origin.run)) if there else origin  # else a model of timm
     data = replace(settings, coco=located(settings.coco)) if settings.coco else settings
     return {"task": task, "origin": asdict(named), "settings": asdict(data)}
@@ -162,8 +165,8 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
 
 def _build(task: Task, found: Found, settings: Transfer) -> Job:
     train, val = open_both(settings.coco, task)
-    channels = found.preset.channels
-    trained = TrainingImages(CocoImages(train, channels), task, settings.seed)
+    channels, options = found.preset.channels, folder_options(found.settings)
+    trained = TrainingImages(CocoImages(train, channels, options), task, settings.seed)
     batches = GlobalBatches(len(trained), settings.batch_size, settings.seed, 0, settings.devices, int)
     batch = batches.local_size * settings.devices
     torch.manual_seed(settings.seed)
@@ -177,7 +180,7 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
     frozen = pyramid.encoder if settings.norm == "frozen" else None
     steps = settings.total_steps(len(batches), batch)
     module = Detection(detector, frozen, settings, batch, steps, val)
-    return Job(module, trained.images, CocoImages(val, channels), trained, ceil(steps / len(batches)))
+    return Job(module, trained.images, CocoImages(val, channels, options), trained, ceil(steps / len(batches)))
 
 
 def _digest(job: Job) -> str:
@@ -193,7 +196,7 @@ def _digest(job: Job) -> str:
 def _check_folder(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
     """See that the folder may be used."""
     if resume:
-        _require_same_images(json.loads((folder / "settings.json").read_text(encoding="utf-8")), started, folder)
+        _require_same_images(read_json(folder / "settings.json"), started, folder)
     else:
         require_free(folder, overwrite, _needed(started))
 
@@ -209,11 +212,16 @@ def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: boo
 
 def _require_same_images(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     if any(name in before and before[name] != now[name] for name in ("images", "digest")):
-        then, here = (" and ".join(map(str, started["images"])) for started in (before, now))
+        here, then = (_counted(started.get("images")) for started in (now, before))
         raise UotaError(
             f"the images are not those that {folder} was started with: {here} for training and validation now, {then} "
             "then, or other annotations; put them back, or begin anew with --overwrite"
         )
+
+
+def _counted(images: Any) -> str:
+    """Numbers of images as words; whatever else a file of settings holds in their place as it is."""
+    return " and ".join(map(str, images)) if isinstance(images, list) else str(images)
 
 
 def _needed(started: dict[str, Any]) -> list[Path]:

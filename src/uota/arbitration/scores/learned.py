@@ -26,7 +26,7 @@ LARGEST = 1e9
 
 
 class LearnedContrast(nn.Module):
-    """The contrast of uota.md's `LearnedContrast`: a head on detached features, trained with InfoNCE as it goes.
+    """A contrast of a small head's outputs; the head sees detached features and is trained with InfoNCE as it goes.
 
     View j of image i must pick its own image's centre (j left out) among the centres of all images of all ranks; its
     logit is the score. The head is made at the first call, for whatever width the features have. In training mode each
