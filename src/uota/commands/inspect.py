@@ -18,7 +18,6 @@ def parser() -> Parser:
         "what",
         type=str,
         nargs="*",
-        default=[],
         help="a run's folder, then others to draw beside; or images: a folder or a name; nothing: demo-scenes",
     )
     parser.add_argument(
@@ -65,7 +64,7 @@ def run(options: Namespace) -> None:
     values = options.as_dict()
     drop_own_method(values)
     out, files, table = path_of(values.pop("out")), values.pop("files"), values.pop("table")
-    found = inspect_and_write(values.pop("what"), out, files, table, **values)
+    found = inspect_and_write(values.pop("what") or [], out, files, table, **values)
     rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     doubt = _doubt(found.outlier_rate)
