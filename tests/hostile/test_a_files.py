@@ -199,3 +199,29 @@ def test_a_folder_of_somebody_else_is_a_sentence_in_every_command(tmp_path_facto
     codes = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("CODE")]
     assert codes == ["2"] * len(commands), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_log_that_is_no_file_is_named_and_not_waited_for(run, tmp_path, capsys, kind):
+    (tmp_path / "run/logs/version_0").mkdir(parents=True)
+    for file in ("settings.json", "checkpoint.ckpt"):
+        (tmp_path / "run" / file).write_bytes((run / "run" / file).read_bytes())
+    ODD[kind](tmp_path / "run/logs/version_0/metrics.csv")
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(tmp_path / "run"), "--seconds=0", "--images=3", f"--out={page}"]) == 0
+    assert "metrics.csv is not drawn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["settings.json", "checkpoint.ckpt", "data.json"])
+def test_no_command_writes_over_a_file_of_a_run(run, capsys, name):
+    before = (run / "run" / name).read_bytes()
+    assert main(["export", str(run / "run"), "--to=safetensors", f"--out={run / 'run' / name}"]) == 2
+    assert "is a file of a run" in capsys.readouterr().err
+    assert (run / "run" / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["--epochs=2", "--learning_rate=5", "--data=demo", "--pixel_range=[0,9]"])
+def test_settings_that_a_resumed_run_does_not_take_are_said(run, capsys, flag):
+    assert main(["pretrain", "--resume", f"--out={run / 'run'}", flag]) == 0
+    name = flag[2:].partition("=")[0]
+    assert f"--resume takes the run's settings: {name} stays" in capsys.readouterr().err

@@ -409,3 +409,115 @@ def test_pictures_of_noise_are_as_they_should_be():
     """What the tests above rest on."""
     assert noise(1).tobytes() != noise(2).tobytes()
     assert Image.open(io.BytesIO(encoded(1))).tobytes() == noise(1).tobytes()
+
+
+def hidden_images(place):
+    fill(place, named("a", "b"))
+    fill(place, ["a/.x.png", "b/.hidden/y.png"], first=50)
+
+
+def a_class_that_links_to_another(place):
+    fill(place, named("a", "b"))
+    (place / "c").symlink_to(place / "a")
+
+
+def a_part_without_its_partner(place):
+    fill(place, named("train/a", "train/b", "unlabeled"))
+
+
+def parts_within_classes(place):
+    fill(place, named("cat/train", "cat/test", "dog/train", "dog/test"))
+
+
+def an_animation(place):
+    fill(place, named("a", "b"))
+    frames = [noise(seed) for seed in range(3)]
+    frames[0].save(place / "a/x.gif", save_all=True, append_images=frames[1:])
+
+
+def shards_beside_pictures(place):
+    fill(place, named("a", "b"))
+    write_tar(place / "x.tar", SAMPLES)
+
+
+def many_kinds(place):
+    fill(place, [*named("a", "b"), *[f"a/{number}.kind{number}" for number in range(20)]])
+    for number in range(20):
+        (place / f"a/{number}.kind{number}").write_bytes(b"whatever")
+
+
+UNUSED = {
+    hidden_images: ("1 hidden image(s) are not used: a/.x.png", "1 hidden folder(s) are not entered: b/.hidden"),
+    a_class_that_links_to_another: ("1 link(s) lead to folders that are read already: c",),
+    a_part_without_its_partner: ("train is taken for a class",),
+    parts_within_classes: ("test, train lie within folders that are taken for classes",),
+    an_animation: ("1 image(s) have several frames or pages, of which the first is used: a/x.gif",),
+    shards_beside_pictures: ("1 .tar file(s) are not read beside other files: name them by --data",),
+    many_kinds: ("8 more, of 8 other kinds, are not used either",),
+}
+
+
+@pytest.mark.parametrize("make", UNUSED, ids=lambda make: make.__name__)
+def test_nothing_that_is_not_used_goes_unsaid(tmp_path, capsys, make):
+    make(tmp_path)
+    say_left_out(open_source(tmp_path), open_source(tmp_path, "test"))
+    said = capsys.readouterr().out
+    for sentence in UNUSED[make]:
+        assert said.count(sentence) == 1
+
+
+def test_a_clean_folder_makes_no_noise(tmp_path, capsys):
+    fill(tmp_path, named("a", "b"))
+    for name in (".DS_Store", "a/._0.png", "__MACOSX/a/0.png", ".git/x.png", "@eaDir/0.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"left by another program")
+    say_left_out(open_source(tmp_path))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_pictures_without_an_ending_go_into_shards_by_their_content(tmp_path):
+    fill(tmp_path / "data", [f"{name}/{number}" for name in "ab" for number in range(5)])
+    assert main(["shard", str(tmp_path / "data"), f"--out={tmp_path / 'out'}"]) == 0
+    assert sum(len(open_source(tmp_path / "out", split)) for split in ("train", "test")) == 10
+    for path in (tmp_path / "data/a").iterdir():
+        path.write_bytes(b"damaged")
+    for path in (tmp_path / "data/b").iterdir():
+        path.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    assert main(["shard", str(tmp_path / "data"), f"--out={tmp_path / 'none'}"]) == 2
+
+
+def test_floats_beside_whole_numbers_of_another_range_are_refused(tmp_path):
+    for number in range(3):
+        Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(tmp_path / f"{number}.tif")
+        Image.fromarray(np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)).save(tmp_path / f"{number}.png")
+    with pytest.raises(UotaError, match=r"floats from 0 to 1 and .* whole numbers from 0 to 65535, .*--pixel_range"):
+        open_source(tmp_path)
+    assert len(open_source(tmp_path, folder=FolderOptions(pixel_range=(0, 65535)))) == 6
+
+
+@pytest.mark.parametrize("out", ["{data}/a/0.png", "{data}/new.png"])
+def test_a_picture_is_not_drawn_over_an_image_of_the_data(tmp_path, capsys, out):
+    data = fill(tmp_path / "data", named("a", "b"))
+    before = (data / "a/0.png").read_bytes()
+    code = main(["inspect", str(data), "--seconds=0", "--images=3", f"--out={out.format(data=data)}"])
+    assert code == (2 if "a/0" in out else 0)
+    assert (data / "a/0.png").read_bytes() == before
+    assert ("is among the images that are read" in capsys.readouterr().err) == (code == 2)
+
+
+def test_two_outputs_are_two_files(tmp_path, capsys):
+    fill(tmp_path / "data", named("a", "b"))
+    out = tmp_path / "x.csv"
+    assert main(["inspect", str(tmp_path / "data"), "--seconds=0", f"--out={out}", f"--table={out}"]) == 2
+    assert "is to hold two things" in capsys.readouterr().err
+
+
+def test_labels_of_a_saved_data_set_that_are_no_classes_are_named(tmp_path, capsys):
+    datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    rows = {"image": [{"bytes": encoded(n), "path": None} for n in range(6)], "label": [n % 2 for n in range(6)]}
+    datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "saved")
+    say_left_out(open_source(tmp_path / "saved"))
+    assert "the column 'label' is no ClassLabel, and is not read: save it with class_encode" in capsys.readouterr().out
+    with pytest.raises(UotaError, match=r"class_encode_column\('label'\)"):
+        open_source(f"{tmp_path}/saved#label=label")

@@ -1,5 +1,6 @@
 """`uota pretrain`."""
 
+import sys
 from typing import Any
 
 from jsonargparse import Namespace
@@ -7,7 +8,7 @@ from jsonargparse import Namespace
 from uota.arguments import Parser
 from uota.commands.command import Command, add_resume
 from uota.config import Pretrain
-from uota.errors import UotaError
+from uota.text import printable
 
 
 def parser() -> Parser:
@@ -27,7 +28,6 @@ def run(options: Namespace) -> None:
     from uota.methods.own import method_flag
     from uota.outputs import check_writable_folder, path_of
     from uota.runs import Run
-    from uota.text import printable
     from uota.training.pretrain import pretrain
 
     values = options.as_dict()
@@ -37,28 +37,21 @@ def run(options: Namespace) -> None:
     values.pop("config", None)
     settings = Run(out).settings() if resume else Pretrain(**values)
     if resume:
-        _check_nothing_else_asked(values, settings)
+        _warn_other_settings(values, settings)
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)
     folder, flag = printable(made.folder), method_flag(settings.method)
     print(f"the run is in {folder}; next: uota inspect {folder}{flag}; with labels: uota evaluate knn {folder}{flag}")
 
 
-def _check_nothing_else_asked(values: dict[str, Any], settings: Pretrain) -> None:
-    """Check that a run that is resumed is asked for nothing that it was not started with.
-
-    Raises:
-        UotaError: a setting is neither the run's nor the default.
-    """
+def _warn_other_settings(values: dict[str, Any], settings: Pretrain) -> None:
+    """Say which settings that were asked for are not those of the run that is resumed."""
     from uota.data.places import located
 
     asked, default, its = values | {"data": located(values["data"])}, Pretrain().as_dict(), settings.as_dict()
-    other = [name for name in default if asked[name] != default[name] and asked[name] != its[name]]
-    if other:
-        name = other[0]
-        raise UotaError(
-            f"{name} is {asked[name]} here and {its[name]} in the run, whose settings --resume takes; leave it out, or "
-            "start a new run"
-        )
+    for name in default:
+        if asked[name] != default[name] and asked[name] != its[name]:
+            given = printable(str(asked[name]))
+            print(f"--resume takes the run's settings: {name} stays {its[name]}, not {given}", file=sys.stderr)
 
 
 COMMAND = Command("pretrain an encoder on images without labels", parser, run)
