@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from jaxtyping import Float
 from torch import nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
@@ -24,6 +25,9 @@ from uota.arbitration import Contrast, InBatches, LearnedContrast, Scores, TwoGr
 from uota.arbitration.inputs import _require_one_device
 from uota.arbitration.scores.learned import new_head
 from uota.arbitration.state import REMEMBERED
+
+# torch 2.9 makes a number of a tensor on the default device as AdamW steps.
+OLD_ADAM = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10)
 
 KINDS = {
     "learned": lambda: Arbiter("learned"),
@@ -242,6 +246,8 @@ def test_unusual_views_are_arbitrated_as_plain_ones(kind, name):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
 def test_half_precisions_are_computed_in_float32(dtype):
     x = WIDE.to(dtype)
+    if not isinstance(x, Float[torch.Tensor, "..."]):
+        pytest.skip(f"this jaxtyping does not count {dtype} among floats")
     torch.testing.assert_close(uota.arbitrate(x, 20.0).weights.double(), paper(x.double(), 20.0), rtol=1e-4, atol=1e-5)
 
 
@@ -481,6 +487,7 @@ def test_the_default_dtype_does_not_matter(dtype, kind):
     assert_same(found, expected)
 
 
+@pytest.mark.skipif(OLD_ADAM, reason="AdamW of torch 2.9 and before cannot step there itself")
 @pytest.mark.parametrize("kind", STATEFUL)
 def test_the_default_device_does_not_matter(kind):
     xs = [inputs(kind, seed) for seed in range(3)]

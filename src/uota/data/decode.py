@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ JPEG_MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
 # Every line of an image has some bytes of its own, as has every column once it is shrunk.
 LEAST_SIDE = 64
+LIMIT = Lock()
 
 
 class UnreadableError(Exception):
@@ -161,10 +163,11 @@ def _opened(data: NDArray[np.uint8] | bytes | BinaryIO, channels: int, megabytes
     """An image of which only the header has been read, and which is not too large."""
     pixels = without_texts(data.data) if isinstance(data, np.ndarray) else data
     file = BytesIO(pixels) if isinstance(pixels, bytes | memoryview) else pixels
-    with warnings.catch_warnings(), _pillows_limit_lifted(megabytes):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
         try:
-            image = Image.open(file, formats=readable_formats())
+            with _pillows_limit_lifted(megabytes):
+                image = Image.open(file, formats=readable_formats())
         except Image.DecompressionBombError as error:
             raise ValueError(f"its pixels would take more than the {_allowed(megabytes)}") from error
         with image:
@@ -178,11 +181,12 @@ def _pillows_limit_lifted(megabytes: int) -> Iterator[None]:
     if megabytes <= IMAGE_MEGABYTES:
         yield
         return
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    with LIMIT:  # it holds for all threads
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _check_size(image: Image.Image, channels: int, megabytes: int) -> None:

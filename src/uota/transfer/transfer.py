@@ -113,11 +113,18 @@ def transfer(
             torch.set_num_threads(settings.threads)
         _say(job)
         start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
-        command = f"uota transfer {task} {shlex.quote(origin.run)} --out {shlex.quote(str(folder))} --resume"
-        command += method_flag(found.settings.method) if found.settings else ""
-        with without_warnings_of_what_is_meant(), translate_stops(trainer, folder, f"go on with: {command}"):
+        again = f"go on with: {_command(task, origin, found, folder)}"
+        with without_warnings_of_what_is_meant(), translate_stops(trainer, folder, again):
             results = _run(trainer, job, settings, start)
         return _conclude(task, found, settings, job, results, folder)
+
+
+def _command(task: Task, origin: Origin, found: Found, folder: Path) -> str:
+    """The command that resumes a transfer, with all that tells of the encoder."""
+    words = ["uota", "transfer", task, origin.run, "--out", str(folder), "--resume"]
+    default = asdict(Origin(origin.run))
+    words += [f"--{name}={value}" for name, value in asdict(origin).items() if value != default[name]]
+    return shlex.join(words) + (method_flag(found.settings.method) if found.settings else "")
 
 
 def _conclude(
