@@ -66,6 +66,8 @@ def _parsed(arguments: list[str]) -> Namespace:
         return _parser().parse_args(arguments)
     except RecursionError as error:  # an alias of YAML that holds itself
         raise UotaError("a value is nested too deeply; write it out, without aliases") from error
+    except (ArithmeticError, ValueError) as error:  # of numbers with hundreds of digits, for one
+        raise UotaError(f"an argument cannot be read: {error}; see --help for what each takes") from error
 
 
 def own_methods(arguments: list[str]) -> list[str]:

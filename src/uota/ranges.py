@@ -1,5 +1,6 @@
 """What values settings may have: a table by the name of the setting, which means the same wherever it stands."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import isfinite
@@ -115,8 +116,8 @@ def check_given(name: str, value: Any) -> None:
     texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
     if not all(text.strip() for text in texts):
         raise UotaError(f"{name} is empty; give it a value, or leave it out")
-    if any("\0" in text for text in texts):
-        raise UotaError(f"{name} has a null byte, which no file and no name has; write it again")
+    if not all(_is_name(text) for text in texts):
+        raise UotaError(f"{name} has characters that no file and no name has, such as a null byte; write it again")
     if name in RANGES and value is not None:
         _check(name, value, None)
 
@@ -168,10 +169,19 @@ def _check(name: str, value: Any, hint: Any) -> None:
         raise UotaError(f"{name} is {_short(value)}; choose one of {', '.join(map(str, get_args(hint)))}")
     elif hint in KINDS and not isinstance(value, hint):
         raise UotaError(f"{name} is {_short(value)}; it must be {KINDS[hint]}")
-    elif isinstance(value, str) and (not value.strip() or "\0" in value):
-        raise UotaError(f"{name} is empty, or has a null byte; set it, or leave it out")
+    elif isinstance(value, str) and not (value.strip() and _is_name(value)):
+        raise UotaError(f"{name} is empty, or has characters that no name has; set it, or leave it out")
     elif isinstance(value, Mapping):
         _check_inside(name, value, DEEPEST)
+
+
+def _is_name(text: str) -> bool:
+    """Whether text could name a file: it has no null byte, and no half of a character as JSON can spell it."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _check_inside(name: str, value: Any, deeper: int) -> None:

@@ -381,7 +381,7 @@ def test_every_text_file_is_utf_8():
 # Where results go.
 
 PLACES = {
-    "no name": ("", "empty"), "spaces": ("  ", "empty"), "null byte": ("a\0b", "null byte"),
+    "no name": ("", "empty"), "spaces": ("  ", "empty"), "null byte": ("a\0b", "no name has"),
     "below a file": ("file/x/y{end}", "is a file"), "device": ("/dev/null/y{end}", "is a file"),
     "system": ("/proc/x/y{end}", "cannot be written"), "link to itself": ("loop/y{end}", "cannot be written"),
     "long name": ("x" * 300 + "{end}", "cannot be written"), "long path": ("x/" * 3000 + "y{end}", "cannot be written"),
@@ -471,3 +471,19 @@ def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):
 
 def test_recipes_are_still_taken_by_name():
     assert recipe_file("swav_demo").is_file()
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "tau", "weight_decay", "seed", "epochs", "pixel_range", "drops"])
+def test_a_number_of_four_hundred_digits_is_a_sentence(name, capsys):
+    value = "9" * 401
+    assert main(["pretrain", f"--{name}={f'[{value}]' if name in ('pixel_range', 'drops') else value}", "--out=x"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\ud800b", "a\0"], ids=ascii)
+@pytest.mark.parametrize(
+    "flag", ["pretrain --data=", "inspect --out=", "embed r --out=", "shard --out=s ", "evaluate knn "]
+)
+def test_half_a_character_names_nothing(flag, text, capsys):
+    assert main(f"{flag}{text}".split(" ")) == 2
+    assert "has characters that no file and no name has" in capsys.readouterr().err
