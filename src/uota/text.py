@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,21 @@ def _as_bytes(text: str) -> bytes:
         return text.encode(errors="surrogateescape")
     except UnicodeEncodeError:  # other surrogates, of JSON for one
         return text.encode(errors="replace")
+
+
+def some_of(names: Sequence[str], at_most: int = 5, rest: str = "") -> str:
+    """The first of several names, and how many more there are.
+
+    Args:
+        names: as they are to be shown.
+        at_most: so many are named.
+        rest: where the others are.
+
+    >>> some_of(["a", "b", "c"], at_most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - at_most} more{rest}" if len(names) > at_most else ""
+    return f"{', '.join(names[:at_most])}{more}"
 
 
 def spreadsheet_cell(value: Any) -> Any:

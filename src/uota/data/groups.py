@@ -17,7 +17,7 @@ from uota.data.listing import Listing, classes_of, list_split
 from uota.data.pixels import PixelRange
 from uota.data.source import Source, Split, describe_skipped, warn_unreadable
 from uota.errors import UotaError
-from uota.text import printable
+from uota.text import printable, some_of
 
 REMEDY = "give a folder with a sub-folder for each thing, and in each at least two images of it"
 
@@ -110,10 +110,9 @@ def say_left_out(*sources: Source, at_most: int = 5) -> None:
 def _left_out(source: Source, at_most: int) -> Iterator[str]:
     alone = source.alone if isinstance(source, Groups) else []
     if alone:
-        named = ", ".join(printable(name) for name in alone[:at_most])
-        more = f" and {len(alone) - at_most} more" if len(alone) > at_most else ""
+        named = some_of([printable(name) for name in alone], at_most)
         of = printable(source.name)
-        yield f"{len(alone)} image(s) of {of} are alone or beside folders, and left out: {named}{more}"
+        yield f"{len(alone)} image(s) of {of} are alone or beside folders, and left out: {named}"
     files = source.files if isinstance(source, Groups) else source
     for sentence in getattr(files, "left_out", LeftOut()).sentences():
         yield f"{printable(source.name)}: {sentence}"

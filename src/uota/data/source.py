@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.text import printable
+from uota.text import printable, some_of
 
 Split = Literal["train", "test"]
 # A larger share of images that cannot be read is more than a few damaged files.
@@ -114,9 +114,8 @@ def describe_skipped(source: Source, at_most: int = 5, rest: str = "") -> str | 
     if not skipped:
         return None
     reasons = getattr(source, "reasons", {})
-    named = ", ".join(_with_reason(path, reasons) for path in skipped[:at_most])
-    more = f" and {len(skipped) - at_most} more{rest}" if len(skipped) > at_most else ""
-    return f"{len(skipped)} file(s) of {printable(source.name)} could not be read and were skipped: {named}{more}"
+    named = some_of([_with_reason(path, reasons) for path in skipped], at_most, rest)
+    return f"{len(skipped)} file(s) of {printable(source.name)} could not be read and were skipped: {named}"
 
 
 def _with_reason(path: Path, reasons: dict[Path, str]) -> str:

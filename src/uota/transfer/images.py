@@ -15,7 +15,7 @@ from uota.data.decode import UnreadableError, read_image
 from uota.data.decoded import FolderOptions
 from uota.data.patience import patiently
 from uota.errors import UotaError
-from uota.text import printable
+from uota.text import printable, some_of
 from uota.transfer.annotations import Annotations
 from uota.transfer.objects import inside
 from uota.transfer.settings import Task
@@ -72,12 +72,8 @@ class CocoImages(Dataset[Any]):
         names = [printable(self.annotations.images[index]["file_name"]) for index in self.known.bad()]
         if not names:
             return None
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         count = f"{len(names)} image(s) of {printable(self.annotations.folder)}"
-        return (
-            f"{count} could not be read or are of another size than listed, and were skipped: "
-            f"{', '.join(names[:5])}{more}"
-        )
+        return f"{count} could not be read or are of another size than listed, and were skipped: {some_of(names)}"
 
 
 class TrainingImages(Dataset[Any]):
