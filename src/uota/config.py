@@ -69,14 +69,23 @@ class Pretrain:
         covariance: of mahalanobis
 
         method_options: the method's own, such as {prototypes: 3000}; the rest is chosen by the size of views
-        optimizer: any of timm: adamw, sgd, lars, larc, …
+        sync_batch_norm: batch statistics over all devices, else of each device; null: as published for the method
+        zero_init_last: the last batch norm of each block of a ResNet scales by 0 at first, else by 1; null: the
+            backbone's own
+
+        optimizer: lars (as BYOL and Barlow Twins have it), lars_simclr (rate within the momentum), larc (as SwAV has
+            it, not clipped), or any of timm: adamw, momentum, sgd (with Nesterov's momentum), …
         learning_rate: at the top of the schedule
         final_learning_rate: at the end of the cosine
+        rate_per: the schedule moves every step, or every epoch
+        bias_rate: learning rate of biases and norms, relative to that of weights
+        constant_rate: parts of the method by name whose rate stays at the top, such as [predictor]
         warmup_steps: linear from zero
         drops: shares of training at which the rate is divided by 10, instead of the cosine
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
-        weight_decay: not applied to biases and norms
-        momentum: of sgd, lars and larc
+        weight_decay: of weights
+        decay_all: biases and norms decay like weights, and lars and larc adapt their rate too
+        momentum: of momentum, sgd, lars and larc
 
         accelerator: auto, cpu, gpu, …
         devices: processes that share the batch
@@ -113,13 +122,20 @@ class Pretrain:
     covariance: Literal["empirical", "oas", "ledoit_wolf"] = "empirical"
 
     method_options: dict[str, Any] = field(default_factory=dict)
+    sync_batch_norm: bool | None = None
+    zero_init_last: bool | None = None
+
     optimizer: str = "adamw"
     learning_rate: float = 2e-3
     final_learning_rate: float = 0.0
+    rate_per: Literal["step", "epoch"] = "step"
+    bias_rate: float = 1.0
+    constant_rate: list[str] = field(default_factory=list)
     warmup_steps: int = 60
     drops: list[float] = field(default_factory=list)
     late_factor: float = 1.0
     weight_decay: float = 1e-4
+    decay_all: bool = False
     momentum: float = 0.9
 
     accelerator: str = "auto"

@@ -80,6 +80,7 @@ RANGES = {
     "learning_rate": RATE._replace(above=True),
     "head_learning_rate": RATE._replace(above=True),
     "final_learning_rate": RATE,
+    "bias_rate": RATE,
     "late_factor": RATE._replace(above=True),
     "weight_decay": RATE,
     "momentum": SHARE._replace(below=True),

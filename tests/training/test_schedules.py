@@ -17,7 +17,7 @@ def test_the_released_recipe_doubles_its_learning_rate_when_arbitration_starts()
 
 def test_warmup_is_linear_and_the_end_is_final():
     settings = Pretrain(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
-    assert [learning_rate(step, 100, settings) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert [learning_rate(step, 100, settings) for step in (0, 4, 10)] == pytest.approx([0.0, 0.4, 1.0])
     assert learning_rate(100, 100, settings) == pytest.approx(0.1)
 
 

@@ -41,6 +41,7 @@ class Card:
         small: options for views of up to 64 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
         needs_labels: it learns from labels.
+        sync_batch_norm: published with batch statistics over all devices, else with those of each.
     """
 
     build: Callable[..., Any]
@@ -55,3 +56,4 @@ class Card:
     small_views: dict[int, str] = field(default_factory=dict)
     encoder: Callable[[str, int, int], nn.Module] = Encoder
     needs_labels: bool = False
+    sync_batch_norm: bool = True

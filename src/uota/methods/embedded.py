@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.nn.encoder import FeatureEncoder, encode
+from uota.nn.encoder import BatchNorm, FeatureEncoder, encode, join_parts, parts_by_statistics
 from uota.precision import at_least_float32
 
 
@@ -62,17 +62,21 @@ def embed(
     projector: Callable[[Tensor], Tensor],
     groups: list[Float[Tensor, "_ batch channels _ _"]],
     targets: Tensor | None = None,
+    batch_norm: BatchNorm = "joint",
 ) -> Embedded:
-    """All views encoded and projected."""
-    features, early = encode(encoder, groups)
-    return Embedded(project(projector, features), features, early, groups, targets)
+    """All views encoded and projected; `batch_norm` says which of them share statistics."""
+    features, early = encode(encoder, groups, batch_norm)
+    return Embedded(project(projector, features, batch_norm), features, early, groups, targets)
 
 
 def project(
-    projector: Callable[[Tensor], Tensor], features: Float[Tensor, "views batch features"]
+    projector: Callable[[Tensor], Tensor],
+    features: Float[Tensor, "views batch features"],
+    batch_norm: BatchNorm = "joint",
 ) -> Float[Tensor, "views batch dim"]:
-    """A head over the rows of all views at once, so that its batch norm sees them all."""
-    return projector(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+    """A head over the rows of all views at once (joint), so that its batch norm sees them all, or of each view."""
+    made = [projector(part.flatten(0, 1)) for part in parts_by_statistics(features, batch_norm)]
+    return join_parts(made).unflatten(0, features.shape[:2])
 
 
 def unit(x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:

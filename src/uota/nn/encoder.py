@@ -1,11 +1,12 @@
 """Encoders: any timm model by name, with a stem for small images, and a small ResNet for work on a CPU."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import timm
 import torch
 from jaxtyping import Float
-from timm.models.resnet import BasicBlock
+from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
 from uota.errors import UotaError
@@ -13,6 +14,8 @@ from uota.errors import UotaError
 # Below this many pixels a stem that shrinks the image fourfold leaves too little of it.
 SMALL_IMAGE = 64
 TINY_WIDTHS = (16, 32, 64, 128)
+# Whether the views of an image share batch statistics or each view, over the batch, has its own.
+BatchNorm = Literal["joint", "per_view"]
 
 
 @runtime_checkable
@@ -100,6 +103,20 @@ def _basic_block(inputs: int, width: int, stride: int) -> BasicBlock:
     return BasicBlock(inputs, width, stride=stride, downsample=shortcut)
 
 
+def scale_last_norms(encoder: nn.Module, scale: float) -> None:
+    """Set by what the last batch norm of each residual block of a ResNet scales: 0 makes it pass its input on at first.
+
+    Raises:
+        UotaError: the encoder is no ResNet.
+    """
+    blocks: list[Any] = [module for module in encoder.modules() if isinstance(module, BasicBlock | Bottleneck)]
+    if not blocks:
+        raise UotaError("zero_init_last is set and the backbone has no residual blocks of a ResNet; leave it out")
+    for block in blocks:
+        last: Any = block.bn3 if isinstance(block, Bottleneck) else block.bn2
+        nn.init.constant_(last.weight, scale)
+
+
 def timm_options(name: str, channels: int, image_size: int) -> dict[str, Any]:
     """What `timm.create_model` is told besides the name."""
     options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
@@ -146,12 +163,34 @@ def _keep_resolution_in_stem(model: Any) -> None:
 
 
 def encode(
-    encoder: FeatureEncoder, groups: list[Float[Tensor, "_ batch channels _ _"]]
+    encoder: FeatureEncoder, groups: list[Float[Tensor, "_ batch channels _ _"]], batch_norm: BatchNorm = "joint"
 ) -> tuple[Float[Tensor, "views batch features"], list[Tensor]]:
-    """Features of all views, one forward pass per size, and the early maps of each size."""
+    """Features of all views, and the early maps of each size.
+
+    Args:
+        encoder: of images.
+        groups: views, a tensor for each size.
+        batch_norm: joint: one forward pass per size; per_view: one per view.
+    """
     features, early = [], []
     for views in groups:
-        pooled, maps = encoder.with_early_map(views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        features.append(pooled.unflatten(0, views.shape[:2]))
-        early.append(maps.unflatten(0, views.shape[:2]))
+        made = [encoder.with_early_map(images_of(part)) for part in parts_by_statistics(views, batch_norm)]
+        pooled, maps = (join_parts(each).unflatten(0, views.shape[:2]) for each in zip(*made, strict=True))
+        features.append(pooled)
+        early.append(maps)
     return torch.cat(features), early
+
+
+def parts_by_statistics(views: Float[Tensor, "views batch *rest"], batch_norm: BatchNorm) -> tuple[Tensor, ...]:
+    """The views in the parts (views, batch, …) that go through a network together, and share what batch norm sees."""
+    return views.split(1) if batch_norm == "per_view" else (views,)
+
+
+def join_parts(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of all parts; of one part without a copy."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def images_of(views: Float[Tensor, "views batch channels height width"]) -> Float[Tensor, "rows channels height width"]:
+    """The images of several views in a row, as convolutions read them fastest."""
+    return views.flatten(0, 1).contiguous(memory_format=torch.channels_last)

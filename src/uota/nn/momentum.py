@@ -8,7 +8,7 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
 from uota.collectives import share_of_rows
-from uota.nn.encoder import Encoder
+from uota.nn.encoder import BatchNorm, Encoder, images_of, join_parts, parts_by_statistics
 
 
 class MomentumCopy(nn.Module):
@@ -19,12 +19,14 @@ class MomentumCopy(nn.Module):
         parts: in how many parts of the batch targets are computed. Each part has its own batch statistics, and holds
             every parts-th image, so that a target does not share its statistics with its own prediction: what MoCo
             reaches by shuffling the batch between devices. Counted over the images of all ranks.
+        batch_norm: whether the views share statistics or each has its own.
     """
 
-    def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1) -> None:
+    def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1, batch_norm: BatchNorm = "joint") -> None:
         super().__init__()
         self.encoder, self.projector = deepcopy(encoder), deepcopy(projector)
         self.parts = parts
+        self.batch_norm = batch_norm
         deactivate_requires_grad(self)
 
     @torch.no_grad()
@@ -48,5 +50,6 @@ class MomentumCopy(nn.Module):
         return out
 
     def _project(self, views: Tensor) -> Tensor:
-        rows = views.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.projector(self.encoder(rows)).unflatten(0, views.shape[:2])
+        each = parts_by_statistics(views, self.batch_norm)
+        made = [self.projector(self.encoder(images_of(part))) for part in each]
+        return join_parts(made).unflatten(0, views.shape[:2])

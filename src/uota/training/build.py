@@ -14,7 +14,7 @@ from uota.config import IMAGE_MEGABYTES, Pretrain, Reading
 from uota.data import FolderOptions, Groups, Source, labels_of, open_groups, open_source
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, check_built, own_method
-from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder
+from uota.nn.encoder import SMALL_IMAGE, FeatureEncoder, scale_last_norms
 from uota.nn.sync_batchnorm import synchronised
 from uota.ranges import check_pixel_range
 from uota.training.module import Pretraining
@@ -103,6 +103,7 @@ def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrai
         "look": eyes if settings.arbiter == "learned" else "embeddings",
         "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
+        "sync_batch_norm": card.sync_batch_norm,
     }
     pixel_range = getattr(source, "pixel_range", None)
     if settings.pixel_range is None and pixel_range is not None:
@@ -158,6 +159,8 @@ def build_method(settings: Pretrain) -> Any:
     options = card.options | (card.small if preset.groups[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
     torch.manual_seed(settings.seed)
     encoder = card.encoder(settings.backbone, preset.channels, preset.groups[0].size)
+    if settings.zero_init_last is not None:
+        scale_last_norms(encoder, 0.0 if settings.zero_init_last else 1.0)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*zero-element.*")
@@ -203,7 +206,7 @@ def build_sampler(settings: Pretrain) -> ViewSampler | None:
 def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     """The Lightning module of a run with decided settings."""
     method = build_method(settings)
-    if settings.devices > 1:
+    if settings.devices > 1 and settings.sync_batch_norm:
         synchronised(method)
     if settings.compile:
         compile_encoders(method)

@@ -79,7 +79,12 @@ class Pretraining(pl.LightningModule):
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = group["rate"] * (self.settings.learning_rate if group["constant"] else rate)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let the method drop gradients, such as of what is frozen at first."""
+        if hasattr(self.method, "before_update"):
+            self.method.before_update(self.global_step)
 
     def _refuse_divergence(self, x: Tensor, what: str) -> None:
         if not bool(torch.isfinite(x.detach().sum())):
@@ -89,7 +94,7 @@ class Pretraining(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """timm's; the arbiter's head has its own."""
+        """Of the method; the arbiter's head has its own."""
         return build_optimizer(self.method, self.settings)
 
 

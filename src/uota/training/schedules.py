@@ -8,14 +8,25 @@ from uota.config import Pretrain
 def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: float = 0.0) -> float:
     """Linear warm-up, then a cosine from `learning_rate` to `final_learning_rate`, or a tenth after each of `drops`.
 
-    Times `late_factor` from the step at which arbitration starts (the whole run, if it starts at 0).
+    Times `late_factor` from the step at which arbitration starts (the whole run, if it starts at 0). With `rate_per`
+    epoch, an epoch has the rate of its first step throughout.
+
+    Args:
+        step: done before this one, of `total`.
+        total: of the whole run, a multiple of the number of epochs.
+        settings: of the run.
+        arbitration_start: share of training.
     """
+    epoch = total // settings.epochs
+    if settings.rate_per == "epoch":
+        step -= step % epoch
     top, final = settings.learning_rate, settings.final_learning_rate
     if step < settings.warmup_steps:
-        return top * (step + 1) / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(total - settings.warmup_steps, 1)
+        return top * step / settings.warmup_steps
     if step >= arbitration_start * total:
         top *= settings.late_factor
     if settings.drops:
-        return top / 10 ** sum(step >= drop * total for drop in settings.drops)
+        unit = epoch if settings.rate_per == "epoch" else 1
+        return top / 10 ** sum(step >= round(drop * total / unit) * unit for drop in settings.drops)
+    done = (step - settings.warmup_steps) / max(total - settings.warmup_steps, 1)
     return final + (top - final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2

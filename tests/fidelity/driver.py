@@ -1,0 +1,92 @@
+"""Trains a method by Lightning as `uota pretrain` does, on fixed batches, in float64: what trajectories start from."""
+
+from dataclasses import fields, replace
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from uota.config import Pretrain
+from uota.recipes import recipe
+from uota.training.module import Pretraining
+from uota.training.trainer import without_warnings_of_what_is_meant
+from uota.views import Views
+from uota.views.parameters import ViewParameters
+
+BATCH, STEPS = 8, 30
+DTYPES = {"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}
+
+
+def shortened(name: str, **changes) -> Pretrain:
+    """A recipe whose training has 30 steps of 8 images, in as many epochs as `changes` say; its schedule is kept."""
+    return replace(recipe(name), batch_size=BATCH, devices=1, accelerator="cpu", precision="64", **changes)
+
+
+def batches(sizes: list[tuple[int, int]], channels: int = 3, steps: int = STEPS, images: int = BATCH) -> list[Views]:
+    """Random views: for each size (count, pixels) a tensor (count, images, channels, pixels, pixels)."""
+    random = torch.Generator().manual_seed(7)
+    shapes = [(count, images, channels, pixels, pixels) for count, pixels in sizes]
+    return [
+        views([torch.randn(shape, generator=random, dtype=torch.float64) for shape in shapes], step * images)
+        for step in range(steps)
+    ]
+
+
+def views(groups: list[torch.Tensor], first: int = 0) -> Views:
+    """Views of which only the pixels, the index and the labels (the index modulo 4) mean anything."""
+    count, images = sum(len(group) for group in groups), groups[0].shape[1]
+    parameters = ViewParameters(*(_nothing(field.type, count, images) for field in fields(ViewParameters)))
+    index = first + torch.arange(images)
+    return Views(groups, parameters, index, None, index % 4)
+
+
+def _nothing(kind, *shape: int) -> torch.Tensor:
+    """Zeros of an annotated type and shape."""
+    rest = [int(size) for size in kind.dim_str.split()[2:]]
+    dtype = next(each for name, each in DTYPES.items() if name in kind.dtypes)
+    return torch.zeros(*shape, *rest, dtype=dtype)
+
+
+class Recorder(pl.Callback):
+    """The loss and the learning rates of every step."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.rates: list[list[float]] = []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_index):
+        self.losses.append(float(outputs["loss"]))
+        self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+
+def train(method, settings: Pretrain, data: list[Views], folder, arbiter=None) -> Recorder:
+    """Train a method, in place, on as many epochs of the batches as the settings say, these batches in their order."""
+    recorder = Recorder()
+    module = Pretraining(method, arbiter, None, settings, STEPS)
+    assert len(data) == STEPS, "give a batch for every step"
+    assert STEPS % settings.epochs == 0, "choose a number of epochs that divides the steps"
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        callbacks=[recorder],
+        max_epochs=1,
+        limit_train_batches=STEPS,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        precision="64-true",
+        default_root_dir=folder,
+    )
+    with without_warnings_of_what_is_meant():
+        trainer.fit(module, DataLoader(data, batch_size=None, shuffle=False))
+    return recorder
+
+
+def assert_same(ours: torch.nn.Module, theirs: dict[str, torch.Tensor], tolerance: float = 1e-9) -> None:
+    """Every parameter and buffer that the reference names equals it, and none is left unnamed but counters."""
+    state = {name: value for name, value in ours.state_dict().items() if value.is_floating_point()}
+    assert state.keys() == theirs.keys(), sorted(state.keys() ^ theirs.keys())
+    for name, value in theirs.items():
+        torch.testing.assert_close(
+            state[name], value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
