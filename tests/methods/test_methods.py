@@ -101,7 +101,44 @@ def test_byol_equals_the_papers_equation():
     predictions = [normalize(method.predictor(view), dim=-1) for view in x]
     targets = normalize(targets, dim=-1)
     distances = [(p - t).square().sum(-1).mean() for p, t in zip(predictions, targets.flip(0), strict=True)]
-    torch.testing.assert_close(loss_of(method, x, targets=targets, globals_=2), torch.stack(distances).mean())
+    torch.testing.assert_close(loss_of(method, x, targets=targets, globals_=2), sum(distances))
+
+
+def test_byol_of_more_views_is_the_mean_over_its_pairs_of_two():
+    method, x, targets = make(BYOL).eval(), rows(3), rows(3, seed=9)
+    pairs = [loss_of(method, x[[a, b]], targets=targets[[a, b]], globals_=2) for a, b in ((0, 1), (0, 2), (1, 2))]
+    torch.testing.assert_close(loss_of(method, x, targets=targets, globals_=3), sum(pairs) / 3)
+
+
+def test_byols_target_follows_by_the_momentum_of_the_step_before():
+    method, images = make(BYOL, momentum=0.9), torch.randn(2, BATCH, 1, 8, 8, dtype=torch.float64)
+    expected = method.target.projector.layers[0].weight.clone()
+    for step in range(3):
+        if step:
+            momentum = momentum_at((step - 1) / 10, 0.9)
+            expected = momentum * expected + (1 - momentum) * method.projector.layers[0].weight.detach()
+        method.embed([images], Step(step, step / 10))
+        torch.testing.assert_close(method.target.projector.layers[0].weight, expected)
+        method.projector.layers[0].weight.data.mul_(1.1)
+
+
+@pytest.mark.parametrize("cls", [BYOL, SimSiam, BarlowTwins], ids=lambda cls: cls.__name__)
+def test_what_a_view_becomes_does_not_depend_on_the_other_views(cls):
+    method, images = make(cls), torch.randn(3, BATCH, 1, 16, 16, dtype=torch.float64)
+    together, apart = method.embed([images], Step()), [method.embed([view[None]], Step()) for view in images]
+    torch.testing.assert_close(together.projected, torch.cat([each.projected for each in apart]))
+    if together.targets is not None:
+        torch.testing.assert_close(together.targets, torch.cat([each.targets for each in apart]))
+    joint = make(cls, batch_norm="joint").embed([images], Step())
+    assert not torch.allclose(joint.projected, together.projected)
+
+
+@pytest.mark.parametrize("cls", [BYOL, SimSiam], ids=lambda cls: cls.__name__)
+def test_the_predictor_sees_one_view_at_a_time(cls):
+    method, x, rows_seen = make(cls), rows(), []
+    method.predictor.register_forward_hook(lambda _, inputs, __: rows_seen.append(len(inputs[0])))
+    method.loss(embedded(x, targets=rows(GLOBALS)), torch.ones(VIEWS, BATCH, dtype=x.dtype), Step())
+    assert rows_seen == [BATCH] * VIEWS
 
 
 def test_byols_momentum_rises_to_1():

@@ -1,18 +1,19 @@
 """Barlow Twins: Zbontar et al., *Self-Supervised Learning via Redundancy Reduction*, ICML 2021.
 
-The cross-correlation of the projections of two views, over the batch, is pulled to the identity.
+The cross-correlation of the projections of two views, over the batch, is pulled to the identity. Each view goes through
+the networks alone, as in the published code (facebookresearch/barlowtwins, main.py).
 """
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import BarlowTwinsProjectionHead
+from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.collectives import count_over_ranks, sum_over_ranks
 from uota.losses import cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import Encoder
+from uota.nn.encoder import BatchNorm, Encoder
 
 
 class BarlowTwins(nn.Module):
@@ -22,7 +23,8 @@ class BarlowTwins(nn.Module):
         encoder: images to features.
         hidden, dim: widths of the projector.
         off_diagonal: λ, how much redundancy counts (0.0051 in the paper).
-        scale: of the loss (0.024 in the released code, for its learning rates).
+        scale: of the loss. Under LARS it matters to biases, norms and to how much weights decay.
+        batch_norm: whether the views of an image share batch statistics or each has its own.
     """
 
     def __init__(
@@ -31,18 +33,20 @@ class BarlowTwins(nn.Module):
         hidden: int = 8192,
         dim: int = 8192,
         off_diagonal: float = 0.0051,
-        scale: float = 0.024,
+        scale: float = 1.0,
+        batch_norm: BatchNorm = "per_view",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = BarlowTwinsProjectionHead(encoder.width, hidden, dim)
+        self.projector = _mlp(encoder.width, hidden, dim)
         self.off_diagonal = off_diagonal
         self.scale = scale
+        self.batch_norm: BatchNorm = batch_norm
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
-        return embed(self.encoder, self.projector, groups)
+        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
         """Each image counts in a pair's moments as the product of its two views' weights, and a pair as their sum.
@@ -57,6 +61,13 @@ class BarlowTwins(nn.Module):
             for a, b, w in zip(pairs.predictor, pairs.target, weight, strict=True)
         ]
         return self.scale * (torch.stack(losses) * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
+    """Without biases: what follows every layer takes off the mean over the batch."""
+    norms = [nn.BatchNorm1d(hidden) for _ in range(2)]
+    layers = [(inputs, hidden, norms[0], nn.ReLU()), (hidden, hidden, norms[1], nn.ReLU())]
+    return ProjectionHead([*layers, (hidden, outputs, None, None, False)])
 
 
 # At the paper's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.

@@ -1,19 +1,20 @@
 """BYOL: Grill et al., *Bootstrap Your Own Latent*, NeurIPS 2020.
 
 Every view predicts the projection that a slowly following copy of the network makes of a global view of its image.
-There are no negatives.
+There are no negatives. Each view goes through the networks alone, as in the published code (google-deepmind's
+deepmind-research, byol/byol_experiment.py).
 """
 
 from math import cos, pi
 
 from jaxtyping import Float
-from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
+from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.losses import negative_cosine_terms, ordered_pairs, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
-from uota.nn.encoder import Encoder
+from uota.nn.encoder import BatchNorm, Encoder
 from uota.nn.momentum import MomentumCopy
 
 
@@ -24,30 +25,48 @@ class BYOL(nn.Module):
         encoder: images to features.
         hidden, dim: widths of projector and predictor.
         momentum: of the target network at the start; it rises to 1 along a cosine.
+        batch_norm: whether the views of an image share batch statistics or each has its own.
     """
 
-    def __init__(self, encoder: Encoder, hidden: int = 4096, dim: int = 256, momentum: float = 0.996) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        hidden: int = 4096,
+        dim: int = 256,
+        momentum: float = 0.996,
+        batch_norm: BatchNorm = "per_view",
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = BYOLProjectionHead(encoder.width, hidden, dim)
-        self.predictor = BYOLPredictionHead(dim, hidden, dim)
-        self.target = MomentumCopy(encoder, self.projector)
+        self.projector = _mlp(encoder.width, hidden, dim)
+        self.predictor = _mlp(dim, hidden, dim)
+        self.target = MomentumCopy(encoder, self.projector, batch_norm=batch_norm)
         self.momentum = momentum
+        self.batch_norm: BatchNorm = batch_norm
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Projections of all views and targets of the global ones; the target network first takes its step."""
-        if self.training:
-            self.target.follow(self.encoder, self.projector, momentum_at(step.progress, self.momentum))
-        return embed(self.encoder, self.projector, groups, self.target(groups[0]))
+        """Projections of all views and targets of the global ones; the target first follows the last update."""
+        if self.training and step.number:
+            done = step.progress * (step.number - 1) / step.number
+            self.target.follow(self.encoder, self.projector, momentum_at(done, self.momentum))
+        return embed(self.encoder, self.projector, groups, self.target(groups[0]), self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """2 - 2 × cosine, every term times the weight of its predicting view, or of both views."""
+        """Mean over pairs of views of ‖p - t‖² = 2 - 2 × cosine in both directions, added up.
+
+        Every term counts times the weight of its predicting view, or of both views.
+        """
         assert embedded.targets is not None
-        predictions = project(self.predictor, embedded.projected)
+        predictions = project(self.predictor, embedded.projected, self.batch_norm)
         pairs = ordered_pairs(len(predictions), embedded.globals)
         terms = 2 + 2 * negative_cosine_terms(predictions, embedded.targets, pairs)
-        return weighted_mean(terms, pairs, weights, step.both)
+        return 2 * weighted_mean(terms, pairs, weights, step.both)
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
+    """Without biases: the published last layer has none, and batch norm takes off that of the first."""
+    return ProjectionHead([(inputs, hidden, nn.BatchNorm1d(hidden), nn.ReLU()), (hidden, outputs, None, None, False)])
 
 
 def momentum_at(progress: float, start: float) -> float:

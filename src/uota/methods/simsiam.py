@@ -1,7 +1,9 @@
 """SimSiam: Chen & He, *Exploring Simple Siamese Representation Learning*, CVPR 2021.
 
 Every view predicts the projection of a global view of its image, through which no gradient flows. There are neither
-negatives nor a momentum encoder.
+negatives nor a momentum encoder. Each view goes through the networks alone, as in the published code
+(facebookresearch/simsiam, simsiam/builder.py): with views side by side in a batch, prediction and target would share
+their batch statistics.
 """
 
 from jaxtyping import Float
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from uota.losses import negative_cosine_terms, ordered_pairs, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
-from uota.nn.encoder import Encoder
+from uota.nn.encoder import BatchNorm, Encoder
 
 
 class SimSiam(nn.Module):
@@ -21,22 +23,26 @@ class SimSiam(nn.Module):
         encoder: images to features.
         dim: width of the projector, hidden and out.
         bottleneck: hidden width of the predictor.
+        batch_norm: whether the views of an image share batch statistics or each has its own.
     """
 
-    def __init__(self, encoder: Encoder, dim: int = 2048, bottleneck: int = 512) -> None:
+    def __init__(
+        self, encoder: Encoder, dim: int = 2048, bottleneck: int = 512, batch_norm: BatchNorm = "per_view"
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = dim
         self.projector = SimSiamProjectionHead(encoder.width, dim, dim)
         self.predictor = SimSiamPredictionHead(dim, bottleneck, dim)
+        self.batch_norm: BatchNorm = batch_norm
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
-        return embed(self.encoder, self.projector, groups)
+        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
         """-cosine, every term times the weight of its predicting view, or of both views."""
-        predictions = project(self.predictor, embedded.projected)
+        predictions = project(self.predictor, embedded.projected, self.batch_norm)
         pairs = ordered_pairs(len(predictions), embedded.globals)
         terms = negative_cosine_terms(predictions, embedded.projected[: embedded.globals], pairs)
         return weighted_mean(terms, pairs, weights, step.both)
