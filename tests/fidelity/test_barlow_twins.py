@@ -1,0 +1,75 @@
+"""Barlow Twins beside main.py of facebookresearch/barlowtwins, as 32 processes run it."""
+
+import pytest
+import torch
+from tests.fidelity.driver import STEPS, assert_same, batches, shortened, train
+from tests.fidelity.siamese import PublishedLars, TinyEncoder, cosine, encoded, headed, learned, state_of
+from torch import nn
+
+from uota.methods import BarlowTwins
+from uota.recipes import recipe
+
+PROCESSES, WARMUP = 32, 5
+DATA = batches([(2, 8)])
+
+
+def standardised(z):
+    return (z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt()
+
+
+def loss_of(c):
+    diagonal = torch.diagonal(c)
+    return (diagonal - 1).square().sum() + 0.0051 * (c.square().sum() - diagonal.square().sum())
+
+
+def gradients_of_processes(z1, z2, parameters, processes):
+    """The loss, and what DistributedDataParallel makes of the gradients of processes that share the batch.
+
+    Each computes the loss of the C summed over all, by an all-reduce that autograd does not see: its gradient reaches
+    the rows of this process alone. The mean over processes is then one of them, in so many, of the loss's gradient.
+    """
+    a, b = standardised(z1), standardised(z2)
+    parts = [rows_a.T @ rows_b / len(z1) for rows_a, rows_b in zip(a.chunk(processes), b.chunk(processes), strict=True)]
+    whole = sum(parts).detach()
+    losses = [loss_of(whole + part - part.detach()) for part in parts]
+    return losses[0].item(), torch.autograd.grad(sum(losses) / processes, parameters)
+
+
+def published(state):
+    """Losses, and the state after training, of 32 processes; the batch here is of 8 rows, so one stands for them."""
+    everything = learned(state, "encoder", "projector")
+    optimizer, losses = PublishedLars(everything, decay=1.5e-6), []
+    for step, views in enumerate(DATA):
+        z = [headed(state, encoded(state, view), "projector", "lnrlnrl") for view in views.groups[0]]
+        loss, gradients = gradients_of_processes(*z, list(everything.values()), processes=1)
+        losses.append(loss)
+        share = step / WARMUP if step < WARMUP else cosine(1, 0.001, (step - WARMUP) / (STEPS - WARMUP))
+        shared = [gradient / PROCESSES for gradient in gradients]
+        rates = [base * 2048 / 256 * share for base in (0.2, 0.0048)]
+        optimizer.step(dict(zip(everything, shared, strict=True)), *rates)
+    return losses, {name: value.detach() for name, value in state.items()}
+
+
+def test_thirty_steps(tmp_path):
+    torch.manual_seed(0)
+    settings = shortened("barlow_twins_imagenet", epochs=5, warmup_steps=WARMUP)
+    method = BarlowTwins(TinyEncoder(), **settings.method_options | {"hidden": 16, "dim": 12}).double()
+    losses, state = published(state_of(method))
+    recorded = train(method, settings, DATA, tmp_path)
+    assert recorded.losses == pytest.approx([loss / PROCESSES for loss in losses], abs=1e-9)
+    assert_same(method, state)
+
+
+def test_so_many_processes_divide_the_gradient_by_their_number():
+    torch.manual_seed(0)
+    head, (x1, x2) = nn.Linear(5, 4).double(), torch.randn(2, 8, 5, dtype=torch.float64)
+    _, (alone, _) = gradients_of_processes(head(x1), head(x2), list(head.parameters()), 1)
+    _, (shared, _) = gradients_of_processes(head(x1), head(x2), list(head.parameters()), 4)
+    torch.testing.assert_close(shared, alone / 4)
+
+
+def test_the_rest_of_the_recipe():
+    settings = recipe("barlow_twins_imagenet")
+    assert (settings.epochs, settings.batch_size, settings.devices) == (1000, 2048, PROCESSES)
+    assert settings.warmup_steps == 10 * (1281167 // 2048)
+    assert settings.zero_init_last
