@@ -36,10 +36,11 @@ def learned(state: dict[str, Tensor], *parts: str) -> dict[str, Tensor]:
     return {name: state[name].requires_grad_() for name in names}
 
 
-def norm(state: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+def norm(state: dict[str, Tensor], name: str, x: Tensor, affine: bool = True) -> Tensor:
     """Batch norm over the rows given, which moves the running statistics by a tenth, as PyTorch does."""
     statistics = state[f"{name}.running_mean"], state[f"{name}.running_var"]
-    return batch_norm(x, *statistics, state.get(f"{name}.weight"), state.get(f"{name}.bias"), True, 0.1, 1e-5)
+    scale_and_shift = (state[f"{name}.weight"], state[f"{name}.bias"]) if affine else (None, None)
+    return batch_norm(x, *statistics, *scale_and_shift, training=True, momentum=0.1, eps=1e-5)
 
 
 def encoded(state: dict[str, Tensor], images: Tensor, part: str = "encoder") -> Tensor:
@@ -49,13 +50,16 @@ def encoded(state: dict[str, Tensor], images: Tensor, part: str = "encoder") -> 
 
 
 def headed(state: dict[str, Tensor], x: Tensor, part: str, layers: str) -> Tensor:
-    """An MLP, whose `layers` are l (linear), n (batch norm) and r (rectifier), by their places in the state."""
+    """An MLP by its layers, one a letter.
+
+    l is linear, L the same with a bias, n batch norm, s batch norm without scale and shift, r a rectifier.
+    """
     for place, layer in enumerate(layers):
         name = f"{part}.layers.{place}"
-        if layer == "l":
-            x = linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
+        if layer in "lL":
+            x = linear(x, state[f"{name}.weight"], state[f"{name}.bias"] if layer == "L" else None)
         else:
-            x = norm(state, name, x) if layer == "n" else relu(x)
+            x = relu(x) if layer == "r" else norm(state, name, x, affine=layer == "n")
     return x
 
 
