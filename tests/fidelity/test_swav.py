@@ -100,7 +100,7 @@ def trained(settings, folder, **published):
     """What we make of a recipe, and what the published algorithm makes of the same network and batches."""
     method = build_method(settings).double()
     theirs = Published(deepcopy(method).train(), **published)
-    data = batches([(CROPS, 16), (VIEWS - CROPS, 8)])
+    data = batches([(CROPS, 8), (VIEWS - CROPS, 4)])
     arbiter = build_arbiter(settings, method.dim)
     recorder = train(method, settings, data, folder, arbiter)
     for number, views in enumerate(data):
