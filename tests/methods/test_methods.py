@@ -5,8 +5,10 @@ import torch
 from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, SwaVLoss
 from torch.nn.functional import normalize
 
+from uota.losses import nt_xent_terms, ordered_pairs
 from uota.methods import BYOL, JCL, METHODS, BarlowTwins, Embedded, MoCo, SimCLR, SimSiam, Step, SwAV
 from uota.methods.byol import momentum_at
+from uota.methods.swav import sinkhorn
 from uota.nn.encoder import Encoder
 
 VIEWS, GLOBALS, BATCH, DIM, QUEUE = 5, 3, 8, 16, 24
@@ -50,8 +52,17 @@ def test_swav_equals_lightlys_loss():
 
 
 def test_simclr_equals_lightlys_loss():
+    """Lightly has the paper's mean over both directions, the released code the sum."""
     x = rows(2)
-    torch.testing.assert_close(loss_of(make(SimCLR), x, globals_=2), NTXentLoss(0.2)(x[0], x[1]))
+    torch.testing.assert_close(loss_of(make(SimCLR), x, globals_=2), 2 * NTXentLoss(0.2)(x[0], x[1]))
+
+
+def test_simclr_of_more_views_is_the_mean_over_pairs_of_views():
+    method, x = make(SimCLR), rows(3)
+    ones = torch.ones(3, BATCH, dtype=torch.float64)
+    terms = nt_xent_terms(x, ordered_pairs(3, 3), 0.2)
+    directions = terms.mean(1).view(3, 2).sum()  # three pairs of views, both directions of each
+    torch.testing.assert_close(loss_of(method, x, ones, globals_=3), directions / 3)
 
 
 def test_moco_equals_lightlys_loss():
@@ -209,26 +220,81 @@ def test_only_ratios_of_weights_matter(cls):
     torch.testing.assert_close(loss_of(make(cls), x, 7 * weights), loss_of(make(cls), x, weights))
 
 
-def test_frozen_prototypes_get_a_zero_gradient():
+def test_prototypes_are_on_the_sphere_before_each_pass_of_training():
+    method = make(SwAV).float()
+    method.prototypes.data *= 3
+    groups = [torch.randn(GLOBALS, BATCH, 1, 28, 28)]
+    before = method.prototypes.detach().clone()
+    method.eval().embed(groups, Step())
+    torch.testing.assert_close(method.prototypes.detach(), before)
+    method.train().embed(groups, Step())
+    torch.testing.assert_close(method.prototypes.detach(), before / 3)
+
+
+def test_prototypes_have_their_gradient_as_they_are():
+    """Not projected on the tangent of the sphere, as that of normalised ones would be."""
+    method = make(SwAV)
+    loss_of(method, rows()).backward()
+    along = (method.prototypes.grad * method.prototypes.detach()).sum(1)
+    assert float(along.abs().max()) > 1e-3
+
+
+def test_frozen_prototypes_neither_decay_nor_coast():
+    """Their gradient is there, as distributed training asks of every parameter, until the update."""
     method = make(SwAV, frozen_steps=5)
     for step, moves in ((4, False), (5, True)):
         method.zero_grad()
         loss_of(method, rows(), step=Step(step)).backward()
-        assert bool(method.prototypes.grad.abs().max() > 0) == moves
+        assert bool(method.prototypes.grad.any())
+        method.before_update(step)
+        assert (method.prototypes.grad is not None) == moves
+
+
+def test_swavs_projector_is_the_published():
+    """src/resnet50.py: a bias before the batch norm too."""
+    first, norm, _, last = make(SwAV).projector.layers
+    assert first.bias is not None and last.bias is not None and norm.affine
+
+
+def queue_step(method, x, number, progress):
+    method.loss(embedded(x), torch.ones(VIEWS, BATCH, dtype=torch.float64), Step(number, progress))
+
+
+def codes(method, x):
+    return method._codes((normalize(x[:2], dim=-1) @ method.prototypes.T).detach())
+
+
+def test_swavs_queue_is_filled_from_its_start_on():
+    method = make(SwAV, crops=2, queue_length=12, queue_start=0.5)
+    queue_step(method, rows(seed=1), 4, 0.4)
+    assert not method.queue.any()
+    queue_step(method, rows(seed=2), 5, 0.5)
+    torch.testing.assert_close(method.queue[:, :BATCH], normalize(rows(seed=2), dim=-1)[:2])
+    assert not method.queue[:, BATCH:].any()
 
 
 def test_swavs_queue_holds_the_newest_and_widens_the_codes_once_full():
-    method = make(SwAV, crops=2, queue_length=12, queue_start=0.5)
-    first, second = normalize(rows(seed=1), dim=-1), normalize(rows(seed=2), dim=-1)
-    uniform = torch.ones(VIEWS, BATCH, dtype=torch.float64)
-    method.loss(embedded(first), uniform, Step(1, 0.6))
-    without = method._codes((second[:2] @ method.prototypes.T).detach(), method.prototypes.detach(), 0.6)
-    method.loss(embedded(second), uniform, Step(2, 0.6))
+    method = make(SwAV, crops=2, queue_length=12, queue_start=0.0)
+    first, second, x = (normalize(rows(seed=seed), dim=-1) for seed in (1, 2, 3))
+    queue_step(method, first, 0, 0.0)
+    without = codes(method, x)
+    queue_step(method, second, 1, 0.1)
     torch.testing.assert_close(method.queue, torch.cat([second[:2], first[:2]], 1)[:, :12])
-    with_queue = method._codes((second[:2] @ method.prototypes.T).detach(), method.prototypes.detach(), 0.6)
-    assert without.shape == with_queue.shape
-    assert not torch.allclose(without, with_queue)
-    torch.testing.assert_close(with_queue.sum(-1), torch.ones(2, BATCH, dtype=torch.float64))
+    found = codes(method, x)
+    everything = [sinkhorn(torch.cat([x[i], method.queue[i]]) @ method.prototypes.detach().T, 3, 0.05) for i in (0, 1)]
+    torch.testing.assert_close(found, torch.stack(everything)[:, :BATCH])
+    assert not torch.allclose(without, found)
+
+
+def test_sinkhorn_is_that_of_the_released_code():
+    """Begins with the sum of all, and makes columns of prototypes and then of images alike, three times."""
+    logits = normalize(rows(1)[0], dim=-1) @ normalize(rows(1, seed=3)[0], dim=-1).T
+    q = torch.exp(logits / 0.05)
+    q /= q.sum()
+    for _ in range(3):
+        q /= BATCH * q.sum(0)
+        q /= BATCH * q.sum(1, keepdim=True)
+    torch.testing.assert_close(sinkhorn(logits, 3, 0.05), q / q.sum(1, keepdim=True))
 
 
 @pytest.mark.parametrize("cls", [MoCo, JCL], ids=lambda cls: cls.__name__)

@@ -28,13 +28,15 @@ ARBITERS = {
 }
 # Images of each process in each step: a whole batch, and a last one that is uneven.
 SHARES = {1: [[16], [11]], 2: [[8, 8], [8, 3]]}
+# The queue is full, and used, after the first step.
+OPTIONS = {"swav": {"queue_length": 12, "queue_start": 0.0}}
 # Of one uneven batch of embeddings.
 MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
 
 
 def settings_of(folder, method):
     views = {"views": "small-cpc"} if method == "cpc_v2" else {"views": "small", "local_views": 1}
-    settings = Pretrain(data=str(folder), method=method, **views)
+    settings = Pretrain(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
     return decide(settings, open_source(settings.data))
 
 

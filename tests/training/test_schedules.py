@@ -9,23 +9,51 @@ from uota.training.schedules import learning_rate
 PAPER = Pretrain(learning_rate=0.6, final_learning_rate=0.0006, warmup_steps=0, late_factor=2.0)
 
 
+def rates(steps, total, settings, start=0.0):
+    return [learning_rate(step, total, settings, start) for step in steps]
+
+
 def test_the_released_recipe_doubles_its_learning_rate_when_arbitration_starts():
-    before, after = (learning_rate(step, 200, PAPER, 0.5) for step in (99, 100))
-    assert before == pytest.approx(0.0006 + (0.6 - 0.0006) * (1 + math.cos(math.pi * 99 / 200)) / 2)
-    assert after == pytest.approx(0.0006 + (1.2 - 0.0006) * 0.5)
+    before, after = rates((99, 100), 204, PAPER, 100 / 204)
+    assert before == pytest.approx(0.0006 + (0.6 - 0.0006) * (1 + math.cos(math.pi * 99 / 204)) / 2)
+    assert after == pytest.approx(0.0006 + (1.2 - 0.0006) * (1 + math.cos(math.pi * 100 / 204)) / 2)
 
 
 def test_warmup_is_linear_and_the_end_is_final():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1)
-    assert [learning_rate(step, 100, settings) for step in (0, 4, 10)] == pytest.approx([0.0, 0.4, 1.0])
+    settings = Pretrain(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1, epochs=10)
+    assert rates((0, 4, 9, 10), 100, settings) == pytest.approx([0.0, 0.4, 0.9, 1.0])
     assert learning_rate(100, 100, settings) == pytest.approx(0.1)
 
 
-def test_drops_divide_the_rate_by_ten():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8])
-    assert [learning_rate(step, 100, settings) for step in (0, 59, 60, 79, 80, 99)] == pytest.approx(
-        [1, 1, 0.1, 0.1, 0.01, 0.01]
+def test_a_cosine_starts_where_the_warmup_ends():
+    settings = Pretrain(learning_rate=4.8, warmup_steps=6, epochs=10)
+    assert rates((6, 18, 29), 30, settings) == pytest.approx(
+        [4.8 * (1 + math.cos(math.pi * done / 24)) / 2 for done in (0, 12, 23)]
     )
+
+
+def test_drops_divide_the_rate_by_ten():
+    settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], epochs=10)
+    assert rates((0, 59, 60, 79, 80, 99), 100, settings) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_cosine_by_epoch_has_an_epochs_first_rate_throughout():
+    settings = Pretrain(learning_rate=1.0, warmup_steps=0, rate_per="epoch", epochs=4)
+    by_epoch = [(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
+    assert rates(range(12), 12, settings) == pytest.approx([rate for rate in by_epoch for _ in range(3)])
+
+
+def test_drops_by_epoch_are_at_the_start_of_one():
+    """120 and 160 of 200 epochs, as MoCo has them, whatever their shares of 3 steps each round to."""
+    settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], rate_per="epoch", epochs=200)
+    steps = (3 * 120 - 1, 3 * 120, 3 * 160 - 1, 3 * 160)
+    assert rates(steps, 600, settings) == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+def test_a_warmup_by_epoch_moves_once_an_epoch():
+    settings = Pretrain(learning_rate=1.0, warmup_steps=6, rate_per="epoch", epochs=4)
+    assert rates(range(9), 12, settings)[:6] == pytest.approx([0, 0, 0, 0.5, 0.5, 0.5])
+    assert rates(range(6, 9), 12, settings) == pytest.approx([1, 1, 1])
 
 
 def test_drops_outside_training_are_refused():

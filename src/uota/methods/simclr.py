@@ -1,17 +1,18 @@
 """SimCLR: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020.
 
 Every view must pick each other view of its image among the views of all other images. Generalised from two views to
-any number: a term per ordered pair of an image's views.
+any number: a term per ordered pair of an image's views. The head and the scale of the loss are those of the released
+code (google-research/simclr: model_util.py, objective.py).
 """
 
 from jaxtyping import Float
-from lightly.models.modules.heads import SimCLRProjectionHead
+from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.losses import nt_xent_terms, ordered_pairs, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import Encoder
+from uota.nn.encoder import BatchNorm, Encoder
 
 
 class SimCLR(nn.Module):
@@ -21,24 +22,47 @@ class SimCLR(nn.Module):
         encoder: images to features.
         hidden, dim: widths of the projector.
         temperature: of the softmax (0.1 in the paper at batch 4096).
+        batch_norm: which views share batch statistics.
     """
 
-    def __init__(self, encoder: Encoder, hidden: int = 2048, dim: int = 128, temperature: float = 0.1) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        hidden: int = 2048,
+        dim: int = 128,
+        temperature: float = 0.1,
+        batch_norm: BatchNorm = "joint",
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = SimCLRProjectionHead(encoder.width, hidden, dim)
+        self.projector = projection_head(encoder.width, hidden, dim)
         self.temperature = temperature
+        self.batch_norm: BatchNorm = batch_norm
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
-        return embed(self.encoder, self.projector, groups)
+        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """NT-Xent, every term times the weight of its anchor; or of both views, which then also weigh as negatives."""
+        """NT-Xent, every term times the weight of its anchor; or of both views, which then also weigh as negatives.
+
+        The mean over pairs of views of the sum of both directions: twice the paper's equation, as in its code.
+        """
         pairs = ordered_pairs(len(embedded.z), len(embedded.z))
         terms = nt_xent_terms(embedded.z, pairs, self.temperature, weights if step.both else None)
-        return weighted_mean(terms, pairs, weights, step.both)
+        return 2 * weighted_mean(terms, pairs, weights, step.both)
+
+
+def projection_head(width: int, hidden: int, dim: int) -> ProjectionHead:
+    """Two layers with batch norm, the last without a shift; weights drawn from N(0, 0.01²)."""
+    first, last = nn.BatchNorm1d(hidden), nn.BatchNorm1d(dim)
+    head = ProjectionHead([(width, hidden, first, nn.ReLU()), (hidden, dim, last, None)])
+    for layer in head.layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01)
+    last.bias.requires_grad_(False)
+    return head
 
 
 CARD = Card(

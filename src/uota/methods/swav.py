@@ -2,20 +2,21 @@
 
 Every view predicts which prototypes the global crops of its image are assigned to. Assignments (codes) are spread
 evenly over the prototypes by Sinkhorn's iterations, across all ranks; a queue of earlier embeddings may widen the
-batch they are spread over.
+batch they are spread over. Prototypes, queue and loss are those of the released code (facebookresearch/swav:
+main_swav.py).
 """
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import SwaVProjectionHead
+from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from uota.collectives import max_over_ranks, sum_over_ranks
+from uota.collectives import gather_rows, max_over_ranks, rank, sum_over_ranks, world_size
 from uota.losses import ordered_pairs, swapped_prediction_terms, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import Encoder
+from uota.nn.encoder import BatchNorm, Encoder
 from uota.precision import at_least_float32
 
 
@@ -30,8 +31,9 @@ class SwAV(nn.Module):
         temperature: of the predictions.
         epsilon, iterations: Sinkhorn's regularisation and rounds.
         frozen_steps: the prototypes do not learn during these first steps (313 in the released code).
-        queue_length: embeddings kept per global crop and rank; 0: no queue.
-        queue_start: share of training from which the queue is used.
+        queue_length: embeddings kept per global crop, of all ranks together; 0: no queue.
+        queue_start: share of training from which the queue is filled; it is used once it is full.
+        batch_norm: which views share batch statistics; joint: those of a size in the encoder, all in the projector.
     """
 
     queue: Tensor
@@ -50,54 +52,65 @@ class SwAV(nn.Module):
         frozen_steps: int = 313,
         queue_length: int = 0,
         queue_start: float = 0.075,
+        batch_norm: BatchNorm = "joint",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = SwaVProjectionHead(encoder.width, hidden, dim)
-        self.prototypes = nn.Parameter(normalize(torch.randn(prototypes, dim), dim=-1))
+        # With a bias before the batch norm too, as published: it changes no embedding.
+        self.projector = ProjectionHead(
+            [(encoder.width, hidden, nn.BatchNorm1d(hidden), nn.ReLU(), True), (hidden, dim, None, None)]
+        )
+        self.prototypes = nn.Parameter(normalize(torch.empty(prototypes, dim).uniform_(-1, 1), dim=-1))
         self.crops = crops
         self.temperature = temperature
         self.epsilon = epsilon
         self.iterations = iterations
         self.frozen_steps = frozen_steps
         self.queue_start = queue_start
+        self.batch_norm: BatchNorm = batch_norm
         self.register_buffer("queue", torch.zeros(crops, queue_length, dim))
         self.register_buffer("queued", torch.zeros((), dtype=torch.long))
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Encode and project all views; the first group holds the global ones."""
-        return embed(self.encoder, self.projector, groups)
+        """Encode and project all views; the first group holds the global ones. Training normalises the prototypes."""
+        if self.training:
+            with torch.no_grad():  # outside the graph: their gradient is not projected on the sphere
+                self.prototypes.copy_(normalize(self.prototypes, dim=-1))
+        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
         """Swapped prediction, every term times the weight of its predicting view, or of both views."""
-        # Frozen prototypes keep a zero gradient: distributed training expects one from every parameter.
-        prototypes = normalize(self.prototypes, dim=-1)
-        if step.number < self.frozen_steps:
-            prototypes = prototypes.detach() + 0 * prototypes
         z = embedded.z
-        logits = linear(z, prototypes)
-        codes = self._codes(logits[: self.crops].detach(), prototypes.detach(), step.progress)
-        if self.training:
+        logits = linear(z, self.prototypes)
+        codes = self._codes(logits[: self.crops].detach())
+        if self.training and step.progress >= self.queue_start:
             self._enqueue(z[: self.crops].detach())
         pairs = ordered_pairs(len(logits), self.crops)
         terms = swapped_prediction_terms(logits, codes, pairs, self.temperature)
         return weighted_mean(terms, pairs, weights, step.both)
 
+    def before_update(self, number: int) -> None:
+        """Keep the prototypes as they are during the first steps: without a gradient they neither decay nor coast."""
+        if number < self.frozen_steps:
+            self.prototypes.grad = None
+
     @torch.no_grad()
-    def _codes(self, logits: Tensor, prototypes: Tensor, progress: float) -> Float[Tensor, "crops batch prototypes"]:
-        batch = logits.shape[1]
-        length = self.queue.shape[1]
-        if length and progress >= self.queue_start and int(self.queued) >= length:
-            logits = torch.cat([logits, linear(self.queue, prototypes)], dim=1)
+    def _codes(self, logits: Float[Tensor, "crops batch prototypes"]) -> Float[Tensor, "crops batch prototypes"]:
+        batch, length = logits.shape[1], self.queue.shape[1]
+        if length and int(self.queued) >= length:
+            mine = self.queue[:, rank() :: world_size()]  # every row counts once, on one rank
+            logits = torch.cat([logits, linear(mine, self.prototypes)], dim=1)
         spread = [sinkhorn(at_least_float32(crop), self.iterations, self.epsilon) for crop in logits]
         return torch.stack(spread)[:, :batch]
 
     def _enqueue(self, z: Float[Tensor, "crops batch dim"]) -> None:
+        """Put in the embeddings of all ranks; every rank keeps all of them, so that a checkpoint does."""
         length = self.queue.shape[1]
         if length:
-            self.queue.copy_(torch.cat([z, self.queue], dim=1)[:, :length])
-            self.queued += z.shape[1]
+            new = gather_rows(z.transpose(0, 1)).rows.transpose(0, 1)
+            self.queue.copy_(torch.cat([new, self.queue], dim=1)[:, :length])
+            self.queued += new.shape[1]
 
 
 def sinkhorn(

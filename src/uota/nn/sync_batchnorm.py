@@ -53,4 +53,6 @@ def synchronised(module: nn.Module) -> nn.Module:
 def _over_ranks(norm: nn.modules.batchnorm._BatchNorm) -> SyncBatchNorm:
     new = SyncBatchNorm(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
     new.load_state_dict(norm.state_dict())
+    for name, parameter in norm.named_parameters():
+        new.get_parameter(name).requires_grad_(parameter.requires_grad)
     return new.train(norm.training)

@@ -66,7 +66,8 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
 
 def _group(small: bool, constant: bool, settings: Pretrain) -> dict[str, Any]:
     adapt = settings.decay_all or not small
-    decay = {"weight_decay": settings.weight_decay if adapt else 0.0, "adapt": adapt}
+    # Without `always_adapt` timm's would not adapt the rate where nothing decays.
+    decay = {"weight_decay": settings.weight_decay if adapt else 0.0, "adapt": adapt, "always_adapt": adapt}
     return {"params": [], "rate": settings.bias_rate if small else 1.0, "constant": constant} | decay
 
 
