@@ -21,6 +21,12 @@ def test_warmup_is_linear_and_the_end_is_final():
     assert learning_rate(100, 100, settings) == pytest.approx(0.1)
 
 
+def test_an_epoch_may_have_the_rate_of_its_end():
+    settings = Pretrain(learning_rate=1.0, final_learning_rate=0.1, warmup_steps=0, epochs=4, rate_per="epoch_end")
+    rates = [0.1 + 0.9 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in (1, 2, 3, 4) for _ in range(3)]
+    assert [learning_rate(step, 12, settings) for step in range(12)] == pytest.approx(rates)
+
+
 def test_drops_divide_the_rate_by_ten():
     settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8])
     assert [learning_rate(step, 100, settings) for step in (0, 59, 60, 79, 80, 99)] == pytest.approx(

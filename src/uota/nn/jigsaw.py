@@ -34,7 +34,7 @@ def pieces(
     (first, images), own = share_of_rows(views[0]), views.shape[1]
     cell = views.shape[-1] // SIDE
     piece = max(round(SHARE * cell), 1)
-    order = torch.rand(len(views), images, SIDE**2, generator=random).argsort(-1)
+    order = torch.rand(len(views), images, SIDE**2, generator=random, dtype=torch.float32).argsort(-1)
     cuts = torch.randint(cell - piece + 1, (*order.shape, 2), generator=random)
     corners = cell * torch.stack([order // SIDE, order % SIDE], -1) + cuts
     top, left = corners[:, first : first + own].to(views.device).unbind(-1)
