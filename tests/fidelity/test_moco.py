@@ -39,4 +39,5 @@ def test_what_a_short_run_does_not_show(name):
     assert (options["hidden"], options["dim"]) == (None if "v1" in name else 2048, 128)
     assert (options["queue_length"], options["momentum"], options["parts"]) == (65536, 0.999, 8)
     assert settings.zero_init_last is False
-    assert not METHODS[settings.method].sync_batch_norm and settings.sync_batch_norm is None
+    assert not METHODS[settings.method].sync_batch_norm
+    assert settings.sync_batch_norm is None
