@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from uota.methods import InfoMin, Step
+from uota.methods import METHODS, InfoMin, Step
 from uota.nn.encoder import Encoder
 from uota.nn.jigsaw import pieces
+from uota.views import PRESETS
 
 BATCH = 4
 
@@ -54,6 +55,13 @@ def test_one_query_and_the_jigsaw_of_a_view_of_its_own_or_of_the_query(own):
     assert found.projected.shape == (2 + own, BATCH, 8)
     assert found.features.shape == (2 + own, BATCH, 128)
     assert sum(len(maps) for maps in found.early) == 2 + own
+
+
+def test_the_paper_has_a_plain_view_for_jigsaws():
+    (of_jigsaw,) = PRESETS["infomin"].groups[1:]
+    assert (of_jigsaw.count, of_jigsaw.size, of_jigsaw.scale, of_jigsaw.flip_probability) == (1, 255, (0.6, 1.0), 0.5)
+    assert of_jigsaw.jitter_probability == of_jigsaw.grey_probability == of_jigsaw.blur_probability == 0
+    assert METHODS["infomin"].options["queries"] == 1
 
 
 def test_a_view_of_weight_0_that_jigsaws_are_made_of_has_no_gradient():

@@ -119,6 +119,7 @@ CARD = Card(
     "the query view",
     70.1,
     views="infomin",
-    small={"hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
+    options={"queries": 1},  # its views have one for the jigsaw
+    small={"queries": None, "hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
     sync_batch_norm=False,
 )

@@ -58,9 +58,9 @@ def embed_queries_and_keys(
     if queries is None:
         return embed(encoder, projector, groups, key(groups[0]))
     roles_of(queries, sum(len(group) for group in groups), len(groups[0]))
-    asking = [group for group, _ in _split(groups, queries)]
-    query = embed(encoder, projector, [group for group in asking if len(group)])
-    keys = [key.encode(group) for _, group in _split(groups, queries) if len(group)]
+    parts = _split(groups, queries)
+    query = embed(encoder, projector, [asking for asking, _ in parts if len(asking)])
+    keys = [key.encode(answering) for _, answering in parts if len(answering)]
     projected = torch.cat([query.projected, *(each.projected for each in keys)])
     features = torch.cat([query.features, *(each.features for each in keys)])
     early = [*query.early, *(each.early for each in keys)]
