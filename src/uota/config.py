@@ -77,7 +77,8 @@ class Pretrain:
             it, not clipped), or any of timm: adamw, momentum, sgd (with Nesterov's momentum), …
         learning_rate: at the top of the schedule
         final_learning_rate: at the end of the cosine
-        rate_per: the schedule moves every step, or every epoch
+        rate_per: the schedule moves every step, or every epoch, which has the rate of its first step throughout
+            (epoch) or that of the step after its last (epoch_end)
         bias_rate: learning rate of biases and norms, relative to that of weights
         constant_rate: parts of the method by name whose rate stays at the top, such as [predictor]
         warmup_steps: linear from zero
@@ -128,7 +129,7 @@ class Pretrain:
     optimizer: str = "adamw"
     learning_rate: float = 2e-3
     final_learning_rate: float = 0.0
-    rate_per: Literal["step", "epoch"] = "step"
+    rate_per: Literal["step", "epoch", "epoch_end"] = "step"
     bias_rate: float = 1.0
     constant_rate: list[str] = field(default_factory=list)
     warmup_steps: int = 60

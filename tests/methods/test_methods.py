@@ -299,11 +299,23 @@ def test_sinkhorn_is_that_of_the_released_code():
 
 @pytest.mark.parametrize("cls", [MoCo, JCL], ids=lambda cls: cls.__name__)
 def test_keys_are_pushed_in_training_only(cls):
+    """MoCo's, image by image; of JCL the mean key of each image."""
     method, x, keys = make(cls), rows(), rows(GLOBALS, seed=9)
     loss_of(method, x, targets=keys)
     assert int(method.queue.pushed) == 0
     method.train().loss(embedded(x, targets=keys), torch.ones(VIEWS, BATCH, dtype=torch.float64), Step())
-    torch.testing.assert_close(method.queue.rows, normalize(keys, dim=-1).transpose(0, 1).reshape(-1, DIM))
+    pushed = normalize(keys, dim=-1)
+    pushed = pushed.mean(0) if cls is JCL else pushed.transpose(0, 1).reshape(-1, DIM)
+    torch.testing.assert_close(method.queue.rows[: len(pushed)], pushed)
+    assert int(method.queue.pushed) == len(pushed)
+
+
+def test_the_mean_key_of_jcl_leaves_a_key_of_weight_0_out():
+    method, keys = make(JCL, queries=1).train(), rows(4, seed=9)
+    weights = torch.ones(4, BATCH, dtype=torch.float64)
+    weights[3] = 0
+    method.loss(embedded(rows(4), 4, keys), weights, Step())
+    torch.testing.assert_close(method.queue.rows[:BATCH], normalize(keys[1:3], dim=-1).mean(0))
 
 
 @every_method

@@ -43,6 +43,12 @@ def test_a_cosine_by_epoch_has_an_epochs_first_rate_throughout():
     assert rates(range(12), 12, settings) == pytest.approx([rate for rate in by_epoch for _ in range(3)])
 
 
+def test_an_epoch_may_have_the_rate_of_its_end():
+    settings = Pretrain(learning_rate=1.0, final_learning_rate=0.1, warmup_steps=0, epochs=4, rate_per="epoch_end")
+    by_epoch = [0.1 + 0.9 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in (1, 2, 3, 4)]
+    assert rates(range(12), 12, settings) == pytest.approx([rate for rate in by_epoch for _ in range(3)])
+
+
 def test_drops_by_epoch_are_at_the_start_of_one():
     """120 and 160 of 200 epochs, as MoCo has them, whatever their shares of 3 steps each round to."""
     settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], rate_per="epoch", epochs=200)

@@ -1,5 +1,6 @@
 """Which view predicts which: the rows of a loss's terms."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -11,10 +12,16 @@ class Pairs:
     target: list[int]
 
 
+def pairs_between(predictors: Iterable[int], targets: Iterable[int]) -> Pairs:
+    """Every one of some views against every other of some views, target by target."""
+    among = list(predictors)
+    pairs = [(p, t) for t in targets for p in among if p != t]
+    return Pairs([p for p, _ in pairs], [t for _, t in pairs])
+
+
 def ordered_pairs(predictors: int, targets: int) -> Pairs:
     """Every view of the first `predictors` against every other of the first `targets`, target by target."""
-    pairs = [(p, t) for t in range(targets) for p in range(predictors) if p != t]
-    return Pairs([p for p, _ in pairs], [t for _, t in pairs])
+    return pairs_between(range(predictors), range(targets))
 
 
 def all_pairs(predictors: int, targets: int) -> Pairs:

@@ -35,9 +35,11 @@ class Embedded:
     Attributes:
         projected: the projector's output, with gradient.
         features: the encoder's output.
-        early: early feature maps (views of a size, batch, channels, height, width), one tensor per view size.
+        early: early feature maps (views, batch, channels, height, width) in the order of views, a tensor for those that
+            are alike in size.
         groups: the views themselves, one tensor per size, the global ones first.
-        targets: projections of the global views by a momentum encoder, without gradient; None: the method has none.
+        targets: without gradient, of the first views, the global ones at least: projections by a momentum encoder of
+            those that are targets; None: the method has none.
     """
 
     projected: Float[Tensor, "views batch dim"]

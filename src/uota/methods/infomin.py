@@ -1,35 +1,41 @@
 """InfoMin Aug.: Tian et al., *What Makes for Good Views for Contrastive Learning?*, NeurIPS 2020.
 
 MoCo v2 with harsher views and, as PIRL (Misra & van der Maaten, CVPR 2020) has it, a second branch: the shuffled
-pieces of a view must pick the same key as the view itself.
+pieces of a view must pick the same key as the query.
 """
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
-from uota.losses import info_nce_terms, ordered_pairs, weighted_mean
+from uota.losses import info_nce_terms, pairs_between, weighted_mean
 from uota.methods.card import Card
-from uota.methods.embedded import Embedded, Step, embed, project, unit
-from uota.nn.encoder import Encoder
+from uota.methods.embedded import Embedded, Step, unit
+from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
+from uota.nn.encoder import Encoder, images_of
+from uota.nn.jigsaw import JigsawHead, pieces
 from uota.nn.momentum import MomentumCopy
 from uota.nn.queue import Queue
 
-SIDE = 3  # pieces of a jigsaw, along each axis
-
 
 class InfoMin(nn.Module):
-    """InfoMin Aug. with any number of views; the global ones are also cut into jigsaws.
+    """InfoMin Aug. with any number of views.
 
     Args:
         encoder: images to features.
-        hidden, dim: widths of the projector; the jigsaw's head has the same, over the features of its nine pieces.
+        hidden, dim: widths of the projector, and of the jigsaw's head.
         temperature: of the softmax (0.15 in the released code).
         queue_length: keys kept as negatives.
         momentum: of the key encoder.
         jigsaw: share of the jigsaw's terms in the loss (0.5 in the released code).
-        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling.
+        queries: the first so many global views are queries and the other global ones keys (the released code: 1 of 2);
+            jigsaws are made of the views of the second size, or of the queries where there is none. None: each view is
+            a query for the keys of the other global views, and jigsaws are made of all global ones.
+        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling, which
+            takes its place where devices have statistics of their own. 1: neither.
     """
 
     def __init__(
@@ -41,58 +47,68 @@ class InfoMin(nn.Module):
         queue_length: int = 65536,
         momentum: float = 0.999,
         jigsaw: float = 0.5,
+        queries: int | None = None,
         parts: int = 2,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = dim
         self.projector = MoCoProjectionHead(encoder.width, hidden, dim)
-        self.jigsaw_head = MoCoProjectionHead(SIDE**2 * encoder.width, hidden, dim)
+        self.jigsaw_head = JigsawHead(encoder.width, hidden, dim)
         self.key = MomentumCopy(encoder, self.projector, parts)
         self.queue = Queue(queue_length, dim)
         self.temperature = temperature
         self.momentum = momentum
         self.jigsaw = jigsaw
+        self.queries = queries
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Queries of all views and keys of the global ones; the key encoder first takes its step."""
+        """Queries, keys, and jigsaws that are views; the key encoder first takes its step."""
         if self.training:
             self.key.follow(self.encoder, self.projector, self.momentum)
-        return embed(self.encoder, self.projector, groups, self.key(groups[0]))
+        whole = groups[:1] if self._cuts_second(groups) else groups
+        embedded = embed_queries_and_keys(self.encoder, self.projector, self.key, whole, self.queries)
+        return self._with_jigsaws(embedded, groups, step.number) if self._cuts_second(groups) else embedded
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """InfoNCE of the views and of their jigsaws, every term times the weight of its query, or of both views."""
+        """InfoNCE of the views and of the jigsaws, every term times the weight of its view, or of both views."""
         assert embedded.targets is not None
         keys, negatives = unit(embedded.targets), self.queue.rows.clone()
-        solved = unit(self._embed_jigsaws(embedded.groups[0], step.number))
+        if self._cuts_second(embedded.groups):
+            views, solved = embedded.globals, embedded.z
+            jigsaws = range(views, len(solved))
+        else:
+            views, solved = (
+                len(embedded.projected),
+                unit(self._solve(embedded.groups[0][: self.queries], step.number)[0]),
+            )
+            jigsaws = range(len(solved))
+        roles = roles_of(self.queries, views, embedded.globals)
         if self.training:
-            self.queue.push(keys)
+            self.queue.push(keys[roles.keys])
         losses = []
-        for queries in (embedded.z, solved):
-            pairs = ordered_pairs(len(queries), len(keys))
+        for queries, asking in ((embedded.z, roles.queries), (solved, jigsaws)):
+            pairs = pairs_between(asking, roles.keys)
             terms = info_nce_terms(queries, keys, negatives, pairs, self.temperature)
             losses.append(weighted_mean(terms, pairs, weights, step.both))
         return (1 - self.jigsaw) * losses[0] + self.jigsaw * losses[1]
 
-    def _embed_jigsaws(self, views: Tensor, number: int) -> Float[Tensor, "views batch dim"]:
-        features = self.encoder(pieces(views, number).flatten(0, 2).contiguous(memory_format=torch.channels_last))
-        return project(self.jigsaw_head, features.unflatten(0, (*views.shape[:2], SIDE**2)).flatten(2))
+    def _cuts_second(self, groups: list[Tensor]) -> bool:
+        return self.queries is not None and len(groups) > 1
 
+    def _with_jigsaws(self, embedded: Embedded, groups: list[Tensor], number: int) -> Embedded:
+        made = [self._solve(group, number) for group in groups[1:]]
+        projected = torch.cat([embedded.projected, *(each[0] for each in made)])
+        features = torch.cat([embedded.features, *(each[1] for each in made)])
+        early = [*embedded.early, *(each[2] for each in made)]
+        return replace(embedded, projected=projected, features=features, early=early, groups=groups)
 
-def pieces(
-    views: Float[Tensor, "views batch channels size size"], number: int
-) -> Float[Tensor, "views batch pieces channels piece piece"]:
-    """The nine pieces of each view in an order that changes with the step, each a little less than its cell.
-
-    The order and the cuts are the same for the whole batch, on all ranks.
-    """
-    random = torch.Generator().manual_seed(number)
-    cell = views.shape[-1] // SIDE
-    piece = max(cell * 7 // 8, 1)
-    top, left = torch.randint(cell - piece + 1, (2,), generator=random).tolist()
-    cut = views[..., top:, left:].unfold(-2, piece, cell).unfold(-2, piece, cell)[:, :, :, :SIDE, :SIDE]
-    order = torch.randperm(SIDE**2, generator=random).to(views.device)
-    return cut.flatten(3, 4).movedim(3, 2)[:, :, order]
+    def _solve(self, views: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings of jigsaws, and the means of their pieces' features and early maps."""
+        cut = pieces(views, number)
+        made = self.encoder.with_early_map(images_of(cut.flatten(0, 1)))
+        features, early = (x.unflatten(0, cut.shape[:3]) for x in made)
+        return self.jigsaw_head(features), features.mean(2), early.mean(2)
 
 
 CARD = Card(
@@ -103,5 +119,7 @@ CARD = Card(
     "the query view",
     70.1,
     views="infomin",
-    small={"hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
+    options={"queries": 1},  # its views have one for the jigsaw
+    small={"queries": None, "hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
+    sync_batch_norm=False,
 )

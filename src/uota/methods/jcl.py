@@ -12,24 +12,29 @@ from torch import Tensor, nn
 from uota.collectives import part_of_mean
 from uota.losses import joint_contrastive_terms, mean_of_weighted
 from uota.methods.card import Card
-from uota.methods.embedded import Embedded, Step, embed, unit
+from uota.methods.embedded import Embedded, Step, unit
+from uota.methods.momentum_queue import Roles, embed_queries_and_keys, roles_of
 from uota.nn.encoder import Encoder
 from uota.nn.momentum import MomentumCopy
 from uota.nn.queue import Queue
 
 
 class JCL(nn.Module):
-    """JCL: each view is a query for the joint distribution of the keys of the other global views.
+    """JCL with any number of views; the mean key of each image enters the queue.
 
     Args:
         encoder: images to features.
         hidden, dim: widths of the projector.
         temperature: of the softmax.
-        strength: λ, how much the covariance counts (4 in the paper).
-        queue_length: keys kept as negatives.
+        strength: λ, how much the covariance counts (4 in the paper; 2 in the released code).
+        ramp: λ rises to `strength` in so many equal steps over training (the released code: one an epoch); 0: it is
+            constant.
+        queue_length: mean keys kept as negatives.
         momentum: of the key encoder.
-        queries: only so many views are queries, and the others keys only; None: all. The paper: 1, and 5 keys.
-        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling.
+        queries: the first so many views are queries for the joint distribution of the others, keys (the released code:
+            1, and 4 keys); None: each view is a query for that of the other global views.
+        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling, which
+            takes its place where devices have statistics of their own. 1: neither.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class JCL(nn.Module):
         dim: int = 128,
         temperature: float = 0.2,
         strength: float = 4.0,
+        ramp: int = 0,
         queue_length: int = 65536,
         momentum: float = 0.999,
         queries: int | None = None,
@@ -52,14 +58,15 @@ class JCL(nn.Module):
         self.queue = Queue(queue_length, dim)
         self.temperature = temperature
         self.strength = strength
+        self.ramp = ramp
         self.momentum = momentum
         self.queries = queries
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Queries of all views and keys of the global ones; the key encoder first takes its step."""
+        """Queries and keys; the key encoder first takes its step."""
         if self.training:
             self.key.follow(self.encoder, self.projector, self.momentum)
-        return embed(self.encoder, self.projector, groups, self.key(groups[0]))
+        return embed_queries_and_keys(self.encoder, self.projector, self.key, groups, self.queries)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
         """The bound; the keys' weights act within their moments, and the query's on its term.
@@ -67,35 +74,53 @@ class JCL(nn.Module):
         Where both views of a pair are to be weighed, a term also weighs what its keys weigh on average.
         """
         assert embedded.targets is not None
-        keys = unit(embedded.targets)
-        queries = embedded.z[: self.queries]
-        shares, key_weight = key_shares(weights, len(queries), len(keys))
+        roles = roles_of(self.queries, len(embedded.projected), embedded.globals)
+        queries, keys = embedded.z[roles.queries], unit(embedded.targets)
+        shares, key_weight = key_shares(weights, roles)
+        strength = strength_at(step.progress, self.strength, self.ramp)
         negatives = self.queue.rows.clone()
-        terms = joint_contrastive_terms(queries, keys, shares, negatives, self.temperature, self.strength)
+        terms = joint_contrastive_terms(queries, keys[roles.keys], shares, negatives, self.temperature, strength)
         if self.training:
-            self.queue.push(keys)
+            self.queue.push(mean_keys(keys, weights, roles)[None])
         if step.both:
-            return mean_of_weighted(terms, weights[: len(queries)] * key_weight)
-        return part_of_mean(weights[: len(queries)] * terms)
+            return mean_of_weighted(terms, weights[roles.queries] * key_weight)
+        return part_of_mean(weights[roles.queries] * terms)
+
+
+def strength_at(progress: float, strength: float, ramp: int) -> float:
+    """λ at a share of training: 1/ramp of `strength` in the first of `ramp` equal parts, all of it in the last."""
+    if not ramp:
+        return strength
+    return strength * min(int(progress * ramp + 1e-9) + 1, ramp) / ramp  # a step that begins a part is of that part
 
 
 def key_shares(
-    weights: Float[Tensor, "views batch"], queries: int, keys: int
+    weights: Float[Tensor, "views batch"], roles: Roles
 ) -> tuple[Float[Tensor, "queries keys batch"], Float[Tensor, "queries batch"]]:
     """Each key's share in the moments of each query, its own view left out; and the mean weight of a query's keys."""
-    other = ~torch.eye(queries, keys, dtype=torch.bool, device=weights.device)
-    weight = weights[:keys] * other[..., None]
+    views = torch.tensor(list(roles.keys), device=weights.device)
+    other = torch.tensor(list(roles.queries), device=weights.device)[:, None] != views
+    weight = weights[views] * other[..., None]
     total = weight.sum(1)
     return weight / total.clamp_min(1e-12)[:, None], total / other.sum(1)[:, None]
+
+
+def mean_keys(
+    keys: Float[Tensor, "targets batch dim"], weights: Float[Tensor, "views batch"], roles: Roles
+) -> Float[Tensor, "batch dim"]:
+    """The mean key of each image, every key as it weighs; shorter than 1, the more so the less they agree."""
+    weight = weights[roles.keys]
+    return (weight[..., None] * keys[roles.keys]).sum(0) / weight.sum(0).clamp_min(1e-12)[:, None]
 
 
 CARD = Card(
     JCL,
     "JCL",
-    "Cai et al., NeurIPS 2020, arXiv 2011.02538",
+    "Cai et al., NeurIPS 2020, arXiv 2009.14776",
     2020,
     "keys in the moments, the query on its term",
     68.7,
     views="jcl",
     small={"hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99},
+    sync_batch_norm=False,
 )

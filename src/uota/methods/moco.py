@@ -8,16 +8,17 @@ from jaxtyping import Float
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
-from uota.losses import info_nce_terms, ordered_pairs, weighted_mean
+from uota.losses import info_nce_terms, pairs_between, weighted_mean
 from uota.methods.card import Card
-from uota.methods.embedded import Embedded, Step, embed, unit
+from uota.methods.embedded import Embedded, Step, unit
+from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
 from uota.nn.encoder import Encoder
 from uota.nn.momentum import MomentumCopy
 from uota.nn.queue import Queue
 
 
 class MoCo(nn.Module):
-    """MoCo with any number of views: each is a query for the keys of the other global views.
+    """MoCo with any number of views.
 
     Args:
         encoder: images to features.
@@ -25,8 +26,10 @@ class MoCo(nn.Module):
         temperature: of the softmax.
         queue_length: keys kept as negatives.
         momentum: of the key encoder.
-        queries: only so many views are queries, and the others keys only; None: all. The paper: 1 of 2 views.
-        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling.
+        queries: the first so many views are queries, and the others keys (the paper: 1 of 2); None: each view is a
+            query for the keys of the other global views.
+        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling, which
+            takes its place where devices have statistics of their own. 1: neither.
     """
 
     def __init__(
@@ -52,19 +55,20 @@ class MoCo(nn.Module):
         self.queries = queries
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Queries of all views and keys of the global ones; the key encoder first takes its step."""
+        """Queries and keys; the key encoder first takes its step."""
         if self.training:
             self.key.follow(self.encoder, self.projector, self.momentum)
-        return embed(self.encoder, self.projector, groups, self.key(groups[0]))
+        return embed_queries_and_keys(self.encoder, self.projector, self.key, groups, self.queries)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """InfoNCE, every term times the weight of its query, or of both views."""
+        """InfoNCE, every term times the weight of its query, or of both views; then the keys enter the queue."""
         assert embedded.targets is not None
         keys = unit(embedded.targets)
-        pairs = ordered_pairs(self.queries or len(embedded.z), embedded.globals)
+        roles = roles_of(self.queries, len(embedded.projected), embedded.globals)
+        pairs = pairs_between(roles.queries, roles.keys)
         terms = info_nce_terms(embedded.z, keys, self.queue.rows.clone(), pairs, self.temperature)
         if self.training:
-            self.queue.push(keys)
+            self.queue.push(keys[roles.keys])
         return weighted_mean(terms, pairs, weights, step.both)
 
 
@@ -79,6 +83,7 @@ V1 = Card(
     views="mocov1",
     options={"hidden": None, "temperature": 0.07},
     small=SMALL,
+    sync_batch_norm=False,
 )
 V2 = Card(
     MoCo,
@@ -89,4 +94,5 @@ V2 = Card(
     67.6,
     views="mocov2",
     small=SMALL | {"hidden": 256},
+    sync_batch_norm=False,
 )

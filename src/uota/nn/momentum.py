@@ -1,14 +1,28 @@
 """Momentum encoders: slow copies that make targets (He et al., 2020; Grill et al., 2020)."""
 
 from copy import deepcopy
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from uota.collectives import share_of_rows
+from uota.collectives import gather_rows, share_of_rows, world_size
 from uota.nn.encoder import BatchNorm, Encoder, images_of, join_parts, parts_by_statistics
+from uota.nn.sync_batchnorm import SyncBatchNorm
+
+EARLY_SIDE = 4  # to which whoever looks at early maps averages them; as `uota.training.looks` does
+
+
+class Encoded(NamedTuple):
+    """Views, encoded, each (views, batch, …): projections, features, and early maps averaged to 4×4."""
+
+    projected: Tensor
+    features: Tensor
+    early: Tensor
 
 
 class MomentumCopy(nn.Module):
@@ -16,9 +30,9 @@ class MomentumCopy(nn.Module):
 
     Args:
         encoder, projector: what is copied.
-        parts: in how many parts of the batch targets are computed. Each part has its own batch statistics, and holds
-            every parts-th image, so that a target does not share its statistics with its own prediction: what MoCo
-            reaches by shuffling the batch between devices. Counted over the images of all ranks.
+        parts: above 1, a target does not share its batch statistics with its own prediction. Where each of several
+            devices has statistics of its own, they exchange the images at random (MoCo's shuffling). Otherwise the
+            batch is encoded in so many parts, counted over the images of all ranks: each holds every parts-th image.
         batch_norm: whether the views share statistics or each has its own.
     """
 
@@ -35,21 +49,47 @@ class MomentumCopy(nn.Module):
         update_momentum(encoder, self.encoder, momentum)
         update_momentum(projector, self.projector, momentum)
 
-    @torch.no_grad()
     def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
         """Projections of the views."""
+        return self.encode(views).projected
+
+    @torch.no_grad()
+    def encode(self, views: Float[Tensor, "views batch channels _ _"]) -> Encoded:
+        """Projections of the views, and what an arbiter may look at."""
         if self.parts == 1:  # nothing to ask other ranks, nothing to put together
-            return self._project(views)
+            return self._encode(views)
+        if self.training and world_size() > 1 and self._has_statistics_of_a_device():
+            return self._encode_shuffled(views)
+        return self._encode_in_parts(views)
+
+    def _has_statistics_of_a_device(self) -> bool:
+        return any(isinstance(each, _BatchNorm) and not isinstance(each, SyncBatchNorm) for each in self.modules())
+
+    def _encode_shuffled(self, views: Tensor) -> Encoded:
+        """Each rank encodes as many images as it holds, taken at random from those of all (He et al., section 3.3)."""
+        own = views.flatten(0, 1)
+        images, first = gather_rows(own)
+        order = gather_rows(torch.randperm(len(images), device=images.device)[None]).rows[0]  # that of the first rank
+        mine = slice(first, first + len(own))
+        made = self._encode(images[order[mine]][None])
+        back = order.argsort()[mine]
+        return Encoded(*(gather_rows(part[0]).rows[back].unflatten(0, views.shape[:2]) for part in made))
+
+    def _encode_in_parts(self, views: Tensor) -> Encoded:
         first, images = share_of_rows(views[0])
         parts = min(self.parts, images)
         starts = [(part - first) % parts for part in range(parts)]
-        made = [self._project(views[:, start::parts]) for start in starts]
-        out = made[0].new_empty(*views.shape[:2], made[0].shape[-1])
-        for start, projected in zip(starts, made, strict=True):
-            out[:, start::parts] = projected
-        return out
+        made = [self._encode(views[:, start::parts]) for start in starts]
+        whole = Encoded(*(part.new_empty(*views.shape[:2], *part.shape[2:]) for part in made[0]))
+        for start, encoded in zip(starts, made, strict=True):
+            for out, part in zip(whole, encoded, strict=True):
+                out[:, start::parts] = part
+        return whole
 
-    def _project(self, views: Tensor) -> Tensor:
-        each = parts_by_statistics(views, self.batch_norm)
-        made = [self.projector(self.encoder(images_of(part))) for part in each]
-        return join_parts(made).unflatten(0, views.shape[:2])
+    def _encode(self, views: Tensor) -> Encoded:
+        made = [self._encode_images(images_of(part)) for part in parts_by_statistics(views, self.batch_norm)]
+        return Encoded(*(join_parts(each).unflatten(0, views.shape[:2]) for each in zip(*made, strict=True)))
+
+    def _encode_images(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features, early = self.encoder.with_early_map(images)
+        return self.projector(features), features, adaptive_avg_pool2d(early, EARLY_SIDE)

@@ -319,7 +319,7 @@ PRESETS: dict[str, ViewPreset] = {
         _imagenet("barlow", _BYOL),
         _imagenet("simsiam", _MOCO_V2),
         _imagenet("jcl", _MOCO_V2.times(6)),  # a query and five keys
-        _imagenet("infomin", _INFOMIN),
+        _imagenet("infomin", _INFOMIN, GroupPreset(1, 255, (0.6, 1.0), jitter_probability=0.0)),  # and its jigsaw
         _imagenet("cmc", _CMC),
         ViewPreset("cpc", (_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=260, evaluation_resize=300),
         ViewPreset("small-cpc", (_SMALL_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=30),

@@ -1,0 +1,43 @@
+"""Step for step with facebookresearch/moco: main_moco.py, moco/builder.py."""
+
+import pytest
+from tests.fidelity.driver import assert_same, batches, shortened, train
+from tests.fidelity.momentum_contrast import EPOCHS, Released, cosine, first_is_right, small_method
+
+from uota.methods import METHODS, MoCo
+from uota.recipes import recipe
+
+VERSIONS = {
+    "moco_v1_imagenet": (0.07, lambda epoch: 0.03 * (1 if epoch < 6 else 0.1 if epoch < 8 else 0.01)),
+    "moco_v2_imagenet": (0.2, cosine),
+}
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_thirty_steps(name, tmp_path):
+    temperature, rate = VERSIONS[name]
+    method, data = small_method(MoCo, name), batches([(2, 12)])
+    released, losses = Released(method), []
+    recorder = train(method, shortened(name, epochs=EPOCHS), data, tmp_path)
+    for step, views in enumerate(data):
+        query = released.queries(views.groups[0][0])
+        released.move_key()
+        key = released.keys(views.groups[0][1])
+        loss = first_is_right(released.logits(query, (query * key).sum(1), temperature))
+        released.enqueue(key)
+        released.update(loss, rate(step // 3))
+        losses.append(float(loss.detach()))
+    assert recorder.losses == pytest.approx(losses, rel=1e-9)
+    assert_same(method, released.state())
+
+
+@pytest.mark.parametrize("name", [*VERSIONS, "jcl_imagenet", "infomin_imagenet"])
+def test_what_a_short_run_does_not_show(name):
+    settings = recipe(name)
+    options = settings.method_options
+    assert (settings.backbone, settings.batch_size, settings.devices, settings.epochs) == ("resnet50", 256, 8, 200)
+    assert (options["hidden"], options["dim"]) == (None if "v1" in name else 2048, 128)
+    assert (options["queue_length"], options["momentum"], options["parts"]) == (65536, 0.999, 8)
+    assert settings.zero_init_last is False
+    assert not METHODS[settings.method].sync_batch_norm
+    assert settings.sync_batch_norm is None
