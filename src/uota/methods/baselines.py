@@ -71,4 +71,5 @@ SUPERVISED = Card(
     weighs="the view",
     views="supervised",
     needs_labels=True,
+    sync_batch_norm=False,
 )

@@ -54,7 +54,7 @@ class Pretraining(pl.LightningModule):
         progress = self.global_step / self.total_steps
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
 
-        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels)
+        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels, views.index)
 
         rate = None
         if self.sampler is not None:
