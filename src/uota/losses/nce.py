@@ -1,4 +1,4 @@
-"""Noise-contrastive estimation (Gutmann & Hyvärinen, 2010), as Tian et al., 2020, and Wu et al., 2018, train with it."""
+"""Noise-contrastive estimation (Gutmann & Hyvärinen, 2010) among all images (Wu et al., 2018; Tian et al., 2020)."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -52,7 +52,9 @@ class CMC(nn.Module):
         if negatives is None:
             self.contrast = AmongBatch(temperature)
         elif negatives < 1 or images is None:
-            raise UotaError(f"{negatives} negatives of {images} images; draw at least 1, and say how many images there are")
+            raise UotaError(
+                f"{negatives} negatives of {images} images; draw at least 1, and say how many images there are"
+            )
         else:
             light, colour = (Memory(images, dim, momentum, temperature) for _ in range(2))
             self.contrast = AmongMemories(light, colour, negatives)

@@ -1,5 +1,5 @@
-"""A memory of all images as a source of negatives (Wu et al., *Unsupervised Feature Learning via Non-Parametric Instance
-Discrimination*, CVPR 2018)."""
+"""A memory of all images as a source of negatives (Wu et al., *Unsupervised Feature Learning via Non-Parametric
+Instance Discrimination*, CVPR 2018)."""
 
 import torch
 from jaxtyping import Float, Int64
