@@ -86,7 +86,7 @@ class Pretrain:
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
         weight_decay: of weights
         decay_all: biases and norms decay like weights, and lars and larc adapt their rate too
-        momentum: of momentum, sgd, lars and larc
+        momentum: of momentum, sgd, lars and larc; β₁ of adam and adamw
 
         accelerator: auto, cpu, gpu, …
         devices: processes that share the batch

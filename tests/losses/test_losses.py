@@ -2,8 +2,9 @@ import pytest
 import torch
 from lightly.loss import NTXentLoss, SwaVLoss
 from lightly.loss.swav_loss import sinkhorn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from uota.losses import nt_xent_terms, ordered_pairs, swapped_prediction_terms, weighted_mean
+from uota.losses import nce_terms, nt_xent_terms, ordered_pairs, swapped_prediction_terms, weighted_mean
 
 
 def unit(*shape, seed=0):
@@ -26,6 +27,16 @@ def test_nt_xent_of_more_views_equals_its_definition():
             others = sum((z[j, i] @ z[v, n] / 0.5).exp() for v in range(3) for n in range(5) if n != i)
             expected = -(positive / (positive + others)).log()
             assert float(terms[row, i]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_nce_is_the_cross_entropy_of_telling_data_from_noise():
+    """Log odds are those of the model's probability to the expected share of noise, m / n."""
+    random = torch.Generator().manual_seed(0)
+    found, images = torch.rand(4, 6, generator=random, dtype=torch.float64), 50
+    odds = (found / (5 / images)).log()
+    truth = torch.eye(6, dtype=torch.float64)[:1].expand(4, -1)  # the first is the image itself
+    expected = binary_cross_entropy_with_logits(odds, truth, reduction="none").sum(1)
+    torch.testing.assert_close(nce_terms(found[:, 0], found[:, 1:], images), expected, rtol=1e-5, atol=0)
 
 
 def test_swapped_prediction_equals_lightlys():

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
+from uota.errors import UotaError
 from uota.methods import CMC, Embedded, Step
 from uota.nn.lab import LabEncoder
 
@@ -79,3 +80,56 @@ def test_lightness_and_colour_are_projected_apart(method):
     half = method.encoder.lightness.width
     expected = normalize(method.colour(found.features[..., half:]), dim=-1)
     torch.testing.assert_close(found.projected[..., DIM:], expected)
+
+
+@pytest.fixture
+def remembering():
+    torch.manual_seed(0)
+    options = {"dim": DIM, "temperature": 0.2, "negatives": 5, "images": 30}
+    return CMC(LabEncoder("tiny", 3, 24), **options).double()
+
+
+def unit_rows(views=VIEWS):
+    x = rows(views)
+    return torch.cat([normalize(half, dim=-1) for half in x.chunk(2, dim=-1)], dim=-1)
+
+
+def loss_among_memories(method, x, weights=None, both=True):
+    torch.manual_seed(0)  # the same images are drawn
+    weights = torch.ones(x.shape[:2], dtype=x.dtype) if weights is None else weights
+    return method.loss(Embedded(x, x, [], [x]), weights, Step(both=both, index=torch.arange(3, 3 + BATCH)))
+
+
+def test_from_memories_a_view_of_weight_0_leaves_no_gradient(remembering):
+    x, weights = unit_rows().requires_grad_(), torch.ones(VIEWS, BATCH, dtype=torch.float64)
+    weights[1, 2] = 0
+    loss_among_memories(remembering, x, weights).backward()
+    size = x.grad.abs().amax(-1)
+    assert float(size[1, 2]) == 0
+    size[1, 2] = 1
+    assert float(size.min()) > 1e-6
+
+
+def test_from_memories_only_ratios_of_weights_matter(remembering):
+    weights = torch.rand(VIEWS, BATCH, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
+    remembering.eval()
+    found = [loss_among_memories(remembering, unit_rows(), factor * weights) for factor in (1, 7)]
+    torch.testing.assert_close(*found)
+
+
+def test_memories_follow_the_mean_of_an_images_views_in_training_only(remembering):
+    memory, x = remembering.contrast.light, unit_rows()
+    before = memory.rows.clone()
+    loss_among_memories(remembering.eval(), x)
+    assert torch.equal(memory.rows, before)
+    loss_among_memories(remembering.train(), x)
+    expected = normalize((before[3 : 3 + BATCH] + x[..., :DIM].mean(0)) / 2, dim=-1)
+    torch.testing.assert_close(memory.rows[3 : 3 + BATCH], expected)
+
+
+def test_memories_need_to_know_the_images(remembering):
+    with pytest.raises(UotaError, match="index"):
+        remembering.loss(Embedded(unit_rows(), rows(), [], []), torch.ones(VIEWS, BATCH), Step())
+    for options in ({"negatives": 5}, {"negatives": 0, "images": 5}):
+        with pytest.raises(UotaError, match="say how many images there are"):
+            CMC(LabEncoder("tiny", 3, 24), **options)

@@ -92,3 +92,19 @@ def test_patches_are_encoded_alone(method):
 def test_views_that_are_no_grid_are_refused(method, counts):
     with pytest.raises(UotaError, match="--views cpc"):
         method.embed([torch.randn(count, BATCH, 1, 12, 12, dtype=torch.float64) for count in counts], Step())
+
+
+def test_the_evaluated_encoder_follows_the_one_that_learns():
+    torch.manual_seed(0)
+    method = CPC(layer_norm_encoder("tiny", 1, 12), dim=DIM, hidden=16, blocks=1, skip=1, steps=2, average=0.75)
+    views = torch.randn(PATCHES, BATCH, 1, 12, 12)
+    with torch.no_grad():
+        for parameter in method.learner.parameters():
+            parameter.add_(1.0)
+    before = [parameter.clone() for parameter in method.encoder.parameters()]
+    method.eval().embed([views], Step())
+    assert all(torch.equal(*pair) for pair in zip(before, method.encoder.parameters(), strict=True))
+    method.train().embed([views], Step())
+    for old, new in zip(before, method.encoder.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.25)
+        assert not new.requires_grad

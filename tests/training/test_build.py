@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -58,3 +60,20 @@ def test_a_preset_across_images_opens_groups(tmp_path):
         assert isinstance(open_items(str(tmp_path), views), Groups)
     for views in ("auto", "small", "no such preset"):
         assert isinstance(open_items(str(tmp_path), views), Folder)
+
+
+def test_images_are_counted_for_a_method_that_remembers_each(pictures):
+    source = open_source(str(pictures))
+    settings = Pretrain(data=str(pictures), method="cmc", method_options={"negatives": 5})
+    assert decide(settings, source).method_options == {"negatives": 5, "images": len(source)}
+    assert decide(settings, source, trained=True).method_options == {"negatives": 5}
+    assert decide(replace(settings, method_options={}), source).method_options == {}
+
+
+def test_memories_are_not_sent_between_processes_in_every_step():
+    """What torch's DistributedDataParallel is told to leave alone are buffers by their names in the module."""
+    settings = Pretrain(method="cmc", views="small", backbone="tiny", method_options={"negatives": 5, "images": 7})
+    module = build_module(replace(settings, arbiter="none"), total_steps=1)
+    left = module._ddp_params_and_buffers_to_ignore
+    assert sorted(left) == ["method.contrast.colour.rows", "method.contrast.light.rows"]
+    assert set(left) <= {name for name, _ in module.named_buffers()}

@@ -2,6 +2,7 @@
 
 from uota.losses.cross_correlation import cross_correlation_loss
 from uota.losses.info_nce import info_nce_terms, joint_contrastive_terms
+from uota.losses.nce import nce_terms
 from uota.losses.negative_cosine import negative_cosine_terms
 from uota.losses.nt_xent import nt_xent_terms
 from uota.losses.pairs import Pairs, all_pairs, ordered_pairs, pairs_between, unordered_pairs
@@ -16,6 +17,7 @@ __all__ = [
     "info_nce_terms",
     "joint_contrastive_terms",
     "mean_of_weighted",
+    "nce_terms",
     "negative_cosine_terms",
     "nt_xent_terms",
     "ordered_pairs",

@@ -10,6 +10,7 @@ from uota.errors import UotaError
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
 from uota.nn.encoder import Encoder
+from uota.precision import at_least_float32
 
 
 class Untrained(nn.Module):
@@ -57,7 +58,7 @@ class Supervised(nn.Module):
         """Cross-entropy, every term times the weight of its view."""
         if step.labels is None:
             raise UotaError("supervised needs labels; give a folder with one sub-folder per class")
-        logits = project(self.classifier, embedded.features).float()
+        logits = at_least_float32(project(self.classifier, embedded.features))
         labels = step.labels.expand(len(logits), -1)
         # Images without a label, -1, teach nothing.
         terms = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", ignore_index=-1)
@@ -71,4 +72,5 @@ SUPERVISED = Card(
     weighs="the view",
     views="supervised",
     needs_labels=True,
+    sync_batch_norm=False,
 )

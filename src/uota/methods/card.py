@@ -41,6 +41,8 @@ class Card:
         small: options for views of up to 64 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
         needs_labels: it learns from labels.
+        memory: name of the option with which it remembers every image, so that it must know how many there are; "":
+            it has none.
         sync_batch_norm: published with batch statistics over all devices, else with those of each.
     """
 
@@ -56,4 +58,9 @@ class Card:
     small_views: dict[int, str] = field(default_factory=dict)
     encoder: Callable[[str, int, int], nn.Module] = Encoder
     needs_labels: bool = False
+    memory: str = ""
     sync_batch_norm: bool = True
+
+    def remembers(self, options: dict[str, Any]) -> bool:
+        """Whether the method with these options keeps a memory of every image."""
+        return options.get(self.memory) is not None

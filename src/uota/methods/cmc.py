@@ -1,17 +1,23 @@
 """CMC: Tian et al., *Contrastive Multiview Coding*, ECCV 2020.
 
 The lightness of a view must pick the colour of its image among the colours of other images, and the other way round.
-Each has an encoder of its own; what is evaluated is both side by side.
+Each has an encoder of its own; what is evaluated is both side by side. The other images are drawn from memories of all
+images, as published, or are those of the batch.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uota.losses import all_pairs, nt_xent_terms, weighted_mean
+from uota.collectives import part_of_mean
+from uota.errors import UotaError
+from uota.losses import all_pairs, mean_of_weighted, nce_terms, nt_xent_terms, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, unit
 from uota.nn.lab import LabEncoder
+from uota.nn.memory import Memory, draw
+
+Rows = Float[Tensor, "views batch dim"]
 
 
 class CMC(nn.Module):
@@ -20,28 +26,66 @@ class CMC(nn.Module):
     Args:
         encoder: images to features of lightness and of colour, side by side.
         dim: width of each of the two linear projectors.
-        temperature: of the softmax (0.07 in the paper).
+        temperature: 0.07 in the paper.
+        negatives: drawn for each image from memories of all images (16,384 in the released code); null: those of the
+            batch, by InfoNCE.
+        images: their number, which memories need; `uota pretrain` counts them.
+        momentum: share of an image's old embedding that stays in its memory.
     """
 
-    def __init__(self, encoder: LabEncoder, dim: int = 128, temperature: float = 0.07) -> None:
+    def __init__(
+        self,
+        encoder: LabEncoder,
+        dim: int = 128,
+        temperature: float = 0.07,
+        negatives: int | None = None,
+        images: int | None = None,
+        momentum: float = 0.5,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dim = 2 * dim
         self.split = encoder.lightness.width
         self.lightness = nn.Linear(encoder.lightness.width, dim)
         self.colour = nn.Linear(encoder.colour.width, dim)
-        self.temperature = temperature
+        self.contrast: nn.Module
+        if negatives is None:
+            self.contrast = AmongBatch(temperature)
+        elif negatives < 1 or images is None:
+            raise UotaError(
+                f"{negatives} negatives of {images} images; draw at least 1, and say how many images there are"
+            )
+        else:
+            light, colour = (Memory(images, dim, momentum, temperature) for _ in range(2))
+            self.contrast = AmongMemories(light, colour, negatives)
 
     def embed(self, groups: list[Tensor], step: Step) -> Embedded:
         """Encode all views; the projections of lightness and colour side by side, each on the unit sphere."""
         return embed(self.encoder, self._project, groups)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """InfoNCE (equation 2) both ways, every term times the weight of its anchor, or of both views.
-
-        Where both views are weighed, views also weigh as negatives.
-        """
+        """Both losses, of lightness among colours and of colour among lightnesses."""
         light, colour = embedded.projected.chunk(2, dim=-1)
+        return self.contrast(light, colour, weights, step)
+
+    def _project(self, features: Float[Tensor, "rows features"]) -> Float[Tensor, "rows dim"]:
+        light, colour = features[:, : self.split], features[:, self.split :]
+        return torch.cat([unit(self.lightness(light)), unit(self.colour(colour))], dim=1)
+
+
+class AmongBatch(nn.Module):
+    """InfoNCE (equation 2) both ways; the other images are those of the batch, of all ranks.
+
+    Args:
+        temperature: of the softmax.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
+        """The loss, every term times the weight of its anchor, or of both views, which then weigh as negatives too."""
         pairs = all_pairs(len(light), len(light))
         losses = []
         for anchors, others in ((light, colour), (colour, light)):
@@ -49,9 +93,38 @@ class CMC(nn.Module):
             losses.append(weighted_mean(terms, pairs, weights, step.both))
         return torch.stack(losses).sum()
 
-    def _project(self, features: Float[Tensor, "rows features"]) -> Float[Tensor, "rows dim"]:
-        light, colour = features[:, : self.split], features[:, self.split :]
-        return torch.cat([unit(self.lightness(light)), unit(self.colour(colour))], dim=1)
+
+class AmongMemories(nn.Module):
+    """Noise-contrastive estimation (appendix) both ways; the other images are drawn from memories of all.
+
+    An image has one embedding in each memory, which follows the mean of its views.
+
+    Args:
+        light, colour: memories of both.
+        negatives: drawn for each image.
+    """
+
+    def __init__(self, light: Memory, colour: Memory, negatives: int) -> None:
+        super().__init__()
+        self.light, self.colour = light, colour
+        self.negatives = negatives
+
+    def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
+        """The loss, every term times the weight of its view."""
+        if step.index is None:
+            raise UotaError("cmc remembers every image; say which these are with Step(index=…)")
+        images = len(self.light.rows)
+        drawn = draw(images, (len(step.index), self.negatives), step.index.device)
+        among = torch.cat([step.index[:, None], drawn], dim=1)
+        terms = [
+            nce_terms(found[..., 0], found[..., 1:], images)
+            for found in (self.colour.probabilities(light, among), self.light.probabilities(colour, among))
+        ]
+        if self.training:
+            self.light.follow(step.index, light.mean(0))
+            self.colour.follow(step.index, colour.mean(0))
+        both = torch.stack(terms).sum(0)
+        return mean_of_weighted(both, weights) if step.both else part_of_mean(weights * both)
 
 
 CARD = Card(
@@ -64,4 +137,6 @@ CARD = Card(
     views="cmc",
     small={"dim": 64, "temperature": 0.2},
     encoder=LabEncoder,
+    memory="negatives",
+    sync_batch_norm=False,
 )

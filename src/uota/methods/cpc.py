@@ -5,10 +5,12 @@ predicts the patches some steps away on the other side, which must be picked amo
 directions. Batch norm would let patches tell each other the answer: the encoder has layer norm.
 """
 
+from copy import deepcopy
 from math import isqrt
 
 import torch
 from jaxtyping import Float
+from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
 from uota.arbitration.result import rescaled_to_mean_one
@@ -32,6 +34,9 @@ class CPC(nn.Module):
         skip: patches so near are not predicted, since they overlap with what is seen.
         steps: how many distances beyond those are predicted.
         scale: of the predictions.
+        clip: largest norm of the gradient of all parameters; null: any.
+        average: share of the old weights that stays, at each step, in an encoder that follows the one that learns and
+            is evaluated in its place (Polyak averaging); null: none does.
     """
 
     def __init__(
@@ -43,9 +48,15 @@ class CPC(nn.Module):
         skip: int = 2,
         steps: int = 3,
         scale: float = 0.1,
+        clip: float | None = None,
+        average: float | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.average, self.clip = average, clip
+        if average is not None:
+            self.learner = deepcopy(encoder)
+            deactivate_requires_grad(self.encoder)
         self.dim = dim
         self.projector = nn.Linear(encoder.width, dim)
         width = encoder.width
@@ -64,7 +75,14 @@ class CPC(nn.Module):
                 f"cpc_v2 predicts over {self.distances[-1]} steps in a grid of patches, and these views are "
                 f"{' + '.join(str(len(group)) for group in groups)}; choose --views cpc, small-cpc or small-grey-cpc"
             )
-        return embed(self.encoder, self.projector, groups)
+        if self.average is not None and self.training:
+            update_momentum(self.learner, self.encoder, self.average)
+        return embed(self.encoder if self.average is None else self.learner, self.projector, groups)
+
+    def before_update(self, step: int) -> None:
+        """Shorten the gradient."""
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), self.clip)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
         """InfoNCE, every term times the weight of its predicted patch.

@@ -20,12 +20,14 @@ class Step:
         progress: share of training done.
         both: weights multiply both views of a pair; False: the predicting view's only, as in the paper.
         labels: of the batch's images, for methods that learn from them.
+        index: of the batch's images among all, for methods that remember each.
     """
 
     number: int = 0
     progress: float = 0.0
     both: bool = True
     labels: Int64[Tensor, " batch"] | None = None
+    index: Int64[Tensor, " batch"] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ TO_XYZ = (
     (0.212671, 0.715160, 0.072169),
     (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
 )
-# L is 0 to 100, a and b about -100 to 100: brought to a spread near 1.
-MIDDLE, SPREAD = (50.0, 0.0, 0.0), (25.0, 20.0, 20.0)
+# The least and the greatest L, a and b of any colour of sRGB, which are brought to -1 and 1, as in CMC's code.
+LEAST, GREATEST = (0.0, -86.183, -107.857), (100.0, 98.233, 94.478)
 
 
 def rgb_to_lab(images: Float[Tensor, "*rest 3 height width"]) -> Float[Tensor, "*rest 3 height width"]:
@@ -70,8 +70,8 @@ class LabEncoder(nn.Module):
 def _halves(
     images: Float[Tensor, "rows 3 height width"],
 ) -> tuple[Float[Tensor, "rows 1 height width"], Float[Tensor, "rows 2 height width"]]:
-    """Lightness and colour of normalised images, each spread near 1."""
+    """Lightness and colour of normalised images, each from -1 to 1."""
     lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
-    lab = (lab - lab.new_tensor(MIDDLE)[:, None, None]) / lab.new_tensor(SPREAD)[:, None, None]
-    lab = lab.to(images.dtype)
+    least, greatest = (lab.new_tensor(ends)[:, None, None] for ends in (LEAST, GREATEST))
+    lab = (2 * (lab - least) / (greatest - least) - 1).to(images.dtype)
     return lab[:, :1], lab[:, 1:]

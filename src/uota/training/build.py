@@ -111,6 +111,9 @@ def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrai
     if card.needs_labels and not trained:
         classes = {"classes": _classes_of(source, settings.method_options.get("classes"))}
         settings = replace(settings, method_options=settings.method_options | classes)
+    if card.remembers(settings.method_options) and not trained:
+        images = {"images": len(source)}
+        settings = replace(settings, method_options=settings.method_options | images)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
 
 

@@ -10,6 +10,7 @@ from uota.arbitration import Arbiter, ViewSampler
 from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.methods.embedded import Step
+from uota.nn.memory import Memory
 from uota.training.looks import look
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
@@ -42,6 +43,9 @@ class Pretraining(pl.LightningModule):
         self.sampler = sampler
         self.settings = settings
         self.total_steps = total_steps
+        # Alike on every rank by themselves, and too large for DistributedDataParallel to send in every step.
+        remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, Memory)]
+        self._ddp_params_and_buffers_to_ignore = remembered
 
     def judge(self) -> tuple[Arbiter | None, str]:
         """The run's arbiter and what it looks at: what weighs, else what chooses among candidates."""
@@ -54,7 +58,7 @@ class Pretraining(pl.LightningModule):
         progress = self.global_step / self.total_steps
         torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
 
-        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels)
+        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels, views.index)
 
         rate = None
         if self.sampler is not None:

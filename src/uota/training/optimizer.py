@@ -20,6 +20,8 @@ OWN: dict[str, Callable[..., optim.Optimizer]] = {
     "lars_simclr": partial(Lars, rate_in_momentum=True),
     "larc": LarsByTwoNorms,
 }
+# Their β₁ is `momentum`.
+ADAMS = ("adam", "adamw")
 
 
 def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
@@ -33,6 +35,8 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
         "weight_decay": settings.weight_decay,
         "momentum": settings.momentum,
     }
+    if settings.optimizer.lower() in ADAMS:
+        rates["betas"] = (settings.momentum, 0.999)
     groups = parameter_groups(module, settings)
     if own := OWN.get(settings.optimizer.lower()):
         return own(groups, **rates)
