@@ -166,7 +166,9 @@ def test_auto_knows_every_method():
 
 # --- trajectories
 
-STEPS, BATCH, WIDTH, CLASSES = 20, 12, 6, 4
+EPOCHS, EPOCH_STEPS = 30, 2  # so many that every published share of training is a whole epoch
+STEPS = EPOCHS * EPOCH_STEPS
+BATCH, WIDTH, CLASSES = 12, 6, 4
 
 
 class Steps:
@@ -217,11 +219,10 @@ def moved(optimizer, parameter, gradient, velocity, decay):
 
 
 def by_hand(published, rate, weight, bias):
-    """Twenty steps: two to an epoch, as many epochs as make the published schedule move at every change."""
+    """Sixty steps across every change of the published schedule, whose epochs are made fewer."""
     parameters, velocities = [weight, bias], [torch.zeros_like(weight), torch.zeros_like(bias)]
-    epochs, epoch_steps = STEPS // 2, 2
     for step, (x, labels) in enumerate(batches()):
-        epoch = step // epoch_steps * published.epochs / epochs
+        epoch = step // EPOCH_STEPS * published.epochs / EPOCHS
         factor = MOVES[published.moves](epoch, published.epochs, step, STEPS)
         for place, gradient in enumerate(gradients(*parameters, x.flatten(1), labels)):
             change, velocities[place] = moved(
@@ -233,14 +234,19 @@ def by_hand(published, rate, weight, bias):
 
 @pytest.mark.parametrize("decay", [None, 0.01])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_twenty_steps_equal_those_by_hand(name, decay):
+def test_sixty_steps_equal_those_by_hand(name, decay):
     """At the published decay, and at one that is large enough to be seen."""
     rate = 0.05 if PUBLISHED[name].optimizer != "larc" else 50.0
     published = replace(PUBLISHED[name], decay=PUBLISHED[name].decay if decay is None else decay)
     training = trained(
-        name, 2 * BATCH, epochs=STEPS // 2, batch_size=BATCH, learning_rate=rate * 256 / BATCH, weight_decay=decay
+        name,
+        EPOCH_STEPS * BATCH,
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=rate * 256 / BATCH,
+        weight_decay=decay,
     )
-    assert training.epoch_steps == 2
+    assert training.epoch_steps == EPOCH_STEPS
     classifier = Classifier(nn.Flatten(), WIDTH, CLASSES, training).double()
     first = [parameter.detach().clone() for parameter in (classifier.head.weight, classifier.head.bias)]
     weight, bias = by_hand(published, rate, *first)
@@ -314,14 +320,9 @@ def test_fine_tuning_has_swavs_values(labels, encoder, head):
 
 
 def test_fine_tuning_moves_the_whole_network_as_by_hand():
-    settings = Finetune(
-        labels="100%",
-        epochs=10,
-        batch_size=BATCH,
-        learning_rate=0.01 * 256 / BATCH,
-        head_learning_rate=0.2 * 256 / BATCH,
-    )
-    training = finetune_training(settings, finetune_plan(settings), 2 * BATCH)
+    rates = {"learning_rate": 0.01 * 256 / BATCH, "head_learning_rate": 0.2 * 256 / BATCH}
+    settings = Finetune(labels="100%", epochs=EPOCHS, batch_size=BATCH, **rates)
+    training = finetune_training(settings, finetune_plan(settings), EPOCH_STEPS * BATCH)
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, 5), nn.BatchNorm1d(5), nn.ReLU())
     classifier = Classifier(encoder, 5, CLASSES, training).double()
@@ -333,7 +334,7 @@ def test_fine_tuning_moves_the_whole_network_as_by_hand():
         for (parameter, moving), slope in zip(velocity.items(), slopes, strict=True):
             rate = 0.2 if any(parameter is own for own in network[1].parameters()) else 0.01
             moving.mul_(0.9).add_(slope)
-            parameter.data -= rate * (1 if step < 12 else 0.2 if step < 16 else 0.04) * moving
+            parameter.data -= rate * (1 if step < 36 else 0.2 if step < 48 else 0.04) * moving
     follow(classifier)
     found = nn.Sequential(classifier.encoder, classifier.head).state_dict()
     for name, expected in network.state_dict().items():
