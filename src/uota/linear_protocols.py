@@ -6,7 +6,7 @@ What is said of a released file was read in it; `docs/published/protocols-*.yaml
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 # Learning rates are given for batches of so many images, and scaled in proportion to the batch.
 BATCH_OF_RATES = 256
@@ -19,24 +19,28 @@ Schedule = Callable[[int, int, int], float]
 class CosinePerStep:
     """Half a cosine from 1 to 0 that moves after each step."""
 
+    moves_after: ClassVar[str] = "step"
+
     def __call__(self, step: int, epoch_steps: int, epochs: int) -> float:
         """The factor of this step."""
         return _half_cosine(step / (epoch_steps * epochs))
 
     def __str__(self) -> str:
-        return "cosine, moved after each step"
+        return f"cosine that moves after each {self.moves_after}"
 
 
 @dataclass(frozen=True)
 class CosinePerEpoch:
     """Half a cosine from 1 to 0 that moves after each epoch, as PyTorch's schedulers are mostly used."""
 
+    moves_after: ClassVar[str] = "epoch"
+
     def __call__(self, step: int, epoch_steps: int, epochs: int) -> float:
         """The factor of this step."""
         return _half_cosine(step // epoch_steps / epochs)
 
     def __str__(self) -> str:
-        return "cosine, moved after each epoch"
+        return f"cosine that moves after each {self.moves_after}"
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ by their formulas.
 import math
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
 import torch
+import yaml
 from scipy.stats import kstest, norm, truncnorm, uniform
 from torch import nn
 
@@ -162,6 +164,21 @@ def test_auto_is_the_methods_own(method, arbiter, name):
 
 def test_auto_knows_every_method():
     assert {protocol_of(method, "none") for method in METHODS} | {"uota"} == LINEAR_PROTOCOLS.keys()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_documented_values_are_these(name):
+    """docs/published, whose schedules are said by their parts."""
+    rows = yaml.safe_load((Path(__file__).parents[2] / f"docs/published/protocols-{name}.yaml").read_text())
+    prefix = f"uota.linear_protocols:LINEAR_PROTOCOLS.{name}."
+    said = {row["setting"].removeprefix(prefix): row["published"] for row in rows if row["setting"].startswith(prefix)}
+    protocol = LINEAR_PROTOCOLS[name]
+    moves = {path: said.pop(path) for path in list(said) if path.startswith("schedule.")}
+    assert said == {key: value for key, value in protocol.as_dict().items() if key in said}
+    assert said.keys() == protocol.as_dict().keys() - {"name", "source", "schedule"}
+    assert moves
+    for path, value in moves.items():
+        assert getattr(protocol.schedule, path.removeprefix("schedule.")) == pytest.approx(value)
 
 
 # --- trajectories
