@@ -1,17 +1,12 @@
 """Typed settings of the evaluation protocols. Every field is a flag of `uota evaluate PROTOCOL`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from uota.linear_protocols import LINEAR_PROTOCOLS, LinearProtocol, protocol_of
 from uota.ranges import check_multiple, check_settings
 
-# Learning rates are given for batches of so many images, and scaled in proportion to the batch.
-BATCH_OF_RATES = 256
-# Of the linear classifier, by method, where a paper tells: He et al. (2020) and those after it; SwAV's released code.
-LINEAR_RATES = {"moco_v1": 30.0, "moco_v2": 30.0, "jcl": 30.0, "infomin": 30.0, "cmc": 30.0}
-LINEAR_RATES |= {"swav": 0.3, "barlow_twins": 0.3, "simclr": 0.1}
-RELEASED_UOTA_RATE = 1.2
-# Of the encoder and of the classifier, by share of labels: SwAV's released code, whose rates for 10 % also serve 100 %.
+# Of the encoder and of the classifier, by share of labels: SwAV's README.md, whose rates for 10 % also serve 100 %.
 FINETUNE_RATES = {"1%": (0.02, 5.0), "10%": (0.01, 0.2), "100%": (0.01, 0.2)}
 
 
@@ -39,27 +34,32 @@ class NoSettings:
 
 @dataclass
 class LinearSGD:
-    """Settings of the linear classifier that is trained on augmented images by SGD.
+    """Settings of the linear classifier that is trained on augmented images, as a paper has it.
 
     Attributes:
-        epochs: passes over the training images
-        batch_size: images per step
-        learning_rate: for 256 images, scaled to the batch; null: as for the method in its paper (released UOTA: 1.2)
-        weight_decay: of the classifier
-        momentum: of SGD
-        smallest_crop: share of the image's area that a training crop has at least
+        protocol: whose linear evaluation; auto: the run's own method's (of swav with mahalanobis: uota; of methods
+            without one of their own, and of weights from elsewhere: swav)
+        epochs: passes over the training images; null: the protocol's
+        batch_size: images per step; null: the protocol's
+        learning_rate: for 256 images, scaled to the batch; null: the protocol's
+        weight_decay: of the classifier; null: the protocol's
+        momentum: of its optimiser; null: the protocol's
+        smallest_crop: share of the image's area that a training crop has at least; null: the protocol's
         seed: of crops, order and the classifier's first weights
         workers: processes that load images; null: as many as are useful
         accelerator: auto, cpu, gpu, …
         devices: processes that share the batch
     """
 
-    epochs: int = 100
-    batch_size: int = 256
+    protocol: Literal[
+        "auto", "swav", "uota", "moco", "jcl", "simsiam", "byol", "simclr", "barlow_twins", "cmc", "infomin"
+    ] = "auto"
+    epochs: int | None = None
+    batch_size: int | None = None
     learning_rate: float | None = None
-    weight_decay: float = 1e-6
-    momentum: float = 0.9
-    smallest_crop: float = 0.08
+    weight_decay: float | None = None
+    momentum: float | None = None
+    smallest_crop: float | None = None
     seed: int = 0
     workers: int | None = None
     accelerator: str = "auto"
@@ -67,15 +67,20 @@ class LinearSGD:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_multiple(self)
+        if self.batch_size is not None:
+            check_multiple(self)
 
-    def rate(self, method: str | None, arbiter: str | None) -> float:
-        """For 256 images: what was set, else the paper's of this method."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        if method == "swav" and arbiter == "mahalanobis":
-            return RELEASED_UOTA_RATE
-        return LINEAR_RATES.get(method or "", LINEAR_RATES["swav"])
+    def decided(self, method: str | None, arbiter: str | None) -> "LinearSGD":
+        """The same with a protocol that is not `auto`: what was asked for, else that of a run's method and arbiter."""
+        if self.protocol != "auto":
+            return self
+        return replace(self, protocol=protocol_of(method, arbiter))  # type: ignore[arg-type]
+
+    def effective(self) -> LinearProtocol:
+        """The protocol, which is decided, with the values that were set instead of its own."""
+        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "momentum", "smallest_crop")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return replace(LINEAR_PROTOCOLS[self.protocol], **given)
 
 
 @dataclass
@@ -129,6 +134,6 @@ class Finetune:
 SETTINGS: dict[str, tuple[type, str]] = {
     "linear": (NoSettings, "logistic regression on cached features: fast"),
     "knn": (NoSettings, "20 and 200 nearest neighbours by the cosine of cached features"),
-    "linear-sgd": (LinearSGD, "a linear classifier trained by SGD on augmented images: what papers publish"),
+    "linear-sgd": (LinearSGD, "a linear classifier trained on augmented images, as the method's paper does"),
     "finetune": (Finetune, "the whole network trained on 1 %, 10 % or all labels"),
 }

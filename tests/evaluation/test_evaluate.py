@@ -13,6 +13,7 @@ from PIL import Image
 from uota.cli import main
 from uota.errors import UotaError
 from uota.evaluation.evaluate import PROTOCOLS
+from uota.linear_protocols import LINEAR_PROTOCOLS
 from uota.nn.encoder import Encoder
 from uota.origin import find_encoder
 from uota.protocols import SETTINGS, Origin
@@ -64,6 +65,30 @@ def test_baselines_go_through_every_protocol(protocol, method, runs, capsys):
     assert f"top1 {written['top1']:.4g}" in capsys.readouterr().out
     if protocol in ("linear", "knn"):
         assert written["top1"] > 90
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "changed"),
+    [
+        (["--protocol=moco", "--epochs=5"], "moco", {"epochs": 5}),
+        (["--protocol=simsiam", "--epochs=3", "--batch_size=16"], "simsiam", {"epochs": 3, "batch_size": 16}),
+        (["--epochs=2", "--learning_rate=0.5"], "swav", {"epochs": 2, "learning_rate": 0.5}),
+    ],
+)
+def test_the_result_names_the_protocol_and_what_was_effective(flags, name, changed, runs, coloured, tmp_path, capsys):
+    out, quick = tmp_path / "out", ["--workers=0", "--accelerator=cpu"]
+    assert main(["evaluate", "linear-sgd", str(runs / "random"), f"--out={out}", *quick, *flags]) == 0
+    said = capsys.readouterr().out
+    assert f"linear evaluation by the protocol {name} (" in said
+    assert f'linear_protocol "{name}"' in said
+    written = json.loads((out / "linear-sgd.json").read_text())
+    published = LINEAR_PROTOCOLS[name].as_dict()
+    assert written["effective"] == published | changed
+    assert written["learning_rate"] == (published | changed)["learning_rate"]
+    assert written["settings"]["protocol"] == name
+    given = {key: value for key, value in written["settings"].items() if key in published and value is not None}
+    assert given == changed  # what nobody set stays the protocol's
+    assert 0 <= written["top1"] <= written["top5"] == 100
 
 
 @pytest.mark.parametrize("protocol", ["knn", "linear-sgd"])
@@ -134,6 +159,8 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
         (["knn", grey_file, data, out, "--views=supervised"], "of another shape than resnet18: conv1.weight"),
         (["knn", f"{run}/checkpoint.ckpt", data, out, "--backbone=nope"], "no backbone 'nope'"),
         (["finetune", run, "--epochs=0"], "epochs is 0"),
+        (["linear-sgd", run, "--protocol=mocov9"], "--protocol is mocov9; choose one of auto, swav, uota, moco, jcl, "),
+        (["linear-sgd", run, "--protocol=moco", "--devices=3"], "batch_size 256 is no multiple of devices 3"),
         (["linear-sgd", run, "--accelerator=abacus"], "there is no accelerator 'abacus'; choose one of auto"),
     ]:
         assert main(["evaluate", *arguments]) == 2, arguments

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from uota.errors import UotaError
-from uota.evaluation.classifier import Sgd
 from uota.evaluation.finetune import evaluate_finetune
 from uota.protocols import Finetune
 
@@ -37,10 +36,8 @@ def test_all_labels_teach(subject):
     assert found.top1 > 50
 
 
-def test_rates_are_swavs_and_drop_twice():
+def test_rates_are_swavs():
     assert Finetune(labels="1%").rates() == (0.02, 5.0)
     assert Finetune(labels="10%", learning_rate=0.3).rates() == (0.3, 0.2)
-    sgd = Sgd(100, 0.2, 0.01, 0.0, 0.9, (0.6, 0.8), 0)
-    assert [round(sgd.decay(step), 6) for step in (0, 59, 60, 79, 80, 99)] == [1, 1, 0.2, 0.2, 0.04, 0.04]
     with pytest.raises(UotaError, match="drops"):
         Finetune(drops=[1.5])

@@ -8,44 +8,64 @@ import numpy as np
 import pytest
 import torch
 
-from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.evaluation.classifier import Classifier, Sgd
-from uota.evaluation.fit import fit, steps_and_batch
+from uota.evaluation.classifier import Classifier, Training
+from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
+from uota.linear_protocols import CosinePerStep
 from uota.protocols import LinearSGD
 from uota.views import GroupPreset, ViewPipeline
 
-FEW = LinearSGD(
-    epochs=3, batch_size=16, learning_rate=300.0, weight_decay=1e-4, smallest_crop=0.5, workers=0, accelerator="cpu"
+FEW = Plan(
+    epochs=3,
+    batch_size=16,
+    smallest_crop=0.5,
+    images_like="torchvision",
+    seed=0,
+    workers=0,
+    accelerator="cpu",
+    devices=1,
 )
+RATE, DECAY = 300.0, 1e-4
+SETTINGS = LinearSGD(epochs=3, batch_size=16, learning_rate=300.0, smallest_crop=0.5, workers=0, accelerator="cpu")
 
 
-def classifier_of(subject, settings):
-    steps, batch = steps_and_batch(len(subject.train), settings)
-    sgd = Sgd(steps, settings.learning_rate * batch / 256, None, settings.weight_decay, 0.9, (), settings.seed)
-    return Classifier(subject.encoder, subject.encoder.width, subject.classes, sgd)
+def classifier_of(subject, plan):
+    epoch_steps, batch = epoch_steps_and_batch(len(subject.train), plan)
+    training = Training(
+        epochs=plan.epochs,
+        epoch_steps=epoch_steps,
+        head_rate=RATE * batch / 256,
+        encoder_rate=None,
+        schedule=CosinePerStep(),
+        optimizer="sgd",
+        weight_decay=DECAY,
+        momentum=0.9,
+        initial="normal",
+        seed=plan.seed,
+    )
+    return Classifier(subject.encoder, subject.encoder.width, subject.classes, training)
 
 
-def trained_in_float64(subject, settings, head):
+def trained_in_float64(subject, plan, head):
     """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
-    crops = GroupPreset(1, 24, (settings.smallest_crop, 1.0), jitter_probability=0.0)
-    pipeline = ViewPipeline(replace(subject.found.preset, groups=(crops,)), settings.seed)
+    crops = GroupPreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
+    pipeline = ViewPipeline(replace(subject.found.preset, groups=(crops,)), plan.seed)
     weight, bias = head.weight.detach().double(), head.bias.detach().double()
     moved = [torch.zeros_like(weight), torch.zeros_like(bias)]
     images, step = len(subject.train), 0
-    for epoch in range(settings.epochs):
-        order = np.random.default_rng((settings.seed, epoch)).permutation(images).tolist()
-        for start in range(0, images, settings.batch_size):
-            chosen = order[start : start + settings.batch_size]
+    for epoch in range(plan.epochs):
+        order = np.random.default_rng((plan.seed, epoch)).permutation(images).tolist()
+        for start in range(0, images, plan.batch_size):
+            chosen = order[start : start + plan.batch_size]
             views = pipeline(subject.train, [(epoch, index) for index in chosen])
             x = subject.encoder(views.groups[0][0]).detach().double()
             wrong = torch.softmax(x @ weight.T + bias, 1)
             wrong[torch.arange(len(chosen)), subject.train.labels[chosen]] -= 1
             gradients = wrong.T @ x / len(chosen), wrong.mean(0)
-            rate = settings.learning_rate * settings.batch_size / 256 * (1 + math.cos(math.pi * step / 12)) / 2
+            rate = RATE * plan.batch_size / 256 * (1 + math.cos(math.pi * step / 12)) / 2
             for parameter, gradient, velocity in zip((weight, bias), gradients, moved, strict=True):
-                velocity.mul_(0.9).add_(gradient + settings.weight_decay * parameter)
+                velocity.mul_(0.9).add_(gradient + DECAY * parameter)
                 parameter.sub_(rate * velocity)
             step += 1
     return weight, bias
@@ -65,7 +85,7 @@ def test_the_classifier_is_trained_as_by_hand(subject, tmp_path):
 
 def test_accuracy_is_that_of_whole_test_images(subject):
     subject = subject()
-    settings = replace(FEW, epochs=10, smallest_crop=0.9)
+    settings = replace(SETTINGS, epochs=10, smallest_crop=0.9)
     found = evaluate_linear_sgd(subject, settings, bar=False)
     assert found == evaluate_linear_sgd(subject, settings, bar=False)
     assert 50 <= found.top1 <= found.top5 == 100
@@ -76,8 +96,8 @@ def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, cap
     whole, parts = (classifier_of(subject(), FEW) for _ in range(2))
     given = subject()
 
-    def fitted(classifier, name, train, settings=FEW):
-        fit(classifier, train, given.test, given.found.preset, settings, tmp_path / name, bar=False)
+    def fitted(classifier, name, train):
+        fit(classifier, train, given.test, given.found.preset, FEW, tmp_path / name, bar=False)
 
     fitted(whole, "whole", given.train)
     with pytest.raises(UotaError, match=r"stopped at step 4; run the same command again"):
@@ -120,22 +140,19 @@ class PressesCtrlC:
         return self.source.images(indices)
 
 
-@pytest.mark.parametrize(
-    ("method", "arbiter", "rate"),
-    [("swav", "mahalanobis", 1.2), ("swav", "none", 0.3), ("moco_v2", "learned", 30.0), (None, None, 0.3)],
-)
-def test_rates_are_the_papers(method, arbiter, rate, subject):
-    assert LinearSGD().rate(method, arbiter) == rate
-    assert LinearSGD(learning_rate=7.0).rate(method, arbiter) == 7.0
-    given = subject(Pretrain(method=method, arbiter=arbiter) if method else None)
-    assert (
-        evaluate_linear_sgd(given, LinearSGD(epochs=1, workers=0, accelerator="cpu"), bar=False).learning_rate == rate
-    )
+def test_fewer_loading_processes_go_on_from_the_same_checkpoint(subject, tmp_path, capsys):
+    given = subject()
+    stopping = PressesCtrlC(given.train, batch=5)
+    with pytest.raises(UotaError, match="stopped"):
+        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
+    fewer = replace(FEW, workers=None)
+    fit(classifier_of(subject(), FEW), given.train, given.test, given.found.preset, fewer, tmp_path, bar=False)
+    assert "going on from" in capsys.readouterr().out
 
 
 def test_a_diverging_rate_is_named(subject):
     with pytest.raises(UotaError, match="lower --learning_rate"):
-        evaluate_linear_sgd(subject(), replace(FEW, learning_rate=1e38), bar=False)
+        evaluate_linear_sgd(subject(), replace(SETTINGS, learning_rate=1e38), bar=False)
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"smallest_crop": 1.5}])

@@ -40,7 +40,8 @@ def run(options: Namespace) -> None:
     origin, reading, data, out = take_origin(values), take_reading(values), values.pop("data"), values.pop("out")
     result = evaluate(protocol, origin, SETTINGS[protocol][0](**values), data, out, reading)
     if rank() == 0:
-        print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in asdict(result).items()))
+        told = {name: value for name, value in asdict(result).items() if not isinstance(value, dict)}
+        print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in told.items()))
 
 
 def _short(value: object) -> str:

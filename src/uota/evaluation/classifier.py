@@ -1,6 +1,5 @@
-"""A linear layer on an encoder, trained by SGD on labels, with the encoder frozen or along with it."""
+"""A linear layer on an encoder, trained on labels, with the encoder frozen or along with it."""
 
-import math
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -11,38 +10,43 @@ from torch.nn.functional import cross_entropy
 
 from uota.collectives import gather_objects
 from uota.errors import UotaError
+from uota.evaluation.initial import INITIAL
+from uota.evaluation.optimizers import OPTIMIZERS
+from uota.linear_protocols import Schedule
+from uota.precision import at_least_float32
 from uota.views import Views
-
-DROP = 0.2
 
 
 @dataclass(frozen=True)
-class Sgd:
+class Training:
     """How a classifier is trained.
 
     Attributes:
-        steps: of the whole training.
+        epochs: of the whole training.
+        epoch_steps: steps of each.
         head_rate: learning rate of the linear layer at the top of the schedule, for this batch.
         encoder_rate: likewise of the encoder; None: it is frozen and in eval mode.
-        weight_decay, momentum: of SGD.
-        drops: shares of training at which rates are multiplied by 0.2; none: a cosine to zero.
+        schedule: of both rates.
+        optimizer: one of `OPTIMIZERS`.
+        weight_decay, momentum: of the optimiser.
+        initial: one of `INITIAL`, distribution of the linear layer's first weights.
         seed: of the first weights, and of what the encoder draws at random.
     """
 
-    steps: int
+    epochs: int
+    epoch_steps: int
     head_rate: float
     encoder_rate: float | None
+    schedule: Schedule
+    optimizer: str
     weight_decay: float
     momentum: float
-    drops: tuple[float, ...]
+    initial: str
     seed: int
 
     def decay(self, step: int) -> float:
         """What rates are multiplied by, a function of the step alone."""
-        progress = step / self.steps
-        if self.drops:
-            return DROP ** sum(progress >= drop for drop in self.drops)
-        return (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+        return self.schedule(step, self.epoch_steps, self.epochs)
 
 
 class Classifier(pl.LightningModule):
@@ -52,28 +56,27 @@ class Classifier(pl.LightningModule):
         encoder: images to features of width `width`.
         width: of the features.
         classes: their number.
-        sgd: how it is trained.
+        training: how it is trained.
     """
 
-    def __init__(self, encoder: nn.Module, width: int, classes: int, sgd: Sgd) -> None:
+    def __init__(self, encoder: nn.Module, width: int, classes: int, training: Training) -> None:
         super().__init__()
-        self.encoder = encoder.requires_grad_(sgd.encoder_rate is not None)
+        self.encoder = encoder.requires_grad_(training.encoder_rate is not None)
         self.head = nn.Linear(width, classes)
-        nn.init.normal_(self.head.weight, std=0.01, generator=torch.Generator().manual_seed(sgd.seed))
-        nn.init.zeros_(self.head.bias)
-        self.sgd = sgd
+        INITIAL[training.initial](self.head, torch.Generator().manual_seed(training.seed))
+        self.how = training
         self.hits: list[Bool[Tensor, "_ ranks"]] = []
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        return self.head(self.encoder(images.contiguous(memory_format=torch.channels_last)).float())
+        return self.head(at_least_float32(self.encoder(images.contiguous(memory_format=torch.channels_last))))
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
         """Set the rates, and what is drawn at random, by the step alone."""
-        self.encoder.train(self.sgd.encoder_rate is not None)
-        torch.manual_seed(hash((self.sgd.seed, self.global_step)) % 2**63)
+        self.encoder.train(self.how.encoder_rate is not None)
+        torch.manual_seed(hash((self.how.seed, self.global_step)) % 2**63)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["top"] * self.sgd.decay(self.global_step)
+            group["lr"] = group["top"] * self.how.decay(self.global_step)
 
     def training_step(self, views: Views, batch_index: int) -> Float[Tensor, ""]:
         """Cross-entropy of a batch."""
@@ -104,10 +107,8 @@ class Classifier(pl.LightningModule):
         self.hits = gather_objects(self.hits)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD, the encoder's parameters first where they learn."""
-        groups = [{"params": self.head.parameters(), "top": self.sgd.head_rate}]
-        if self.sgd.encoder_rate is not None:
-            groups.insert(0, {"params": self.encoder.parameters(), "top": self.sgd.encoder_rate})
-        return torch.optim.SGD(
-            groups, lr=self.sgd.head_rate, momentum=self.sgd.momentum, weight_decay=self.sgd.weight_decay
-        )
+        """The optimiser, the encoder's parameters first where they learn."""
+        groups = [{"params": list(self.head.parameters()), "top": self.how.head_rate}]
+        if self.how.encoder_rate is not None:
+            groups.insert(0, {"params": list(self.encoder.parameters()), "top": self.how.encoder_rate})
+        return OPTIMIZERS[self.how.optimizer](groups, self.how.head_rate, self.how.momentum, self.how.weight_decay)

@@ -54,9 +54,11 @@ def evaluate(
     if isinstance(settings, LinearSGD | Finetune):
         check_accelerator(settings.accelerator, settings.devices)
     found = find_encoder(origin)
+    run = found.settings
+    if isinstance(settings, LinearSGD):  # the result names the protocol
+        settings = settings.decided(run.method if run else None, run.arbiter if run else None)
     subject = _subject(found, data, out, reading)
     result = PROTOCOLS[protocol](subject, settings)
-    run = found.settings
     written = {
         "protocol": protocol,
         "encoder": found.name,

@@ -7,11 +7,14 @@ Of a small data set that makes few steps: give it more epochs, and the classifie
 
 from dataclasses import dataclass
 
-from uota.evaluation.classifier import Classifier, Sgd
-from uota.evaluation.fit import fit, steps_and_batch
+from uota.evaluation.classifier import Classifier, Training
+from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.labels import Part, balanced_share
 from uota.evaluation.subject import Subject
-from uota.protocols import BATCH_OF_RATES, Finetune
+from uota.linear_protocols import BATCH_OF_RATES, CosinePerStep, Drops
+from uota.protocols import Finetune
+
+DROP = 0.2
 
 
 @dataclass(frozen=True)
@@ -29,21 +32,44 @@ def evaluate_finetune(subject: Subject, settings: Finetune, bar: bool = True) ->
     assert subject.train.labels is not None
     share = float(settings.labels.removesuffix("%")) / 100
     part = Part(subject.train, balanced_share(subject.train.labels, share, settings.seed))
-    steps, batch = steps_and_batch(len(part), settings)
+    plan = finetune_plan(settings)
+    training = finetune_training(settings, plan, len(part))
+    classifier = Classifier(subject.encoder, subject.encoder.width, subject.classes, training)
+    folder = subject.folder / result_name(settings)
+    fit(classifier, part, subject.test, subject.found.preset, plan, folder, bar)
+    return FinetuneAccuracy(classifier.accuracy(1), classifier.accuracy(5), settings.labels, len(part))
+
+
+def finetune_plan(settings: Finetune) -> Plan:
+    """Which images it sees, and where it runs."""
+    return Plan(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        smallest_crop=settings.smallest_crop,
+        images_like="torchvision",
+        seed=settings.seed,
+        workers=settings.workers,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+    )
+
+
+def finetune_training(settings: Finetune, plan: Plan, images: int) -> Training:
+    """The training of encoder and classifier on so many labelled images."""
+    epoch_steps, batch = epoch_steps_and_batch(images, plan)
     encoder_rate, head_rate = (rate * batch / BATCH_OF_RATES for rate in settings.rates())
-    sgd = Sgd(
-        steps=steps,
+    return Training(
+        epochs=settings.epochs,
+        epoch_steps=epoch_steps,
         head_rate=head_rate,
         encoder_rate=encoder_rate,
+        schedule=Drops(DROP, tuple(settings.drops)) if settings.drops else CosinePerStep(),
+        optimizer="sgd",
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
-        drops=tuple(settings.drops),
+        initial="uniform",  # PyTorch's default, as SwAV's network has it
         seed=settings.seed,
     )
-    classifier = Classifier(subject.encoder, subject.encoder.width, subject.classes, sgd)
-    folder = subject.folder / result_name(settings)
-    fit(classifier, part, subject.test, subject.found.preset, settings, folder, bar)
-    return FinetuneAccuracy(classifier.accuracy(1), classifier.accuracy(5), settings.labels, len(part))
 
 
 def result_name(settings: Finetune) -> str:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
@@ -13,7 +14,7 @@ from uota.data import Source
 from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
 from uota.nn.sync_batchnorm import synchronised
-from uota.protocols import Finetune, LinearSGD
+from uota.ranges import check_multiple
 from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
 from uota.signals import raise_if_stopped
 from uota.text import printable
@@ -33,10 +34,38 @@ CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
 
 
-def steps_and_batch(images: int, settings: LinearSGD | Finetune) -> tuple[int, int]:
-    """Steps of the whole training, and images in a batch, which are fewer where there are not as many."""
-    batches = GlobalBatches(images, settings.batch_size, settings.seed, 0, settings.devices, int)
-    return len(batches) * settings.epochs, batches.local_size * settings.devices
+@dataclass
+class Plan:
+    """Which images a training sees, how they are cropped, and where it runs.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step, over all devices.
+        smallest_crop: share of the image's area that a training crop has at least.
+        images_like: whose arithmetic cuts and resizes images.
+        seed: of crops and order.
+        workers: processes that load images; None: as many as are useful.
+        accelerator: auto, cpu, gpu, …
+        devices: processes that share the batch.
+    """
+
+    epochs: int
+    batch_size: int
+    smallest_crop: float
+    images_like: Literal["torchvision", "simclr", "byol"]
+    seed: int
+    workers: int | None
+    accelerator: str
+    devices: int
+
+    def __post_init__(self) -> None:
+        check_multiple(self)
+
+
+def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
+    """Steps of an epoch, and images in a batch, which are fewer where there are not as many."""
+    batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.devices, int)
+    return len(batches), batches.local_size * plan.devices
 
 
 def fit(
@@ -44,7 +73,7 @@ def fit(
     train: Source,
     test: Source,
     preset: ViewPreset,
-    settings: LinearSGD | Finetune,
+    plan: Plan,
     folder: Path,
     bar: bool = True,
 ) -> None:
@@ -54,7 +83,7 @@ def fit(
         classifier: trained in place.
         train, test: labelled images.
         preset: how large images are, and how they are normalised.
-        settings: of the protocol.
+        plan: of the training.
         folder: of the checkpoint and the log.
         bar: show a progress bar.
 
@@ -63,10 +92,10 @@ def fit(
         UotaError: the folder cannot be written, or another process is at work in it.
     """
     checkpoints = Checkpoints(folder / "checkpoint.ckpt", CHECKPOINT_EVERY)
-    trainer = _trainer(settings, folder, checkpoints, bar)
+    trainer = _trainer(plan, folder, checkpoints, bar)
     with hold_by_first(folder):
-        start = _prepare(folder, checkpoints.path, _identity(classifier, train, preset, settings))
-        _fit(trainer, classifier, train, test, preset, settings, folder, start)
+        start = _prepare(folder, checkpoints.path, _identity(classifier, train, preset, plan))
+        _fit(trainer, classifier, train, test, preset, plan, folder, start)
         _remove(checkpoints.path)
 
 
@@ -76,23 +105,23 @@ def _fit(
     train: Source,
     test: Source,
     preset: ViewPreset,
-    settings: LinearSGD | Finetune,
+    plan: Plan,
     folder: Path,
     start: Path | None,
 ) -> None:
-    if settings.devices > 1:
+    if plan.devices > 1:
         synchronised(classifier.encoder)
-    crops = GroupPreset(1, preset.evaluation_size, (settings.smallest_crop, 1.0), jitter_probability=0.0)
-    pipeline = ViewPipeline(replace(preset, groups=(crops,)), settings.seed)
+    crops = GroupPreset(1, preset.evaluation_size, (plan.smallest_crop, 1.0), jitter_probability=0.0)
+    pipeline = ViewPipeline(replace(preset, groups=(crops,)), plan.seed)
     in_memory = train.name in VIEWS_OF
-    loader = ViewsOfRank(settings, ViewDataset(train, pipeline), in_memory)
+    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), in_memory)
     again = "run the same command again to go on from there"
     with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
         with translate_restore_errors(trainer, start):
             trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
         raise_if_stopped()
         images = WholeImages(test, preset)
-        whole = test_loader(images, TEST_BATCH, settings.workers, test.name in VIEWS_OF, trainer)
+        whole = test_loader(images, TEST_BATCH, plan.workers, test.name in VIEWS_OF, trainer)
         trainer.test(classifier, whole, verbose=False)
 
 
@@ -102,9 +131,12 @@ def _remove(checkpoint: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _identity(classifier: Classifier, train: Source, preset: ViewPreset, settings: LinearSGD | Finetune) -> str:
-    """A digest of all that the outcome follows from: only with the same may a checkpoint be gone on from."""
-    digest = hashlib.sha256(repr((settings, classifier.sgd, preset, train.name)).encode())
+def _identity(classifier: Classifier, train: Source, preset: ViewPreset, plan: Plan) -> str:
+    """A digest of all that the outcome follows from: only with the same may a checkpoint be gone on from.
+
+    How many processes load images is none of it: fewer of them is what helps where one of them died.
+    """
+    digest = hashlib.sha256(repr((replace(plan, workers=None), classifier.how, preset, train.name)).encode())
     for tensor in (*classifier.state_dict().values(), train.labels):
         assert tensor is not None
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -124,13 +156,13 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
     return None
 
 
-def _trainer(settings: LinearSGD | Finetune, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:
+def _trainer(plan: Plan, folder: Path, checkpoints: Checkpoints, bar: bool) -> pl.Trainer:
     return make_trainer(
         folder,
         [checkpoints],
         bar,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        max_epochs=settings.epochs,
+        accelerator=plan.accelerator,
+        devices=plan.devices,
+        max_epochs=plan.epochs,
         logger=CSVLogger(folder, name="logs"),
     )

@@ -1,40 +1,91 @@
-"""Linear evaluation as papers publish it: SGD with a cosine on randomly cropped and mirrored images, encoder frozen.
+"""Linear evaluation as papers publish it: a classifier on randomly cropped and mirrored images, encoder frozen.
 
-100 epochs, batch 256 and learning rate 1.2 give the released UOTA's; SwAV's and Barlow Twins' have 0.3, MoCo's 30.
-Those rates and crops are for a ResNet-50 on ImageNet; on small images `linear` may well find more.
+Each paper has its own optimiser, rates, schedule and batch (`uota.linear_protocols`). They are for a ResNet-50 on
+ImageNet; on small images `linear` may well find more.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from uota.evaluation.classifier import Classifier, Sgd
-from uota.evaluation.fit import fit, steps_and_batch
+from pytorch_lightning.utilities import rank_zero_only
+
+from uota.evaluation.classifier import Classifier, Training
+from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.subject import Subject
-from uota.protocols import BATCH_OF_RATES, LinearSGD
+from uota.linear_protocols import BATCH_OF_RATES, LinearProtocol
+from uota.protocols import LinearSGD
 
 
 @dataclass(frozen=True)
 class LinearSGDAccuracy:
-    """Accuracies in per cent after the last epoch, and the learning rate for 256 images."""
+    """Accuracies in per cent after the last epoch, and how the classifier was trained.
+
+    Attributes:
+        top1, top5: accuracies.
+        linear_protocol: the published protocol's name.
+        learning_rate: for 256 images.
+        effective: the protocol's values, those set by hand among them.
+    """
 
     top1: float
     top5: float
+    linear_protocol: str
     learning_rate: float
+    effective: dict[str, Any]
 
 
 def evaluate_linear_sgd(subject: Subject, settings: LinearSGD, bar: bool = True) -> LinearSGDAccuracy:
-    """Train a linear classifier on the frozen encoder's features of augmented training images."""
+    """Train a linear classifier on the frozen encoder's features of augmented training images.
+
+    Raises:
+        UotaError: the batch cannot be shared by the devices, or the rate is too high for a finite loss.
+    """
     run = subject.found.settings
-    rate = settings.rate(run.method if run else None, run.arbiter if run else None)
-    steps, batch = steps_and_batch(len(subject.train), settings)
-    sgd = Sgd(
-        steps=steps,
-        head_rate=rate * batch / BATCH_OF_RATES,
-        encoder_rate=None,
-        weight_decay=settings.weight_decay,
-        momentum=settings.momentum,
-        drops=(),
-        seed=settings.seed,
+    decided = settings.decided(run.method if run else None, run.arbiter if run else None)
+    protocol = decided.effective()
+    plan = linear_plan(decided, protocol)
+    rank_zero_only(print)(_sentence(protocol))
+    training = linear_training(protocol, plan, len(subject.train))
+    classifier = Classifier(subject.encoder, subject.encoder.width, subject.classes, training)
+    fit(classifier, subject.train, subject.test, subject.found.preset, plan, subject.folder / "linear-sgd", bar)
+    return LinearSGDAccuracy(
+        classifier.accuracy(1), classifier.accuracy(5), protocol.name, protocol.learning_rate, protocol.as_dict()
     )
-    classifier = Classifier(subject.encoder, subject.encoder.width, subject.classes, sgd)
-    fit(classifier, subject.train, subject.test, subject.found.preset, settings, subject.folder / "linear-sgd", bar)
-    return LinearSGDAccuracy(classifier.accuracy(1), classifier.accuracy(5), rate)
+
+
+def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:
+    """Which images a protocol's classifier sees, and where it is trained."""
+    return Plan(
+        epochs=protocol.epochs,
+        batch_size=protocol.batch_size,
+        smallest_crop=protocol.smallest_crop,
+        images_like=protocol.images_like,
+        seed=settings.seed,
+        workers=settings.workers,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+    )
+
+
+def linear_training(protocol: LinearProtocol, plan: Plan, images: int) -> Training:
+    """A protocol's training of a frozen encoder's classifier on so many images."""
+    epoch_steps, batch = epoch_steps_and_batch(images, plan)
+    return Training(
+        epochs=protocol.epochs,
+        epoch_steps=epoch_steps,
+        head_rate=protocol.learning_rate * batch / BATCH_OF_RATES,
+        encoder_rate=None,
+        schedule=protocol.schedule,
+        optimizer=protocol.optimizer,
+        weight_decay=protocol.weight_decay,
+        momentum=protocol.momentum,
+        initial=protocol.initial,
+        seed=plan.seed,
+    )
+
+
+def _sentence(protocol: LinearProtocol) -> str:
+    return (
+        f"linear evaluation by the protocol {protocol.name} ({protocol.source}): {protocol.epochs} epochs, "
+        f"batches of {protocol.batch_size}, learning rate {protocol.learning_rate:g} for {BATCH_OF_RATES} images"
+    )

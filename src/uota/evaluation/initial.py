@@ -1,0 +1,41 @@
+"""First weights of a linear classifier, by the name of their distribution."""
+
+from collections.abc import Callable
+
+from torch import Generator, nn
+
+# Of the layer, which is filled in place, and what is drawn from.
+Fill = Callable[[nn.Linear, Generator], None]
+
+
+def _normal(layer: nn.Linear, random: Generator) -> None:
+    """Standard deviation 0.01, as SwAV, MoCo and most others."""
+    nn.init.normal_(layer.weight, std=0.01, generator=random)
+    nn.init.zeros_(layer.bias)
+
+
+def _zeros(layer: nn.Linear, random: Generator) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def _truncated_normal(layer: nn.Linear, random: Generator) -> None:
+    """Haiku's default: σ = 1 / √inputs, cut at 2 σ."""
+    scale = layer.in_features**-0.5
+    nn.init.trunc_normal_(layer.weight, std=scale, a=-2 * scale, b=2 * scale, generator=random)
+    nn.init.zeros_(layer.bias)
+
+
+def _uniform(layer: nn.Linear, random: Generator) -> None:
+    """PyTorch's default: weights and biases up to ±1 / √inputs."""
+    bound = layer.in_features**-0.5
+    nn.init.uniform_(layer.weight, -bound, bound, generator=random)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=random)
+
+
+INITIAL: dict[str, Fill] = {
+    "normal": _normal,
+    "zeros": _zeros,
+    "truncated_normal": _truncated_normal,
+    "uniform": _uniform,
+}
