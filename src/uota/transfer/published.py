@@ -8,6 +8,7 @@ which the transfer of InfoMin and of those who compare themselves with it is run
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
@@ -62,6 +63,16 @@ def published_detector(
         sizes.short_sides, sizes.long_side, list(preset.mean), list(preset.std), size_divisible=pyramid.strides[-2]
     )
     return GeneralizedRCNN(pyramid, _proposals(task, pyramid, sizes), heads, resizing)
+
+
+def reset_scales(encoder: nn.Module) -> None:
+    """Scales of batch norms at 1, where timm starts the last of each block at 0. For encoders of random weights.
+
+    Source: detectron2/modeling/backbone/resnet.py.
+    """
+    for norm in encoder.modules():
+        if isinstance(norm, _BatchNorm):
+            nn.init.ones_(norm.weight)
 
 
 def _proposals(task: Task, pyramid: Pyramid, sizes: Sizes) -> nn.Module:

@@ -45,7 +45,7 @@ from uota.transfer.detectors import sizes_for, torchvision_detector
 from uota.transfer.images import CocoImages, TrainingImages
 from uota.transfer.module import Detection
 from uota.transfer.precise_norms import PreciseNorms
-from uota.transfer.published import published_detector
+from uota.transfer.published import published_detector, reset_scales
 from uota.transfer.pyramid import Pyramid
 from uota.transfer.settings import Task, Transfer
 
@@ -189,6 +189,8 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
 def _detector(task: Task, found: Found, settings: Transfer, train: Annotations) -> Any:
     """An R-CNN on the encoder, of first weights that the seed decides."""
     published = settings.heads == "published"
+    if published and settings.from_scratch:
+        reset_scales(found.encoder)
     torch.manual_seed(settings.seed)
     pyramid = Pyramid(found.encoder, found.preset.channels, norm=published or settings.norm == "sync")
     pyramid.to(memory_format=torch.channels_last)  # not the heads: torchvision views those of keypoints as contiguous

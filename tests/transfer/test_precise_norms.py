@@ -1,0 +1,38 @@
+import torch
+from torch import nn
+
+from uota.nn.sync_batchnorm import SyncBatchNorm
+from uota.training.batches import GlobalBatches
+from uota.transfer.precise_norms import batches_from, measure_moments
+
+
+def test_moments_are_means_over_batches():
+    """Not running ones; of each batch the unbiased variance, as batch norm keeps it."""
+    first, second = nn.BatchNorm2d(3).double(), SyncBatchNorm(3).double()
+    batches = [torch.randn(rows, 3, 5, 5).double() for rows in (2, 5, 3)]
+    with torch.no_grad():
+        maps = [first(batch) * 2 + 1 for batch in batches]  # and training leaves moments of its own
+        measure_moments([first, second], lambda batch: second(first(batch) * 2 + 1), batches)
+    assert (first.momentum, second.momentum) == (0.1, 0.1)
+    for norm, inputs in ((first, batches), (second, maps)):
+        rows = [each.transpose(0, 1).flatten(1) for each in inputs]
+        torch.testing.assert_close(norm.running_mean, sum(each.mean(1) for each in rows) / 3)
+        torch.testing.assert_close(norm.running_var, sum(each.var(1) for each in rows) / 3)
+
+
+def test_norms_in_evaluation_mode_stay():
+    norms = [nn.BatchNorm2d(2), nn.BatchNorm2d(2).eval()]
+    network = nn.Sequential(*norms)
+    measure_moments(norms, network, [torch.randn(4, 2, 3, 3) + 5])
+    assert norms[0].running_mean.mean() > 4
+    assert norms[1].running_mean.tolist() == [0, 0]
+    assert not norms[1].training
+
+
+def test_batches_are_those_that_training_would_have_gone_on_with():
+    def by_steps(first, count, rank):
+        return [next(iter(GlobalBatches(10, 4, 7, rank, 2, lambda s=s: s))) for s in range(first, first + count)]
+
+    for rank in (0, 1):
+        for first, count in ((5, 6), (4, 1), (2, 2), (0, 5)):
+            assert batches_from(first, count, 10, 4, 7, rank, 2) == by_steps(first, count, rank)
