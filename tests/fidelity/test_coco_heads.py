@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from uota.nn.encoder import Encoder
 from uota.transfer import precise_norms, published
+from uota.transfer.annotations import Annotations
 from uota.transfer.detectors import Sizes
 from uota.transfer.images import TrainingImages
 from uota.transfer.module import Detection, parameter_groups
@@ -21,6 +22,7 @@ from uota.transfer.settings import DROPS, SCHEDULES, WARMUP, Transfer, learning_
 from uota.views import PRESETS
 
 ROWS = Path(__file__).parents[2] / "docs/published"
+NO_IMAGES = Annotations.__new__(Annotations)
 NORMS = {True: "SyncBN", False: "none"}
 
 
@@ -65,7 +67,7 @@ def of_training(detector):
         for name, each in module.named_parameters(recurse=False):
             kind = "norms" if isinstance(module, _BatchNorm) else {"weight": "weights", "bias": "biases"}[name]
             kinds[kind].add(decays[id(each)])
-    optimiser = Detection(detector, None, settings, 16, 90_000, None).configure_optimizers()
+    optimiser = Detection(detector, None, settings, 16, 90_000, NO_IMAGES).configure_optimizers()
     group = optimiser.param_groups[0]
     found = {f"weight decay of {kind}": values.pop() for kind, values in kinds.items() if len(values) == 1}
     for schedule, steps in SCHEDULES.items():
@@ -218,7 +220,7 @@ def test_thirty_steps_are_those_of_classical_momentum_with_decayed_biases():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 1)).double()
     settings, total = Transfer(learning_rate=0.05, weight_decay=0.3, batch_size=4), 30
-    module = Detection(network, None, settings, 4, total, None)
+    module = Detection(network, None, settings, 4, total, NO_IMAGES)
     optimiser = module.configure_optimizers()
     assert module.top == 0.05 * 4 / 16
     mine = {name: each.detach().clone() for name, each in network.named_parameters()}

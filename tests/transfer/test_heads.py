@@ -59,7 +59,7 @@ def test_layers_and_first_weights_are_detectron2s():
     norms = {f"{n}.1.{name}": (256,) for n in range(4) for name in ("weight", "bias")}
     assert shapes == layers | norms | {"5.weight": (1024, 256 * 49), "5.bias": (1024,)}
     assert {name: tuple(each.shape) for name, each in mask.named_parameters()} == layers | norms
-    assert all(isinstance(block[1], nn.BatchNorm2d) for block in (*box[:4], *mask))
+    assert all(isinstance(block[1], nn.BatchNorm2d) for block in (*(box[n] for n in range(4)), *mask))
     assert box(torch.randn(2, 256, 7, 7)).min() >= 0
     # Kaiming's normal of the outgoing fan, and its uniform of a = 1: the deviation of ±√(3 / inputs).
     assert box[0][0].weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.01)

@@ -44,9 +44,10 @@ def test_regions_are_pooled_from_the_level_of_their_size_without_a_shift():
         of_image = features[image : image + 1]
         wanted = roi_align(of_image, rois, 7, 1 / STRIDES[level], sampling_ratio=-1, aligned=True)
         torch.testing.assert_close(found[index], wanted[0])
-        for other in ({"aligned": False}, {"sampling_ratio": 2, "aligned": True}):
-            differs = roi_align(of_image, rois, 7, 1 / STRIDES[level], **other)
-            assert not torch.allclose(found[index], differs[0], atol=1e-2) or box[2] - box[0] < 13
+        if index == 2:  # bins of three samples each way
+            for other in ({"aligned": False}, {"sampling_ratio": 2, "aligned": True}):
+                differs = roi_align(of_image, rois, 7, 1 / STRIDES[level], **other)
+                assert not torch.allclose(found[index], differs[0], atol=1e-2)
 
 
 def test_the_losses_of_proposals_are_sums_over_the_anchors_that_are_meant():
