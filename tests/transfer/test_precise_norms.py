@@ -2,8 +2,11 @@ import torch
 from torch import nn
 
 from uota.nn.sync_batchnorm import SyncBatchNorm
+from uota.protocols import Origin
 from uota.training.batches import GlobalBatches
+from uota.transfer.module import Detection
 from uota.transfer.precise_norms import batches_from, measure_moments
+from uota.transfer.transfer import transfer
 
 
 def test_moments_are_means_over_batches():
@@ -18,6 +21,23 @@ def test_moments_are_means_over_batches():
         rows = [each.transpose(0, 1).flatten(1) for each in inputs]
         torch.testing.assert_close(norm.running_mean, sum(each.mean(1) for each in rows) / 3)
         torch.testing.assert_close(norm.running_var, sum(each.var(1) for each in rows) / 3)
+
+
+def test_a_transfer_is_evaluated_with_measured_moments(weights, short, tmp_path, monkeypatch):
+    """In evaluation mode, with the weights of the checkpoint, but none of its running moments."""
+    seen = {}
+
+    def test_step(module, batch, index):
+        assert not any(each.training for each in module.modules())
+        seen.update({name: each.clone() for name, each in module.state_dict().items()})
+
+    monkeypatch.setattr(Detection, "test_step", test_step)
+    transfer("detection", Origin(str(weights)), short(steps=3), str(tmp_path / "out"), bar=False)
+    saved = torch.load(tmp_path / "out/checkpoint.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    moments = [name for name in saved if "running" in name]
+    assert len(moments) == 2 * (4 + 2 * 3 + 12)  # box head, pyramid, encoder
+    assert not any(torch.equal(saved[name], seen[name]) for name in moments)
+    assert all(torch.equal(saved[name], seen[name]) for name in saved.keys() - moments)
 
 
 def test_norms_in_evaluation_mode_stay():

@@ -20,8 +20,8 @@ BATCHES = 200  # TEST.PRECISE_BN.NUM_ITER; a shorter training has no more than i
 class PreciseNorms(pl.Callback):
     """Measures the norms' moments between training and evaluation.
 
-    The batches are those that training would have gone on with, mirrored and resized as there; no weight moves. Running
-    moments, which a checkpoint has, are of weights that changed from step to step.
+    The batches are those that training would have continued with, mirrored and resized as there; no weight changes.
+    Running moments, which the checkpoint keeps, are of weights that changed from step to step.
 
     Args:
         images: with targets.
@@ -37,12 +37,12 @@ class PreciseNorms(pl.Callback):
         first, count = module.total_steps, min(BATCHES, module.total_steps)
         batches = enumerate(self._batches(trainer, first, count), first)
 
-        def look(batch: tuple[int, Any]) -> None:
+        def run(batch: tuple[int, Any]) -> None:
             module.begin(batch[0])
             module.losses(module.transfer_batch_to_device(batch[1], module.device, 0))
 
         module.begin(first)
-        measure_moments([each for each in module.modules() if isinstance(each, _BatchNorm)], look, batches)
+        measure_moments([each for each in module.modules() if isinstance(each, _BatchNorm)], run, batches)
         module.eval()
 
     def _batches(self, trainer: pl.Trainer, first: int, count: int) -> Iterable[Any]:
@@ -53,14 +53,14 @@ class PreciseNorms(pl.Callback):
         return Loader(self.images, batch_sampler=samples, collate_fn=keep, num_workers=workers)
 
 
-def measure_moments(norms: list[_BatchNorm], look: Callable[[Any], None], batches: Iterable[Any]) -> None:
+def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batches: Iterable[Any]) -> None:
     """Give norms that are in training mode the mean, over batches, of the batches' means and unbiased variances.
 
     Source: facebookresearch/fvcore fvcore/nn/precise_bn.py.
 
     Args:
         norms: of a network; those in evaluation mode are left as they are.
-        look: runs the network on a batch.
+        run: gives the network a batch.
         batches: one at least.
     """
     norms = [norm for norm in norms if norm.training and norm.track_running_stats]
@@ -69,7 +69,7 @@ def measure_moments(norms: list[_BatchNorm], look: Callable[[Any], None], batche
         norm.reset_running_stats()
         norm.momentum = None  # torch's sign for the mean over all batches
     for batch in batches:
-        look(batch)
+        run(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
