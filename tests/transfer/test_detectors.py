@@ -7,7 +7,7 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn, keypointrcnn_r
 from uota.errors import UotaError
 from uota.nn.encoder import Encoder
 from uota.nn.lab import LabEncoder
-from uota.transfer.detectors import Sizes, build_detector, sizes_for
+from uota.transfer.detectors import Sizes, sizes_for, torchvision_detector
 from uota.transfer.pyramid import Pyramid
 from uota.views import PRESETS
 
@@ -27,7 +27,7 @@ def resnet50():
 def test_on_resnet50_the_detector_is_torchvisions(resnet50, task):
     """The same layers with as many parameters, anchors and sizes, as torchvision builds for COCO."""
     pyramid = Pyramid(resnet50, 3, norm=False)
-    ours = build_detector(task, pyramid, PRESETS["supervised"], 1 if task == "keypoints" else 90, 17, Sizes())
+    ours = torchvision_detector(task, pyramid, PRESETS["supervised"], 1 if task == "keypoints" else 90, 17, Sizes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = THEIRS[task](weights=None, weights_backbone=None, num_classes=2 if task == "keypoints" else 91)

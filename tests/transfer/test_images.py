@@ -118,3 +118,17 @@ def test_a_part_of_crowds_alone_cannot_be_trained_on(coco, change):
     change("instances_train2017.json", lambda content: [each.update(iscrowd=1) for each in content["annotations"]])
     with pytest.raises(UotaError, match="crowds"):
         training(coco, "detection")
+
+
+def test_keypoints_lie_at_the_centres_of_their_pixels(coco):
+    """With published heads, before they are mirrored: pixel 3 of 56 becomes 52.5, which is pixel 52."""
+    images = CocoImages(open_annotations(coco, "train", "keypoints"), 1)
+    width = images[0][1].shape[-1]
+    plain, centred = (TrainingImages(images, "keypoints", 0, centre) for centre in (0.0, 0.5))
+    differences = set()
+    for place in range(len(plain)):
+        for target, other in zip(*(each[(0, place)][1]["keypoints"] for each in (plain, centred)), strict=True):
+            seen = target[:, 2] > 0
+            differences |= {tuple(row) for row in (other - target)[seen].round(decimals=4).tolist()}
+    assert width == 56
+    assert differences == {(0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)}  # as they are, and mirrored

@@ -36,11 +36,21 @@ def start(task, weights, out, settings, **options):
 
 
 @pytest.mark.parametrize(
-    ("task", "parts"),
-    [("detection", ["boxes"]), ("segmentation", ["boxes", "masks"]), ("keypoints", ["boxes", "keypoints"])],
+    ("task", "parts", "heads", "rate"),
+    [
+        # First scores of published heads are near zero for all of several categories: at 0.02 nothing would be found.
+        ("detection", ["boxes"], "published", 0.06),
+        ("segmentation", ["boxes", "masks"], "published", 0.06),
+        ("segmentation", ["boxes", "masks"], "torchvision", 0.02),
+        ("keypoints", ["boxes", "keypoints"], "published", 0.02),
+        ("keypoints", ["boxes", "keypoints"], "torchvision", 0.02),
+    ],
 )
-def test_each_task_is_trained_and_measured_as_pycocotools_does(weights, coco, short, tmp_path, capsys, task, parts):
-    found = start(task, weights, tmp_path / "out", short(steps=12, batch_size=8))
+def test_each_task_is_trained_and_measured_as_pycocotools_does(
+    weights, coco, short, tmp_path, capsys, task, parts, heads, rate
+):
+    settings = short(steps=12, batch_size=8, heads=heads, learning_rate=rate)
+    found = start(task, weights, tmp_path / "out", settings)
     assert list(found) == parts
     written = json.loads((tmp_path / "out/result.json").read_text())
     assert written["boxes"] == asdict(found["boxes"])
@@ -98,8 +108,9 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, coco, short, tmp_path):
 
 
 def test_two_processes_find_together_what_one_finds(weights, short, tmp_path):
+    """With torchvision's heads: moments that published heads measure last are of what each process has drawn."""
     two, one = tmp_path / "two", tmp_path / "one"
-    settings = short(steps=3, devices=2, learning_rate=0.1)
+    settings = short(steps=3, devices=2, learning_rate=0.1, heads="torchvision")
     done = subprocess.run(command("detection", weights, two, settings), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("detection: boxes AP") == 1
@@ -117,15 +128,43 @@ def test_two_processes_find_together_what_one_finds(weights, short, tmp_path):
     assert len({row["image_id"] for row in both[0]}) > 20
 
 
+def test_two_processes_share_the_moments_of_published_heads(weights, short, tmp_path):
+    out = tmp_path / "out"
+    done = subprocess.run(
+        command("segmentation", weights, out, short(steps=2, devices=2)), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "settings.json").read_text())["settings"]["heads"] == "published"
+    saved = state(out)["state_dict"]
+    counts = {name: int(each) for name, each in saved.items() if name.endswith("num_batches_tracked")}
+    used = {name: count for name, count in counts.items() if ".roi_heads." in name or ".pyramid." in name}
+    assert set(used.values()) == {2}
+    assert len(used) == 4 + 4 + 2 * 3  # box head, mask head, and of each level of the pyramid two
+
+
+def test_heads_belong_to_what_a_transfer_is_resumed_with(weights, short, tmp_path):
+    """Folders of before there was a choice have torchvision's heads, and are resumed with them."""
+    out = tmp_path / "out"
+    start("detection", weights, out, short(steps=1, heads="torchvision"))
+    with pytest.raises(UotaError, match="other settings"):
+        start("detection", weights, out, short(steps=1, heads="published"), resume=True)
+    started = json.loads((out / "settings.json").read_text())
+    del started["settings"]["heads"]
+    (out / "settings.json").write_text(json.dumps(started))
+    assert start("detection", weights, out, None, resume=True) is not None
+
+
+@pytest.mark.parametrize("heads", ["published", "torchvision"])
 @pytest.mark.parametrize("norm", ["sync", "frozen"])
-def test_frozen_norms_stay_and_others_move(weights, short, tmp_path, norm):
-    start("detection", weights, tmp_path / "out", short(norm=norm))
+def test_frozen_norms_stay_and_others_move(weights, short, tmp_path, norm, heads):
+    start("detection", weights, tmp_path / "out", short(norm=norm, heads=heads))
     before, after = torch.load(weights), state(tmp_path / "out")["state_dict"]
     prefix = "detector.backbone.encoder.backbone."
     assert not torch.equal(after[prefix + "stages.3.conv1.weight"], before["stages.3.conv1.weight"])
     for name in ("stem.1.running_mean", "stages.3.bn2.running_var", "stages.3.bn2.weight"):
         assert torch.equal(after[prefix + name], before[name]) == (norm == "frozen")
-    assert ("detector.backbone.pyramid.layer_blocks.0.1.weight" in after) == (norm == "sync")
+    in_pyramid = "detector.backbone.pyramid.layer_blocks.0.1.weight" in after
+    assert in_pyramid == (norm == "sync" or heads == "published")
 
 
 def test_from_scratch_is_the_same_network_with_other_weights(weights, short, tmp_path):

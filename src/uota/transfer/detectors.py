@@ -1,4 +1,8 @@
-"""torchvision's R-CNNs on an encoder: as published for large images, in proportion for small ones."""
+"""R-CNNs on an encoder, with published heads or torchvision's: in full for large images, in proportion for small ones.
+
+`torchvision` heads are what torchvision builds by default: two linear layers, no norms, smooth L1 with β = 1/9.
+`published` is in `uota.transfer.published`.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +15,11 @@ from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, Keypoi
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from uota.transfer.pyramid import LARGE, Pyramid
+from uota.transfer.pyramid import ANCHOR, LARGE, RATIOS, Pyramid
 from uota.transfer.settings import Task
 from uota.views import ViewPreset
 
 SHORT_SIDES, LONG_SIDE = (640, 672, 704, 736, 768, 800), 1333
-# Anchors of a level, in its strides: 32 to 512 pixels on strides of 4 to 64.
-ANCHOR = 8
-RATIOS = (0.5, 1.0, 2.0)
 # As wide as torchvision's at a pyramid of 256 channels.
 BOX_POOL, MASK_POOL = 7, 14
 BOX_WIDTH, KEYPOINT_WIDTH = 4, 2
@@ -55,10 +56,10 @@ def sizes_for(pyramid: Pyramid, short_side: int) -> Sizes:
     return Sizes(sides, short_side * LONG_SIDE // SHORT_SIDES[-1], proposals=100, rois=32)
 
 
-def build_detector(
+def torchvision_detector(
     task: Task, pyramid: Pyramid, preset: ViewPreset, categories: int, keypoints: int, sizes: Sizes
 ) -> Any:
-    """Faster, Mask or Keypoint R-CNN.
+    """Faster, Mask or Keypoint R-CNN as torchvision builds them.
 
     Args:
         task: decides which.

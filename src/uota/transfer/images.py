@@ -86,13 +86,14 @@ class TrainingImages(Dataset[Any]):
         images: of the training part.
         task: which parts a target has.
         seed: of what is mirrored.
+        pixel_centre: is added to the coordinates of keypoints, which COCO gives as numbers of pixels.
 
     Raises:
         UotaError: there is no such image.
     """
 
-    def __init__(self, images: CocoImages, task: Task, seed: int) -> None:
-        self.images, self.task, self.seed = images, task, seed
+    def __init__(self, images: CocoImages, task: Task, seed: int, pixel_centre: float = 0.0) -> None:
+        self.images, self.task, self.seed, self.pixel_centre = images, task, seed, pixel_centre
         objects = images.annotations.objects
         self.useful = [index for index in range(len(objects)) if _teaches(objects[index], task)]
         if not self.useful:
@@ -131,6 +132,7 @@ class TrainingImages(Dataset[Any]):
         if self.task == "keypoints":
             points = torch.tensor([each["keypoints"] for each in objects], dtype=torch.float32)
             target["keypoints"] = points.view(len(objects), -1, 3)
+            target["keypoints"][..., :2] += self.pixel_centre
         return target
 
 

@@ -14,6 +14,8 @@ from uota.transfer.average_precision import as_results
 from uota.transfer.images import Target, to_floats
 from uota.transfer.settings import BATCH_OF_SCHEDULES, Transfer, learning_rate
 
+NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
+
 
 class Detection(pl.LightningModule):
     """Trains a detector, and collects what it finds on the validation images.
@@ -45,18 +47,26 @@ class Detection(pl.LightningModule):
             norm.requires_grad_(False)
         self.found: list[dict[str, Any]] = []
 
-    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Set the rate, and what is drawn at random, by the step alone."""
+    def begin(self, step: int) -> None:
+        """Set modes as training has them, and what is drawn at random by the step alone."""
         self.detector.train()  # Lightning leaves modes as they are, and encoders are found in eval mode
         for norm in self.norms:
             norm.eval()
-        torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
+        torch.manual_seed(hash((self.settings.seed, step, self.global_rank)) % 2**63)
+
+    def losses(self, batch: list[tuple[Tensor, Target]]) -> dict[str, Float[Tensor, ""]]:
+        """The detector's losses by their names."""
+        return self.detector([to_floats(image) for image, _ in batch], [target for _, target in batch])
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        """Set modes, the rate, and what is drawn at random, by the step alone."""
+        self.begin(self.global_step)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = learning_rate(self.global_step, self.total_steps, self.top)
 
     def training_step(self, batch: list[tuple[Tensor, Target]], batch_index: int) -> Float[Tensor, ""]:
         """Sum of the detector's losses."""
-        losses = self.detector([to_floats(image) for image, _ in batch], [target for _, target in batch])
+        losses = self.losses(batch)
         loss = torch.stack(list(losses.values())).sum()
         if not bool(torch.isfinite(loss.detach())):
             raise UotaError(
@@ -76,14 +86,30 @@ class Detection(pl.LightningModule):
         if not there:
             return
         for (index, _), seen in zip(there, self.detector([image for _, image in there]), strict=True):
+            if "keypoints" in seen:
+                seen["keypoints"][..., :2] -= self.settings.pixel_centre
             self.found += as_results(seen, self.val.images[index]["id"], self.val.categories)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD; biases and norms do not decay."""
-        learned = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [parameter for parameter in learned if parameter.ndim > 1]},
-            {"params": [parameter for parameter in learned if parameter.ndim <= 1], "weight_decay": 0.0},
-        ]
-        momentum, decay = self.settings.momentum, self.settings.weight_decay
-        return torch.optim.SGD(groups, lr=self.top, momentum=momentum, weight_decay=decay)
+        """SGD with classical momentum."""
+        groups = parameter_groups(self.detector, self.settings)
+        return torch.optim.SGD(groups, lr=self.top, momentum=self.settings.momentum)
+
+
+def parameter_groups(detector: nn.Module, settings: Transfer) -> list[dict[str, Any]]:
+    """What is learned, with its weight decay.
+
+    Published heads: all but the weights and biases of norms decay, other biases too (detectron2/solver/build.py, with
+    WEIGHT_DECAY_NORM 0 and WEIGHT_DECAY_BIAS as for weights). torchvision's: biases do not decay either.
+    """
+    of_norms = {id(each) for norm in detector.modules() if isinstance(norm, NORMS) for each in norm.parameters()}
+    biases_decay = settings.heads == "published"
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": settings.weight_decay},
+        {"params": [], "weight_decay": 0.0},
+    ]
+    for parameter in detector.parameters():
+        if parameter.requires_grad:
+            decays = id(parameter) not in of_norms if biases_decay else parameter.ndim > 1
+            groups[0 if decays else 1]["params"].append(parameter)
+    return groups

@@ -7,6 +7,7 @@ from uota.errors import UotaError
 from uota.ranges import check_multiple, check_settings
 
 Task = Literal["detection", "segmentation", "keypoints"]
+Heads = Literal["published", "torchvision"]
 TASKS: dict[Task, str] = {
     "detection": "boxes, by Faster R-CNN",
     "segmentation": "boxes and masks, by Mask R-CNN",
@@ -31,9 +32,10 @@ class Transfer:
         steps: likewise
         batch_size: images per step, over all devices
         learning_rate: for 16 images, scaled to the batch
-        norm: batch norm of the encoder: sync (over all devices, and in the feature pyramid too) or frozen
+        heads: published (detectron2's, with batch norm and four convolutions before the boxes) or torchvision
+        norm: batch norm of the encoder: sync (over all devices; torchvision heads: in the pyramid too) or frozen
         from_scratch: throw the encoder's weights away and train the same network from random ones, for comparison
-        weight_decay: not applied to biases and norms
+        weight_decay: not applied to norms; with torchvision heads not to biases either
         momentum: of SGD
         seed: of first weights, order, flips and sampling
 
@@ -50,6 +52,7 @@ class Transfer:
     steps: int | None = None
     batch_size: int = BATCH_OF_SCHEDULES
     learning_rate: float = 0.02
+    heads: Heads = "published"
     norm: Literal["sync", "frozen"] = "sync"
     from_scratch: bool = False
     weight_decay: float = 1e-4
@@ -69,6 +72,11 @@ class Transfer:
             raise UotaError("epochs and steps are both set; give one, the other follows from it")
         if self.norm == "frozen" and self.from_scratch:
             raise UotaError("norm is frozen and from_scratch is set; random weights need a batch norm that learns")
+
+    @property
+    def pixel_centre(self) -> float:
+        """What to add to a keypoint's coordinates, so that pixel 0 reaches from 0 to 1, as it does for boxes."""
+        return 0.5 if self.heads == "published" else 0.0
 
     def total_steps(self, batches: int, batch: int) -> int:
         """Steps of the whole training, with so many batches of so many images in an epoch."""

@@ -39,11 +39,13 @@ from uota.training.trainer import (
     translate_stops,
     without_warnings_of_what_is_meant,
 )
-from uota.transfer.annotations import open_both
+from uota.transfer.annotations import Annotations, open_both
 from uota.transfer.average_precision import Precision, average_precision
-from uota.transfer.detectors import build_detector, sizes_for
+from uota.transfer.detectors import sizes_for, torchvision_detector
 from uota.transfer.images import CocoImages, TrainingImages
 from uota.transfer.module import Detection
+from uota.transfer.precise_norms import PreciseNorms
+from uota.transfer.published import published_detector, reset_scales
 from uota.transfer.pyramid import Pyramid
 from uota.transfer.settings import Task, Transfer
 
@@ -161,7 +163,8 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
     file = folder / "settings.json"
     try:
         written = read_json(file)
-        settings = settings_in_file(Transfer, written["settings"], file)
+        before_heads = {"heads": "torchvision"}  # what folders had before there was a choice
+        settings = settings_in_file(Transfer, before_heads | written["settings"], file)
         then = _started(written["task"], Origin(**written["origin"]), settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UotaError(f"{folder} is no transfer that could be gone on with: {error}") from error
@@ -173,21 +176,28 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
 def _build(task: Task, found: Found, settings: Transfer) -> Job:
     train, val = open_both(settings.coco, task)
     channels, options = found.preset.channels, folder_options(found.settings)
-    trained = TrainingImages(CocoImages(train, channels, options), task, settings.seed)
+    trained = TrainingImages(CocoImages(train, channels, options), task, settings.seed, settings.pixel_centre)
     batches = GlobalBatches(len(trained), settings.batch_size, settings.seed, 0, settings.devices, int)
     batch = batches.local_size * settings.devices
-    torch.manual_seed(settings.seed)
-    pyramid = Pyramid(found.encoder, channels, norm=settings.norm == "sync")
-    pyramid.to(memory_format=torch.channels_last)  # not the heads: torchvision views those of keypoints as contiguous
-    short = round(median(min(row["height"], row["width"]) for row in train.images))
-    sizes = sizes_for(pyramid, short)
-    detector = build_detector(task, pyramid, found.preset, len(train.categories), len(train.keypoints), sizes)
-    if settings.devices > 1:
-        synchronised(detector)
-    frozen = pyramid.encoder if settings.norm == "frozen" else None
+    detector = _detector(task, found, settings, train)
+    frozen = detector.backbone.encoder if settings.norm == "frozen" else None
     steps = settings.total_steps(len(batches), batch)
     module = Detection(detector, frozen, settings, batch, steps, val)
     return Job(module, trained.images, CocoImages(val, channels, options), trained, ceil(steps / len(batches)))
+
+
+def _detector(task: Task, found: Found, settings: Transfer, train: Annotations) -> Any:
+    """An R-CNN on the encoder, of first weights that the seed decides."""
+    published = settings.heads == "published"
+    if published and settings.from_scratch:
+        reset_scales(found.encoder)
+    torch.manual_seed(settings.seed)
+    pyramid = Pyramid(found.encoder, found.preset.channels, norm=published or settings.norm == "sync")
+    pyramid.to(memory_format=torch.channels_last)  # not the heads: torchvision views those of keypoints as contiguous
+    sizes = sizes_for(pyramid, round(median(min(row["height"], row["width"]) for row in train.images)))
+    build = published_detector if published else torchvision_detector
+    detector = build(task, pyramid, found.preset, len(train.categories), len(train.keypoints), sizes)
+    return synchronised(detector) if settings.devices > 1 else detector
 
 
 def _digest(job: Job) -> str:
@@ -250,7 +260,7 @@ def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.
     checkpoints = Checkpoints(folder / "checkpoint.ckpt", settings.checkpoint_every)
     trainer = make_trainer(
         folder,
-        [checkpoints],
+        [checkpoints, *([PreciseNorms(job.trained, settings)] if settings.heads == "published" else [])],
         bar,
         accelerator=settings.accelerator,
         devices=settings.devices,

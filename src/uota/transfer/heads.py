@@ -1,0 +1,170 @@
+"""Heads of detected regions as detectron2 has them, by torchvision's parts: layers, first weights and losses."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import (
+    RoIHeads,
+    keypointrcnn_inference,
+    keypointrcnn_loss,
+    maskrcnn_inference,
+)
+from torchvision.ops import roi_align
+
+BOX_LAYERS, MASK_LAYERS = 4, 4
+Found = dict[str, Tensor]
+
+
+class RegionHeads(RoIHeads):
+    """torchvision's sampling and detections, trained by detectron2's losses.
+
+    Args:
+        beta: of the smooth L1 loss of boxes, see `box_losses`.
+        options: of torchvision's `RoIHeads`.
+    """
+
+    def __init__(self, beta: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.beta = beta
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[Found] | None = None,
+    ) -> tuple[list[Found], dict[str, Tensor]]:
+        """What is found on each image, and losses: in training only the one, in evaluation only the other."""
+        if self.training:
+            return [], self._losses(features, proposals, image_shapes, targets)
+        return self._detect(features, proposals, image_shapes), {}
+
+    def _losses(self, features: dict[str, Tensor], proposals: Any, shapes: Any, targets: Any) -> dict[str, Tensor]:
+        boxes, matched, labels, deltas = self.select_training_samples(proposals, targets)
+        scores, predicted = self.box_predictor(self.box_head(self.box_roi_pool(features, boxes, shapes)))
+        of_class, of_boxes = box_losses(scores, predicted, torch.cat(labels), torch.cat(deltas), self.beta)
+        losses = {"loss_classifier": of_class, "loss_box_reg": of_boxes}
+        positive = [each > 0 for each in labels]
+        regions = [each[chosen] for each, chosen in zip(boxes, positive, strict=True)]
+        objects = [each[chosen] for each, chosen in zip(matched, positive, strict=True)]
+        if self.has_mask():
+            logits = self._masks(features, regions, shapes)
+            losses["loss_mask"] = mask_loss(logits, regions, objects, targets)
+        if self.has_keypoint():
+            keypoints = [each["keypoints"] for each in targets]
+            logits = self._keypoints(features, regions, shapes)
+            losses["loss_keypoint"] = keypointrcnn_loss(logits, regions, keypoints, objects)
+        return losses
+
+    def _detect(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Any) -> list[Found]:
+        scores, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, shapes)))
+        boxes, certain, labels = self.postprocess_detections(scores, deltas, proposals, shapes)
+        found = [{"boxes": b, "scores": s, "labels": each} for b, s, each in zip(boxes, certain, labels, strict=True)]
+        if self.has_mask():
+            masks = maskrcnn_inference(self._masks(features, boxes, shapes), labels)
+            found = [each | {"masks": mask} for each, mask in zip(found, masks, strict=True)]
+        if self.has_keypoint():
+            points, _ = keypointrcnn_inference(self._keypoints(features, boxes, shapes), boxes)
+            found = [each | {"keypoints": of_image} for each, of_image in zip(found, points, strict=True)]
+        return found
+
+    def _masks(self, features: dict[str, Tensor], boxes: list[Tensor], shapes: Any) -> Tensor:
+        return self.mask_predictor(self.mask_head(self.mask_roi_pool(features, boxes, shapes)))
+
+    def _keypoints(self, features: dict[str, Tensor], boxes: list[Tensor], shapes: Any) -> Tensor:
+        return self.keypoint_predictor(self.keypoint_head(self.keypoint_roi_pool(features, boxes, shapes)))
+
+
+def box_losses(
+    scores: Float[Tensor, "regions classes"],
+    deltas: Float[Tensor, "regions coordinates"],
+    labels: Int64[Tensor, " regions"],
+    targets: Float[Tensor, "regions 4"],
+    beta: float,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Mean cross-entropy of the class, and smooth L1 of the box of the true class, over the number of regions.
+
+    β is where the loss of boxes turns from a parabola to a line: 0 gives L1; torchvision's detectors have 1/9. Label 0
+    is the background, which has no box. Source: detectron2/modeling/roi_heads/fast_rcnn.py.
+    """
+    objects = torch.where(labels > 0)[0]
+    of_class = deltas.view(len(labels), -1, 4)[objects, labels[objects]]
+    of_boxes = F.smooth_l1_loss(of_class, targets[objects], beta=beta, reduction="sum")
+    return F.cross_entropy(scores, labels), of_boxes / len(labels)
+
+
+def mask_loss(
+    logits: Float[Tensor, "regions classes side side"],
+    regions: list[Float[Tensor, "_ 4"]],
+    objects: list[Int64[Tensor, " _"]],
+    targets: list[Found],
+) -> Float[Tensor, ""]:
+    """Mean binary cross-entropy of the mask of the true class.
+
+    Args:
+        logits: of the regions of all images.
+        regions: of each image.
+        objects: which object of its image each region is of.
+        targets: labels and masks of each image's objects.
+    """
+    labels = torch.cat([target["labels"][which] for target, which in zip(targets, objects, strict=True)])
+    side = logits.shape[-1]
+    wanted = [
+        mask_targets(target["masks"], boxes, which, side)
+        for target, boxes, which in zip(targets, regions, objects, strict=True)
+    ]
+    of_class = logits[torch.arange(len(labels), device=labels.device), labels]
+    return F.binary_cross_entropy_with_logits(of_class, torch.cat(wanted).to(logits.dtype))
+
+
+def mask_targets(
+    masks: UInt8[Tensor, "objects height width"],
+    boxes: Float[Tensor, "regions 4"],
+    objects: Int64[Tensor, " regions"],
+    side: int,
+) -> Bool[Tensor, "regions side side"]:
+    """Masks within regions: those places of which the mask covers at least half.
+
+    torchvision's detectors learn the covered shares themselves. Source: detectron2/structures/masks.py, BitMasks.
+    """
+    rois = torch.cat([objects[:, None].to(boxes.dtype), boxes], dim=1)
+    covered = roi_align(masks[:, None].to(boxes.dtype), rois, side, sampling_ratio=0, aligned=True)
+    return covered[:, 0] >= 0.5
+
+
+def box_head(channels: int, side: int, width: int) -> nn.Module:
+    """Four convolutions with batch norm and a linear layer, by their first weights as in detectron2's box_head.py."""
+    head = FastRCNNConvFCHead((channels, side, side), [channels] * BOX_LAYERS, [width], norm_layer=nn.BatchNorm2d)
+    for layer in head.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            nn.init.zeros_(layer.bias)
+    return head
+
+
+def box_predictor(width: int, classes: int) -> nn.Module:
+    """Scores and boxes of each class; first weights as in detectron2's fast_rcnn.py."""
+    predictor = FastRCNNPredictor(width, classes)
+    for layer, deviation in ((predictor.cls_score, 0.01), (predictor.bbox_pred, 0.001)):
+        nn.init.normal_(layer.weight, std=deviation)
+        nn.init.zeros_(layer.bias)
+    return predictor
+
+
+def mask_head(channels: int) -> nn.Module:
+    """Four convolutions with batch norm."""
+    return MaskRCNNHeads(channels, [channels] * MASK_LAYERS, 1, norm_layer=nn.BatchNorm2d)
+
+
+def mask_predictor(channels: int, classes: int) -> nn.Module:
+    """A mask of each class; first weights as in detectron2's mask_head.py."""
+    predictor = MaskRCNNPredictor(channels, channels, classes)
+    nn.init.zeros_(predictor.conv5_mask.bias)
+    nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)
+    nn.init.zeros_(predictor.mask_fcn_logits.bias)
+    return predictor

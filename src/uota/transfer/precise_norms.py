@@ -1,0 +1,87 @@
+"""Moments of batch norms over many batches of the trained network, in place of running ones (`TEST.PRECISE_BN`)."""
+
+from collections.abc import Callable, Iterable, Sized
+from itertools import chain, islice
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import Dataset
+
+from uota.training.batches import GlobalBatches, Loading, useful_workers
+from uota.training.loader import Loader
+from uota.transfer.module import Detection
+from uota.views import keep
+from uota.views.pipeline import Sample
+
+BATCHES = 200  # TEST.PRECISE_BN.NUM_ITER; a shorter training has no more than its steps
+
+
+class PreciseNorms(pl.Callback):
+    """Measures the norms' moments between training and evaluation.
+
+    The batches are those that training would have continued with, mirrored and resized as there; no weight changes.
+    Running moments, which the checkpoint keeps, are of weights that changed from step to step.
+
+    Args:
+        images: with targets.
+        settings: of the batches.
+    """
+
+    def __init__(self, images: Dataset[Any], settings: Loading) -> None:
+        self.images, self.settings = images, settings
+
+    def on_test_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Replace the moments of all norms that training moves."""
+        assert isinstance(module, Detection)
+        first, count = module.total_steps, min(BATCHES, module.total_steps)
+        batches = enumerate(self._batches(trainer, first, count), first)
+
+        def run(batch: tuple[int, Any]) -> None:
+            module.begin(batch[0])
+            module.losses(module.transfer_batch_to_device(batch[1], module.device, 0))
+
+        module.begin(first)
+        measure_moments([each for each in module.modules() if isinstance(each, _BatchNorm)], run, batches)
+        module.eval()
+
+    def _batches(self, trainer: pl.Trainer, first: int, count: int) -> Iterable[Any]:
+        assert isinstance(self.images, Sized)
+        s, images = self.settings, len(self.images)
+        samples = batches_from(first, count, images, s.batch_size, s.seed, trainer.global_rank, trainer.world_size)
+        workers = useful_workers(s.workers, False, trainer.world_size)
+        return Loader(self.images, batch_sampler=samples, collate_fn=keep, num_workers=workers)
+
+
+def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batches: Iterable[Any]) -> None:
+    """Give norms that are in training mode the mean, over batches, of the batches' means and unbiased variances.
+
+    Source: facebookresearch/fvcore fvcore/nn/precise_bn.py.
+
+    Args:
+        norms: of a network; those in evaluation mode are left as they are.
+        run: gives the network a batch.
+        batches: one at least.
+    """
+    norms = [norm for norm in norms if norm.training and norm.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's sign for the mean over all batches
+    for batch in batches:
+        run(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def batches_from(
+    first: int, count: int, images: int, batch_size: int, seed: int, rank: int, ranks: int
+) -> list[list[Sample]]:
+    """What this rank sees in `count` steps from the step `first` on, over the ends of epochs."""
+
+    def epoch(step: int) -> Iterable[list[Sample]]:
+        return GlobalBatches(images, batch_size, seed, rank, ranks, lambda: step)
+
+    length = len(GlobalBatches(images, batch_size, seed, rank, ranks, lambda: first))
+    ends = range(first - first % length + length, first + count, length)
+    return list(islice(chain.from_iterable(epoch(step) for step in (first, *ends)), count))

@@ -1,0 +1,112 @@
+"""The R-CNNs that results of published papers come from: detectron2's, with batch norm in pyramid and heads.
+
+Sources: facebookresearch/detectron2 configs/Base-RCNN-FPN.yaml, Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml and
+COCO-Keypoints/Base-Keypoint-RCNN-FPN.yaml, and HobbitLong/PyContrast pycontrast/detection/configs/R_50_FPN_1x.yaml,
+which the transfer of InfoMin and of those who compare themselves with it is run by.
+"""
+
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
+from torchvision.models.detection.rpn import RPNHead
+
+from uota.transfer.detectors import (
+    BOX_POOL,
+    BOX_WIDTH,
+    KEYPOINT_LAYERS,
+    KEYPOINT_WIDTH,
+    MASK_POOL,
+    Sizes,
+)
+from uota.transfer.heads import RegionHeads, box_head, box_predictor, mask_head, mask_predictor
+from uota.transfer.pyramid import RATIOS, Pyramid
+from uota.transfer.regions import AlignedPool, Anchors, ProposalNetwork
+from uota.transfer.resizing import Resizing
+from uota.transfer.settings import Task
+from uota.views import ViewPreset
+
+# Smooth L1 of boxes: keypoints degrade with plain L1 (Base-Keypoint-RCNN-FPN.yaml).
+BETA: dict[Task, float] = {"detection": 0.0, "segmentation": 0.0, "keypoints": 0.5}
+# Of the proposals that each level gives before non-maximum suppression, the share that an image is trained on after it.
+KEPT: dict[Task, float] = {"detection": 0.5, "segmentation": 0.5, "keypoints": 0.75}
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+SCORE, OVERLAP, DETECTIONS = 0.05, 0.5, 100
+
+
+def published_detector(
+    task: Task, pyramid: Pyramid, preset: ViewPreset, categories: int, keypoints: int, sizes: Sizes
+) -> GeneralizedRCNN:
+    """Faster, Mask or Keypoint R-CNN as detectron2 builds them.
+
+    Args:
+        task: decides which.
+        pyramid: with the encoder, and norms of its own.
+        preset: how the encoder's images are normalised.
+        categories: without the background.
+        keypoints: of an object.
+        sizes: from `sizes_for`.
+    """
+    heads = RegionHeads(BETA[task], **_boxes(pyramid, categories + 1, sizes))
+    if task == "segmentation":
+        heads.mask_roi_pool = _pool(pyramid, MASK_POOL)
+        heads.mask_head = mask_head(pyramid.out_channels)
+        heads.mask_predictor = mask_predictor(pyramid.out_channels, categories + 1)
+    if task == "keypoints":
+        width = KEYPOINT_WIDTH * pyramid.out_channels
+        heads.keypoint_roi_pool = _pool(pyramid, MASK_POOL)
+        heads.keypoint_head = KeypointRCNNHeads(pyramid.out_channels, [width] * KEYPOINT_LAYERS)
+        heads.keypoint_predictor = KeypointRCNNPredictor(width, keypoints)
+    resizing = Resizing(
+        sizes.short_sides, sizes.long_side, list(preset.mean), list(preset.std), size_divisible=pyramid.strides[-2]
+    )
+    return GeneralizedRCNN(pyramid, _proposals(task, pyramid, sizes), heads, resizing)
+
+
+def reset_scales(encoder: nn.Module) -> None:
+    """Scales of batch norms at 1, where timm starts the last of each block at 0. For encoders of random weights.
+
+    Source: detectron2/modeling/backbone/resnet.py.
+    """
+    for norm in encoder.modules():
+        if isinstance(norm, _BatchNorm):
+            nn.init.ones_(norm.weight)
+
+
+def _proposals(task: Task, pyramid: Pyramid, sizes: Sizes) -> nn.Module:
+    tested = sizes.proposals // 2
+    return ProposalNetwork(
+        Anchors(pyramid.strides),
+        RPNHead(pyramid.out_channels, len(RATIOS)),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=sizes.rois // 2,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": sizes.proposals, "testing": tested},
+        post_nms_top_n={"training": round(KEPT[task] * sizes.proposals), "testing": tested},
+        nms_thresh=0.7,
+    )
+
+
+def _boxes(pyramid: Pyramid, classes: int, sizes: Sizes) -> dict[str, Any]:
+    """What the heads of all three are told."""
+    channels = pyramid.out_channels
+    return {
+        "box_roi_pool": _pool(pyramid, BOX_POOL),
+        "box_head": box_head(channels, BOX_POOL, BOX_WIDTH * channels),
+        "box_predictor": box_predictor(BOX_WIDTH * channels, classes),
+        "fg_iou_thresh": 0.5,
+        "bg_iou_thresh": 0.5,
+        "batch_size_per_image": sizes.rois,
+        "positive_fraction": 0.25,
+        "bbox_reg_weights": BOX_WEIGHTS,
+        "score_thresh": SCORE,
+        "nms_thresh": OVERLAP,
+        "detections_per_img": DETECTIONS,
+    }
+
+
+def _pool(pyramid: Pyramid, side: int) -> nn.Module:
+    return AlignedPool(pyramid.levels, pyramid.strides[:-1], side)
