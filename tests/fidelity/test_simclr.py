@@ -1,7 +1,7 @@
 """SimCLR for 30 steps beside the released code's algorithm (google-research/simclr, its first version).
 
-Published values are written here; ours come from the recipe. Only widths, the warm-up and the batch are smaller, and the
-rate with the batch: at that of 4,096 images, with 8, rounding grows a millionfold in 30 steps.
+Published values are written here; ours come from the recipe. Only widths, the warm-up and the batch are smaller, and
+the rate with the batch: at that of 4,096 images, with 8, rounding grows a millionfold in 30 steps.
 """
 
 import math
@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, normalize
-
 from tests.fidelity.driver import BATCH, STEPS, assert_same, batches, shortened, train
 from tests.fidelity.optimisers import lars_of_simclr
+from torch.nn.functional import cross_entropy, normalize
+
 from uota.nn.encoder import TinyResNet
 from uota.recipes import recipe
 from uota.training.build import build_method
@@ -73,11 +73,15 @@ def test_networks_start_as_published(method):
     assert isinstance(method.encoder.backbone, TinyResNet)
     assert all(not block.bn2.weight.any() for block in method.encoder.backbone.stages)
     linear, norm, _, last, last_norm = method.projector.layers
-    assert linear.bias is None and last.bias is None
+    assert linear.bias is None
+    assert last.bias is None
     drawn = torch.cat([linear.weight.flatten(), last.weight.flatten()])
     assert float(drawn.detach().std()) == pytest.approx(0.01, rel=0.05)
-    assert norm.bias.requires_grad and norm.weight.requires_grad and last_norm.weight.requires_grad
-    assert not last_norm.bias.requires_grad and not last_norm.bias.any()
+    assert norm.bias.requires_grad
+    assert norm.weight.requires_grad
+    assert last_norm.weight.requires_grad
+    assert not last_norm.bias.requires_grad
+    assert not last_norm.bias.any()
 
 
 def test_lengths_and_widths_are_the_published():

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import log_softmax, normalize
-
 from tests.fidelity.driver import BATCH, STEPS, assert_same, batches, shortened, train
 from tests.fidelity.optimisers import larc
+from torch.nn.functional import log_softmax, normalize
+
 from uota.recipes import recipe
 from uota.training.build import build_arbiter, build_method
 
@@ -126,9 +126,7 @@ def test_swav_with_uota_trains_as_published(tmp_path):
     assert_same(method, theirs.state())
 
 
-@pytest.mark.parametrize(
-    ("name", "frozen", "queue"), [("swav_imagenet", 5005, 3840), ("swav_uota_imagenet", 313, 0)]
-)
+@pytest.mark.parametrize(("name", "frozen", "queue"), [("swav_imagenet", 5005, 3840), ("swav_uota_imagenet", 313, 0)])
 def test_lengths_and_widths_are_the_published(name, frozen, queue):
     """What the trajectories have in small."""
     settings = recipe(name)

@@ -253,7 +253,9 @@ def test_frozen_prototypes_neither_decay_nor_coast():
 def test_swavs_projector_is_the_published():
     """src/resnet50.py: a bias before the batch norm too."""
     first, norm, _, last = make(SwAV).projector.layers
-    assert first.bias is not None and last.bias is not None and norm.affine
+    assert first.bias is not None
+    assert last.bias is not None
+    assert norm.affine
 
 
 def queue_step(method, x, number, progress):

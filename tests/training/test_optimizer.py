@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tests.fidelity.optimisers import larc, lars_of_simclr
 from torch import nn
 
-from tests.fidelity.optimisers import larc, lars_of_simclr
 from uota.config import Pretrain
 from uota.errors import UotaError
 from uota.training.optimizer import build_optimizer, check_optimizer, parameter_groups
@@ -119,9 +119,7 @@ def test_lars_of_simclr_has_the_rate_in_its_momentum():
 @pytest.mark.parametrize("bias_rate", [1.0, 0.024])
 def test_lars_leaves_biases_and_norms_out_unless_told(decay_all, bias_rate):
     chosen = settings("lars", decay_all=decay_all, bias_rate=bias_rate)
-    assert_equal(
-        ours(chosen), theirs(lambda p, decay: plain(p, decay, by_decayed_gradient, decay_all, bias_rate))
-    )
+    assert_equal(ours(chosen), theirs(lambda p, decay: plain(p, decay, by_decayed_gradient, decay_all, bias_rate)))
 
 
 @pytest.mark.parametrize("decay_all", [False, True])
@@ -143,7 +141,7 @@ def test_what_does_not_learn_is_in_no_group():
 
 
 def test_a_part_that_is_not_there_is_named():
-    with pytest.raises(UotaError, match="constant_rate names 'head' and .* it has encoder, predictor"):
+    with pytest.raises(UotaError, match=r"constant_rate names 'head' and .* it has encoder, predictor"):
         parameter_groups(net(), settings(constant_rate=["head"]))
 
 
