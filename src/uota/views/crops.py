@@ -157,22 +157,26 @@ def resized_aliased(image: Num[Tensor, "channels height width"], size: int) -> F
     """Resize by the cubic of the four nearest pixels of each axis, as TensorFlow's bicubic; it may overshoot."""
     channels, height, width = image.shape
     lines, short, out = image.float(), torch.empty(channels, size, width), torch.empty(channels, size, size)
-    for made, read, weights in _four_taps(height, size):
-        torch.matmul(weights, lines[:, read], out=short[:, made])
-    for made, read, weights in _four_taps(width, size):
-        out[:, :, made] = short[:, :, read] @ weights.mT
+    rows, columns = _four_taps(height, size), _four_taps(width, size)
+    for made, read in _tiles(height, size):
+        short[:, made] = torch.matmul(rows[made, read], lines[:, read])
+    for made, read in _tiles(width, size):
+        out[:, :, made] = torch.matmul(short[:, :, read], columns[made, read].mT)
     return out
 
 
-def _four_taps(source: int, size: int) -> Iterator[tuple[slice, slice, Float[Tensor, "_made _read"]]]:
-    """Of each few targets the source pixels that they are made of, and the weights; outside of the line these are 0."""
+def _four_taps(source: int, size: int) -> Float[Tensor, "size source"]:
+    """What `resampling` gives for a whole line without antialiasing, made from the four weights that are not 0."""
     centre = (torch.arange(size) + 0.5) * (source / size) - 0.5
     place = centre.floor().long()[:, None] + torch.arange(-1, 3)
     weights = _cubic((place - centre[:, None]).abs()) * ((place >= 0) & (place < source))
     weights /= weights.sum(-1, keepdim=True)
-    place.clamp_(0, source - 1)
+    return torch.zeros(size, source).scatter_add_(1, place.clamp_(0, source - 1), weights)
+
+
+def _tiles(source: int, size: int) -> Iterator[tuple[slice, slice]]:
+    """A few targets each, and the source pixels that they are made of: two beside the ends, one more for rounding."""
     for start in range(0, size, TILE):
-        made = slice(start, min(start + TILE, size))
-        low, high = int(place[start, 0]), int(place[made.stop - 1, -1]) + 1
-        dense = torch.zeros(made.stop - start, high - low).scatter_add_(1, place[made] - low, weights[made])
-        yield made, slice(low, high), dense
+        stop = min(start + TILE, size)
+        low, high = start * source // size - 3, stop * source // size + 4
+        yield slice(start, stop), slice(max(low, 0), min(high, source))

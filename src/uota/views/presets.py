@@ -105,8 +105,7 @@ class GroupPreset:
         if self.rand_augment is not None:
             _numbers("rand_augment", self.rand_augment, Range(0, MAGNITUDES, whole=True), 2)
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in get_args(choices):
-                raise UotaError(f"{name}={getattr(self, name)!r} must be one of {', '.join(get_args(choices))}.")
+            _check_choice(name, getattr(self, name), choices)
         if not isinstance(self.order, tuple) or sorted(map(str, self.order)) != sorted(ORDER):
             raise UotaError(f"order={self.order!r} must name each of {', '.join(ORDER)} once.")
         if self.grid and self.count != self.grid**2:
@@ -161,6 +160,7 @@ class ViewPreset:
         """Refuse statistics that do not fit any image."""
         if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
             raise UotaError("mean and std of a preset need one value per channel: both 1 (grey) or both 3 (RGB).")
+        _check_choice("evaluation_like", self.evaluation_like, EvaluationLike)
         if not self.groups:
             raise UotaError(f"Preset {self.name!r} has no views left: keep at least one group.")
 
@@ -246,6 +246,11 @@ def _numbers(name: str, values: Any, allowed: Range, count: int) -> tuple[Any, .
     for value in values:
         check_number(name, value, allowed)
     return values
+
+
+def _check_choice(name: str, value: Any, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise UotaError(f"{name}={value!r} must be one of {', '.join(get_args(choices))}.")
 
 
 def _as_tuple(value: Any) -> Any:
