@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
 from PIL import Image, ImageFilter, ImageOps
 from scipy.ndimage import correlate1d
@@ -91,6 +93,30 @@ PUBLISHED: dict[str, list[Published]] = {
     "cmc": [PLAIN],  # HobbitLong/CMC: train_CMC.py, --crop_low 0.08
     "supervised": [PLAIN],  # pytorch/examples: imagenet/main.py
 }
+
+
+# docs/published
+
+
+ROWS = [
+    (path.stem.removeprefix("views-"), row)
+    for path in sorted((Path(__file__).parents[2] / "docs" / "published").glob("views-*.yaml"))
+    for row in yaml.safe_load(path.read_text(encoding="utf-8"))
+]
+
+
+def test_every_published_preset_has_its_rows():
+    assert {name for name, _ in ROWS} == {*PUBLISHED, "cpc"}
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS, ids=lambda value: value if isinstance(value, str) else value["setting"])
+def test_presets_are_as_the_rows_say(name, row):
+    if "ours" in row:
+        return
+    preset, (_, *place) = PRESETS[name], row["setting"].split(".")
+    owner = preset if len(place) == 1 else preset.groups[("global", "local").index(place[0])]
+    ours = getattr(owner, place[-1])
+    assert (list(ours) if isinstance(ours, tuple) else ours) == row["published"] or row.get("note")
 
 
 # Draws
