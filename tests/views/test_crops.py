@@ -67,7 +67,7 @@ def test_crops_of_any_images_equal_torchvision(channels, mode):
         if channels == 3:
             difference = (view.int() - of_pillow(images[image], box, mirrored, mode).int()).abs()
             assert difference.max() <= (1 if mode == "bilinear" else 15)  # of noise, whose overshoot is cut off
-            assert difference.float().mean() < 0.15
+            assert difference.float().mean() < 0.5
 
 
 def of_pillow(image, box, flip, mode):

@@ -378,7 +378,7 @@ PRESETS: dict[str, ViewPreset] = {
         replace(_imagenet("byol", _BYOL), evaluation_like="byol"),
         _imagenet("barlow", _BARLOW),
         _imagenet("simsiam", _MOCO_V2),
-        _imagenet("jcl", _MOCO_V2.times(5)),  # a query and four keys
+        _imagenet("jcl", replace(_MOCO_V2, count=5)),  # a query and four keys
         _imagenet("infomin", _INFOMIN),
         _imagenet("cmc", _CMC),
         ViewPreset("cpc", (_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=260, evaluation_resize=300),
