@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageFilter
 from torchvision.transforms.v2 import functional as F
 
 from uota.views import PRESETS, GroupPreset, ViewPreset, unnormalise
@@ -80,6 +81,55 @@ def test_solarised_views_equal_torchvision(channels):
         reference(crop, parameters, row, group, MEAN[channels], STD[channels]) for row, crop in enumerate(crops)
     ]
     assert ((ours.double() - torch.stack(expected)).abs() > 1e-4).float().mean() < 1e-3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [5, 24, 96])
+def test_blur_like_pillow_is_pillows(channels, size):
+    """Pillow rounds to 8 bits after each of its six passes: 3 levels at most."""
+    image = torch.randint(0, 256, (size, size, channels), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    picture = Image.fromarray(image.squeeze(-1).numpy())
+    for sigma in (0.1, 0.35, 1.0, 2.0, 5.3):
+        group = GroupPreset(1, size, (0.1, 1.0), blur_probability=1.0, blur_sigma=(sigma, sigma), blur_like="pillow")
+        parameters = drawn(group, 2, channels)
+        crops = image.permute(2, 0, 1).expand(2, -1, -1, -1)
+        ours = photometric(crops, parameters, group, (0.0,) * channels, (1.0,) * channels)
+        theirs = F.pil_to_tensor(picture.filter(ImageFilter.GaussianBlur(sigma)))
+        torch.testing.assert_close(ours * 255, theirs.expand(2, -1, -1, -1).float(), atol=3.2, rtol=0)
+
+
+@pytest.mark.parametrize("like", ["simclr", "byol"])
+def test_colours_of_grey_views_are_brightness_and_contrast(like):
+    group = GroupPreset(1, 6, (0.1, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, colour_like=like)
+    parameters = drawn(group, 40, 1)
+    crops = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    ours = photometric(crops.clone(), parameters, group, (0.0,), (1.0,))
+    for row, crop in enumerate(crops):
+        brightness, contrast = parameters.brightness[0, row], parameters.contrast[0, row]
+        order = parameters.jitter_order[0, row].tolist()
+        for code in order:
+            if code == 0:
+                crop = crop + brightness - 1 if like == "byol" else crop * brightness
+            elif code == 1:
+                crop = (crop - crop.mean()) * contrast + crop.mean()
+            crop = crop.clamp(0, 1)
+        torch.testing.assert_close(ours[row], crop, atol=1e-5, rtol=0)
+
+
+def test_the_order_of_steps_is_the_groups():
+    """Grey before a saturation that grey does not have, or after it."""
+    strong = GroupPreset(1, 8, (0.1, 1.0), jitter_probability=1.0, hue=0.5, brightness=0.8, grey_probability=1.0)
+    first = replace(strong, order=("grey", "jitter", "blur", "solarise", "rand_augment"))
+    parameters, colour = drawn(strong, 1, 3), torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    after, before = (
+        photometric(colour.clone(), parameters, group, (0.0,) * 3, (1.0,) * 3) for group in (strong, first)
+    )
+    for view in (after, before):
+        torch.testing.assert_close(view[0, 0], view[0, 1])
+    grey = F.rgb_to_grayscale(colour[0], 3)
+    expected = F.adjust_brightness(grey, parameters.brightness.item())
+    torch.testing.assert_close(before[0], expected, atol=1e-5, rtol=0)
+    assert (before - after).abs().max() > 0.01
 
 
 def test_hue_of_plain_colours_equals_torchvision():

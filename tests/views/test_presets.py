@@ -49,6 +49,8 @@ def test_per_view_values_are_repeated_with_their_views():
         ({"scale": (0.5, 0.1)}, "scale"),
         ({"hue": 0.7}, "turns"),
         ({"blur_probability": (1.0,)}, "one per view"),
+        ({"order": ("jitter", "grey")}, "must name each of jitter, grey, blur, solarise, rand_augment once"),
+        ({"rand_augment": (2, 30)}, "rand_augment"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(settings, message):
@@ -70,6 +72,8 @@ def test_views_are_changed_by_size_and_field():
     assert (changed.groups[1].scale, changed.groups[1].hue) == ((0.08, 0.14), 0.1)
     assert changed.group_of_view == ["global"] * 2 + ["local"] * 6
     assert PRESETS["swav"].with_options({}) == PRESETS["swav"]
+    order = ["grey", "jitter", "blur", "solarise", "rand_augment"]
+    assert PRESETS["swav"].with_options({"global": {"order": order}}).groups[0].order == tuple(order)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +83,15 @@ def test_views_are_changed_by_size_and_field():
         ({"local": {"size": 3}}, "no 'size' to change"),
         ({"local": {"scale": 0.3}}, "cannot be changed"),
         ({"local": {"scale": [0.3, 0.1]}}, "the smaller first"),
+        ({"local": {"order": ["jitter", "grey"]}}, "must name each of jitter, grey, blur, solarise, rand_augment once"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(options, message):
     with pytest.raises(UotaError, match=message):
         PRESETS["swav"].with_options(options)
+
+
+@pytest.mark.parametrize("name", ["interpolation", "crop_like", "colour_like", "blur_like"])
+def test_whose_arithmetic_must_be_known(name):
+    with pytest.raises((UotaError, TypeError), match=r"torchvision|bilinear"):  # a type checker at run time is quicker
+        GroupPreset(2, 8, (0.1, 1.0), **{name: "timm"})

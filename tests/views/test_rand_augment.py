@@ -1,41 +1,72 @@
+"""RandAugment of views: timm's under each view's own seed, whatever the global generators are at."""
+
+import random
+
+import numpy as np
 import pytest
 import torch
-from torchvision.transforms.v2 import RandAugment
+from timm.data.auto_augment import rand_augment_transform
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from uota.views import PRESETS, GroupPreset, ViewPipeline, ViewPreset
-from uota.views.rand_augment import rand_augmented
+from uota.views.rand_augment import _global_generators_kept, rand_augment_
+
+MEAN = (0.485, 0.456, 0.406)
 
 
-def crops():
-    return torch.randint(0, 256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+def crops(channels=3):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (6, channels, 16, 16), generator=generator, dtype=torch.uint8)
 
 
-@pytest.mark.parametrize("as_float", [False, True])
-def test_each_view_is_torchvisions_under_its_own_seed(as_float):
-    seeds = torch.arange(6).view(3, 2)
-    given = crops().float() / 255 if as_float else crops()
-    before = torch.random.get_rng_state()
-    found = rand_augmented(given, seeds, 2, 30)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    for number in range(6):
-        torch.manual_seed(number)
-        assert torch.equal(found[number], RandAugment(2, 30)(crops()[number]))
+def augmented(images, seeds, mean=MEAN):
+    x = images.float() / 255
+    rand_augment_(x, seeds.view(-1, 1, 1, 1), 2, 10, mean)
+    return x.mul(255).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize(("channels", "fill"), [(3, (124, 116, 104)), (1, 124)])
+def test_each_view_is_timms_under_its_own_seed(channels, fill):
+    images, seeds = crops(channels), torch.arange(6) + 2**40
+    found = augmented(images, seeds, MEAN[:channels])
+    augment = rand_augment_transform("rand-n2-m10-mstd0.5", {"img_mean": fill})
+    for image, view, seed in zip(images, found, seeds.tolist(), strict=True):
+        random.seed(seed)
+        np.random.seed([seed % 2**32, seed >> 32])
+        assert torch.equal(view, pil_to_tensor(augment(to_pil_image(image))))
+
+
+def test_views_neither_disturb_the_global_generators_nor_follow_them():
+    random.seed(1)
+    np.random.seed(1)
+    python, numpy = random.random(), np.random.random()
+    random.seed(1)
+    np.random.seed(1)
+    with _global_generators_kept():
+        random.seed(5)
+        random.random()
+    assert random.random() == python  # beartype, which checks arguments in the tests, draws from it too
+    first = augmented(crops(), torch.arange(6))
+    assert np.random.random() == numpy
+    assert torch.equal(first, augmented(crops(), torch.arange(6)))
 
 
 def test_a_pipeline_draws_and_records_the_seeds(large_source):
     plain = GroupPreset(2, 32, (0.2, 1.0), jitter_probability=0.0)
-    augmented = GroupPreset(2, 32, (0.2, 1.0), jitter_probability=0.0, rand_augment=(2, 30))
+    with_it = GroupPreset(2, 32, (0.2, 1.0), jitter_probability=0.0, rand_augment=(2, 10))
     samples = [(0, 0), (0, 1), (1, 1)]
     one, two = (
         ViewPipeline(ViewPreset("x", (group,), (0.0,) * 3, (1.0,) * 3, 32))(large_source, samples)
-        for group in (plain, augmented)
+        for group in (plain, with_it)
     )
     assert not one.parameters.rand_augment.any()
     seeds = two.parameters.rand_augment
     assert len(seeds.unique()) == seeds.numel()
-    again = rand_augmented(one.groups[0].flatten(0, 1), seeds, 2, 30).float() / 255
-    torch.testing.assert_close(again, two.groups[0].flatten(0, 1), atol=1e-5, rtol=0)
+    again = augmented(one.groups[0].flatten(0, 1).mul(255).round(), seeds.flatten(), (0.0,) * 3)
+    torch.testing.assert_close(again.float() / 255, two.groups[0].flatten(0, 1), atol=1e-5, rtol=0)
 
 
-def test_infomin_has_it():
-    assert PRESETS["infomin"].groups[0].rand_augment == (2, 30)
+def test_infomin_has_it_after_the_blur_and_before_grey():
+    group = PRESETS["infomin"].groups[0]
+    assert group.rand_augment == (2, 10)
+    assert group.order[:4] == ("jitter", "blur", "rand_augment", "grey")
