@@ -22,7 +22,7 @@ class BarlowTwins(nn.Module):
     Args:
         encoder: images to features.
         hidden, dim: widths of the projector.
-        off_diagonal: λ, how much redundancy counts (0.0051 in the paper).
+        off_diagonal: λ, how much redundancy counts (0.0051 in the published code).
         scale: of the loss. Under LARS it matters to biases, norms and to how much weights decay.
         batch_norm: whether the views of an image share batch statistics or each has its own.
     """
@@ -70,7 +70,7 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
     return ProjectionHead([*layers, (hidden, outputs, None, None, False)])
 
 
-# At the paper's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.
+# At the recipe's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.
 CARD = Card(
     BarlowTwins,
     "Barlow Twins",
