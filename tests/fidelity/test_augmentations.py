@@ -89,7 +89,7 @@ PUBLISHED: dict[str, list[Published]] = {
     "jcl": [MOCO_V2] * 5,  # caiqi/Joint-Contrastive-Learning: main_moco.py, --k_crops 5
     "byol": [BYOL, BYOL_PRIME],
     "barlow": [BARLOW, BARLOW_PRIME],
-    "infomin": [INFOMIN] * 2,
+    "infomin": [INFOMIN] * 2 + [replace(PLAIN, scale=(0.6, 1.0), size=255)],  # its jigsaw's: datasets/util.py
     "cmc": [PLAIN],  # HobbitLong/CMC: train_CMC.py, --crop_low 0.08
     "supervised": [PLAIN],  # pytorch/examples: imagenet/main.py
 }
