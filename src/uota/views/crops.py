@@ -1,21 +1,24 @@
-"""Crop and resize: one resampling from source pixels to a view, antialiased, as torchvision's resized_crop.
+"""Crop and resize: one resampling from source pixels to a view, as torchvision's resized_crop or TensorFlow's resize.
 
 Small images of one size: both resamplings of all views are two batched matrix products, mirrored for free.
 Any other images: torch's uint8 kernel, view by view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, Num, UInt8
 from numpy import ndarray
 from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from uota.views.presets import ALIASED, Interpolation
+
 CHUNK = 131_072  # resampling weights at work at a time, which a core's cache holds
+TILE = 32  # targets made by one product, without the pixels that none of them is made of
 SMALL = 96  # up to this side dense resampling matrices cost less than a call per view
 
 
@@ -31,18 +34,20 @@ def crop_small(
     boxes: Float[Tensor, "views batch 4"],
     flip: Bool[Tensor, "views batch"],
     size: int,
+    interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "views*batch channels size size"]:
-    """Crop and resize view (v, b) from `images[which[v, b]]`, all at once; values keep the unit of `images`."""
+    """Crop and resize view (v, b) from `images[which[v, b]]`, all at once; values are in [0, 1]."""
+    how = size, interpolation
     home = which[0]
     if (which == home).all():
-        return _crop_together(images.index_select(0, home), boxes, flip, size).flatten(0, 1)
+        return _crop_together(images.index_select(0, home), boxes, flip, *how).flatten(0, 1)
     home = which.mode(0).values  # what most views of a sample show is resampled together, injected ones apart
     if (which == home).float().mean() < 0.5:  # views of a group: each of an image of its own
         each = images.index_select(0, which.flatten())
-        return _crop_together(each, boxes.flatten(0, 1)[None], flip.flatten()[None], size)[0]
-    made, other = _crop_together(images.index_select(0, home), boxes, flip, size), which != home
+        return _crop_together(each, boxes.flatten(0, 1)[None], flip.flatten()[None], *how)[0]
+    made, other = _crop_together(images.index_select(0, home), boxes, flip, *how), which != home
     strangers = images.index_select(0, which[other])
-    made[other] = _crop_together(strangers, boxes[other][None], flip[other][None], size)[0]
+    made[other] = _crop_together(strangers, boxes[other][None], flip[other][None], *how)[0]
     return made.flatten(0, 1)
 
 
@@ -51,6 +56,7 @@ def _crop_together(
     boxes: Float[Tensor, "views batch 4"],
     flip: Bool[Tensor, "views batch"],
     size: int,
+    interpolation: Interpolation,
 ) -> Float[Tensor, "views batch channels size size"]:
     (views, batch), (channels, height, width) = flip.shape, images.shape[1:]
     out = torch.empty(views, batch, channels, size, size)
@@ -58,47 +64,63 @@ def _crop_together(
     for start in range(0, batch, step):
         part = slice(start, start + step)
         top, left, high, wide = boxes[:, part].transpose(0, 1).flatten(0, 1).long().numpy().T
-        rows = _resampling_of_boxes(top, high, np.zeros(len(top), dtype=np.int64), height, size)
-        columns = _resampling_of_boxes(left, wide, flip[:, part].T.flatten().long().numpy(), width, size)
+        rows = _resampling_of_boxes(top, high, np.zeros(len(top), dtype=np.int64), height, size, interpolation)
+        mirrored = flip[:, part].T.flatten().long().numpy()
+        columns = _resampling_of_boxes(left, wide, mirrored, width, size, interpolation)
         lines = images[part].transpose(1, 2).flatten(2)  # (batch, height, channels * width)
         short = torch.bmm(rows.view(len(lines), views * size, height), lines)
         small = torch.bmm(short.view(-1, size * channels, width), columns.mT)
         out[:, part] = small.view(len(lines), views, size, channels, size).permute(1, 0, 3, 2, 4)
-    return out
+    return out if interpolation == "bilinear" else out.clamp_(0, 1)  # a cubic overshoots at edges
 
 
 def _resampling_of_boxes(
-    start: Int64[ndarray, " n"], length: Int64[ndarray, " n"], flip: Int64[ndarray, " n"], source: int, size: int
+    start: Int64[ndarray, " n"],
+    length: Int64[ndarray, " n"],
+    flip: Int64[ndarray, " n"],
+    source: int,
+    size: int,
+    interpolation: Interpolation,
 ) -> Float[Tensor, "n size source"]:
     """Matrices looked up in a table, moved to where each box starts by reading from further left."""
-    table = _resampling_table(source, size)
+    table = _resampling_table(source, size, interpolation)
     flips, lengths, targets, pixels = table.strides
     moved = as_strided(table, (2, source, source + 1, size, source), (flips, lengths, pixels, targets, pixels))
     return torch.from_numpy(moved[flip, length - 1, source - start])
 
 
 @lru_cache(maxsize=16)
-def _resampling_table(source: int, size: int) -> Float[ndarray, "2 source size 2*source"]:
+def _resampling_table(source: int, size: int, interpolation: Interpolation) -> Float[ndarray, "2 source size 2*source"]:
     """Matrices of all lengths, straight and mirrored, after `source` columns of zeros."""
     lengths = torch.arange(1, source + 1)
     table = torch.zeros(2, source, size, 2 * source)
-    table[0, :, :, source:] = resampling(lengths, source, size)
+    table[0, :, :, source:] = resampling(lengths, source, size, interpolation)
     table[1] = table[0].flip(-2)
     return table.numpy()
 
 
-def resampling(lengths: Int64[Tensor, " n"], source: int, size: int) -> Float[Tensor, "n size source"]:
+def resampling(
+    lengths: Int64[Tensor, " n"], source: int, size: int, interpolation: Interpolation = "bilinear"
+) -> Float[Tensor, "n size source"]:
     """Weights that resample the first `length` of `source` pixels of a line to `size` pixels.
 
-    A triangle of half-width max(1, length / size) source pixels around each target's centre, cut at the end of the
-    piece, summing to 1: bilinear with antialiasing.
+    A triangle or a cubic around each target's centre, cut at the end of the piece, summing to 1. Antialiased, it is
+    as wide as max(1, length / size) source pixels, as in Pillow; not antialiased, as wide as 1, as in TensorFlow.
     """
     step = (lengths / size)[:, None, None]
     centre = step * (torch.arange(size) + 0.5)[:, None]
     pixel = torch.arange(source) + 0.5
-    weights = (1 - (pixel - centre).abs() / step.clamp(min=1)).clamp(min=0)
+    distance = (pixel - centre).abs() / (1 if interpolation == ALIASED else step.clamp(min=1))
+    weights = (1 - distance).clamp(min=0) if interpolation == "bilinear" else _cubic(distance)
     weights = weights * (pixel < lengths[:, None, None])
     return weights / weights.sum(-1, keepdim=True)
+
+
+def _cubic(distance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The cubic of Keys (1981) with a = -1/2: Pillow's, TensorFlow's and torch's antialiased one."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
 
 
 def crop_any(
@@ -107,22 +129,50 @@ def crop_any(
     boxes: Float[Tensor, "views batch 4"],
     flip: Bool[Tensor, "views batch"],
     size: int,
+    interpolation: Interpolation = "bilinear",
 ) -> UInt8[Tensor, "views*batch channels size size"]:
     """Crop and resize view (v, b) from `images[which[v, b]]`, whatever their sizes."""
     out = torch.empty(which.numel(), images[0].shape[0], size, size, dtype=torch.uint8)
     rows = (which.flatten().tolist(), boxes.flatten(0, 1).int().tolist(), flip.flatten().tolist())
     for target, image, box, mirrored in zip(out, *rows, strict=True):
-        view = _resized(images[image], box, size)
+        view = _resized(images[image], box, size, interpolation)
         target.copy_(view.flip(-1) if mirrored else view)
     return out
 
 
 def _resized(
-    image: UInt8[Tensor, "channels height width"], box: list[int], size: int
+    image: UInt8[Tensor, "channels height width"], box: list[int], size: int, interpolation: Interpolation
 ) -> UInt8[Tensor, "channels size size"]:
     top, left, high, wide = box
     crop = image[None, :, top : top + high, left : left + wide]
+    if interpolation == ALIASED:
+        return resized_aliased(crop[0], size).round_().clamp_(0, 255).to(torch.uint8)
     # interpolate would copy a cut-out as well, but slower; decoders leave colours interleaved, its fastest layout
     interleaved = image.shape[0] == 3 and image.stride(0) == 1
     crop = crop.contiguous(memory_format=torch.channels_last if interleaved else torch.contiguous_format)
-    return interpolate(crop, (size, size), mode="bilinear", antialias=True)[0]
+    return interpolate(crop, (size, size), mode=interpolation, antialias=True)[0]
+
+
+def resized_aliased(image: Num[Tensor, "channels height width"], size: int) -> Float[Tensor, "channels size size"]:
+    """Resize by the cubic of the four nearest pixels of each axis, as TensorFlow's bicubic; it may overshoot."""
+    channels, height, width = image.shape
+    lines, short, out = image.float(), torch.empty(channels, size, width), torch.empty(channels, size, size)
+    for made, read, weights in _four_taps(height, size):
+        torch.matmul(weights, lines[:, read], out=short[:, made])
+    for made, read, weights in _four_taps(width, size):
+        out[:, :, made] = short[:, :, read] @ weights.mT
+    return out
+
+
+def _four_taps(source: int, size: int) -> Iterator[tuple[slice, slice, Float[Tensor, "_made _read"]]]:
+    """Of each few targets the source pixels that they are made of, and the weights; outside of the line these are 0."""
+    centre = (torch.arange(size) + 0.5) * (source / size) - 0.5
+    place = centre.floor().long()[:, None] + torch.arange(-1, 3)
+    weights = _cubic((place - centre[:, None]).abs()) * ((place >= 0) & (place < source))
+    weights /= weights.sum(-1, keepdim=True)
+    place.clamp_(0, source - 1)
+    for start in range(0, size, TILE):
+        made = slice(start, min(start + TILE, size))
+        low, high = int(place[start, 0]), int(place[made.stop - 1, -1]) + 1
+        dense = torch.zeros(made.stop - start, high - low).scatter_add_(1, place[made] - low, weights[made])
+        yield made, slice(low, high), dense

@@ -4,7 +4,7 @@ Everything about the views of a sample is a function of (seed, epoch, index) alo
 the worker, nor the rank, nor an interruption changes a view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import permutations
@@ -16,9 +16,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.views.presets import GroupPreset, ViewPreset
+from uota.views.presets import CropLike, GroupPreset, ViewPreset
 
 ATTEMPTS = 10  # as torchvision's RandomResizedCrop, before it falls back to the centre
+COVERED = 0.1  # of the image, which a crop of SimCLR's shows at least
 COLUMNS = (
     *("top", "left", "flip", "jitter", "brightness", "contrast", "saturation", "hue", "order"),
     *("grey", "blur", "sigma", "solarise", "injected", "stranger"),
@@ -37,7 +38,8 @@ class ViewParameters:
         image_size: height and width of that image in pixels.
         box: crop box in source pixels, (top, left, height, width), whole numbers as float32.
         flip: mirrored left to right.
-        brightness, contrast, saturation: factors, 1 for none. hue: a shift in turns, 0 for none.
+        brightness, contrast, saturation: factors, 1 for none (colours like BYOL's: brightness - 1 is added). hue: a
+            shift in turns, 0 for none.
         jitter_order: in which order these four were applied: 0 brightness, 1 contrast, 2 saturation, 3 hue.
         grey: turned grey.
         blur_sigma: of the Gaussian blur, in pixels of the view, 0 for none.
@@ -137,6 +139,62 @@ def resized_crop_boxes(
     return np.stack((top, left, high, wide), -1).astype(np.float32)
 
 
+def clipped_boxes(
+    uniforms: Float64[ndarray, "*shape k"],
+    height: Int64[ndarray, "*shape"],
+    width: Int64[ndarray, "*shape"],
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Float[ndarray, "*shape 4"]:
+    """Boxes as BYOL's code draws them: the first area and aspect, whose sides are cut to the image's."""
+    area, aspect = uniforms[..., len(COLUMNS)], uniforms[..., len(COLUMNS) + ATTEMPTS]
+    area = height * width * _between(area, *scale)
+    aspect = np.exp(_between(aspect, np.log(ratio[0]), np.log(ratio[1])))
+    wide, high = np.rint(np.sqrt(area * aspect)).clip(1, width), np.rint(np.sqrt(area / aspect)).clip(1, height)
+    top = np.floor(column(uniforms, "top") * (height - high + 1))
+    left = np.floor(column(uniforms, "left") * (width - wide + 1))
+    return np.stack((top, left, high, wide), -1).astype(np.float32)
+
+
+def distorted_boxes(
+    uniforms: Float64[ndarray, "*shape k"],
+    height: Int64[ndarray, "*shape"],
+    width: Int64[ndarray, "*shape"],
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Float[ndarray, "*shape 4"]:
+    """Boxes as SimCLR's code has TensorFlow's sample_distorted_bounding_box draw them, the whole image as object.
+
+    The aspect is uniform, and so is the height between those of the smallest and the largest area that fit. A box of
+    less than `COVERED` of the image is drawn again; if none of ten (there a hundred) serves, it is the whole image.
+    """
+    tall, aspect = np.split(uniforms[..., len(COLUMNS) :], 2, axis=-1)
+    aspect = _between(aspect, *ratio)
+    whole, height, width = (height * width)[..., None], height[..., None], width[..., None]
+    low, high = (np.rint(np.sqrt(share * whole / aspect)) for share in scale)
+    high = np.minimum(np.minimum(high, np.floor((width + 0.5 - 1e-7) / aspect)), height)
+    low = np.minimum(low, high)
+    high = low + np.floor(tall * (high - low + 1))
+    high = high + (high * np.rint(high * aspect) < scale[0] * whole)  # rounding alone shall not fail it
+    high = high - (high * np.rint(high * aspect) > scale[1] * whole)
+    wide = np.rint(high * aspect)
+    share = high * wide / whole
+    fits = (max(scale[0], COVERED) <= share) & (share <= scale[1]) & (wide <= width) & (high <= height)
+    first, found = fits.argmax(-1)[..., None], fits.any(-1)[..., None]
+    high = np.where(found, np.take_along_axis(high, first, -1), height)
+    wide = np.where(found, np.take_along_axis(wide, first, -1), width)
+    top = np.floor(column(uniforms, "top")[..., None] * (height - high))
+    left = np.floor(column(uniforms, "left")[..., None] * (width - wide))
+    return np.concatenate((top, left, high, wide), -1).astype(np.float32)
+
+
+BOXES: dict[CropLike, Callable[..., ndarray]] = {
+    "torchvision": resized_crop_boxes,
+    "byol": clipped_boxes,
+    "simclr": distorted_boxes,
+}
+
+
 def grid_cells(boxes: Float[ndarray, "cells *shape 4"], grid: int, overlap: float) -> Float[ndarray, "cells *shape 4"]:
     """Cell c of a grid × grid over box c, whole pixels; neighbours share `overlap` of their side."""
     row, col = (place.reshape(-1, *[1] * (boxes.ndim - 2)) for place in np.divmod(np.arange(grid**2), grid))
@@ -149,10 +207,11 @@ def grid_cells(boxes: Float[ndarray, "cells *shape 4"], grid: int, overlap: floa
 
 
 def _boxes(group: GroupPreset, uniforms: ndarray, height: ndarray, width: ndarray) -> ndarray:
+    draw = BOXES[group.crop_like]
     if not group.grid:
-        return resized_crop_boxes(uniforms, height, width, group.scale, group.ratio)
+        return draw(uniforms, height, width, group.scale, group.ratio)
     shared = np.broadcast_to(uniforms[:1], uniforms.shape)
-    return grid_cells(resized_crop_boxes(shared, height, width, group.scale, group.ratio), group.grid, group.overlap)
+    return grid_cells(draw(shared, height, width, group.scale, group.ratio), group.grid, group.overlap)
 
 
 def _central_box(height: ndarray, width: ndarray, ratio: tuple[float, float]) -> tuple[ndarray, ndarray]:

@@ -1,7 +1,8 @@
 """Colour, blur and normalisation of many views at once, each with its own parameters and its own order.
 
 Views are worked on in place, in chunks that stay in a core's cache; within a chunk an operation touches only the views
-that need it. Values equal torchvision's float operations applied view by view.
+that need it. Values equal torchvision's float operations applied view by view, or those of TensorFlow or Pillow where a
+group says so.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +15,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.views.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewParameters
-from uota.views.presets import GroupPreset
+from uota.views.presets import BlurLike, ColourLike, GroupPreset
+from uota.views.rand_augment import rand_augment_
 
 ALONE = 16_000  # values from which a view is worked on alone: copies of the needed views cost more than calls
 CHUNK = 160_000  # values of smaller views worked on at a time, which a core's cache holds
 TILE = 32  # rows of a banded blur matrix multiplied at a time, without the zeros beside the band
+PASSES = 3  # of Pillow's box blur
+COLOURLESS = (BRIGHTNESS, CONTRAST)  # of the jitter, what changes a grey view
 GREY = (0.2989, 0.587, 0.114)  # luma weights, torchvision's
 HEXAGON = torch.tensor([3.0, 5.0, 1.0])[:, None, None] / 6  # cyan, magenta, yellow: complements of R, G, B in turns
 
@@ -33,12 +37,14 @@ def photometric(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float[Tensor, "n channels size size"]:
-    """Jitter, turn grey, blur, solarise and normalise; n is the flattened (views, batch) of `parameters`.
+    """Jitter, turn grey, blur, solarise and augment in the group's order, and normalise.
+
+    n is the flattened (views, batch) of `parameters`.
 
     uint8 crops are 0 to 255, float crops 0 to 1 and are overwritten.
     """
     out = crops if crops.is_floating_point() else torch.empty(crops.shape)
-    steps = _steps(parameters, group, crops.shape[1])
+    steps = _steps(parameters, group, crops.shape[1], tuple(mean))
     scale, offset = _normalisation(mean, std)
     size = 1 if crops[0].numel() >= ALONE else CHUNK // crops[0].numel()
     for start in range(0, len(crops), size):
@@ -73,28 +79,36 @@ def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor,
     return scale, -torch.tensor(mean)[:, None, None] * scale
 
 
-def _steps(parameters: ViewParameters, group: GroupPreset, channels: int) -> list[Step]:
+def _steps(parameters: ViewParameters, group: GroupPreset, channels: int, mean: tuple[float, ...]) -> list[Step]:
     """What to do to the flattened views, in order; on grey views colour does nothing."""
-    jitter = _grey_jitter(parameters) if channels == 1 else _jitter(parameters)
     sigma, solarise = parameters.blur_sigma.flatten().numpy(), parameters.solarise.flatten().numpy()
-    finish: list[Step] = [
-        (_grey_, parameters.grey.flatten().numpy() & (channels == 3), sigma),
-        (partial(_blur_, kernel=group.blur_kernel), sigma > 0, sigma),
-        (partial(_solarise_, threshold=group.solarise_threshold), solarise, sigma),
-    ]
-    return [step for step in jitter + finish if step[1].any()]
+    seeds = parameters.rand_augment.flatten().numpy()
+    augment = partial(rand_augment_, mean=mean)
+    if group.rand_augment:
+        augment = partial(augment, operations=group.rand_augment[0], magnitude=group.rand_augment[1])
+    made: dict[str, list[Step]] = {
+        "jitter": _jitter(parameters, group.colour_like, channels),
+        "grey": [(_grey_, parameters.grey.flatten().numpy() & (channels == 3), sigma)],
+        "blur": [(partial(_blur_, like=group.blur_like, kernel=group.blur_kernel), sigma > 0, sigma)],
+        "solarise": [(partial(_solarise_, threshold=group.solarise_threshold), solarise, sigma)],
+        "rand_augment": [(augment, seeds != 0, seeds)],
+    }
+    return [step for name in group.order for step in made[name] if step[1].any()]
 
 
-def _jitter(parameters: ViewParameters) -> list[Step]:
-    """Four rounds of four operations."""
+def _jitter(parameters: ViewParameters, like: ColourLike, channels: int) -> list[Step]:
+    """Four rounds of four operations, of which grey views have two."""
+    if channels == 1 and like == "torchvision":
+        return _grey_jitter(parameters)
     p = parameters
     factors = [values.flatten().numpy() for values in (p.brightness, p.contrast, p.saturation, p.hue)]
     changed = [values != neutral for values, neutral in zip(factors, (1, 1, 1, 0), strict=True)]
     orders = p.jitter_order.flatten(0, 1).numpy()
+    operations = _OPERATIONS[like] if channels == 3 else {code: _OPERATIONS[like][code] for code in COLOURLESS}
     return [
-        (_OPERATIONS[operation], (orders[:, place] == operation) & changed[operation], factors[operation])
+        (work, (orders[:, place] == code) & changed[code], factors[code])
         for place in range(4)
-        for operation in _OPERATIONS
+        for code, work in operations.items()
     ]
 
 
@@ -143,6 +157,22 @@ def _saturation_(x: Tensor, factor: Tensor) -> None:
     x.mul_(factor).add_(grey).clamp_(0, 1)
 
 
+def _shift_(x: Tensor, factor: Tensor) -> None:
+    x.add_(factor - 1).clamp_(0, 1)
+
+
+def _channel_contrast_(x: Tensor, factor: Tensor) -> None:
+    mean = x.mean((-2, -1), keepdim=True)
+    x.sub_(mean).mul_(factor).add_(mean).clamp_(0, 1)
+
+
+def _hsv_saturation_(x: Tensor, factor: Tensor) -> None:
+    """Scale the distance of each channel from the highest, at most so far that the lowest becomes 0."""
+    high = x.amax(1, keepdim=True)
+    chroma = (high - x.amin(1, keepdim=True)).clamp_(min=1e-12)
+    x.sub_(high).mul_(torch.minimum(high / chroma, factor)).add_(high)
+
+
 def _grey_(x: Tensor, _: Tensor) -> None:
     x.copy_(_luma(x))
 
@@ -177,10 +207,13 @@ def _solarise_(x: Tensor, _: Tensor, threshold: float) -> None:
     x.copy_(torch.where(x >= threshold, 1 - x, x))
 
 
-def _blur_(x: Tensor, sigma: Tensor, kernel: int) -> None:
-    """Separable Gaussian with reflected borders: products with banded matrices, along rows, then along columns."""
-    size, radius = x.shape[-1], kernel // 2
-    band = blur_matrices(sigma.flatten(), kernel, size)
+def _blur_(x: Tensor, sigma: Tensor, like: BlurLike, kernel: int) -> None:
+    """Separable blur: products with banded matrices, along rows, then along columns."""
+    size = x.shape[-1]
+    if like == "pillow":
+        band, radius = box_blur_matrices(sigma.flatten(), size)
+    else:
+        band, radius = blur_matrices(sigma.flatten(), kernel, size, like == "torchvision"), kernel // 2
     wide, across = x.flatten(1, 2), torch.empty_like(x)
     for start in range(0, size, TILE):
         made, read = slice(start, start + TILE), slice(max(0, start - radius), start + TILE + radius)
@@ -190,21 +223,65 @@ def _blur_(x: Tensor, sigma: Tensor, kernel: int) -> None:
         x[:, :, made] = torch.matmul(band[:, None, made, read], across[:, :, read])
 
 
-def blur_matrices(sigma: Float[Tensor, " n"], kernel: int, size: int) -> Float[Tensor, "n size size"]:
-    """Matrices that blur a line of `size` pixels with a Gaussian of `kernel` (odd) taps, borders reflected."""
+def blur_matrices(
+    sigma: Float[Tensor, " n"], kernel: int, size: int, reflect: bool = True
+) -> Float[Tensor, "n size size"]:
+    """Matrices that blur a line of `size` pixels with a Gaussian of `kernel` (odd) taps.
+
+    Beyond the borders is the line reflected, or nothing.
+    """
     radius = kernel // 2
     taps = torch.arange(-radius, radius + 1, dtype=sigma.dtype)
     weights = torch.softmax(-(taps**2) / (2 * sigma[:, None] ** 2), -1)
-    pixel = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)).abs()
-    pixel = size - 1 - (size - 1 - pixel).abs()
+    pixel = torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)
     shape = (len(sigma), size, kernel)
+    weights = weights[:, None].expand(shape)
+    if not reflect:
+        weights = weights * ((pixel >= 0) & (pixel < size))
+    pixel = size - 1 - (size - 1 - pixel.abs()).abs()
     matrices = torch.zeros(len(sigma), size, size, dtype=sigma.dtype)
-    return matrices.scatter_add_(2, pixel.expand(shape), weights[:, None].expand(shape))
+    return matrices.scatter_add_(2, pixel.expand(shape), weights)
 
 
-_OPERATIONS: dict[int, Work] = {
+def box_blur_matrices(sigma: Float[Tensor, " n"], size: int) -> tuple[Float[Tensor, "n size size"], int]:
+    """Matrices that blur a line of `size` pixels as Pillow's GaussianBlur, and how far they reach.
+
+    Three passes of a box whose two end pixels count by a fraction, so that the variance is that of the Gaussian
+    (Gwosdek et al., SSVM 2011); each pass repeats the pixel at the border.
+    """
+    box = _box_radius(sigma)
+    reach = int(box.max()) + 1
+    far = PASSES * reach
+    line = min(size, 2 * far + 1)  # a short line has all that differs: both borders, and a row far from either
+    taps = torch.arange(-reach, reach + 1)
+    weights = (box[:, None] + 1 - taps.abs()).clamp(0, 1) / (2 * box[:, None] + 1)
+    pixel = (torch.arange(line)[:, None] + taps).clamp(0, line - 1).expand(len(sigma), -1, -1)
+    once = torch.zeros(len(sigma), line, line, dtype=sigma.dtype)
+    once.scatter_add_(2, pixel, weights[:, None].expand(pixel.shape))
+    short = torch.linalg.matrix_power(once, PASSES)
+    row = torch.arange(size)
+    alike = row.clamp(max=far).maximum(row - size + line)
+    place = ((row - alike)[:, None] + torch.arange(line)).expand(len(sigma), -1, -1)
+    return torch.zeros(len(sigma), size, size, dtype=sigma.dtype).scatter_(2, place, short[:, alike]), far
+
+
+def _box_radius(sigma: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Radius, with a fraction, of the box that has this standard deviation after all passes."""
+    variance = sigma**2 / PASSES
+    whole = (((12 * variance + 1).sqrt() - 1) / 2).floor()
+    fraction = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))
+    return whole + fraction
+
+
+_TORCHVISION: dict[int, Work] = {
     BRIGHTNESS: _brightness_,
     CONTRAST: _contrast_,
     SATURATION: _saturation_,
     HUE: _hue_,
+}
+_SIMCLR = _TORCHVISION | {CONTRAST: _channel_contrast_, SATURATION: _hsv_saturation_}
+_OPERATIONS: dict[ColourLike, dict[int, Work]] = {
+    "torchvision": _TORCHVISION,
+    "simclr": _SIMCLR,
+    "byol": _SIMCLR | {BRIGHTNESS: _shift_},
 }

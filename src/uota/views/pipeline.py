@@ -13,11 +13,10 @@ from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 from uota.errors import UotaError
-from uota.views.crops import are_small, crop_any, crop_small
+from uota.views.crops import are_small, crop_any, crop_small, resized_aliased
 from uota.views.parameters import ViewParameters, column, sample_uniforms, view_parameters
 from uota.views.photometric import GREY, normalise, photometric
-from uota.views.presets import ViewPreset
-from uota.views.rand_augment import rand_augmented
+from uota.views.presets import EvaluationLike, ViewPreset
 
 Sample = tuple[int, int]  # (epoch, index)
 
@@ -215,13 +214,8 @@ def make_views(
     for group in preset.groups:
         views = slice(start, start + group.count)
         part = parameters[views]
-        crops = (
-            crop_small(stack, which[views], part.box, part.flip, group.size)
-            if small
-            else crop_any(images, which[views], part.box, part.flip, group.size)
-        )
-        if group.rand_augment:
-            crops = rand_augmented(crops, part.rand_augment, *group.rand_augment)
+        cut = which[views], part.box, part.flip, group.size, group.interpolation
+        crops = crop_small(stack, *cut) if small else crop_any(images, *cut)
         made = photometric(crops, part, group, preset.mean, preset.std)
         groups.append(made.unflatten(0, (group.count, -1)))
         start += group.count
@@ -292,12 +286,22 @@ def _evaluation_pixels(image: Tensor, preset: ViewPreset) -> Tensor:
     pixels = image[None].float().mul_(1 / 255)
     if short is None:
         return interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    if preset.evaluation_like != "torchvision":
+        return _centre_first(pixels[0], size, size / short, preset.evaluation_like)[None]
     height, width = image.shape[-2:]
     scale = short / min(height, width)
     target = (short, max(short, int(width * scale))) if height <= width else (max(short, int(height * scale)), short)
     resized = interpolate(pixels, target, mode="bilinear", antialias=True)
     top, left = (round((side - size) / 2) for side in target)
     return resized[..., top : top + size, left : left + size]
+
+
+def _centre_first(pixels: Tensor, size: int, share: float, like: EvaluationLike) -> Tensor:
+    """Cut a square of that share of the short side from the centre, and resize it."""
+    height, width = pixels.shape[-2:]
+    side = max(1, round(share * min(height, width)) if like == "simclr" else int(share * min(height, width)))
+    top, left = (height - side + 1) // 2, (width - side + 1) // 2
+    return resized_aliased(pixels[:, top : top + side, left : left + side], size).clamp_(0, 1)
 
 
 def _with_channels(image: Tensor, channels: int) -> Tensor:

@@ -1,16 +1,18 @@
-"""What is done to an image, as data: the strengths of the papers' recipes, by name.
+"""What is done to an image, as data: the augmentation of each paper's released code, by name.
 
 A preset is a tuple of groups (views of one size, the global ones first), and what the pixels mean in the end.
+`docs/published/views-*.yaml` says of each published one where its values were read.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from uota.errors import UotaError
 from uota.ranges import RATE, SHARE, Range, check_number
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SWAV_STD = (0.228, 0.224, 0.225)  # of SwAV's and UOTA's code, pretraining and evaluation
 FASHION_MEAN, FASHION_STD = (0.286,), (0.353,)
 
 # What the groups of a preset are called, the largest views first.
@@ -18,9 +20,24 @@ GROUP_NAMES = ("global", "local")
 
 # Of a whole group of views.
 PROBABILITIES = ("flip_probability", "jitter_probability", "grey_probability", "solarise_threshold")
-MAGNITUDES = 30  # of RandAugment
+MAGNITUDES = 10  # of RandAugment, timm's
 
 PerView = float | tuple[float, ...]  # one value for all views of a group, or one for each
+# Whose arithmetic a step follows, where published code differs in more than numbers.
+Interpolation = Literal["bilinear", "bicubic", "bicubic_aliased"]
+ALIASED: Interpolation = "bicubic_aliased"
+CropLike = Literal["torchvision", "simclr", "byol"]
+ColourLike = Literal["torchvision", "simclr", "byol"]
+BlurLike = Literal["torchvision", "pillow", "tensorflow"]
+EvaluationLike = Literal["torchvision", "simclr", "byol"]
+CHOICES = {
+    "interpolation": Interpolation,
+    "crop_like": CropLike,
+    "colour_like": ColourLike,
+    "blur_like": BlurLike,
+}
+# What is done to a crop, in the order of most papers.
+ORDER = ("jitter", "grey", "blur", "solarise", "rand_augment")
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,17 @@ class GroupPreset:
 
     With a `grid` the views are not crops of their own but its grid × grid cells over one crop, row by row, neighbours
     sharing `overlap` of their side (CPC). `rand_augment` is RandAugment's number of operations and their magnitude, 0
-    to 30, done before all else (InfoMin).
+    to 10, as timm counts it (InfoMin). `order` is that of what is done to a crop.
+
+    Whose arithmetic is followed:
+        interpolation: antialiased as Pillow's, or TensorFlow's bicubic, which is not.
+        crop_like: "torchvision" draws an area and an aspect until a box fits; "byol" draws once and cuts what sticks
+            out; "simclr" draws an aspect and a height (TensorFlow's sample_distorted_bounding_box).
+        colour_like: "torchvision"; "simclr" has the contrast around each channel's mean and the saturation of HSV;
+            "byol" also adds brightness - 1 instead of multiplying by brightness.
+        blur_like: "torchvision" samples the Gaussian over a tenth of the view and reflects borders; "tensorflow" does
+            so on a black surrounding; "pillow" repeats three box blurs of the same variance, at any width, over
+            repeated borders.
     """
 
     count: int
@@ -55,6 +82,11 @@ class GroupPreset:
     grid: int = 0
     overlap: float = 0.5
     rand_augment: tuple[int, int] | None = None
+    order: tuple[str, ...] = ORDER
+    interpolation: Interpolation = "bilinear"
+    crop_like: CropLike = "torchvision"
+    colour_like: ColourLike = "torchvision"
+    blur_like: BlurLike = "torchvision"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, naming the field."""
@@ -72,6 +104,11 @@ class GroupPreset:
             _numbers(name, _per_view(getattr(self, name), self.count, name), SHARE, self.count)
         if self.rand_augment is not None:
             _numbers("rand_augment", self.rand_augment, Range(0, MAGNITUDES, whole=True), 2)
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in get_args(choices):
+                raise UotaError(f"{name}={getattr(self, name)!r} must be one of {', '.join(get_args(choices))}.")
+        if not isinstance(self.order, tuple) or sorted(map(str, self.order)) != sorted(ORDER):
+            raise UotaError(f"order={self.order!r} must name each of {', '.join(ORDER)} once.")
         if self.grid and self.count != self.grid**2:
             raise UotaError(f"A grid of {self.grid} has {self.grid**2} views, not {self.count}.")
         if not 0 <= self.overlap < 1:
@@ -91,7 +128,7 @@ class GroupPreset:
 
     @property
     def blur_kernel(self) -> int:
-        """Odd width of the blur kernel in pixels: about a tenth of the view (23 at 224), as in SimCLR."""
+        """Odd width in pixels of a blur kernel of a tenth of the view (23 at 224); Pillow's follows from the sigma."""
         return 2 * int(self.size * 0.05) + 1
 
     def times(self, count: int) -> "GroupPreset":
@@ -106,8 +143,9 @@ class ViewPreset:
     """Groups of views (global first), the statistics they are normalised with, and the image for evaluation.
 
     `evaluation_resize` is the short side before the centre crop of `evaluation_size`; None: the whole image is
-    resized to a square of `evaluation_size`, without a crop (small images). `across_images`: the views of an item are
-    of several images that show one thing (`uota.data.Groups`), not crops of one.
+    resized to a square of `evaluation_size`, without a crop (small images). `evaluation_like` is whose arithmetic that
+    follows: "simclr" and "byol" cut the centre first, then resize it by TensorFlow's bicubic. `across_images`: the
+    views of an item are of several images that show one thing (`uota.data.Groups`), not crops of one.
     """
 
     name: str
@@ -117,6 +155,7 @@ class ViewPreset:
     evaluation_size: int
     evaluation_resize: int | None = None
     across_images: bool = False
+    evaluation_like: EvaluationLike = "torchvision"
 
     def __post_init__(self) -> None:
         """Refuse statistics that do not fit any image."""
@@ -217,7 +256,8 @@ def _imagenet(name: str, *groups: GroupPreset) -> ViewPreset:
     return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, evaluation_size=224, evaluation_resize=256)
 
 
-def _swav(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
+def _strong(count: int, size: int, scale: tuple[float, float], blur_like: BlurLike) -> GroupPreset:
+    """Views of SimCLR's colour strength, which SwAV took over."""
     return GroupPreset(
         count,
         size,
@@ -228,6 +268,7 @@ def _swav(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
         hue=0.2,
         grey_probability=0.2,
         blur_probability=0.5,
+        blur_like=blur_like,
     )
 
 
@@ -264,7 +305,8 @@ _MOCO_V1 = GroupPreset(
     saturation=0.4,
     hue=0.4,
     grey_probability=0.2,
-)  # its code turns grey before the jitter; the same views, up to clipping
+    order=("grey", "jitter", "blur", "solarise", "rand_augment"),
+)
 _MOCO_V2 = GroupPreset(
     2,
     224,
@@ -275,8 +317,9 @@ _MOCO_V2 = GroupPreset(
     hue=0.1,
     grey_probability=0.2,
     blur_probability=0.5,
+    blur_like="pillow",
 )
-_BYOL = GroupPreset(
+_BARLOW = GroupPreset(
     2,
     224,
     (0.08, 1.0),
@@ -287,11 +330,19 @@ _BYOL = GroupPreset(
     grey_probability=0.2,
     blur_probability=(1.0, 0.1),
     solarise_probability=(0.0, 0.2),
+    interpolation="bicubic",
+    blur_like="pillow",
 )
-
-_CMC = GroupPreset(1, 224, (0.2, 1.0), jitter_probability=0.0)  # colour is what it contrasts
-# Stronger colour than MoCo v2, and RandAugment at its full magnitude, which timm calls m10.
-_INFOMIN = replace(_MOCO_V2, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, rand_augment=(2, 30))
+_BYOL = replace(_BARLOW, interpolation=ALIASED, crop_like="byol", colour_like="byol", blur_like="tensorflow")
+_SIMCLR = replace(
+    _strong(2, 224, (0.08, 1.0), "tensorflow"), interpolation=ALIASED, crop_like="simclr", colour_like="simclr"
+)
+_CMC = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=0.0)  # colour is what it contrasts
+_INFOMIN = replace(
+    _strong(2, 224, (0.2, 1.0), "torchvision"),
+    rand_augment=(2, 10),
+    order=("jitter", "blur", "rand_augment", "grey", "solarise"),
+)
 # 6 × 6 cells of 80 pixels, 36 apart, of a crop of 260 out of 300. The paper also shears and posterises cells.
 _CPC = GroupPreset(
     36,
@@ -306,19 +357,23 @@ _CPC = GroupPreset(
     overlap=0.55,
 )
 _SMALL_CPC = GroupPreset(16, 12, (0.6, 1.0), brightness=0.4, contrast=0.4, grid=4)
-_SUPERVISED = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, saturation=0.4)
+_SUPERVISED = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=0.0)
 
 PRESETS: dict[str, ViewPreset] = {
     preset.name: preset
     for preset in (
-        _imagenet("swav", _swav(2, 224, (0.14, 1.0)), _swav(6, 96, (0.05, 0.14))),
-        _imagenet("simclr", _swav(2, 224, (0.08, 1.0))),
+        replace(
+            _imagenet("swav", _strong(2, 224, (0.14, 1.0), "pillow"), _strong(6, 96, (0.05, 0.14), "pillow")),
+            std=SWAV_STD,
+        ),
+        # its encoder is given pixels in [0, 1]
+        replace(_imagenet("simclr", _SIMCLR), mean=(0.0,) * 3, std=(1.0,) * 3, evaluation_like="simclr"),
         _imagenet("mocov1", _MOCO_V1),
         _imagenet("mocov2", _MOCO_V2),
-        _imagenet("byol", _BYOL),
-        _imagenet("barlow", _BYOL),
+        replace(_imagenet("byol", _BYOL), evaluation_like="byol"),
+        _imagenet("barlow", _BARLOW),
         _imagenet("simsiam", _MOCO_V2),
-        _imagenet("jcl", _MOCO_V2.times(6)),  # a query and five keys
+        _imagenet("jcl", _MOCO_V2.times(5)),  # a query and four keys
         _imagenet("infomin", _INFOMIN),
         _imagenet("cmc", _CMC),
         ViewPreset("cpc", (_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=260, evaluation_resize=300),

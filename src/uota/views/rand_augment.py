@@ -1,25 +1,61 @@
-"""torchvision's RandAugment (Cubuk et al., 2020), each view with a seed of its own."""
+"""RandAugment (Cubuk et al., 2020) by timm, as InfoMin has it: each view with a seed of its own."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
-from torchvision.transforms.v2 import RandAugment
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+PROBABILITY = 0.5  # of each operation, timm's default, which InfoMin's code has too
+NOISE = 0.5  # standard deviation of the magnitude
 
 
-def rand_augmented(crops: Tensor, seeds: Int64[Tensor, "views batch"], operations: int, magnitude: int) -> Tensor:
-    """Views after RandAugment, as uint8: one by one, since each has operations of its own.
+def rand_augment_(
+    x: Float[Tensor, "n channels size size"],
+    seeds: Int64[Tensor, "n 1 1 1"],
+    operations: int,
+    magnitude: int,
+    mean: tuple[float, ...],
+) -> None:
+    """Change views in place, one by one, since each has operations of its own; pixels are rounded to 8 bits.
 
     Args:
-        crops: (n, channels, size, size), uint8, or floats in [0, 1]; n is the flattened (views, batch).
+        x: in [0, 1].
         seeds: of each view's operations.
-        operations, magnitude: how many, and how strong, 0 to 30.
+        operations, magnitude: how many, and how strong, 0 to 10.
+        mean: colour of what a shift or a rotation uncovers, in [0, 1].
     """
-    if crops.is_floating_point():
-        crops = crops.mul(255).round_().to(torch.uint8)
-    augment = RandAugment(operations, magnitude)
-    out = []
-    with torch.random.fork_rng(devices=[]):
-        for crop, seed in zip(crops, seeds.flatten().tolist(), strict=True):
-            torch.manual_seed(seed)
-            out.append(augment(crop))
-    return torch.stack(out)
+    augment = _augment(operations, magnitude, mean)
+    with _global_generators_kept():
+        for view, seed in zip(x, seeds.flatten().tolist(), strict=True):
+            random.seed(seed)
+            np.random.seed([seed % 2**32, seed >> 32])
+            made = augment(to_pil_image(view.mul(255).round_().to(torch.uint8)))
+            view.copy_(pil_to_tensor(made)).mul_(1 / 255)
+
+
+@cache
+def _augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
+    from timm.data.auto_augment import rand_augment_transform  # takes a second, which other presets need not wait
+
+    colour = tuple(min(255, round(255 * value)) for value in mean)
+    fill = colour if len(colour) == 3 else colour[0]
+    options = f"rand-n{operations}-m{magnitude}-p{PROBABILITY}-mstd{NOISE}"
+    return rand_augment_transform(options, {"img_mean": fill})
+
+
+@contextmanager
+def _global_generators_kept() -> Iterator[None]:
+    """Let timm draw from Python's and numpy's global generators, and leave them as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
