@@ -170,14 +170,17 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
 
 
 def test_two_processes_equal_one(pictures, tmp_path):
-    """Losses of all steps, and hits on all test images. In 32 bits batch norms of one and of two round differently."""
+    """Losses of all steps, and hits on all test images.
+
+    In 32 bits batch norms of one and of two round differently, which a higher rate of the encoder makes visible.
+    """
     torch.manual_seed(0)
     torch.save(Encoder("tiny", 3, 32).backbone.state_dict(), tmp_path / "tiny.pth")
 
     def trained(devices):
         out = tmp_path / str(devices)
         arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
-        arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.1", "--labels=100%"]
+        arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.01", "--labels=100%"]
         command = [sys.executable, "-m", "uota.cli", "evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
