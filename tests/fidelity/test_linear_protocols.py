@@ -181,6 +181,25 @@ def test_the_documented_values_are_these(name):
         assert getattr(protocol.schedule, path.removeprefix("schedule.")) == pytest.approx(value)
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_crops_and_whole_images_are_the_published(name):
+    """Of encoders of large images, whatever their own preset does; small images are shrunk whole, and antialiased."""
+    settings, published = LinearSGD(protocol=name), PUBLISHED[name]
+    plan = linear_plan(settings, settings.effective())
+    for preset in ("mocov2", "byol", "simclr"):
+        made = plan.views(PRESETS[preset])
+        (crops,) = made.groups
+        cubic = published.images != "torchvision"
+        assert (crops.count, crops.size, crops.scale, crops.ratio) == (1, 224, (published.crop, 1.0), (3 / 4, 4 / 3))
+        assert (crops.crop_like, made.evaluation_like) == (published.images, published.images)
+        assert crops.interpolation == ("bicubic_aliased" if cubic else "bilinear")
+        assert (crops.flip_probability, crops.jitter_probability, crops.grey_probability) == (0.5, 0.0, 0.0)
+        assert (made.mean, made.std) == (PRESETS[preset].mean, PRESETS[preset].std)
+    small = plan.views(PRESETS["small"])
+    assert (small.groups[0].interpolation, small.groups[0].crop_like) == ("bilinear", "torchvision")
+    assert small.evaluation_like == "torchvision"
+
+
 # --- trajectories
 
 EPOCHS, EPOCH_STEPS = 30, 2  # so many that every published share of training is a whole epoch

@@ -61,6 +61,22 @@ class Plan:
     def __post_init__(self) -> None:
         check_multiple(self)
 
+    def views(self, preset: ViewPreset) -> ViewPreset:
+        """One mirrored random crop of each image, and whole images, of the size and statistics of an encoder's preset.
+
+        Presets of small images shrink whole ones to a square; theirs are cut and resized as torchvision does.
+        """
+        like = self.images_like if preset.evaluation_resize else "torchvision"
+        crops = GroupPreset(
+            1,
+            preset.evaluation_size,
+            (self.smallest_crop, 1.0),
+            jitter_probability=0.0,
+            interpolation="bilinear" if like == "torchvision" else "bicubic_aliased",
+            crop_like=like,
+        )
+        return replace(preset, groups=(crops,), evaluation_like=like)
+
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
     """Steps of an epoch, and images in a batch, which are fewer where there are not as many."""
@@ -111,8 +127,8 @@ def _fit(
 ) -> None:
     if plan.devices > 1:
         synchronised(classifier.encoder)
-    crops = GroupPreset(1, preset.evaluation_size, (plan.smallest_crop, 1.0), jitter_probability=0.0)
-    pipeline = ViewPipeline(replace(preset, groups=(crops,)), plan.seed)
+    preset = plan.views(preset)
+    pipeline = ViewPipeline(preset, plan.seed)
     in_memory = train.name in VIEWS_OF
     loader = ViewsOfRank(plan, ViewDataset(train, pipeline), in_memory)
     again = "run the same command again to go on from there"
