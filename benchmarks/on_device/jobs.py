@@ -1,7 +1,8 @@
 """Runs of `benchmarks.learns` on a machine that is there for minutes: in which order, and which still fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
+from statistics import mean
 from typing import Any, NamedTuple
 
 from benchmarks.learns import SEEDS, Run, runs_of
@@ -47,18 +48,22 @@ def costs_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     return costs
 
 
-def first_that_fits(jobs: Sequence[Job], left: float, costs: dict[str, float], pace: float) -> Job | None:
-    """The first job that is expected to end in time; None: no job is.
+def expected_seconds(method: str, ended: Sequence[tuple[Job, float]], costs: dict[str, float], pace: float) -> float:
+    """How long a run of a method will take here: as the slowest of its runs did, else by its cost at the mean pace.
 
     Args:
-        jobs: in their order.
-        left: seconds.
+        method: of the run.
+        ended: runs here, with their seconds.
         costs: of each method.
-        pace: seconds that one second of the costs takes here.
+        pace: seconds that one second of the costs takes, while none has ended.
     """
-    return next((job for job in jobs if pace * costs.get(job.run.method, UNKNOWN) <= left), None)
+    own = [seconds for job, seconds in ended if job.run.method == method]
+    if own:
+        return max(own)
+    paces = [seconds / costs.get(job.run.method, UNKNOWN) for job, seconds in ended]
+    return costs.get(method, UNKNOWN) * (mean(paces) if paces else pace)
 
 
-def pace_of(ended: Sequence[tuple[Job, float]], costs: dict[str, float], expected: float) -> float:
-    """How much longer than their costs runs took here, the slowest of them; what was expected while none has ended."""
-    return max((seconds / costs.get(job.run.method, UNKNOWN) for job, seconds in ended), default=expected)
+def first_that_fits(jobs: Sequence[Job], left: float, expected: Callable[[str], float]) -> Job | None:
+    """The first job whose method is expected to take no more than what is left; None: there is none."""
+    return next((job for job in jobs if expected(job.run.method) <= left), None)

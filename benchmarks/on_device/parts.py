@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.on_device.jobs import Job, first_that_fits, pace_of
+from benchmarks.on_device.jobs import Job, expected_seconds, first_that_fits
 from benchmarks.on_device.processes import Process, start
 
 RECIPES_LIMIT, SMOKE_LIMIT = 210.0, 150.0
@@ -54,7 +54,7 @@ class Card:
             return
         part = self.waiting.pop(0)
         if part == "recipes":
-            tiny = ["tiny", "swav_imagenet", "moco_v2_imagenet"] if self.tiny else []
+            tiny = ["tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
             self._start("recipes", ["recipes", str(self.out / "recipes.jsonl"), *tiny], RECIPES_LIMIT)
             return
         self.measured = True
@@ -67,7 +67,7 @@ class Card:
         module = f"benchmarks.on_device.{arguments[0]}"
         limit = min(limit, self.deadline - time.monotonic())
         log = self.folder / f"{name}.log"
-        self.running.append(start(name, [module, *arguments[1:]], log, limit, self.source, card=True, one_core=False))
+        self.running.append(start(name, [module, *arguments[1:]], log, limit, self.source, card=True, threads=2))
 
     def _note(self, process: Process, how: str) -> None:
         self.notes.append(f"{process.name}: {how}, {process.seconds:.0f} s")
@@ -136,8 +136,11 @@ class Learning:
 
     def _start_next(self, device: str) -> None:
         """Start the next run that ends in time; there is none: no more are started."""
-        pace = pace_of(self.finished[device], self.costs, EXPECTED_PACE[device])
-        job = first_that_fits(self.plans[device], self.deadline - time.monotonic(), self.costs, pace)
+
+        def expected(method: str) -> float:
+            return expected_seconds(method, self.finished[device], self.costs, EXPECTED_PACE[device])
+
+        job = first_that_fits(self.plans[device], self.deadline - time.monotonic(), expected)
         if job is None:
             self.full = True
             return
@@ -145,9 +148,9 @@ class Learning:
         self.first_round += 1
         name = "-".join(map(str, (job.tree, *job.run)))
         arguments = ["benchmarks.on_device.learn", *map(str, job.run), str(self.folder / f"{name}.json")]
-        limit = max(SHORTEST_LIMIT, FAR_TOO_LONG * pace * self.costs.get(job.run.method, SHORTEST_LIMIT))
+        limit = max(SHORTEST_LIMIT, FAR_TOO_LONG * expected(job.run.method))
         log, source = self.folder / f"{name}.log", self.trees[job.tree]
-        self.running[job] = start(name, arguments, log, limit, source, card=device == "cuda", one_core=True)
+        self.running[job] = start(name, arguments, log, limit, source, card=device == "cuda", threads=1)
 
     def _note(self, job: Job, process: Process, how: str) -> None:
         if how == "ok":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Process:
 
 
 def start(
-    name: str, arguments: Sequence[str], log: Path, limit: float, source: Path, card: bool, one_core: bool
+    name: str, arguments: Sequence[str], log: Path, limit: float, source: Path, card: bool, threads: int
 ) -> Process:
     """Start `python -m ARGUMENTS` with the package of a tree.
 
@@ -69,9 +69,9 @@ def start(
         limit: seconds.
         source: the tree's `src`.
         card: it may see the accelerator.
-        one_core: it may use one thread.
+        threads: that it may use for computing.
     """
-    environment = dict(os.environ) | (ONE_CORE if one_core else {}) | ({} if card else {"CUDA_VISIBLE_DEVICES": ""})
+    environment = os.environ | dict.fromkeys(THREADS, str(threads)) | ({} if card else {"CUDA_VISIBLE_DEVICES": ""})
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), environment.get("PYTHONPATH"))))
     command = [sys.executable, "-m", *arguments]
     with log.open("wb") as output:

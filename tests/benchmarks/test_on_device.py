@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.learns import Run
-from benchmarks.on_device.jobs import AROUND, CHANGED, UNKNOWN, Job, costs_of, first_that_fits, pace_of, plan
+from benchmarks.on_device.jobs import AROUND, CHANGED, UNKNOWN, Job, costs_of, expected_seconds, first_that_fits, plan
 from benchmarks.on_device.parts import Card, Learning
 from benchmarks.on_device.processes import Process, start
 from benchmarks.on_device.recipes import of_one_device
@@ -50,22 +50,22 @@ def test_costs_are_the_longest_training_with_what_is_around_it():
     assert costs_of(rows) == {"swav": 139 + AROUND}
 
 
-@pytest.mark.parametrize(
-    ("left", "pace", "found"),
-    [(250.0, 1.0, "infomin"), (250.0, 2.0, "swav"), (150.0, 1.0, "swav"), (99.0, 1.0, None), (50.0, 0.5, "swav")],
-)
-def test_the_first_run_that_ends_in_time_is_next(left: float, pace: float, found: str | None):
-    next_one = first_that_fits([job("infomin"), job("swav")], left, COSTS, pace)
+@pytest.mark.parametrize(("left", "found"), [(250.0, "infomin"), (150.0, "swav"), (100.0, "swav"), (99.0, None)])
+def test_the_first_run_that_ends_in_time_is_next(left: float, found: str | None):
+    next_one = first_that_fits([job("infomin"), job("swav")], left, COSTS.__getitem__)
     assert next_one == (None if found is None else job(found))
 
 
-def test_a_method_that_was_never_measured_is_taken_for_long():
-    assert first_that_fits([job("new")], UNKNOWN - 1, COSTS, 1.0) is None
+def test_a_run_is_expected_to_take_as_long_as_the_slowest_of_its_method():
+    ended = [(job("swav"), 50.0), (job("swav", 1), 55.0), (job("infomin"), 160.0)]
+    assert expected_seconds("swav", ended, COSTS, 1.3) == 55.0
 
 
-def test_the_pace_is_that_of_the_slowest_run():
-    assert pace_of([(job("swav"), 50.0), (job("infomin"), 160.0)], COSTS, 1.3) == pytest.approx(0.8)
-    assert pace_of([], COSTS, 1.3) == 1.3
+def test_else_its_cost_at_the_mean_pace_of_others():
+    ended = [(job("swav"), 50.0), (job("infomin"), 160.0)]  # paces of 0.5 and 0.8
+    assert expected_seconds("supervised", ended, COSTS, 1.3) == pytest.approx(0.65 * 300)
+    assert expected_seconds("supervised", [], COSTS, 1.3) == pytest.approx(1.3 * 300)
+    assert expected_seconds("new", [], COSTS, 1.0) == UNKNOWN
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def module(tmp_path: Path) -> Callable[[str, float], Process]:
 
     def started(text: str, limit: float) -> Process:
         (tmp_path / "some_module.py").write_text(text)
-        return start("some", ["some_module"], tmp_path / "log", limit, tmp_path, card=False, one_core=True)
+        return start("some", ["some_module"], tmp_path / "log", limit, tmp_path, card=False, threads=1)
 
     return started
 
