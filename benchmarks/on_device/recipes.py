@@ -36,10 +36,21 @@ FIRST = ("swav", "swav_uota", "swav_learned", "moco_v2", "simsiam", "byol", "bar
 LATE = 0.6  # of the training, when all that starts on the way has started
 WARM_UP, TIMED = 3, 10  # steps
 SMALL_BATCH = 8
-# What a run asks of its source before it is built.
-SOURCE = InMemory("random", torch.zeros(CLASSES, 3, 1, 1, dtype=torch.uint8), torch.arange(CLASSES))
 # In float32, of a loss and of all gradients together (relative).
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-2
+
+
+class ImageNet(InMemory):
+    """What a run asks of its source before it is built: number, labels and channels of the images, none of which is."""
+
+    def __init__(self) -> None:
+        super().__init__("random", torch.zeros(CLASSES, 3, 1, 1, dtype=torch.uint8), torch.arange(CLASSES))
+
+    def __len__(self) -> int:
+        return IMAGES
+
+
+SOURCE = ImageNet()
 
 
 @dataclass
@@ -86,7 +97,9 @@ class Training:
     def step(self) -> float:
         """Loss of a whole step, the optimiser's included."""
         loss = self.backward()
-        self.clock.optimizers[0].step()
+        (optimizer,) = self.clock.optimizers
+        self.module.on_before_optimizer_step(optimizer)
+        optimizer.step()
         return loss
 
 
@@ -134,8 +147,8 @@ def random_views(settings: Pretrain, device: torch.device, size: Callable[[int],
         torch.randn(group.count, batch, 3, size(group.size), size(group.size), generator=random)
         for group in preset_of(settings).groups
     ]
-    labels = torch.randint(CLASSES, (batch,), generator=random)
-    return SimpleNamespace(groups=[group.to(device) for group in groups], labels=labels.to(device))
+    labels, index = (torch.randint(most, (batch,), generator=random).to(device) for most in (CLASSES, IMAGES))
+    return SimpleNamespace(groups=[group.to(device) for group in groups], labels=labels, index=index)
 
 
 def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Iterator[dict[str, Any]]:
