@@ -14,7 +14,8 @@ SMOKES = (("none", "32"), ("mahalanobis", "32"), ("learned", "bf16"))
 # How much longer than on one quiet core a run may take before any has ended.
 EXPECTED_PACE = {"cpu": 1.3, "cuda": 0.6}
 FAR_TOO_LONG = 2.0  # times what was expected
-SHORTEST_LIMIT = 120.0
+SHORTEST_LIMIT = 240.0
+FAILURES_THAT_TELL = 3
 
 
 @dataclass
@@ -113,6 +114,7 @@ class Learning:
     finished: dict[str, list[tuple[Job, float]]] = field(default_factory=lambda: {"cpu": [], "cuda": []})
     full: bool = False
     first_round: int = 0
+    failed_on_card: int = 0
 
     @property
     def done(self) -> bool:
@@ -142,7 +144,8 @@ class Learning:
 
         job = first_that_fits(self.plans[device], self.deadline - time.monotonic(), expected)
         if job is None:
-            self.full = True
+            self.full = device == "cuda" or not self.has_card
+            self.first_round = self.slots
             return
         self.plans[device].remove(job)
         self.first_round += 1
@@ -160,9 +163,12 @@ class Learning:
             return
         self.notes.append(f"{process.name}: {how} after {process.seconds:.0f} s")
         keep_failure(self.out, process, how)
-        if job.run.device == "cuda" and not self.finished["cuda"] and self.has_card:
+        self.failed_on_card += job.run.device == "cuda"
+        if self.has_card and not self.finished["cuda"] and self.failed_on_card == FAILURES_THAT_TELL:
             self.has_card = False
-            self.notes.append("the first run to end on the card failed: no more are started there")
+            self.notes.append(
+                f"the first {FAILURES_THAT_TELL} runs to end on the card failed: no more are started there"
+            )
 
     def stop(self) -> None:
         """End what runs, since there is no time left, and say what was not made."""

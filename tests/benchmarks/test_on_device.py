@@ -169,14 +169,27 @@ def test_while_the_card_is_measured_each_slot_takes_one_run_on_the_cpu(learning,
     assert [len(learning.finished[device]) for device in ("cpu", "cuda")] == [2, 3]
 
 
+def test_what_does_not_fit_on_the_cpu_waits_for_the_card(learning, tmp_path):
+    learning.has_card = True
+    learning.deadline = time.monotonic() + 125  # of 1.3 x 100 seconds there, and 0.6 x 100 here
+    learning.advance(card_is_free=False)
+    assert not learning.running
+
+    finish(learning)
+    assert len(learning.finished["cuda"]) == 3
+
+
 def test_where_the_card_fails_the_cpu_goes_on(learning, tmp_path):
     learning.has_card = True
-    learning.plans["cuda"] = [job("byol")._replace(run=job("byol").run._replace(device="cuda"))]
+    learning.plans["cuda"] = [
+        job("byol", seed)._replace(run=job("byol", seed).run._replace(device="cuda")) for seed in range(9)
+    ]
     learning.costs = learning.costs | {"byol": 1.0}
     learning.slots = 1
     finish(learning)
     assert not learning.has_card
     assert len(learning.finished["cpu"]) == 3
+    assert len(learning.plans["cuda"]) == 6
     assert (tmp_path / "failures.txt").read_text().startswith("== new-byol-demo-scenes-0-none-cuda: failed\nno\n")
 
 
