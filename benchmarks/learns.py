@@ -1,21 +1,27 @@
-"""Does every method learn, with and without arbitration: python -m benchmarks.learns [METHOD[:DATA]...]
+"""Does every method learn, with and without arbitration: python -m benchmarks.learns [METHOD[:DATA]...] [--seeds 0 1 2]
 
-For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained twice, side by side, a core
-each: without an arbiter and with the learned one on features; beside them an untrained encoder of the same shape. One
-line each, after four minutes, to benchmarks/results/learns.jsonl; those that are there already are not run again.
+For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained without an arbiter and with
+the learned one on features; beside them an untrained encoder of the same shape. Two runs at a time, a core each, of two
+to five minutes; a line per run goes to benchmarks/results/learns.jsonl, and runs that have a line are not made again.
+Means over seeds are printed at the end, beside those of the code before a change (--before FILE, by default
+benchmarks/results/learns-before.jsonl).
 """
 
+import argparse
 import csv
-import json
-import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-from benchmarks.lines import use_one_core
+from scipy import stats
+
+from benchmarks.lines import make_missing, read_lines, use_one_core
+from uota.comparison.statistics import CONFIDENCE, Estimate
 from uota.config import Pretrain
 from uota.evaluation.evaluate import evaluate
 from uota.methods import METHODS
@@ -24,55 +30,160 @@ from uota.protocols import Origin
 from uota.recipes import recipe
 from uota.training.pretrain import pretrain
 
-OUT = Path(__file__).parent / "results/learns.jsonl"
+RESULTS = Path(__file__).parent / "results"
+SEEDS = (0, 1, 2)
+ARMS = ("none", "learned", "untrained")
+FIGURES = ("linear", "knn")
 # Beside CMC, which needs colour, and whose recipe says so.
 IN_COLOUR = ("simclr:demo-scenes-colour",)
 
 
-def train(settings: Pretrain) -> dict[str, float]:
-    """Pretrain and evaluate: top-1 in per cent, effective rank of the embeddings, seconds of training.
+class Run(NamedTuple):
+    """A line of the results; the device is one of the run's properties, as it rounds in its own way."""
 
-    Those of the processor too, of which a busy machine takes none away.
+    method: str
+    data: str
+    seed: int
+    arm: str
+    device: str = "cpu"
+
+
+class Cell(NamedTuple):
+    """Runs that differ in their seed only."""
+
+    method: str
+    data: str
+    arm: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A cell before and after a change of the code.
+
+    Attributes:
+        before, after: means over seeds.
+        half: half the 95 % interval of their difference (Welch's t); NaN where either has fewer than two seeds.
+    """
+
+    before: Estimate
+    after: Estimate
+    half: float
+
+    @property
+    def difference(self) -> float:
+        """After minus before, in points."""
+        return self.after.mean - self.before.mean
+
+    @property
+    def lost(self) -> bool:
+        """Whether the whole interval of the difference is below zero."""
+        return self.difference + self.half < 0
+
+
+def settings_of(run: Run) -> Pretrain:
+    """What a run trains with."""
+    accelerator = "cpu" if run.device == "cpu" else "gpu"
+    demo = recipe(f"{run.method}_demo")
+    plain = replace(demo, data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
+    if run.arm == "learned":
+        return replace(plain, arbiter="learned", look="features")
+    if run.arm == "none":
+        return plain
+    if METHODS[run.method].encoder is not Encoder:  # that of "random"
+        return replace(plain, learning_rate=0.0, weight_decay=0.0, epochs=1)
+    return replace(plain, method="random", method_options={}, epochs=1)
+
+
+def measure(run: Run) -> dict[str, Any]:
+    """A run's line: top-1 in per cent, effective rank of the embeddings, seconds, all on one core.
+
+    `seconds` and `cpu_seconds` are of the training (of the latter a busy machine takes none away),
+    `evaluation_seconds` of both evaluations.
     """
     use_one_core()
     with TemporaryDirectory() as folder:
         began, worked = time.monotonic(), time.process_time()
-        run = pretrain(settings, Path(folder), overwrite=True, bar=False, lines=False)
+        trained = pretrain(settings_of(run), Path(folder), overwrite=True, bar=False, lines=False)
         spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
         (log,) = (Path(folder) / "logs").glob("*/metrics.csv")
         ranks = [row["rankme"] for row in csv.DictReader(log.read_text().splitlines()) if row["rankme"]]
-        top1 = {protocol: round(evaluate(protocol, Origin(str(run.folder))).top1, 2) for protocol in ("linear", "knn")}
-    return top1 | {"rankme": round(float(ranks[-1]), 1)} | {name: round(value) for name, value in spent.items()}
+        began = time.monotonic()
+        top1 = {protocol: round(evaluate(protocol, Origin(str(trained.folder))).top1, 2) for protocol in FIGURES}
+        spent["evaluation_seconds"] = time.monotonic() - began
+    figures = {"rankme": round(float(ranks[-1]), 1)} | {name: round(value) for name, value in spent.items()}
+    return run._asdict() | top1 | figures
 
 
-def measure(name: str, data: str, pool: ProcessPoolExecutor) -> dict:
-    """A row: untrained, without and with arbitration, of the same encoder and views."""
-    without = replace(recipe(f"{name}_demo"), data=data, arbiter="none", threads=1, accelerator="cpu")
-    settings = {
-        "without": without,
-        "with": replace(without, arbiter="learned", look="features"),
-        "untrained": replace(without, method="random", method_options={}, epochs=1),
+def summarise(rows: list[dict[str, Any]], figure: str) -> dict[Cell, Estimate]:
+    """Mean of a figure over the seeds of each cell, with half its 95 % interval."""
+    return {cell: Estimate.of(values) for cell, values in _by_cell(rows, figure).items()}
+
+
+def compare(before: list[dict[str, Any]], after: list[dict[str, Any]], figure: str) -> dict[Cell, Change]:
+    """What a change of the code did to a figure, for each cell that both have."""
+    old, new = _by_cell(before, figure), _by_cell(after, figure)
+    return {
+        cell: Change(Estimate.of(old[cell]), Estimate.of(new[cell]), _half_of_difference(old[cell], new[cell]))
+        for cell in new
+        if cell in old
     }
-    if METHODS[name].encoder is not Encoder:  # that of "random"
-        settings["untrained"] = replace(without, learning_rate=0.0, weight_decay=0.0, epochs=1)
-    results = dict(zip(settings, pool.map(train, settings.values()), strict=True))
-    gain = results["without"]["linear"] - results["untrained"]["linear"]
-    return {"method": name, "data": without.data, "epochs": without.epochs, **results, "learned": round(gain, 2)}
 
 
-def main(names: list[str]) -> None:
-    rows = [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
-    done = {(row["method"], row["data"]) for row in rows}
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for asked in names or [*(name for name in METHODS if name != "random"), *IN_COLOUR]:
-            name, _, data = asked.partition(":")
-            data = data or recipe(f"{name}_demo").data
-            if (name, data) not in done:
-                row = json.dumps(measure(name, data, pool))
-                with OUT.open("a") as file:
-                    file.write(row + "\n")
-                print(row, flush=True)
+def _by_cell(rows: list[dict[str, Any]], figure: str) -> dict[Cell, list[float]]:
+    found: dict[Cell, list[float]] = defaultdict(list)
+    for row in rows:
+        found[Cell(*(row[name] for name in Cell._fields))].append(row[figure])
+    return found
+
+
+def _half_of_difference(before: list[float], after: list[float]) -> float:
+    """Half the 95 % interval of the difference of two means whose spreads may differ."""
+    if min(len(before), len(after)) < 2:
+        return float("nan")
+    if len({*before}) == len({*after}) == 1:
+        return 0.0
+    interval = stats.ttest_ind(after, before, equal_var=False).confidence_interval(CONFIDENCE)
+    return float(interval.high - interval.low) / 2
+
+
+def table(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines of a table: every cell's means, and before a change where it was measured."""
+    yield "| method | data | arm | device | seeds | linear before | linear | change | kNN before | kNN | change |"
+    yield "|" + " --- |" * 11
+    means = {figure: summarise(after, figure) for figure in FIGURES}
+    changes = {figure: compare(before, after, figure) for figure in FIGURES}
+    for cell in sorted(means["linear"]):
+        seeds = str(means["linear"][cell].count)
+        shown = [each for figure in FIGURES for each in _shown(means[figure][cell], changes[figure].get(cell))]
+        yield "| " + " | ".join([*cell, seeds, *shown]) + " |"
+
+
+def _shown(mean: Estimate, change: Change | None) -> tuple[str, str, str]:
+    if change is None:
+        return "", str(mean), ""
+    half = "" if change.half != change.half else f" ± {change.half:.1f}"
+    return str(change.before), str(mean), f"{change.difference:+.1f}{half}{' lost' if change.lost else ''}"
+
+
+def runs_of(asked: list[str], seeds: list[int], arms: list[str]) -> list[Run]:
+    """All runs of the methods asked for (METHOD or METHOD:DATA); none asked for: of every method."""
+    asked = asked or [*(name for name in METHODS if name != "random"), *IN_COLOUR]
+    pairs = [(name, data or recipe(f"{name}_demo").data) for name, _, data in (each.partition(":") for each in asked)]
+    return [Run(*pair, seed, arm) for seed, pair, arm in product(seeds, pairs, arms)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", metavar="METHOD[:DATA]")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--out", type=Path, default=RESULTS / "learns.jsonl")
+    parser.add_argument("--before", type=Path, default=RESULTS / "learns-before.jsonl")
+    asked = parser.parse_args()
+    make_missing(asked.out, runs_of(asked.methods, asked.seeds, asked.arms), measure)
+    print("\n".join(table(read_lines(asked.before), read_lines(asked.out))))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

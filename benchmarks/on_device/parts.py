@@ -1,0 +1,195 @@
+"""The parts as processes: what the card is measured with, and the runs of `benchmarks.learns`."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.on_device.jobs import Job, expected_seconds, first_that_fits
+from benchmarks.on_device.processes import Process, start
+
+RECIPES_LIMIT, SMOKE_LIMIT = 210.0, 150.0
+# Arbiter and precision of each run from the command line.
+SMOKES = (("none", "32"), ("mahalanobis", "32"), ("learned", "bf16"))
+# How much longer than on one quiet core a run may take before any has ended.
+EXPECTED_PACE = {"cpu": 1.3, "cuda": 0.6}
+FAR_TOO_LONG = 2.0  # times what was expected
+SHORTEST_LIMIT = 240.0
+FAILURES_THAT_TELL = 3
+
+
+@dataclass
+class Card:
+    """The parts `recipes` and then `smoke`; the card is measured until the first has ended.
+
+    Attributes:
+        out, folder: of results and of logs.
+        source: the package's.
+        deadline: of the monotonic clock.
+        tiny: a little of it, on a CPU.
+        notes: what the reader must know besides the results.
+    """
+
+    out: Path
+    folder: Path
+    source: Path
+    deadline: float
+    tiny: bool
+    notes: list[str] = field(default_factory=list)
+    measured: bool = False
+    running: list[Process] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=lambda: ["recipes", "smoke"])
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing runs or waits."""
+        return not self.running and not self.waiting
+
+    def advance(self) -> None:
+        """Note what has ended, and start what comes next."""
+        for process in list(self.running):
+            if how := process.ended():
+                self.running.remove(process)
+                self._note(process, how)
+        if self.running or not self.waiting:
+            return
+        part = self.waiting.pop(0)
+        if part == "recipes":
+            tiny = ["tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
+            self._start("recipes", ["recipes", str(self.out / "recipes.jsonl"), *tiny], RECIPES_LIMIT)
+            return
+        self.measured = True
+        for arbiter, precision in SMOKES[:1] if self.tiny else SMOKES:
+            file = self.folder / f"smoke-{arbiter}.json"
+            tiny = ["tiny"] if self.tiny else []
+            self._start(f"smoke-{arbiter}", ["smoke", arbiter, precision, str(file), *tiny], SMOKE_LIMIT)
+
+    def _start(self, name: str, arguments: list[str], limit: float) -> None:
+        module = f"benchmarks.on_device.{arguments[0]}"
+        limit = min(limit, self.deadline - time.monotonic())
+        log = self.folder / f"{name}.log"
+        self.running.append(start(name, [module, *arguments[1:]], log, limit, self.source, card=True, threads=2))
+
+    def _note(self, process: Process, how: str) -> None:
+        self.notes.append(f"{process.name}: {how}, {process.seconds:.0f} s")
+        if how != "ok":
+            keep_failure(self.out, process, how)
+        elif process.name.startswith("smoke"):
+            append(self.out / "smoke.jsonl", (self.folder / f"{process.name}.json").read_text())
+
+    def stop(self) -> None:
+        """End what runs, since there is no time left."""
+        for process in self.running:
+            process.stop()
+            self.notes.append(f"{process.name}: stopped after {process.seconds:.0f} s, as there was no time left")
+            keep_failure(self.out, process, "stopped")
+        self.notes += [f"{name}: never started" for name in self.waiting]
+
+
+@dataclass
+class Learning:
+    """The runs of `benchmarks.learns`, as many at once as there are slots.
+
+    Attributes:
+        out, folder: of results and of logs.
+        trees: `src` of each version of the code.
+        plans: the runs on each device, in their order.
+        costs: expected seconds of each method's run on one core.
+        deadline: of the monotonic clock.
+        slots: runs at once.
+        has_card: whether there is a card at all; runs of which one failed there are made on the CPU.
+        notes: what the reader must know besides the results.
+    """
+
+    out: Path
+    folder: Path
+    trees: dict[str, Path]
+    plans: dict[str, list[Job]]
+    costs: dict[str, float]
+    deadline: float
+    slots: int
+    has_card: bool
+    notes: list[str] = field(default_factory=list)
+    running: dict[Job, Process] = field(default_factory=dict)
+    finished: dict[str, list[tuple[Job, float]]] = field(default_factory=lambda: {"cpu": [], "cuda": []})
+    full: bool = False
+    first_round: int = 0
+    failed_on_card: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing runs and nothing more will."""
+        return self.full and not self.running
+
+    def advance(self, card_is_free: bool) -> None:
+        """Note what has ended, and fill the slots.
+
+        While the card is measured each slot takes one run on the CPU, and then waits for it.
+        """
+        for job, process in list(self.running.items()):
+            if how := process.ended():
+                del self.running[job]
+                self._note(job, process, how)
+        while len(self.running) < self.slots and not self.full:
+            if self.has_card and not card_is_free and self.first_round == self.slots:
+                return
+            device = "cuda" if self.has_card and card_is_free else "cpu"
+            self._start_next(device)
+
+    def _start_next(self, device: str) -> None:
+        """Start the next run that ends in time; there is none: no more are started."""
+
+        def expected(method: str) -> float:
+            return expected_seconds(method, self.finished[device], self.costs, EXPECTED_PACE[device])
+
+        job = first_that_fits(self.plans[device], self.deadline - time.monotonic(), expected)
+        if job is None:
+            self.full = device == "cuda" or not self.has_card
+            self.first_round = self.slots
+            return
+        self.plans[device].remove(job)
+        self.first_round += 1
+        name = "-".join(map(str, (job.tree, *job.run)))
+        arguments = ["benchmarks.on_device.learn", *map(str, job.run), str(self.folder / f"{name}.json")]
+        limit = max(SHORTEST_LIMIT, FAR_TOO_LONG * expected(job.run.method))
+        log, source = self.folder / f"{name}.log", self.trees[job.tree]
+        self.running[job] = start(name, arguments, log, limit, source, card=device == "cuda", threads=1)
+
+    def _note(self, job: Job, process: Process, how: str) -> None:
+        if how == "ok":
+            self.finished[job.run.device].append((job, process.seconds))
+            file = "learns.jsonl" if job.tree == "new" else "learns-before.jsonl"
+            append(self.out / file, (self.folder / f"{process.name}.json").read_text())
+            return
+        self.notes.append(f"{process.name}: {how} after {process.seconds:.0f} s")
+        keep_failure(self.out, process, how)
+        self.failed_on_card += job.run.device == "cuda"
+        if self.has_card and not self.finished["cuda"] and self.failed_on_card == FAILURES_THAT_TELL:
+            self.has_card = False
+            self.notes.append(
+                f"the first {FAILURES_THAT_TELL} runs to end on the card failed: no more are started there"
+            )
+
+    def stop(self) -> None:
+        """End what runs, since there is no time left, and say what was not made."""
+        for process in self.running.values():
+            process.stop()
+            self.notes.append(f"{process.name}: stopped after {process.seconds:.0f} s, as there was no time left")
+        made = {device: len(ended) for device, ended in self.finished.items()}
+        left = self.plans["cuda" if self.has_card else "cpu"]
+        self.notes.append(
+            f"learns: {made['cpu']} runs on the CPU, {made['cuda']} on the card; {len(left)} never started"
+        )
+        self.notes += [f"  {job.tree} {' '.join(map(str, job.run))}" for job in left]
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line of JSON to a file."""
+    with path.open("a") as file:
+        file.write(json.dumps(json.loads(line)) + "\n")
+
+
+def keep_failure(out: Path, process: Process, how: str) -> None:
+    """Add the end of what a process printed to the file of failures."""
+    with (out / "failures.txt").open("a") as file:
+        file.write(f"== {process.name}: {how}\n{process.last_lines(30)}\n")
