@@ -40,3 +40,11 @@ def test_ranks_with_images_of_different_sizes_are_normalised_as_one(tmp_path):
     for part in both:
         torch.testing.assert_close(part[2], norm.running_mean)
         torch.testing.assert_close(part[3], norm.running_var)
+
+
+def test_what_does_not_learn_stays_so():
+    norm = nn.BatchNorm1d(3)
+    norm.bias.requires_grad_(False)
+    made = synchronised(nn.Sequential(norm))[0]
+    assert made.weight.requires_grad
+    assert not made.bias.requires_grad
