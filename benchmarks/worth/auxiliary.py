@@ -11,7 +11,7 @@ from uota.arbitration.scores.contrast import cosines
 from uota.arbitration.scores.learned import HIDDEN, OUTPUT, info_nce
 from uota.arbitration.thumbnails import pooled
 from uota.methods import Embedded
-from uota.training.looks import EARLY_SIDE
+from uota.nn.encoder import EARLY_SIDE
 
 
 class AuxiliaryContrast(nn.Module):

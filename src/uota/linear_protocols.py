@@ -1,43 +1,35 @@
-"""How each paper trains the linear classifier that its accuracy on ImageNet is of, as data.
+"""Published linear evaluations, as data: how each paper trains the classifier behind its accuracy on ImageNet.
 
-What is said of a released file was read in it; `docs/published/protocols-*.yaml` has a row for each value.
+Values were read in the released files named with them; `docs/published/protocols-*.yaml` has a row for each.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-# Learning rates are given for batches of so many images, and scaled in proportion to the batch.
+# Learning rates are given for batches of this size, and scaled in proportion to the batch.
 BATCH_OF_RATES = 256
 
-# What the top rate is multiplied by: of the step, the steps of an epoch, and the number of epochs.
+# A factor of the top rate, from the step, the steps in an epoch and the number of epochs.
 Schedule = Callable[[int, int, int], float]
 
 
 @dataclass(frozen=True)
-class CosinePerStep:
-    """Half a cosine from 1 to 0 that moves after each step."""
+class Cosine:
+    """Half a cosine from 1 to 0.
 
-    moves_after: ClassVar[str] = "step"
+    Attributes:
+        moves_after: each step, or each epoch, as PyTorch's schedulers are mostly used.
+    """
 
-    def __call__(self, step: int, epoch_steps: int, epochs: int) -> float:
-        """The factor of this step."""
-        return _half_cosine(step / (epoch_steps * epochs))
-
-    def __str__(self) -> str:
-        return f"cosine that moves after each {self.moves_after}"
-
-
-@dataclass(frozen=True)
-class CosinePerEpoch:
-    """Half a cosine from 1 to 0 that moves after each epoch, as PyTorch's schedulers are mostly used."""
-
-    moves_after: ClassVar[str] = "epoch"
+    moves_after: Literal["step", "epoch"]
 
     def __call__(self, step: int, epoch_steps: int, epochs: int) -> float:
-        """The factor of this step."""
-        return _half_cosine(step // epoch_steps / epochs)
+        """The factor at this step."""
+        if self.moves_after == "epoch":
+            step -= step % epoch_steps
+        return (1 + math.cos(math.pi * min(step / (epoch_steps * epochs), 1.0))) / 2
 
     def __str__(self) -> str:
         return f"cosine that moves after each {self.moves_after}"
@@ -45,7 +37,7 @@ class CosinePerEpoch:
 
 @dataclass(frozen=True)
 class Drops:
-    """Constant between drops.
+    """A rate that drops by a factor, and is constant in between.
 
     Attributes:
         factor: of each drop.
@@ -56,7 +48,7 @@ class Drops:
     at: tuple[float, ...]
 
     def __call__(self, step: int, epoch_steps: int, epochs: int) -> float:
-        """The factor of this step."""
+        """The factor at this step."""
         progress = step / (epoch_steps * epochs)
         return self.factor ** sum(progress >= drop for drop in self.at)
 
@@ -64,13 +56,9 @@ class Drops:
         return f"× {self.factor:g} at {', '.join(f'{drop:.3g}' for drop in self.at)} of training"
 
 
-def _half_cosine(progress: float) -> float:
-    return (1 + math.cos(math.pi * min(progress, 1.0))) / 2
-
-
 @dataclass(frozen=True)
 class LinearProtocol:
-    """A published linear evaluation: the encoder is frozen, each image randomly cropped and mirrored.
+    """A published linear evaluation of a frozen encoder, on randomly cropped and mirrored images.
 
     Attributes:
         name: of the protocol.
@@ -82,9 +70,9 @@ class LinearProtocol:
         optimizer: SGD with classical or Nesterov's momentum, or with LARC's trust ratio, not clipped.
         weight_decay: of weights and biases.
         momentum: of the optimiser.
-        initial: distribution of the classifier's first weights.
+        initial: distribution of the classifier's initial weights.
         smallest_crop: share of the image's area that a training crop has at least.
-        images_like: whose arithmetic cuts and resizes images; the other two resize by TensorFlow's bicubic.
+        images_like: whose cropping and resizing is followed; simclr and byol resize by TensorFlow's bicubic.
     """
 
     name: str
@@ -101,7 +89,7 @@ class LinearProtocol:
     images_like: Literal["torchvision", "simclr", "byol"] = "torchvision"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """The protocol as plain values, for a file."""
         return asdict(self) | {"schedule": str(self.schedule)}
 
 
@@ -111,7 +99,7 @@ _SWAV = LinearProtocol(
     epochs=100,
     batch_size=256,  # 8 GPUs of 32
     learning_rate=0.3,
-    schedule=CosinePerEpoch(),
+    schedule=Cosine("epoch"),
     weight_decay=1e-6,
 )
 _MOCO = LinearProtocol(
@@ -127,7 +115,7 @@ _CMC = LinearProtocol(
     "Tian et al. 2020; HobbitLong/CMC: LinearProbing.py",
     epochs=60,
     batch_size=256,
-    learning_rate=30.0,  # its README, of ResNets
+    learning_rate=30.0,  # its README, for ResNets
     schedule=Drops(0.2, (30 / 60, 40 / 60, 50 / 60)),
 )
 _SIMCLR = LinearProtocol(
@@ -136,7 +124,7 @@ _SIMCLR = LinearProtocol(
     epochs=90,
     batch_size=4096,
     learning_rate=0.1,
-    schedule=CosinePerStep(),
+    schedule=Cosine("step"),
     optimizer="nesterov",
     initial="zeros",
     images_like="simclr",
@@ -155,7 +143,7 @@ LINEAR_PROTOCOLS: dict[str, LinearProtocol] = {
             epochs=90,
             batch_size=4096,
             learning_rate=0.1,
-            schedule=CosinePerEpoch(),
+            schedule=Cosine("epoch"),
             optimizer="larc",
         ),
         LinearProtocol(
@@ -164,7 +152,7 @@ LINEAR_PROTOCOLS: dict[str, LinearProtocol] = {
             epochs=80,
             batch_size=1024,
             learning_rate=0.2,
-            schedule=CosinePerStep(),
+            schedule=Cosine("step"),
             optimizer="nesterov",
             initial="truncated_normal",  # Haiku's default
             images_like="byol",
@@ -186,12 +174,12 @@ LINEAR_PROTOCOLS: dict[str, LinearProtocol] = {
     )
 }
 
-# Of methods whose name is not their protocol's; where no linear evaluation was released, SwAV's.
+# Protocols of methods by another name.
 _BY_METHOD = {"moco_v1": "moco", "moco_v2": "moco"}
 
 
 def protocol_of(method: str | None, arbiter: str | None) -> str:
-    """The name of a method's own protocol; None and methods without one: `swav`."""
+    """The protocol of a method and its arbiter; `swav` for None, and for methods that released none."""
     if method == "swav" and arbiter == "mahalanobis":
         return "uota"
     name = _BY_METHOD.get(method or "", method)

@@ -12,7 +12,7 @@ from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
-from uota.linear_protocols import CosinePerStep
+from uota.linear_protocols import Cosine
 from uota.protocols import LinearSGD
 from uota.views import GroupPreset, ViewPipeline
 
@@ -37,7 +37,7 @@ def classifier_of(subject, plan):
         epoch_steps=epoch_steps,
         head_rate=RATE * batch / 256,
         encoder_rate=None,
-        schedule=CosinePerStep(),
+        schedule=Cosine("step"),
         optimizer="sgd",
         weight_decay=DECAY,
         momentum=0.9,

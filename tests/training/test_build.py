@@ -25,12 +25,14 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
     monkeypatch.setattr("torch.compile", compiled)
     source = open_source("demo")
     settings = decide(Pretrain(data="demo", method="byol", compile=True), source)
-    views = ViewPipeline(preset_of(settings), 0)(source, [(0, index) for index in range(8)])
+    preset = preset_of(settings)
+    views = ViewPipeline(preset, 0)(source, [(0, index) for index in range(8)])
     method = build_module(settings, total_steps=2).method
 
     method.embed(views.groups, Step())
 
-    assert called == [method.target.encoder, method.encoder, method.encoder]  # targets; global and local views
+    of_targets, of_views = [method.target.encoder] * preset.global_views, [method.encoder] * preset.views
+    assert called == of_targets + of_views  # each view by itself
     assert not any("compiled" in name for name in method.state_dict())
 
 

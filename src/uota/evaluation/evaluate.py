@@ -16,7 +16,7 @@ from uota.evaluation.finetune import evaluate_finetune, result_name
 from uota.evaluation.knn import evaluate_knn_of_two
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import check_can_hold_out, evaluate_linear
-from uota.evaluation.linear_sgd import evaluate_linear_sgd
+from uota.evaluation.linear_sgd import evaluate_linear_sgd, with_own_protocol
 from uota.evaluation.subject import Subject
 from uota.origin import Found, find_encoder
 from uota.outputs import check_writable, path_of
@@ -54,11 +54,11 @@ def evaluate(
     if isinstance(settings, LinearSGD | Finetune):
         check_accelerator(settings.accelerator, settings.devices)
     found = find_encoder(origin)
-    run = found.settings
     if isinstance(settings, LinearSGD):  # the result names the protocol
-        settings = settings.decided(run.method if run else None, run.arbiter if run else None)
+        settings = with_own_protocol(settings, found)
     subject = _subject(found, data, out, reading)
     result = PROTOCOLS[protocol](subject, settings)
+    run = found.settings
     written = {
         "protocol": protocol,
         "encoder": found.name,

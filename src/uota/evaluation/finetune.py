@@ -11,7 +11,7 @@ from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.labels import Part, balanced_share
 from uota.evaluation.subject import Subject
-from uota.linear_protocols import BATCH_OF_RATES, CosinePerStep, Drops
+from uota.linear_protocols import BATCH_OF_RATES, Cosine, Drops
 from uota.protocols import Finetune
 
 DROP = 0.2
@@ -41,7 +41,7 @@ def evaluate_finetune(subject: Subject, settings: Finetune, bar: bool = True) ->
 
 
 def finetune_plan(settings: Finetune) -> Plan:
-    """Which images it sees, and where it runs."""
+    """Which images fine-tuning sees, and where it runs."""
     return Plan(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
@@ -55,7 +55,7 @@ def finetune_plan(settings: Finetune) -> Plan:
 
 
 def finetune_training(settings: Finetune, plan: Plan, images: int) -> Training:
-    """The training of encoder and classifier on so many labelled images."""
+    """How encoder and classifier are trained on a number of labelled images."""
     epoch_steps, batch = epoch_steps_and_batch(images, plan)
     encoder_rate, head_rate = (rate * batch / BATCH_OF_RATES for rate in settings.rates())
     return Training(
@@ -63,7 +63,7 @@ def finetune_training(settings: Finetune, plan: Plan, images: int) -> Training:
         epoch_steps=epoch_steps,
         head_rate=head_rate,
         encoder_rate=encoder_rate,
-        schedule=Drops(DROP, tuple(settings.drops)) if settings.drops else CosinePerStep(),
+        schedule=Drops(DROP, tuple(settings.drops)) if settings.drops else Cosine("step"),
         optimizer="sgd",
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,

@@ -13,7 +13,7 @@ class Pairs:
 
 
 def pairs_between(predictors: Iterable[int], targets: Iterable[int]) -> Pairs:
-    """Every one of some views against every other of some views, target by target."""
+    """Every predictor against every target that is another view, target by target."""
     among = list(predictors)
     pairs = [(p, t) for t in targets for p in among if p != t]
     return Pairs([p for p, _ in pairs], [t for _, t in pairs])
@@ -31,6 +31,6 @@ def all_pairs(predictors: int, targets: int) -> Pairs:
 
 
 def unordered_pairs(predictors: int, targets: int) -> Pairs:
-    """The same, each two views once."""
+    """Each two views once, of which one is among the first `targets`, target by target."""
     pairs = [(p, t) for t in range(targets) for p in range(t + 1, predictors)]
     return Pairs([p for p, _ in pairs], [t for _, t in pairs])

@@ -14,7 +14,8 @@ from uota.errors import UotaError
 # Below this many pixels a stem that shrinks the image fourfold leaves too little of it.
 SMALL_IMAGE = 64
 TINY_WIDTHS = (16, 32, 64, 128)
-# Whether the views of an image share batch statistics or each view, over the batch, has its own.
+EARLY_SIDE = 4  # to which early maps are averaged, for an arbiter to look at
+# Whether the views of an image share batch statistics (joint), or each view has its own over the batch (per_view).
 BatchNorm = Literal["joint", "per_view"]
 
 
@@ -104,10 +105,10 @@ def _basic_block(inputs: int, width: int, stride: int) -> BasicBlock:
 
 
 def scale_last_norms(encoder: nn.Module, scale: float) -> None:
-    """Set by what the last batch norm of each residual block of a ResNet scales: 0 makes it pass its input on at first.
+    """Set the scale of the last batch norm in each residual block of a ResNet; at 0 blocks start as the identity.
 
     Raises:
-        UotaError: the encoder is no ResNet.
+        UotaError: the encoder is not a ResNet.
     """
     blocks: list[Any] = [module for module in encoder.modules() if isinstance(module, BasicBlock | Bottleneck)]
     if not blocks:
@@ -182,12 +183,12 @@ def encode(
 
 
 def parts_by_statistics(views: Float[Tensor, "views batch *rest"], batch_norm: BatchNorm) -> tuple[Tensor, ...]:
-    """The views in the parts (views, batch, …) that go through a network together, and share what batch norm sees."""
+    """Split views into parts (views, batch, …) that go through a network together and share batch statistics."""
     return views.split(1) if batch_norm == "per_view" else (views,)
 
 
 def join_parts(parts: Sequence[Tensor]) -> Tensor:
-    """The rows of all parts; of one part without a copy."""
+    """Concatenate parts along their first axis; a single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 

@@ -11,14 +11,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from uota.collectives import gather_rows, share_of_rows, world_size
-from uota.nn.encoder import BatchNorm, Encoder, images_of, join_parts, parts_by_statistics
+from uota.nn.encoder import EARLY_SIDE, BatchNorm, Encoder, images_of, join_parts, parts_by_statistics
 from uota.nn.sync_batchnorm import SyncBatchNorm
-
-EARLY_SIDE = 4  # to which whoever looks at early maps averages them; as `uota.training.looks` does
 
 
 class Encoded(NamedTuple):
-    """Views, encoded, each (views, batch, …): projections, features, and early maps averaged to 4×4."""
+    """Encoded views, each field (views, batch, …): projections, features, and early maps averaged to 4×4."""
 
     projected: Tensor
     features: Tensor
@@ -30,10 +28,10 @@ class MomentumCopy(nn.Module):
 
     Args:
         encoder, projector: what is copied.
-        parts: above 1, a target does not share its batch statistics with its own prediction. Where each of several
-            devices has statistics of its own, they exchange the images at random (MoCo's shuffling). Otherwise the
-            batch is encoded in so many parts, counted over the images of all ranks: each holds every parts-th image.
-        batch_norm: whether the views share statistics or each has its own.
+        parts: above 1, a target does not share batch statistics with its prediction. Where several devices each have
+            their own statistics, they exchange images at random (MoCo's shuffling). Otherwise the batch of all ranks
+            is encoded in this number of parts, each of every parts-th image.
+        batch_norm: whether the views share batch statistics or each has its own.
     """
 
     def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1, batch_norm: BatchNorm = "joint") -> None:
@@ -56,7 +54,7 @@ class MomentumCopy(nn.Module):
     @torch.no_grad()
     def encode(self, views: Float[Tensor, "views batch channels _ _"]) -> Encoded:
         """Projections of the views, and what an arbiter may look at."""
-        if self.parts == 1:  # nothing to ask other ranks, nothing to put together
+        if self.parts == 1:  # nothing to exchange with other ranks or to reassemble
             return self._encode(views)
         if self.training and world_size() > 1 and self._has_statistics_of_a_device():
             return self._encode_shuffled(views)

@@ -108,13 +108,16 @@ def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrai
     pixel_range = getattr(source, "pixel_range", None)
     if settings.pixel_range is None and pixel_range is not None:
         settings = replace(settings, pixel_range=[float(end) for end in pixel_range])
-    if card.needs_labels and not trained:
-        classes = {"classes": _classes_of(source, settings.method_options.get("classes"))}
-        settings = replace(settings, method_options=settings.method_options | classes)
-    if card.remembers(settings.method_options) and not trained:
-        images = {"images": len(source)}
-        settings = replace(settings, method_options=settings.method_options | images)
+    if not trained:
+        counted = _counted(card, settings.method_options, source)
+        settings = replace(settings, method_options=settings.method_options | counted)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
+
+
+def _counted(card: Card, options: dict[str, Any], source: Source) -> dict[str, Any]:
+    """The options of a method that are numbers of a source: its classes, its images."""
+    classes = {"classes": _classes_of(source, options.get("classes"))} if card.needs_labels else {}
+    return classes | ({"images": len(source)} if card.remembers(options) else {})
 
 
 def _classes_of(source: Source, asked: Any) -> Any:

@@ -1,27 +1,28 @@
-"""LARS (You et al., 2017, arXiv 1708.03888) as the code of SimCLR, BYOL and Barlow Twins has it.
+"""LARS (You et al., 2017, arXiv 1708.03888) as in the code of SimCLR, BYOL and Barlow Twins, and apex's LARC.
 
-Its trust ratio has the norm of the gradient after decay, where timm's and apex's LARC add two norms.
+The two differ in the trust ratio: LARS divides by ‖g + decay × w‖, LARC by ‖g‖ + decay × ‖w‖.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from timm.optim import Lars as LarsByTwoNorms
 from torch import Tensor, optim
 
 
 class Lars(optim.Optimizer):
-    """The rate of each tensor in proportion to its norm over that of its gradient; then SGD with momentum.
+    """SGD with momentum that scales each tensor's gradient by `trust` × ‖w‖ / ‖g + decay × w‖.
 
-    A group with `adapt` False has the plain rate: biases and norms, which published code leaves out.
+    Groups with `adapt` False are not scaled: biases and norms in the published code.
 
     Args:
         params: tensors, or groups of them.
         lr: learning rate.
         momentum, weight_decay: of SGD.
-        trust: the norm of an update at rate 1, relative to the tensor's.
-        rate_in_momentum: the momentum is of updates, as in SimCLR's code; else of gradients, and the rate of each
-            step multiplies all of it. They differ while the rate changes.
+        trust: norm of an update relative to the tensor's norm, at a learning rate of 1 and without momentum.
+        rate_in_momentum: the momentum buffer accumulates updates, learning rate included, as in SimCLR's code; else
+            it accumulates gradients, as in PyTorch's SGD. The two differ only while the rate changes.
     """
 
     def __init__(
@@ -67,8 +68,24 @@ class Lars(optim.Optimizer):
         return state["momentum_buffer"]
 
 
+def larc(params: Iterable[Any], lr: float, momentum: float, weight_decay: float) -> optim.Optimizer:
+    """Build `apex.parallel.LARC(SGD(…), trust_coefficient=0.001, clip=False)` from timm's LARS.
+
+    timm's own `larc` clips the trust ratio at 1. All tensors adapt, with or without decay; a group whose
+    `always_adapt` is False adapts only if it decays.
+
+    Args:
+        params: tensors, or groups of them.
+        lr: learning rate.
+        momentum, weight_decay: of SGD.
+    """
+    return LarsByTwoNorms(
+        params, lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coeff=0.001, always_adapt=True
+    )
+
+
 def _trust_ratios(tensors: list[Tensor], gradients: list[Tensor], trust: float) -> list[Tensor]:
-    """1 where a tensor or its gradient is zero."""
+    """Factors of the gradients: 1 where a tensor or its gradient is zero."""
     size = torch.stack(list(torch._foreach_norm(tensors)))
     gradient = torch.stack(list(torch._foreach_norm(gradients)))
     known = (size > 0) & (gradient > 0)

@@ -9,8 +9,7 @@ from torch.nn.functional import normalize
 
 from uota.arbitration.thumbnails import pooled, thumbnails
 from uota.methods.embedded import Embedded
-
-EARLY_SIDE = 4
+from uota.nn.encoder import EARLY_SIDE
 
 
 def early_and_late(embedded: Embedded) -> Float[Tensor, "views batch dim"]:

@@ -1,4 +1,4 @@
-"""Optimisers by name, timm's and those that papers use and timm has not; tried before anything is trained."""
+"""Optimisers by name: timm's, and the variants of LARS and LARC in published code. Each is tried before training."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,29 +6,29 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-from timm.optim import Lars as LarsByTwoNorms
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import nn, optim
 
 from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.training.lars import Lars
+from uota.training.lars import Lars, larc
 
-# timm's `larc` clips its trust ratio, which the released SwAV and UOTA do not; without clipping LARC is timm's `lars`.
+# Where timm has these names, they mean something else: its `lars` adds two norms and its `larc` clips.
 OWN: dict[str, Callable[..., optim.Optimizer]] = {
     "lars": Lars,
     "lars_simclr": partial(Lars, rate_in_momentum=True),
-    "larc": LarsByTwoNorms,
+    "larc": larc,
 }
-# Their β₁ is `momentum`.
+# For these, `momentum` is β₁.
 ADAMS = ("adam", "adamw")
 
 
 def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
-    """Build an optimiser of groups of parameters that know their rates and decays.
+    """Build a run's optimiser, whose parameter groups are those of `parameter_groups`.
 
     Raises:
-        UotaError: there is none of that name, it needs something that is not installed, or there is no such part.
+        UotaError: no optimiser has that name, it needs something that is not installed, or `constant_rate` names a
+            part that the method lacks.
     """
     rates: dict[str, Any] = {
         "lr": settings.learning_rate,
@@ -47,12 +47,13 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
 
 
 def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, Any]]:
-    """Parameters that learn, apart by whether they are biases or norms, and whether their rate is constant.
+    """Group trainable parameters: biases and norms apart from weights, and constant rates apart from scheduled ones.
 
-    Each group has `rate`, relative to the schedule's, and `constant`: the schedule's top is its rate throughout.
+    In each group, `rate` is a factor of the learning rate, and `constant` says whether that stays at the schedule's
+    top throughout.
 
     Raises:
-        UotaError: the method has no part of a name that `constant_rate` gives.
+        UotaError: `constant_rate` names a part that the method lacks.
     """
     parts = dict(module.named_children())
     if strange := [name for name in settings.constant_rate if name not in parts]:
@@ -70,16 +71,16 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
 
 def _group(small: bool, constant: bool, settings: Pretrain) -> dict[str, Any]:
     adapt = settings.decay_all or not small
-    # Without `always_adapt` timm's would not adapt the rate where nothing decays.
+    # Without `always_adapt`, `larc` would not adapt the rate of a group without decay.
     decay = {"weight_decay": settings.weight_decay if adapt else 0.0, "adapt": adapt, "always_adapt": adapt}
     return {"params": [], "rate": settings.bias_rate if small else 1.0, "constant": constant} | decay
 
 
 def check_optimizer(settings: Pretrain) -> None:
-    """Build the optimiser for a layer and take a step: some fail only then.
+    """Build the optimiser for a single layer and take a step, since some fail only then.
 
     Raises:
-        UotaError: it cannot be used.
+        UotaError: the optimiser cannot be used.
     """
     layer = nn.Linear(2, 2)
     optimizer = build_optimizer(layer, replace(settings, constant_rate=[]))

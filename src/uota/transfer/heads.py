@@ -16,7 +16,9 @@ from torchvision.models.detection.roi_heads import (
 )
 from torchvision.ops import roi_align
 
-BOX_LAYERS, MASK_LAYERS = 4, 4
+from uota.transfer.detectors import MASK_LAYERS
+
+BOX_LAYERS = 4
 Found = dict[str, Tensor]
 
 
