@@ -1,8 +1,8 @@
-"""Does every method learn, with and without arbitration: python -m benchmarks.learns [METHOD[:DATA]...] [--seeds 0 1 2]
+"""Whether methods learn, with and without arbitration: python -m benchmarks.learns [METHOD[:DATA]...] [--seeds 0 1 2]
 
 For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained without an arbiter and with
 the learned one on features; beside them an untrained encoder of the same shape. Two runs at a time, a core each, of two
-to five minutes; a line per run goes to benchmarks/results/learns.jsonl, and runs that have a line are not made again.
+to five minutes; a line per run goes to benchmarks/results/learns.jsonl, and runs that have a line are not repeated.
 Means over seeds are printed at the end, beside those of the code before a change (--before FILE, by default
 benchmarks/results/learns-before.jsonl).
 """
@@ -39,7 +39,7 @@ IN_COLOUR = ("simclr:demo-scenes-colour",)
 
 
 class Run(NamedTuple):
-    """A line of the results; the device is one of the run's properties, as it rounds in its own way."""
+    """What identifies a line of the results; devices round differently, so the device is part of it."""
 
     method: str
     data: str
@@ -98,8 +98,8 @@ def settings_of(run: Run) -> Pretrain:
 def measure(run: Run) -> dict[str, Any]:
     """A run's line: top-1 in per cent, effective rank of the embeddings, seconds, all on one core.
 
-    `seconds` and `cpu_seconds` are of the training (of the latter a busy machine takes none away),
-    `evaluation_seconds` of both evaluations.
+    `seconds` and `cpu_seconds` are of the training (a busy machine hardly changes the latter), `evaluation_seconds` of
+    both evaluations.
     """
     use_one_core()
     with TemporaryDirectory() as folder:

@@ -53,7 +53,7 @@ def pretrained(seed: int) -> Path:
 def measure(run: Run) -> dict[str, Any]:
     """Transfer with and without pretraining, and return the line: average precision in per cent."""
     origin = Origin(str(pretrained(run.seed)))
-    # Of so few steps the published heads' norms would know little; and committed lines are of these.
+    # The norms of published heads would learn little in so few steps, and the committed lines have these heads.
     asked = Transfer(
         steps=run.steps,
         batch_size=BATCH,

@@ -1,14 +1,14 @@
-"""Writes docs/fidelity.md, what was published beside what our recipes do: python -m tools.fidelity.
+"""Writes docs/fidelity.md, a table of published settings beside those of our recipes: python -m tools.fidelity.
 
-`docs/published/NAME.yaml` is a list of rows for the recipe NAME, for a preset of views (NAME is views-PRESET), or for
-what is neither, such as an evaluation. A row has `setting`, `published`, `where` (repository and file, or the paper),
-and `note` where ours is another. Our value is read, so that the page cannot drift; only a row whose setting has none of
-these names says it as `ours`:
+`docs/published/NAME.yaml` is a list of rows about the recipe NAME, about a preset of views (NAME is views-PRESET), or
+about something else, such as an evaluation. A row has `setting`, `published`, `where` (repository and file, or the
+paper), and a `note`, which must be there if our value differs. Our value is read from the code wherever `setting` has
+one of these forms, so that the page cannot drift; all other rows state it as `ours`:
 
-    learning_rate, …           a field of the recipe; what it leaves to the method is read from its Card
-    method_options.NAME        of the recipe, else the default of the method
-    views.NAME                 of the preset, or of its global views; views.local.NAME of its local views
-    module:NAME.NAME…          an attribute, or an item, of a module
+    learning_rate, …           a field of the recipe, else of the method's Card where the recipe leaves it open
+    method_options.NAME        an option in the recipe, else the method's default
+    views.NAME                 a field of the preset or of its global views; views.local.NAME of its local views
+    module:NAME.NAME…          an attribute or a dictionary's item in a module
 """
 
 from collections.abc import Iterable
@@ -35,9 +35,9 @@ COLUMNS = ("setting", "published", "ours", "read in", "note")
 INTRO = """# Fidelity: what was published, and what the recipes do
 
 Written by `python -m tools.fidelity` from the recipes, the presets of views, the methods and [what was
-published](published); `tests/fidelity/test_table.py` fails where this page is not what it writes. Values in bold are
-not the published ones, and the note says where and why. That a step is the published one is what the trajectories in
-`tests/fidelity` show. No recipe has been run to its end here: accuracies to expect are the papers'.
+published](published); `tests/fidelity/test_table.py` fails if this page differs from that. Values in bold are not the
+published ones, and the note says how and why. `tests/fidelity` compares training steps with the published algorithms,
+written out. No recipe has been run to its end here: the accuracies to expect are the papers'.
 """
 
 
@@ -49,7 +49,7 @@ class Row:
         setting: as in docs/published.
         published, ours: values.
         where: the publication in which the value was read.
-        note: where ours is another and why; "" for none.
+        note: how ours differs and why, or a remark; "" for none.
     """
 
     setting: str
@@ -69,15 +69,15 @@ class Subject:
     """What the rows of a file are about.
 
     Attributes:
-        settings: of the recipe; None: it is no recipe's.
-        preset: of views; None: it is neither of a recipe nor of views.
+        settings: the recipe's; None: the file is not about a recipe.
+        preset: of views; None: the file is about neither a recipe nor views.
     """
 
     settings: Pretrain | None = None
     preset: ViewPreset | None = None
 
     def reads(self, setting: str) -> bool:
-        """Whether our value of a setting is read rather than said."""
+        """Whether our value of a setting is read from the code, rather than stated in the file."""
         first, _, rest = setting.partition(".")
         if " " in setting or not setting:
             return False
@@ -88,10 +88,10 @@ class Subject:
         return self.settings is not None and first in {field.name for field in fields(Pretrain)}
 
     def ours(self, setting: str) -> Any:
-        """Our value of a setting that is read.
+        """Our value of a setting, read from the code.
 
         Raises:
-            AttributeError, KeyError, ValueError: there is nothing of that name.
+            AttributeError, KeyError, ValueError: nothing has that name.
         """
         if ":" in setting:
             module, _, path = setting.partition(":")
@@ -105,12 +105,12 @@ class Subject:
 
 
 def recipes() -> list[str]:
-    """The recipes that claim to be a paper's."""
+    """Names of the recipes for ImageNet, which claim to be the papers'."""
     return sorted(file.stem for file in FOLDER.glob("*_imagenet.yaml"))
 
 
 def names() -> list[str]:
-    """The files of docs/published in the order of the page: recipes, views, the rest."""
+    """Names of the files in docs/published, in the order of the page: recipes, views, the rest."""
     found = sorted(file.stem for file in PUBLISHED.glob("*.yaml"))
     return sorted(found, key=lambda name: (name not in recipes(), not name.startswith(OF_VIEWS)))
 
@@ -128,7 +128,7 @@ def read(name: str) -> list[Row]:
     """The rows of a file of docs/published.
 
     Raises:
-        ValueError: a row lacks a key, has a strange one, or says `ours` where it is read and nowhere else.
+        ValueError: a row lacks a key, has an unknown one, states an `ours` that is read, or lacks one that is not.
     """
     about = subject(name)
     rows = yaml.safe_load((PUBLISHED / f"{name}.yaml").read_text(encoding="utf-8"))
@@ -139,10 +139,10 @@ def read(name: str) -> list[Row]:
 
 
 def row_of(about: Subject, setting: str, published: Any, where: str, note: str = "", **said: Any) -> Row:
-    """A row with our value, read or said.
+    """A row with our value, read or stated.
 
     Raises:
-        ValueError: it says `ours` where it is read, or says nothing where it is not.
+        ValueError: it states `ours` where that is read, or does not where it is not.
     """
     if about.reads(setting) == ("ours" in said) or said.keys() - {"ours"}:
         rule = "leave `ours` out, it is read" if about.reads(setting) else "say `ours`, nothing of that name is read"
@@ -155,7 +155,7 @@ def _follow(root: Any, path: str) -> Any:
 
 
 def _of_run(settings: Pretrain, field: str) -> Any:
-    """A field of the recipe; what is left to the method, as its Card says."""
+    """A field of the recipe; where that leaves it to the method, the Card's."""
     value = getattr(settings, field)
     return getattr(METHODS[settings.method], field, value) if value in ("auto", None) else value
 
@@ -176,7 +176,7 @@ def _of_views(preset: ViewPreset, path: str) -> Any:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same setting: numbers up to rounding, lists as tuples."""
+    """Whether two values mean the same: numbers are equal up to rounding, lists equal tuples."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(equal, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
@@ -187,7 +187,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as YAML has it, numbers rounded for the eye."""
+    """A value as in YAML, with rounded numbers."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Everything here that wants a machine with an accelerator, within minutes: benchmarks/on_device says what.
+# Runs everything that needs a machine with an accelerator, within minutes: see benchmarks/on_device.
 #   tools/on_device.sh WHEELS --out FOLDER [--base FOLDER] [--minutes 9] [--slots 14] [--tiny]
 #
-# WHEELS is a folder of what that machine's Python lacks; nothing is fetched. A Python 3.12 with torch, torchvision, timm,
+# WHEELS is a folder of the packages that machine's Python lacks; nothing is downloaded. A Python 3.12 with torch, torchvision, timm,
 # pytorch-lightning, torchmetrics, scikit-learn, scipy, matplotlib, jaxtyping, rich, pillow, safetensors, pyyaml, filelock
 # and pandas lacks these (1.3 MB):
 #   python3 -m pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \

@@ -1,1 +1,1 @@
-"""All that wants a machine with an accelerator, in one call with a deadline; see `tools/on_device.sh`."""
+"""Everything that needs a machine with an accelerator, in one call with a deadline; see `tools/on_device.sh`."""

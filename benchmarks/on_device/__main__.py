@@ -1,12 +1,12 @@
-"""All that wants a machine with an accelerator: python -m benchmarks.on_device --out FOLDER [--minutes 9] [--tiny]
+"""Everything that needs an accelerator: python -m benchmarks.on_device --out FOLDER [--minutes 9] [--tiny]
 
 Three parts, each with a time limit, side by side where they do not disturb each other:
-  recipes  every published recipe at its real size on the card (`recipes.py`), which it has for itself meanwhile;
+  recipes  every published recipe at its real size, alone on the card (`recipes.py`);
   smoke    SwAV from the command line on the card, then on the CPU (`smoke.py`);
   learns   `benchmarks.learns` for this code and for that of --base, three seeds, as many runs at once as --slots, a
            core each: the first ones on the CPU, while the card is measured, all others on the card.
 Lines go to FOLDER as each run ends: recipes.jsonl, smoke.jsonl, learns.jsonl, learns-before.jsonl (of --base), and
-failures.txt. In the end, and never later than --minutes, one table is printed, and stands in table.txt.
+failures.txt. At the end, at most --minutes after the start, one table is printed and written to table.txt.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def parts_of(asked: argparse.Namespace, folder: Path, deadline: float) -> tuple[Card, Learning]:
-    """The parts, nothing of which runs yet."""
+    """The parts, not yet started."""
     has_card = torch.cuda.is_available() and not asked.tiny
     trees = {"new": REPOSITORY / "src"}
     if asked.base and (asked.base / "src/uota").is_dir():
@@ -82,9 +82,9 @@ def report(out: Path) -> Iterator[str]:
     yield f"# On {card}, torch {torch.__version__}"
     yield from of_recipes(read_lines(out / "recipes.jsonl"))
     yield from lines_of(
-        "SwAV on the demo, trained on the card, evaluated on the CPU", read_lines(out / "smoke.jsonl"), SMOKE
+        "SwAV on the demo data, trained on the card, evaluated on the CPU", read_lines(out / "smoke.jsonl"), SMOKE
     )
-    yield "\n## What the methods learn of the demo, per cent\n"
+    yield "\n## What the methods learn on the demo data, per cent\n"
     yield from learns.table(read_lines(out / "learns-before.jsonl"), read_lines(out / "learns.jsonl"))
     yield ""
 

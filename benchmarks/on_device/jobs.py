@@ -1,4 +1,4 @@
-"""Runs of `benchmarks.learns` on a machine that is there for minutes: in which order, and which still fit."""
+"""Runs of `benchmarks.learns` on a machine that is lent for minutes: their order, and which still fit."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.learns import SEEDS, Run, runs_of
 
-# Methods whose training changed last, which are wanted first.
+# Methods whose training changed last, which come first.
 CHANGED = ("simsiam", "byol", "barlow_twins", "moco_v1", "moco_v2", "jcl", "infomin", "swav", "simclr", "cmc")
 # Besides the training: imports, data and both evaluations, on one core.
 AROUND = 40.0
@@ -22,7 +22,7 @@ class Job(NamedTuple):
 
 
 def plan(device: str, with_base: bool, costs: dict[str, float]) -> list[Job]:
-    """Every run on a device, the most wanted first, and of those wanted alike the longest.
+    """Every run on a device, the most important first, and among equals the longest first.
 
     Changed methods without an arbiter come first, of the new code and then of the base, then the other methods, then
     all with the learned arbiter.
@@ -40,7 +40,7 @@ def plan(device: str, with_base: bool, costs: dict[str, float]) -> list[Job]:
 
 
 def costs_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Processor's seconds of each method's run on one core, by earlier lines; of several, the longest."""
+    """Processor seconds of each method's run on one core, from earlier lines; of several, the longest."""
     costs: dict[str, float] = {}
     for row in rows:
         if row["arm"] != "untrained":
@@ -49,7 +49,7 @@ def costs_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def expected_seconds(method: str, ended: Sequence[tuple[Job, float]], costs: dict[str, float], pace: float) -> float:
-    """How long a run of a method will take here: as the slowest of its runs did, else by its cost at the mean pace.
+    """Expected seconds of a run here: those of the method's slowest run, else its cost at the mean pace of all runs.
 
     Args:
         method: of the run.

@@ -20,7 +20,7 @@ FAILURES_THAT_TELL = 3
 
 @dataclass
 class Card:
-    """The parts `recipes` and then `smoke`; the card is measured until the first has ended.
+    """The parts `recipes` and then `smoke`; only during the first is the card being measured.
 
     Attributes:
         out, folder: of results and of logs.
@@ -97,7 +97,7 @@ class Learning:
         costs: expected seconds of each method's run on one core.
         deadline: of the monotonic clock.
         slots: runs at once.
-        has_card: whether there is a card at all; runs of which one failed there are made on the CPU.
+        has_card: whether there is a card, on which runs do not all fail.
         notes: what the reader must know besides the results.
     """
 
@@ -137,7 +137,7 @@ class Learning:
             self._start_next(device)
 
     def _start_next(self, device: str) -> None:
-        """Start the next run that ends in time; there is none: no more are started."""
+        """Start the next run that should end in time; if there is none, start no more."""
 
         def expected(method: str) -> float:
             return expected_seconds(method, self.finished[device], self.costs, EXPECTED_PACE[device])

@@ -1,7 +1,7 @@
 """The published recipes at their real size: python -m benchmarks.on_device.recipes FILE [tiny] [RECIPE...]
 
 Each `uota/recipes/*_imagenet.yaml` as one device runs it: its backbone, heads, views of the published sizes (random
-numbers, in memory already) and its share of the batch, in bf16, without and with an arbiter. A line per recipe and
+numbers, already in memory) and its share of the batch, in bf16, without and with an arbiter. A line per recipe and
 arbiter goes to FILE: losses of a first step and of one at 60 % of the training, images per second of forward, backward
 and optimiser, the arbiter's share of a step, peak memory. Then a small version's first step in float32, on the card and
 on the CPU: how far losses and gradients are apart. `tiny`: all is small, so that a CPU can run it.
@@ -41,7 +41,7 @@ LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-2
 
 
 class ImageNet(InMemory):
-    """What a run asks of its source before it is built: number, labels and channels of the images, none of which is."""
+    """A stand-in for ImageNet: the number, labels and channels of its images, but no images."""
 
     def __init__(self) -> None:
         super().__init__("random", torch.zeros(CLASSES, 3, 1, 1, dtype=torch.uint8), torch.arange(CLASSES))
@@ -86,7 +86,7 @@ class Training:
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def backward(self) -> float:
-        """Loss of a step, whose gradients are left at the parameters."""
+        """Loss of a step; its gradients stay at the parameters."""
         self.module.on_train_batch_start(self.views, 0)
         with self.autocast():
             loss = self.module.training_step(self.views, 0)["loss"]
@@ -135,7 +135,7 @@ def small(settings: Pretrain, backbone: str) -> Pretrain:
 
 
 def small_size(size: int) -> int:
-    """Of a view, instead of so many pixels."""
+    """Side of a small version of a view."""
     return max(32, size * 2 // 7)
 
 
@@ -152,7 +152,7 @@ def random_views(settings: Pretrain, device: torch.device, size: Callable[[int],
 
 
 def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Iterator[dict[str, Any]]:
-    """A row per arbiter. The network is built once; it goes on learning."""
+    """A row per arbiter. The network is built once, and keeps learning from one to the next."""
     arbitrated = [decide(each, SOURCE) for each in arms(settings)]  # type: ignore[arg-type]
     training = Training.of(arbitrated[0], device, size)
     for each in arbitrated:
@@ -162,7 +162,7 @@ def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]
         row = {"arbiter": each.arbiter, "batch": each.batch_size}
         try:
             yield row | steps(training, device)
-        except Exception as error:  # the next arbiter is worth as much
+        except Exception as error:  # go on with the next arbiter
             yield row | {"error": first_line(error)}
 
 
@@ -209,13 +209,13 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has nothing to do."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def compare(settings: Pretrain, device: torch.device) -> dict[str, Any]:
-    """How far the first step of a small version is on a device from the CPU's, both in float32."""
+    """Difference of a small version's first step on a device from that on the CPU, both in float32."""
     (loss, gradient), (wanted, wanted_gradient) = (first_step(settings, each) for each in (device, torch.device("cpu")))
     apart = abs(loss - wanted) / max(abs(wanted), 1.0)  # SimSiam begins about 0
     gradients = float((gradient - wanted_gradient).norm() / wanted_gradient.norm())
@@ -232,7 +232,7 @@ def first_step(settings: Pretrain, device: torch.device) -> tuple[float, Tensor]
 
 
 def first_line(error: Exception) -> str:
-    """Of what an error says, with its kind."""
+    """The kind of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
@@ -249,7 +249,7 @@ def rows_of(name: str, device: torch.device, tiny: bool) -> Iterator[dict[str, A
 
 
 def name_of(device: torch.device) -> str:
-    """The card's, or cpu."""
+    """The name of the card, or cpu."""
     return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
 
 
@@ -261,7 +261,7 @@ def main(file: str, *words: str) -> None:
             try:
                 for row in rows_of(name, device, tiny):
                     print(json.dumps(row), file=lines, flush=True)
-            except Exception as error:  # the next recipe is worth as much
+            except Exception as error:  # go on with the next recipe
                 row = {"part": "recipe", "recipe": name, "device": name_of(device), "error": first_line(error)}
                 print(json.dumps(row), file=lines, flush=True)
             if device.type == "cuda":

@@ -34,7 +34,7 @@ def lines_of(title: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterato
 
 
 def of_recipes(rows: Sequence[Row]) -> Iterator[str]:
-    """The published recipes and their small versions; then whether all is as it should be."""
+    """The published recipes and their small versions, then how many rows are as they should be."""
     parts = {name: [row for row in rows if row["part"] == name] for name in ("recipe", "float32")}
     yield from lines_of("Published recipes on one device, bf16", parts["recipe"], RECIPE)
     yield from lines_of("First step in float32, beside the CPU's", parts["float32"], FLOAT32)

@@ -69,24 +69,24 @@ class Pretrain:
         covariance: of mahalanobis
 
         method_options: the method's own, such as {prototypes: 3000}; the rest is chosen by the size of views
-        sync_batch_norm: batch statistics over all devices, else of each device; null: as published for the method
-        zero_init_last: the last batch norm of each block of a ResNet scales by 0 at first, else by 1; null: the
-            backbone's own
+        sync_batch_norm: compute batch statistics over all devices, not on each; null: as published for the method
+        zero_init_last: initialise the scale of the last batch norm in each block of a ResNet to 0, not to 1; null: as
+            the backbone does
 
-        optimizer: lars (as BYOL and Barlow Twins have it), lars_simclr (rate within the momentum), larc (as SwAV has
-            it, not clipped), or any of timm: adamw, momentum, sgd (with Nesterov's momentum), …
+        optimizer: lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc
+            (as in SwAV, without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …
         learning_rate: at the top of the schedule
         final_learning_rate: at the end of the cosine
-        rate_per: the schedule moves every step, or every epoch, which has the rate of its first step throughout
-            (epoch) or that of the step after its last (epoch_end)
+        rate_per: whether the learning rate changes every step or every epoch; an epoch has the schedule's value at
+            its first step (epoch) or after its last (epoch_end)
         bias_rate: learning rate of biases and norms, relative to that of weights
-        constant_rate: parts of the method by name whose rate stays at the top, such as [predictor]
+        constant_rate: parts of the method whose learning rate stays at the top, by name, such as [predictor]
         warmup_steps: linear from zero
         drops: shares of training at which the rate is divided by 10, instead of the cosine
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
         weight_decay: of weights
-        decay_all: biases and norms decay like weights, and lars and larc adapt their rate too
-        momentum: of momentum, sgd, lars and larc; β₁ of adam and adamw
+        decay_all: apply weight decay, and the adaptive rate of lars and larc, to biases and norms too
+        momentum: of SGD, lars and larc; β₁ of adam and adamw
 
         accelerator: auto, cpu, gpu, …
         devices: processes that share the batch

@@ -34,17 +34,17 @@ class NoSettings:
 
 @dataclass
 class LinearSGD:
-    """Settings of the linear classifier that is trained on augmented images, as a paper has it.
+    """Settings of a linear classifier that is trained on augmented images by a published protocol.
 
     Attributes:
-        protocol: whose linear evaluation; auto: the run's own method's (of swav with mahalanobis: uota; of methods
-            without one of their own, and of weights from elsewhere: swav)
-        epochs: passes over the training images; null: the protocol's
-        batch_size: images per step; null: the protocol's
-        learning_rate: for 256 images, scaled to the batch; null: the protocol's
-        weight_decay: of the classifier; null: the protocol's
-        momentum: of its optimiser; null: the protocol's
-        smallest_crop: share of the image's area that a training crop has at least; null: the protocol's
+        protocol: whose published linear evaluation to follow; auto: that of the run's method (swav with mahalanobis:
+            uota; methods that published none, and weights from elsewhere: swav)
+        epochs: passes over the training images; null: as in the protocol
+        batch_size: images per step; null: as in the protocol
+        learning_rate: for 256 images, scaled to the batch; null: as in the protocol
+        weight_decay: of the classifier; null: as in the protocol
+        momentum: of its optimiser; null: as in the protocol
+        smallest_crop: share of the image's area that a training crop has at least; null: as in the protocol
         seed: of crops, order and the classifier's first weights
         workers: processes that load images; null: as many as are useful
         accelerator: auto, cpu, gpu, …
@@ -71,13 +71,13 @@ class LinearSGD:
             check_multiple(self)
 
     def decided(self, method: str | None, arbiter: str | None) -> "LinearSGD":
-        """The same with a protocol that is not `auto`: what was asked for, else that of a run's method and arbiter."""
+        """The settings with `auto` replaced by the protocol of a run's method and arbiter; None: of no run."""
         if self.protocol != "auto":
             return self
         return replace(self, protocol=protocol_of(method, arbiter))  # type: ignore[arg-type]
 
     def effective(self) -> LinearProtocol:
-        """The protocol, which is decided, with the values that were set instead of its own."""
+        """The protocol with its own values replaced by those that were set; `protocol` must not be `auto`."""
         names = ("epochs", "batch_size", "learning_rate", "weight_decay", "momentum", "smallest_crop")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(LINEAR_PROTOCOLS[self.protocol], **given)
@@ -134,6 +134,6 @@ class Finetune:
 SETTINGS: dict[str, tuple[type, str]] = {
     "linear": (NoSettings, "logistic regression on cached features: fast"),
     "knn": (NoSettings, "20 and 200 nearest neighbours by the cosine of cached features"),
-    "linear-sgd": (LinearSGD, "a linear classifier trained on augmented images, as the method's paper does"),
+    "linear-sgd": (LinearSGD, "a linear classifier trained on augmented images, by the method's published protocol"),
     "finetune": (Finetune, "the whole network trained on 1 %, 10 % or all labels"),
 }

@@ -141,8 +141,8 @@ def of_regions(heads):
         "norms of the box head": has_norms(head),
         "weights of regions' coordinates": list(heads.box_coder.weights),
         "boxes of each class": predictor.bbox_pred.out_features == 4 * predictor.cls_score.out_features,
-        "first weights of scores, deviation": round(deviation(predictor.cls_score), 3),
-        "first weights of boxes, deviation": deviation(predictor.bbox_pred),
+        "initial weights of scores, deviation": round(deviation(predictor.cls_score), 3),
+        "initial weights of boxes, deviation": deviation(predictor.bbox_pred),
         "smooth L1 of boxes, β": heads.beta,
         "score of a detection at least": heads.score_thresh,
         "overlap of suppressed detections": heads.nms_thresh,
@@ -179,7 +179,7 @@ def test_the_table_of_segmentation_is_what_is_built(detectors):
         "norms of the mask head": has_norms(heads.mask_head),
         "masks of each class": masks.shape[1] == 81,
         "side of a mask": masks.shape[-1],
-        "first weights of masks, deviation": deviation(heads.mask_predictor.mask_fcn_logits),
+        "initial weights of masks, deviation": deviation(heads.mask_predictor.mask_fcn_logits),
     }
     assert found == {name: table[name]["ours"] for name in found}
     assert of_regions(heads)["smooth L1 of boxes, β"] == 0

@@ -29,8 +29,8 @@ class Training:
         schedule: of both rates.
         optimizer: one of `OPTIMIZERS`.
         weight_decay, momentum: of the optimiser.
-        initial: one of `INITIAL`, distribution of the linear layer's first weights.
-        seed: of the first weights, and of what the encoder draws at random.
+        initial: one of `INITIAL`, distribution of the linear layer's initial weights.
+        seed: of the initial weights, and of what the encoder draws at random.
     """
 
     epochs: int
@@ -45,7 +45,7 @@ class Training:
     seed: int
 
     def decay(self, step: int) -> float:
-        """What rates are multiplied by, a function of the step alone."""
+        """The factor of both rates, a function of the step alone."""
         return self.schedule(step, self.epoch_steps, self.epochs)
 
 

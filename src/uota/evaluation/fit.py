@@ -42,7 +42,7 @@ class Plan:
         epochs: passes over the training images.
         batch_size: images per step, over all devices.
         smallest_crop: share of the image's area that a training crop has at least.
-        images_like: whose arithmetic cuts and resizes images.
+        images_like: whose cropping and resizing is followed.
         seed: of crops and order.
         workers: processes that load images; None: as many as are useful.
         accelerator: auto, cpu, gpu, …
@@ -79,7 +79,7 @@ class Plan:
 
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
-    """Steps of an epoch, and images in a batch, which are fewer where there are not as many."""
+    """Steps in an epoch, and images in a batch: fewer than `batch_size` where there are not that many images."""
     batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.devices, int)
     return len(batches), batches.local_size * plan.devices
 

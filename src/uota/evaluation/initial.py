@@ -1,15 +1,15 @@
-"""First weights of a linear classifier, by the name of their distribution."""
+"""Initial weights of a linear classifier, by the name of their distribution."""
 
 from collections.abc import Callable
 
 from torch import Generator, nn
 
-# Of the layer, which is filled in place, and what is drawn from.
+# Fills a layer in place, drawing from a generator.
 Fill = Callable[[nn.Linear, Generator], None]
 
 
 def _normal(layer: nn.Linear, random: Generator) -> None:
-    """Standard deviation 0.01, as SwAV, MoCo and most others."""
+    """Standard deviation 0.01, as in SwAV, MoCo and most others."""
     nn.init.normal_(layer.weight, std=0.01, generator=random)
     nn.init.zeros_(layer.bias)
 

@@ -22,7 +22,7 @@ def info_nce_terms(
         pairs: which view is the query for which key.
         temperature: of the softmax.
     """
-    asking = sorted(set(pairs.predictor))  # of several thousand logits for each, none is computed in vain
+    asking = sorted(set(pairs.predictor))  # each has thousands of logits: compute no others
     away = (linear(queries[asking], negatives) / temperature).logsumexp(-1)
     away = away[[asking.index(p) for p in pairs.predictor]]
     cosines = [(queries[p] * keys[t]).sum(-1) for p, t in zip(pairs.predictor, pairs.target, strict=True)]

@@ -3,19 +3,19 @@
 from jaxtyping import Float
 from torch import Tensor
 
-SMALLEST = 1e-7  # added to probabilities, as in the code of both
+SMALLEST = 1e-7  # added to probabilities, as in the released code of both
 
 
 def nce_terms(
     positive: Float[Tensor, "*rows"], noise: Float[Tensor, "*rows drawn"], images: int
 ) -> Float[Tensor, "*rows"]:
-    """Cross-entropy of telling the positive from so many drawn from the noise, which is uniform over all images.
+    """Cross-entropy of telling the positive from images drawn as noise, uniformly from all.
 
     Args:
-        positive: probability that a model gives to each row's own image.
+        positive: probability that the model gives to each row's own image.
         noise: probabilities that it gives to the images drawn.
-        images: of which is drawn.
+        images: number of images drawn from.
     """
-    expected = noise.shape[-1] / images  # of the noise, where the model expects `positive`
+    expected = noise.shape[-1] / images  # number drawn, times the density of the noise
     own = (1 + (expected + SMALLEST) / positive).log()
     return own + ((noise + expected + SMALLEST) / expected).log().sum(-1)

@@ -23,8 +23,8 @@ class BarlowTwins(nn.Module):
         encoder: images to features.
         hidden, dim: widths of the projector.
         off_diagonal: λ, how much redundancy counts (0.0051 in the published code).
-        scale: of the loss. Under LARS it matters to biases, norms and to how much weights decay.
-        batch_norm: whether the views of an image share batch statistics or each has its own.
+        scale: factor of the loss; under LARS it affects only biases, norms and the relative strength of weight decay.
+        batch_norm: whether views share batch statistics or each has its own.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class BarlowTwins(nn.Module):
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
-    """Without biases: what follows every layer takes off the mean over the batch."""
+    """A projector without biases, since the mean over the batch is subtracted after every layer."""
     norms = [nn.BatchNorm1d(hidden) for _ in range(2)]
     layers = [(inputs, hidden, norms[0], nn.ReLU()), (hidden, hidden, norms[1], nn.ReLU())]
     return ProjectionHead([*layers, (hidden, outputs, None, None, False)])

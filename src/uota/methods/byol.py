@@ -25,7 +25,7 @@ class BYOL(nn.Module):
         encoder: images to features.
         hidden, dim: widths of projector and predictor.
         momentum: of the target network at the start; it rises to 1 along a cosine.
-        batch_norm: whether the views of an image share batch statistics or each has its own.
+        batch_norm: whether views share batch statistics or each has its own.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BYOL(nn.Module):
         return embed(self.encoder, self.projector, groups, self.target(groups[0]), self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """Mean over pairs of views of ‖p - t‖² = 2 - 2 × cosine in both directions, added up.
+        """The mean over pairs of views of the sum of ‖p - t‖² = 2 - 2 × cosine in both directions.
 
         Every term counts times the weight of its predicting view, or of both views.
         """
@@ -65,7 +65,7 @@ class BYOL(nn.Module):
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
-    """Without biases: the published last layer has none, and batch norm takes off that of the first."""
+    """A head without biases: the published last layer has none, and batch norm would remove that of the first."""
     return ProjectionHead([(inputs, hidden, nn.BatchNorm1d(hidden), nn.ReLU()), (hidden, outputs, None, None, False)])
 
 

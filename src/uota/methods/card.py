@@ -41,9 +41,9 @@ class Card:
         small: options for views of up to 64 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
         needs_labels: it learns from labels.
-        memory: name of the option with which it remembers every image, so that it must know how many there are; "":
-            it has none.
-        sync_batch_norm: published with batch statistics over all devices, else with those of each.
+        memory: name of the option that turns on a memory of every image, for which the method must know their number;
+            "": it has none.
+        sync_batch_norm: published with batch statistics over all devices, not with those of each.
     """
 
     build: Callable[..., Any]

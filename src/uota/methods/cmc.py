@@ -53,7 +53,7 @@ class CMC(nn.Module):
             self.contrast = AmongBatch(temperature)
         elif negatives < 1 or images is None:
             raise UotaError(
-                f"{negatives} negatives of {images} images; draw at least 1, and say how many images there are"
+                f"negatives is {negatives} and images is {images}; draw at least 1, and say how many images there are"
             )
         else:
             light, colour = (Memory(images, dim, momentum, temperature) for _ in range(2))
@@ -64,7 +64,7 @@ class CMC(nn.Module):
         return embed(self.encoder, self._project, groups)
 
     def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """Both losses, of lightness among colours and of colour among lightnesses."""
+        """The sum of two losses: lightness picks its colour, and colour picks its lightness."""
         light, colour = embedded.projected.chunk(2, dim=-1)
         return self.contrast(light, colour, weights, step)
 
@@ -74,7 +74,7 @@ class CMC(nn.Module):
 
 
 class AmongBatch(nn.Module):
-    """InfoNCE (equation 2) both ways; the other images are those of the batch, of all ranks.
+    """InfoNCE (equation 2) in both directions; the negatives are the other images of the batch of all ranks.
 
     Args:
         temperature: of the softmax.
@@ -95,7 +95,7 @@ class AmongBatch(nn.Module):
 
 
 class AmongMemories(nn.Module):
-    """Noise-contrastive estimation (appendix) both ways; the other images are drawn from memories of all.
+    """Noise-contrastive estimation (appendix) in both directions; the negatives are drawn from memories of all images.
 
     An image has one embedding in each memory, which follows the mean of its views.
 
@@ -112,7 +112,7 @@ class AmongMemories(nn.Module):
     def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
         """The loss, every term times the weight of its view."""
         if step.index is None:
-            raise UotaError("cmc remembers every image; say which these are with Step(index=…)")
+            raise UotaError("cmc keeps a memory of every image; say which ones these are with Step(index=…)")
         images = len(self.light.rows)
         drawn = draw(images, (len(step.index), self.negatives), step.index.device)
         among = torch.cat([step.index[:, None], drawn], dim=1)

@@ -34,9 +34,9 @@ class CPC(nn.Module):
         skip: patches so near are not predicted, since they overlap with what is seen.
         steps: how many distances beyond those are predicted.
         scale: of the predictions.
-        clip: largest norm of the gradient of all parameters; null: any.
-        average: share of the old weights that stays, at each step, in an encoder that follows the one that learns and
-            is evaluated in its place (Polyak averaging); null: none does.
+        clip: largest norm of the gradient of all parameters together; null: not clipped.
+        average: decay of the moving average of the encoder's weights (Polyak averaging), which is evaluated in place of
+            the encoder that learns; null: no average.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class CPC(nn.Module):
         return embed(self.encoder if self.average is None else self.learner, self.projector, groups)
 
     def before_update(self, step: int) -> None:
-        """Shorten the gradient."""
+        """Clip the gradient's norm."""
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters(), self.clip)
 

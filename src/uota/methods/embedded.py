@@ -20,7 +20,7 @@ class Step:
         progress: share of training done.
         both: weights multiply both views of a pair; False: the predicting view's only, as in the paper.
         labels: of the batch's images, for methods that learn from them.
-        index: of the batch's images among all, for methods that remember each.
+        index: of the batch's images among all, for methods with a memory of every image.
     """
 
     number: int = 0
@@ -40,8 +40,8 @@ class Embedded:
         early: early feature maps (views, batch, channels, height, width) in the order of views, a tensor for those that
             are alike in size.
         groups: the views themselves, one tensor per size, the global ones first.
-        targets: without gradient, of the first views, the global ones at least: projections by a momentum encoder of
-            those that are targets; None: the method has none.
+        targets: projections by a momentum encoder, without gradient, in the places of the first views, the global ones
+            at least; only those of views that act as targets are used. None: the method has none.
     """
 
     projected: Float[Tensor, "views batch dim"]
@@ -68,7 +68,7 @@ def embed(
     targets: Tensor | None = None,
     batch_norm: BatchNorm = "joint",
 ) -> Embedded:
-    """All views encoded and projected; `batch_norm` says which of them share statistics."""
+    """Encode and project all views; `batch_norm` says which of them share batch statistics."""
     features, early = encode(encoder, groups, batch_norm)
     return Embedded(project(projector, features, batch_norm), features, early, groups, targets)
 
@@ -78,7 +78,7 @@ def project(
     features: Float[Tensor, "views batch features"],
     batch_norm: BatchNorm = "joint",
 ) -> Float[Tensor, "views batch dim"]:
-    """A head over the rows of all views at once (joint), so that its batch norm sees them all, or of each view."""
+    """Apply a head to all views in one batch (joint), or to each view by itself (per_view)."""
     made = [projector(part.flatten(0, 1)) for part in parts_by_statistics(features, batch_norm)]
     return join_parts(made).unflatten(0, features.shape[:2])
 

@@ -34,8 +34,8 @@ class InfoMin(nn.Module):
         queries: the first so many global views are queries and the other global ones keys (the released code: 1 of 2);
             jigsaws are made of the views of the second size, or of the queries where there is none. None: each view is
             a query for the keys of the other global views, and jigsaws are made of all global ones.
-        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling, which
-            takes its place where devices have statistics of their own. 1: neither.
+        parts: number of parts in which a batch of keys is encoded, each with its own batch statistics, in place of
+            MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class InfoMin(nn.Module):
         return replace(embedded, projected=projected, features=features, early=early, groups=groups)
 
     def _solve(self, views: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of jigsaws, and the means of their pieces' features and early maps."""
+        """Embeddings of jigsaws, and the means over their pieces of features and early maps."""
         cut = pieces(views, number)
         made = self.encoder.with_early_map(images_of(cut.flatten(0, 1)))
         features, early = (x.unflatten(0, cut.shape[:3]) for x in made)

@@ -27,14 +27,14 @@ class JCL(nn.Module):
         hidden, dim: widths of the projector.
         temperature: of the softmax.
         strength: λ, how much the covariance counts (4 in the paper; 2 in the released code).
-        ramp: λ rises to `strength` in so many equal steps over training (the released code: one an epoch); 0: it is
-            constant.
+        ramp: number of equal steps over training in which λ rises to `strength` (the released code: one per epoch); 0:
+            it is constant.
         queue_length: mean keys kept as negatives.
         momentum: of the key encoder.
         queries: the first so many views are queries for the joint distribution of the others, keys (the released code:
             1, and 4 keys); None: each view is a query for that of the other global views.
-        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling, which
-            takes its place where devices have statistics of their own. 1: neither.
+        parts: number of parts in which a batch of keys is encoded, each with its own batch statistics, in place of
+            MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class JCL(nn.Module):
 
 
 def strength_at(progress: float, strength: float, ramp: int) -> float:
-    """λ at a share of training: 1/ramp of `strength` in the first of `ramp` equal parts, all of it in the last."""
+    """λ at a share of training: `strength` / `ramp` in the first of `ramp` equal parts, `strength` in the last."""
     if not ramp:
         return strength
     return strength * min(int(progress * ramp + 1e-9) + 1, ramp) / ramp  # a step that begins a part is of that part
@@ -97,7 +97,7 @@ def strength_at(progress: float, strength: float, ramp: int) -> float:
 def key_shares(
     weights: Float[Tensor, "views batch"], roles: Roles
 ) -> tuple[Float[Tensor, "queries keys batch"], Float[Tensor, "queries batch"]]:
-    """Each key's share in the moments of each query, its own view left out; and the mean weight of a query's keys."""
+    """Each key's share of a query's moments, its own view's key left out, and the mean weight of its keys."""
     views = torch.tensor(list(roles.keys), device=weights.device)
     other = torch.tensor(list(roles.queries), device=weights.device)[:, None] != views
     weight = weights[views] * other[..., None]
@@ -108,7 +108,7 @@ def key_shares(
 def mean_keys(
     keys: Float[Tensor, "targets batch dim"], weights: Float[Tensor, "views batch"], roles: Roles
 ) -> Float[Tensor, "batch dim"]:
-    """The mean key of each image, every key as it weighs; shorter than 1, the more so the less they agree."""
+    """The weighted mean of each image's keys; not normalised, so the less they agree the shorter it is."""
     weight = weights[roles.keys]
     return (weight[..., None] * keys[roles.keys]).sum(0) / weight.sum(0).clamp_min(1e-12)[:, None]
 

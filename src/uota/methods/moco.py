@@ -28,8 +28,8 @@ class MoCo(nn.Module):
         momentum: of the key encoder.
         queries: the first so many views are queries, and the others keys (the paper: 1 of 2); None: each view is a
             query for the keys of the other global views.
-        parts: of the batch, with batch statistics of their own, when keys are made; stands for MoCo's shuffling, which
-            takes its place where devices have statistics of their own. 1: neither.
+        parts: number of parts in which a batch of keys is encoded, each with its own batch statistics, in place of
+            MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(

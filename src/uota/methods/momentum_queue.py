@@ -1,4 +1,4 @@
-"""What MoCo, JCL and InfoMin share: which views are queries and which are keys, and who encodes them."""
+"""What MoCo, JCL and InfoMin share: which views are queries and which are keys, and which network encodes them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,15 +20,15 @@ class Roles(NamedTuple):
 
 
 def roles_of(queries: int | None, views: int, globals_: int) -> Roles:
-    """The first `queries` views are queries and the others keys, as published; None: all are queries, global ones keys.
+    """Assign roles: the first `queries` views are queries and the others keys, as published.
 
     Args:
-        queries: how many are, or None.
-        views: how many there are.
-        globals_: how many of them are global.
+        queries: number of queries; None: all views are queries, and the global ones are keys as well.
+        views: number of all views.
+        globals_: number of global views.
 
     Raises:
-        UotaError: there is no query, or no key.
+        UotaError: no view is left as a query or as a key.
     """
     if queries is None:
         return Roles(range(views), range(globals_))
@@ -44,14 +44,14 @@ def embed_queries_and_keys(
     groups: list[Tensor],
     queries: int | None,
 ) -> Embedded:
-    """Views that are queries by the encoder, and those that are keys by its momentum copy.
+    """Encode queries by the encoder and keys by its momentum copy.
 
-    A view that is one of both has the embedding, features and early map by which it acts; `targets` holds the keys in
-    the places of their views.
+    Where each view has one role, its embedding, features and early map are those of that role's encoder. `targets`
+    holds the keys in the places of their views.
 
     Args:
-        encoder, projector: of queries.
-        key: of keys.
+        encoder, projector: encode queries.
+        key: encodes keys.
         groups: views, a tensor for each size.
         queries: as in `roles_of`.
     """
@@ -68,7 +68,7 @@ def embed_queries_and_keys(
 
 
 def _split(groups: list[Tensor], queries: int) -> list[tuple[Tensor, Tensor]]:
-    """Of each group its queries and its keys."""
+    """The queries and the keys of each group."""
     parts = []
     for group in groups:
         here = min(queries, len(group))

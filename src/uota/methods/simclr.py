@@ -22,7 +22,7 @@ class SimCLR(nn.Module):
         encoder: images to features.
         hidden, dim: widths of the projector.
         temperature: of the softmax (0.1 in the paper at batch 4096).
-        batch_norm: which views share batch statistics.
+        batch_norm: whether views share batch statistics or each has its own.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ class SimSiam(nn.Module):
         encoder: images to features.
         dim: width of the projector, hidden and out.
         bottleneck: hidden width of the predictor.
-        batch_norm: whether the views of an image share batch statistics or each has its own.
+        batch_norm: whether views share batch statistics or each has its own.
     """
 
     def __init__(

@@ -33,7 +33,8 @@ class SwAV(nn.Module):
         frozen_steps: the prototypes do not learn during these first steps (313 in the released code).
         queue_length: embeddings kept per global crop, of all ranks together; 0: no queue.
         queue_start: share of training from which the queue is filled; it is used once it is full.
-        batch_norm: which views share batch statistics; joint: those of a size in the encoder, all in the projector.
+        batch_norm: whether views share batch statistics (those of one size in the encoder, all in the projector) or
+            each has its own.
     """
 
     queue: Tensor
@@ -57,7 +58,7 @@ class SwAV(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        # With a bias before the batch norm too, as published: it changes no embedding.
+        # The bias before the batch norm is as published; it changes no embedding.
         self.projector = ProjectionHead(
             [(encoder.width, hidden, nn.BatchNorm1d(hidden), nn.ReLU(), True), (hidden, dim, None, None)]
         )
@@ -105,7 +106,7 @@ class SwAV(nn.Module):
         return torch.stack(spread)[:, :batch]
 
     def _enqueue(self, z: Float[Tensor, "crops batch dim"]) -> None:
-        """Put in the embeddings of all ranks; every rank keeps all of them, so that a checkpoint does."""
+        """Add the embeddings of all ranks; every rank keeps all of them, so that a checkpoint does too."""
         length = self.queue.shape[1]
         if length:
             new = gather_rows(z.transpose(0, 1)).rows.transpose(0, 1)
@@ -116,7 +117,7 @@ class SwAV(nn.Module):
 def sinkhorn(
     logits: Float[Tensor, "batch prototypes"], iterations: int, epsilon: float
 ) -> Float[Tensor, "batch prototypes"]:
-    """Codes that use every prototype alike over the images of all ranks, however many each has (section 3.1)."""
+    """Codes that use every prototype equally over the images of all ranks, however many each has (section 3.1)."""
     codes = ((logits - max_over_ranks(logits.max())) / epsilon).exp()
     for _ in range(iterations):
         codes = codes / sum_over_ranks(codes.sum(0)).clamp_min(torch.finfo(codes.dtype).tiny)

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from uota.collectives import share_of_rows
 
 SIDE = 3  # pieces of a jigsaw, along each axis
-SHARE = 64 / 85  # of a cell's side, that a piece has
+SHARE = 64 / 85  # side of a piece, relative to its cell
 
 
 class JigsawHead(nn.Module):
-    """A projector of each piece, and a linear layer over those of all nine, in their order."""
+    """A projector for each piece, then a linear layer over the projections of all nine in their order."""
 
     def __init__(self, width: int, hidden: int, dim: int) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class JigsawHead(nn.Module):
 def pieces(
     views: Float[Tensor, "views batch channels size size"], number: int
 ) -> Float[Tensor, "views batch pieces channels piece piece"]:
-    """The nine pieces of each view in an order of its own, cut anywhere within their cells: 64 of 85 pixels of 255.
+    """The nine pieces of each view, shuffled and cut at random places of their cells (64 of 85 pixels, of 255).
 
-    Orders and cuts follow from the number of the step and the image's place in the batch of all ranks.
+    Orders and places follow from the number of the step and the image's place in the batch of all ranks.
     """
     random = torch.Generator().manual_seed(number)
     (first, images), own = share_of_rows(views[0]), views.shape[1]

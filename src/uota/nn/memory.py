@@ -10,7 +10,7 @@ from uota.collectives import gather_rows, mean_over_ranks
 
 
 class Memory(nn.Module):
-    """An embedding of every image, the same on every rank, which follows what an encoder makes of the image.
+    """A moving average of every image's embedding, the same on every rank.
 
     Args:
         images: their number.
@@ -32,9 +32,9 @@ class Memory(nn.Module):
     def probabilities(
         self, anchors: Float[Tensor, "views batch dim"], among: Int64[Tensor, "batch drawn"]
     ) -> Float[Tensor, "views batch drawn"]:
-        """How likely each anchor, on the unit sphere, is of these images rather than of any other.
+        """Probability that each anchor, on the unit sphere, shows each of the given images rather than any other.
 
-        What a softmax over all images would divide by is a constant, estimated from the first batch of all ranks.
+        The denominator of the softmax over all images is a constant, estimated from the first batch of all ranks.
         """
         scores = (torch.einsum("vbd,bkd->vbk", anchors, self.rows[among].to(anchors)) / self.temperature).exp()
         if not self.constant:
@@ -51,5 +51,5 @@ class Memory(nn.Module):
 
 
 def draw(images: int, shape: tuple[int, int], device: torch.device) -> Int64[Tensor, "batch drawn"]:
-    """Indices of images, all as likely and each drawn anew."""
+    """Draw indices of images uniformly, with replacement."""
     return torch.randint(images, shape, device=device)

@@ -6,16 +6,17 @@ from uota.config import Pretrain
 
 
 def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: float = 0.0) -> float:
-    """Linear warm-up, then a cosine from `learning_rate` to `final_learning_rate`, or a tenth after each of `drops`.
+    """The learning rate of a step: linear warm-up, then a cosine to `final_learning_rate` or, instead, `drops`.
 
-    Times `late_factor` from the step at which arbitration starts (the whole run, if it starts at 0). With `rate_per`
-    epoch, an epoch has the rate of its first step throughout; with epoch_end, that of the step after its last.
+    Each drop divides the rate by 10. From the start of arbitration on (the whole run, if that is 0) the top is
+    multiplied by `late_factor`. With `rate_per` epoch, all steps of an epoch have the rate of its first; with
+    epoch_end, that of the step after its last.
 
     Args:
-        step: done before this one, of `total`.
-        total: of the whole run, a multiple of the number of epochs.
+        step: number of steps done before this one.
+        total: number of steps in the whole run, a multiple of its epochs.
         settings: of the run.
-        arbitration_start: share of training.
+        arbitration_start: share of training after which views are weighed.
     """
     epoch = total // settings.epochs
     if settings.rate_per != "step":

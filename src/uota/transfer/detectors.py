@@ -1,7 +1,7 @@
-"""R-CNNs on an encoder, with published heads or torchvision's: in full for large images, in proportion for small ones.
+"""R-CNNs on an encoder: sizes for large and for small images, and detectors with torchvision's heads.
 
-`torchvision` heads are what torchvision builds by default: two linear layers, no norms, smooth L1 with β = 1/9.
-`published` is in `uota.transfer.published`.
+Heads are what torchvision builds by default: two linear layers, no norms, smooth L1 with β = 1/9. Detectors with
+published heads are in `uota.transfer.published`.
 """
 
 from dataclasses import dataclass

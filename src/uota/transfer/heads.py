@@ -1,4 +1,4 @@
-"""Heads of detected regions as detectron2 has them, by torchvision's parts: layers, first weights and losses."""
+"""Heads of regions as in detectron2, built from torchvision's: layers, initial weights and losses."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ Found = dict[str, Tensor]
 
 
 class RegionHeads(RoIHeads):
-    """torchvision's sampling and detections, trained by detectron2's losses.
+    """torchvision's heads, with its sampling and its detections, trained by detectron2's losses.
 
     Args:
-        beta: of the smooth L1 loss of boxes, see `box_losses`.
-        options: of torchvision's `RoIHeads`.
+        beta: β of the smooth L1 loss of boxes, see `box_losses`.
+        options: those of torchvision's `RoIHeads`.
     """
 
     def __init__(self, beta: float, **options: Any) -> None:
@@ -41,7 +41,7 @@ class RegionHeads(RoIHeads):
         image_shapes: list[tuple[int, int]],
         targets: list[Found] | None = None,
     ) -> tuple[list[Found], dict[str, Tensor]]:
-        """What is found on each image, and losses: in training only the one, in evaluation only the other."""
+        """Detections of each image, and losses: none of the former in training, none of the latter in evaluation."""
         if self.training:
             return [], self._losses(features, proposals, image_shapes, targets)
         return self._detect(features, proposals, image_shapes), {}
@@ -89,10 +89,10 @@ def box_losses(
     targets: Float[Tensor, "regions 4"],
     beta: float,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Mean cross-entropy of the class, and smooth L1 of the box of the true class, over the number of regions.
+    """Mean cross-entropy of the class, and smooth L1 of the true class's box divided by the number of regions.
 
-    β is where the loss of boxes turns from a parabola to a line: 0 gives L1; torchvision's detectors have 1/9. Label 0
-    is the background, which has no box. Source: detectron2/modeling/roi_heads/fast_rcnn.py.
+    Below β the loss of boxes is quadratic, above it linear: 0 gives L1; torchvision's detectors have 1/9. Label 0 is
+    the background, which has no box. Source: detectron2/modeling/roi_heads/fast_rcnn.py.
     """
     objects = torch.where(labels > 0)[0]
     of_class = deltas.view(len(labels), -1, 4)[objects, labels[objects]]
@@ -111,7 +111,7 @@ def mask_loss(
     Args:
         logits: of the regions of all images.
         regions: of each image.
-        objects: which object of its image each region is of.
+        objects: index of each region's object among those of its image.
         targets: labels and masks of each image's objects.
     """
     labels = torch.cat([target["labels"][which] for target, which in zip(targets, objects, strict=True)])
@@ -130,7 +130,7 @@ def mask_targets(
     objects: Int64[Tensor, " regions"],
     side: int,
 ) -> Bool[Tensor, "regions side side"]:
-    """Masks within regions: those places of which the mask covers at least half.
+    """Masks within regions: true in cells of which the mask covers at least half.
 
     torchvision's detectors learn the covered shares themselves. Source: detectron2/structures/masks.py, BitMasks.
     """
@@ -140,7 +140,7 @@ def mask_targets(
 
 
 def box_head(channels: int, side: int, width: int) -> nn.Module:
-    """Four convolutions with batch norm and a linear layer, by their first weights as in detectron2's box_head.py."""
+    """Four convolutions with batch norm and a linear layer, initialised as in detectron2's box_head.py."""
     head = FastRCNNConvFCHead((channels, side, side), [channels] * BOX_LAYERS, [width], norm_layer=nn.BatchNorm2d)
     for layer in head.modules():
         if isinstance(layer, nn.Linear):
@@ -150,7 +150,7 @@ def box_head(channels: int, side: int, width: int) -> nn.Module:
 
 
 def box_predictor(width: int, classes: int) -> nn.Module:
-    """Scores and boxes of each class; first weights as in detectron2's fast_rcnn.py."""
+    """Scores and boxes of each class, initialised as in detectron2's fast_rcnn.py."""
     predictor = FastRCNNPredictor(width, classes)
     for layer, deviation in ((predictor.cls_score, 0.01), (predictor.bbox_pred, 0.001)):
         nn.init.normal_(layer.weight, std=deviation)
@@ -164,7 +164,7 @@ def mask_head(channels: int) -> nn.Module:
 
 
 def mask_predictor(channels: int, classes: int) -> nn.Module:
-    """A mask of each class; first weights as in detectron2's mask_head.py."""
+    """A mask for each class, initialised as in detectron2's mask_head.py."""
     predictor = MaskRCNNPredictor(channels, channels, classes)
     nn.init.zeros_(predictor.conv5_mask.bias)
     nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)

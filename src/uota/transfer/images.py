@@ -86,7 +86,7 @@ class TrainingImages(Dataset[Any]):
         images: of the training part.
         task: which parts a target has.
         seed: of what is mirrored.
-        pixel_centre: is added to the coordinates of keypoints, which COCO gives as numbers of pixels.
+        pixel_centre: added to the coordinates of keypoints, which COCO gives as pixel indices.
 
     Raises:
         UotaError: there is no such image.

@@ -48,7 +48,7 @@ class Detection(pl.LightningModule):
         self.found: list[dict[str, Any]] = []
 
     def begin(self, step: int) -> None:
-        """Set modes as training has them, and what is drawn at random by the step alone."""
+        """Set training modes, and seed what is drawn at random by the step alone."""
         self.detector.train()  # Lightning leaves modes as they are, and encoders are found in eval mode
         for norm in self.norms:
             norm.eval()
@@ -97,10 +97,10 @@ class Detection(pl.LightningModule):
 
 
 def parameter_groups(detector: nn.Module, settings: Transfer) -> list[dict[str, Any]]:
-    """What is learned, with its weight decay.
+    """The trainable parameters, grouped by whether they decay.
 
-    Published heads: all but the weights and biases of norms decay, other biases too (detectron2/solver/build.py, with
-    WEIGHT_DECAY_NORM 0 and WEIGHT_DECAY_BIAS as for weights). torchvision's: biases do not decay either.
+    With published heads all decay but those of norms (detectron2/solver/build.py, with WEIGHT_DECAY_NORM 0 and
+    WEIGHT_DECAY_BIAS as for weights); with torchvision's heads biases do not decay either.
     """
     of_norms = {id(each) for norm in detector.modules() if isinstance(norm, NORMS) for each in norm.parameters()}
     biases_decay = settings.heads == "published"

@@ -1,4 +1,4 @@
-"""Moments of batch norms over many batches of the trained network, in place of running ones (`TEST.PRECISE_BN`)."""
+"""Precise batch norm: moments over many batches of the trained network (detectron2's `TEST.PRECISE_BN`)."""
 
 from collections.abc import Callable, Iterable, Sized
 from itertools import chain, islice
@@ -18,21 +18,21 @@ BATCHES = 200  # TEST.PRECISE_BN.NUM_ITER; a shorter training has no more than i
 
 
 class PreciseNorms(pl.Callback):
-    """Measures the norms' moments between training and evaluation.
+    """Measures the moments of batch norms between training and evaluation.
 
-    The batches are those that training would have continued with, mirrored and resized as there; no weight changes.
-    Running moments, which the checkpoint keeps, are of weights that changed from step to step.
+    The batches are those with which training would have continued, mirrored and resized as there; weights do not
+    change. The checkpoint keeps the running moments, which come from weights that changed from step to step.
 
     Args:
-        images: with targets.
-        settings: of the batches.
+        images: training images with targets.
+        settings: seed, size and workers of the batches.
     """
 
     def __init__(self, images: Dataset[Any], settings: Loading) -> None:
         self.images, self.settings = images, settings
 
     def on_test_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Replace the moments of all norms that training moves."""
+        """Replace the moments of all norms that training updates."""
         assert isinstance(module, Detection)
         first, count = module.total_steps, min(BATCHES, module.total_steps)
         batches = enumerate(self._batches(trainer, first, count), first)
@@ -54,14 +54,14 @@ class PreciseNorms(pl.Callback):
 
 
 def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batches: Iterable[Any]) -> None:
-    """Give norms that are in training mode the mean, over batches, of the batches' means and unbiased variances.
+    """Set the moments of norms in training mode to the averages over batches of mean and unbiased variance.
 
     Source: facebookresearch/fvcore fvcore/nn/precise_bn.py.
 
     Args:
         norms: of a network; those in evaluation mode are left as they are.
-        run: gives the network a batch.
-        batches: one at least.
+        run: passes a batch through the network.
+        batches: at least one.
     """
     norms = [norm for norm in norms if norm.training and norm.track_running_stats]
     momenta = [norm.momentum for norm in norms]
@@ -77,7 +77,7 @@ def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batch
 def batches_from(
     first: int, count: int, images: int, batch_size: int, seed: int, rank: int, ranks: int
 ) -> list[list[Sample]]:
-    """What this rank sees in `count` steps from the step `first` on, over the ends of epochs."""
+    """The batches of this rank in `count` steps from the step `first` on, across epochs."""
 
     def epoch(step: int) -> Iterable[list[Sample]]:
         return GlobalBatches(images, batch_size, seed, rank, ranks, lambda: step)

@@ -1,8 +1,8 @@
-"""The R-CNNs that results of published papers come from: detectron2's, with batch norm in pyramid and heads.
+"""detectron2's R-CNNs, with which papers on pretraining measure transfer: batch norm in the pyramid and the heads.
 
 Sources: facebookresearch/detectron2 configs/Base-RCNN-FPN.yaml, Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml and
 COCO-Keypoints/Base-Keypoint-RCNN-FPN.yaml, and HobbitLong/PyContrast pycontrast/detection/configs/R_50_FPN_1x.yaml,
-which the transfer of InfoMin and of those who compare themselves with it is run by.
+the configuration of InfoMin and of papers that compare with it.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ from uota.views import ViewPreset
 
 # Smooth L1 of boxes: keypoints degrade with plain L1 (Base-Keypoint-RCNN-FPN.yaml).
 BETA: dict[Task, float] = {"detection": 0.0, "segmentation": 0.0, "keypoints": 0.5}
-# Of the proposals that each level gives before non-maximum suppression, the share that an image is trained on after it.
+# Proposals that an image is trained on after non-maximum suppression, relative to those of each level before it.
 KEPT: dict[Task, float] = {"detection": 0.5, "segmentation": 0.5, "keypoints": 0.75}
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 SCORE, OVERLAP, DETECTIONS = 0.05, 0.5, 100
@@ -66,7 +66,7 @@ def published_detector(
 
 
 def reset_scales(encoder: nn.Module) -> None:
-    """Scales of batch norms at 1, where timm starts the last of each block at 0. For encoders of random weights.
+    """Set the scales of all batch norms to 1, for encoders of random weights; timm's last ones in each block are 0.
 
     Source: detectron2/modeling/backbone/resnet.py.
     """

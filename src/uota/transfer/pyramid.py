@@ -16,7 +16,7 @@ PROBE = 128
 FINEST, MOST = 2, 4
 # Channels as published for encoders of large images, whose first level is no finer than this; others have fewer.
 CHANNELS, LARGE = 256, 4
-# Anchors of a level, in its strides: 32 to 512 pixels on strides of 4 to 64.
+# Side of a level's anchors, in its strides: 32 to 512 pixels on strides of 4 to 64.
 ANCHOR = 8
 RATIOS = (0.5, 1.0, 2.0)
 POOLED = "pool"  # torchvision's name for the level that is pooled from the last

@@ -1,8 +1,8 @@
-"""Region proposals and ROIAlign as detectron2 has them, by torchvision's parts.
+"""Region proposals and ROIAlign as in detectron2, built from torchvision's.
 
-The results of published papers come from detectron2, whose choices torchvision's detectors do not offer as options:
-anchors that are not rounded, on the strides of the network; L1 losses over a fixed number of anchors; ROIAlign without
-a shift by half a pixel ("ROIAlignV2"), with as many samples as a region has pixels.
+Published results come from detectron2, some of whose choices are no options of torchvision's detectors: anchors that
+are not rounded, on the strides of the network; L1 losses divided by a fixed number of anchors; ROIAlign without a shift
+by half a pixel ("ROIAlignV2"), with as many samples as a region has pixels.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Anchors(AnchorGenerator):
         self.cell_anchors = [ANCHOR * stride * torch.cat([-half, half], dim=1) for stride in strides]
 
     def grid_anchors(self, grid_sizes: Any, strides: Any) -> list[Float[Tensor, "_ 4"]]:
-        """Anchors of all places of each level, on the network's strides; those that are measured are not used."""
+        """Anchors at all places of each level, on the network's strides, not on the measured `strides`."""
         return super().grid_anchors(grid_sizes, [(stride, stride) for stride in self.strides])
 
 
@@ -75,7 +75,7 @@ class AlignedPool(MultiScaleRoIAlign):
         return pooled
 
     def level_of(self, regions: Float[Tensor, "regions 4"]) -> Tensor:
-        """Index of each region's level: 224 × 224 pixels belong on a stride of 16."""
+        """Index of each region's level: regions of 224 × 224 pixels belong to a stride of 16."""
         width, height = (regions[:, 2:] - regions[:, :2]).unbind(1)
         wanted = self.canonical_level + torch.log2((width * height).sqrt() / self.canonical_scale)
         finest = log2(self.strides[0])
@@ -83,7 +83,7 @@ class AlignedPool(MultiScaleRoIAlign):
 
 
 class ProposalNetwork(RegionProposalNetwork):
-    """torchvision's proposals, trained by detectron2's losses."""
+    """torchvision's proposal network, trained by detectron2's losses."""
 
     def compute_loss(
         self,
@@ -109,8 +109,8 @@ def proposal_losses(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Cross-entropy of objectness, and L1 of positive anchors' boxes: smooth L1 with β = 0.
 
-    Both are sums over the sampled anchors divided by `wanted`, how many are meant to be sampled, where torchvision
-    divides by how many there are. Source: detectron2/modeling/proposal_generator/rpn.py.
+    Both are sums over the sampled anchors, divided by `wanted`, the number that should be sampled; torchvision divides
+    by the number that was. Source: detectron2/modeling/proposal_generator/rpn.py.
     """
     sampled = positive | negative
     of_objects = F.binary_cross_entropy_with_logits(

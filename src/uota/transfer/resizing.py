@@ -1,4 +1,4 @@
-"""Images, targets and detections from one size to another as detectron2 does it."""
+"""Resizing of images, targets and detections as in detectron2."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes, resize_keypoints
 from torchvision.transforms.v2 import functional as images
 
-FILLED = 0.5  # of a mask, from where on a pixel belongs to the object
+FILLED = 0.5  # value of a mask from which on a pixel belongs to the object
 
 
 class Resizing(GeneralizedRCNNTransform):
     """torchvision's normalising and padding, with detectron2's sizes, interpolation and pasting of masks.
 
-    Sides are rounded to the nearest pixel (torchvision: down), images are smoothed where they become smaller, masks are
-    read at pixel centres, and found masks are interpolated once at the pixels of the image (torchvision: at a box of
-    whole pixels). Sources: detectron2/data/transforms/augmentation_impl.py and detectron2/layers/mask_ops.py.
+    Sides are rounded to the nearest pixel (torchvision: down), images are antialiased, masks are read at pixel centres,
+    and predicted masks are interpolated once, at the pixels of the image (torchvision: in a box of whole pixels).
+    Sources: detectron2/data/transforms/augmentation_impl.py and detectron2/layers/mask_ops.py.
     """
 
     def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """An image, and boxes, masks and keypoints on it, at a size drawn for training, or that of evaluation."""
+        """Resize an image and its boxes, masks and keypoints to a size drawn for training, or to that of evaluation."""
         before = image.shape[-2], image.shape[-1]
         short = self.torch_choice(list(self.min_size)) if self.training else self.min_size[-1]
         after = resized(before, short, self.max_size)
@@ -36,7 +36,7 @@ class Resizing(GeneralizedRCNNTransform):
         return image, target
 
     def postprocess(self, result: list[dict[str, Tensor]], image_shapes: Any, original_image_sizes: Any) -> Any:
-        """Detections on images of their original sizes; of masks whether a pixel belongs to the object."""
+        """Bring detections back to the images' original sizes; masks become true where a pixel is the object's."""
         found: list[dict[str, Tensor]] = []
         if self.training:  # there is none
             return found
@@ -63,7 +63,7 @@ def resized(size: tuple[int, int], short: int, long: int) -> tuple[int, int]:
 def pasted(
     masks: Float[Tensor, "objects 1 side side"], boxes: Float[Tensor, "objects 4"], size: tuple[int, int]
 ) -> Bool[Tensor, "objects 1 height width"]:
-    """Masks of boxes on images of a size (height, width), true where they are at least half."""
+    """Paste masks of boxes into images of a size (height, width); true where a mask is at least half."""
     canvas = torch.zeros(len(masks), 1, *size, dtype=torch.bool, device=masks.device)
     for mask, box, where in zip(masks, boxes.tolist(), canvas[:, 0], strict=True):
         left, top, right, bottom = box
@@ -76,7 +76,7 @@ def pasted(
 
 
 def _pixels(start: float, end: float, side: int) -> range:
-    """Pixels of an image that a box may touch, which interpolation reaches half a pixel of the mask beyond."""
+    """Pixels of an image that a box may touch, half a pixel of the mask beyond it included."""
     return range(max(0, int(start) - 1), min(side, int(end) + 2))
 
 

@@ -32,8 +32,8 @@ class Transfer:
         steps: likewise
         batch_size: images per step, over all devices
         learning_rate: for 16 images, scaled to the batch
-        heads: published (detectron2's, with batch norm and four convolutions before the boxes) or torchvision
-        norm: batch norm of the encoder: sync (over all devices; torchvision heads: in the pyramid too) or frozen
+        heads: published (detectron2's, with batch norm and a box head of four convolutions) or torchvision (its own)
+        norm: batch norm of the encoder: sync (over all devices; gives torchvision heads a normed pyramid) or frozen
         from_scratch: throw the encoder's weights away and train the same network from random ones, for comparison
         weight_decay: not applied to norms; with torchvision heads not to biases either
         momentum: of SGD
@@ -75,7 +75,7 @@ class Transfer:
 
     @property
     def pixel_centre(self) -> float:
-        """What to add to a keypoint's coordinates, so that pixel 0 reaches from 0 to 1, as it does for boxes."""
+        """Offset of keypoints' coordinates, so that pixel 0 spans 0 to 1, as it does for boxes."""
         return 0.5 if self.heads == "published" else 0.0
 
     def total_steps(self, batches: int, batch: int) -> int:

@@ -163,7 +163,7 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
     file = folder / "settings.json"
     try:
         written = read_json(file)
-        before_heads = {"heads": "torchvision"}  # what folders had before there was a choice
+        before_heads = {"heads": "torchvision"}  # what older folders were trained with
         settings = settings_in_file(Transfer, before_heads | written["settings"], file)
         then = _started(written["task"], Origin(**written["origin"]), settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -187,7 +187,7 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
 
 
 def _detector(task: Task, found: Found, settings: Transfer, train: Annotations) -> Any:
-    """An R-CNN on the encoder, of first weights that the seed decides."""
+    """An R-CNN on the encoder, with initial weights that follow from the seed."""
     published = settings.heads == "published"
     if published and settings.from_scratch:
         reset_scales(found.encoder)

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from uota.views.presets import ALIASED, Interpolation
 
 CHUNK = 131_072  # resampling weights at work at a time, which a core's cache holds
-TILE = 32  # targets made by one product, without the pixels that none of them is made of
+TILE = 32  # targets made by one product, of only the pixels that they need
 SMALL = 96  # up to this side dense resampling matrices cost less than a call per view
 
 
@@ -154,7 +154,7 @@ def _resized(
 
 
 def resized_aliased(image: Num[Tensor, "channels height width"], size: int) -> Float[Tensor, "channels size size"]:
-    """Resize by the cubic of the four nearest pixels of each axis, as TensorFlow's bicubic; it may overshoot."""
+    """Resize by the cubic over the four nearest pixels along each axis, as TensorFlow does; it may overshoot."""
     channels, height, width = image.shape
     lines, short, out = image.float(), torch.empty(channels, size, width), torch.empty(channels, size, size)
     rows, columns = _four_taps(height, size), _four_taps(width, size)
@@ -166,7 +166,7 @@ def resized_aliased(image: Num[Tensor, "channels height width"], size: int) -> F
 
 
 def _four_taps(source: int, size: int) -> Float[Tensor, "size source"]:
-    """What `resampling` gives for a whole line without antialiasing, made from the four weights that are not 0."""
+    """`resampling` of a whole line without antialiasing, from its four weights that are not 0."""
     centre = (torch.arange(size) + 0.5) * (source / size) - 0.5
     place = centre.floor().long()[:, None] + torch.arange(-1, 3)
     weights = _cubic((place - centre[:, None]).abs()) * ((place >= 0) & (place < source))
@@ -175,7 +175,7 @@ def _four_taps(source: int, size: int) -> Float[Tensor, "size source"]:
 
 
 def _tiles(source: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """A few targets each, and the source pixels that they are made of: two beside the ends, one more for rounding."""
+    """Tiles of targets, and the source pixels that each needs: two beyond its ends, one more for rounding."""
     for start in range(0, size, TILE):
         stop = min(start + TILE, size)
         low, high = start * source // size - 3, stop * source // size + 4

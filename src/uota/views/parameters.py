@@ -19,7 +19,7 @@ from uota.errors import UotaError
 from uota.views.presets import CropLike, GroupPreset, ViewPreset
 
 ATTEMPTS = 10  # as torchvision's RandomResizedCrop, before it falls back to the centre
-COVERED = 0.1  # of the image, which a crop of SimCLR's shows at least
+COVERED = 0.1  # least share of the image in a crop of SimCLR's
 COLUMNS = (
     *("top", "left", "flip", "jitter", "brightness", "contrast", "saturation", "hue", "order"),
     *("grey", "blur", "sigma", "solarise", "injected", "stranger"),
@@ -146,7 +146,7 @@ def clipped_boxes(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Float[ndarray, "*shape 4"]:
-    """Boxes as BYOL's code draws them: the first area and aspect, whose sides are cut to the image's."""
+    """Boxes (top, left, height, width) as BYOL's code draws them: one area and aspect, sides clipped to the image's."""
     area, aspect = uniforms[..., len(COLUMNS)], uniforms[..., len(COLUMNS) + ATTEMPTS]
     area = height * width * _between(area, *scale)
     aspect = np.exp(_between(aspect, np.log(ratio[0]), np.log(ratio[1])))
@@ -163,10 +163,11 @@ def distorted_boxes(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Float[ndarray, "*shape 4"]:
-    """Boxes as SimCLR's code has TensorFlow's sample_distorted_bounding_box draw them, the whole image as object.
+    """Boxes (top, left, height, width) as SimCLR's code draws them: TensorFlow's sample_distorted_bounding_box.
 
-    The aspect is uniform, and so is the height between those of the smallest and the largest area that fit. A box of
-    less than `COVERED` of the image is drawn again; if none of ten (there a hundred) serves, it is the whole image.
+    The aspect is uniform, and so is the height, between those of the smallest and the largest area that fit. A box of
+    less than `COVERED` of the image is drawn again; if none of ten attempts (there a hundred) serves, the whole image
+    is taken.
     """
     tall, aspect = np.split(uniforms[..., len(COLUMNS) :], 2, axis=-1)
     aspect = _between(aspect, *ratio)
@@ -175,7 +176,7 @@ def distorted_boxes(
     high = np.minimum(np.minimum(high, np.floor((width + 0.5 - 1e-7) / aspect)), height)
     low = np.minimum(low, high)
     high = low + np.floor(tall * (high - low + 1))
-    high = high + (high * np.rint(high * aspect) < scale[0] * whole)  # rounding alone shall not fail it
+    high = high + (high * np.rint(high * aspect) < scale[0] * whole)  # rounding alone must not make it fail
     high = high - (high * np.rint(high * aspect) > scale[1] * whole)
     wide = np.rint(high * aspect)
     share = high * wide / whole

@@ -1,7 +1,7 @@
 """Colour, blur and normalisation of many views at once, each with its own parameters and its own order.
 
 Views are worked on in place, in chunks that stay in a core's cache; within a chunk an operation touches only the views
-that need it. Values equal torchvision's float operations applied view by view, or those of TensorFlow or Pillow where a
+that need it. Values equal torchvision's float operations applied view by view, or TensorFlow's or Pillow's where a
 group says so.
 """
 
@@ -167,7 +167,7 @@ def _channel_contrast_(x: Tensor, factor: Tensor) -> None:
 
 
 def _hsv_saturation_(x: Tensor, factor: Tensor) -> None:
-    """Scale the distance of each channel from the highest, at most so far that the lowest becomes 0."""
+    """Scale each channel's distance from the highest, but let the lowest not fall below 0."""
     high = x.amax(1, keepdim=True)
     chroma = (high - x.amin(1, keepdim=True)).clamp_(min=1e-12)
     x.sub_(high).mul_(torch.minimum(high / chroma, factor)).add_(high)
@@ -228,7 +228,7 @@ def blur_matrices(
 ) -> Float[Tensor, "n size size"]:
     """Matrices that blur a line of `size` pixels with a Gaussian of `kernel` (odd) taps.
 
-    Beyond the borders is the line reflected, or nothing.
+    The line is reflected at its borders, or black beyond them.
     """
     radius = kernel // 2
     taps = torch.arange(-radius, radius + 1, dtype=sigma.dtype)
@@ -252,7 +252,7 @@ def box_blur_matrices(sigma: Float[Tensor, " n"], size: int) -> tuple[Float[Tens
     box = _box_radius(sigma)
     reach = int(box.max()) + 1
     far = PASSES * reach
-    line = min(size, 2 * far + 1)  # a short line has all that differs: both borders, and a row far from either
+    line = min(size, 2 * far + 1)  # enough for every distinct row: both borders, and one far from either
     taps = torch.arange(-reach, reach + 1)
     weights = (box[:, None] + 1 - taps.abs()).clamp(0, 1) / (2 * box[:, None] + 1)
     pixel = (torch.arange(line)[:, None] + taps).clamp(0, line - 1).expand(len(sigma), -1, -1)
@@ -266,7 +266,7 @@ def box_blur_matrices(sigma: Float[Tensor, " n"], size: int) -> tuple[Float[Tens
 
 
 def _box_radius(sigma: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Radius, with a fraction, of the box that has this standard deviation after all passes."""
+    """Fractional radius of the box that has this standard deviation after all passes."""
     variance = sigma**2 / PASSES
     whole = (((12 * variance + 1).sqrt() - 1) / 2).floor()
     fraction = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))

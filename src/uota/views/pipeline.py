@@ -297,7 +297,7 @@ def _evaluation_pixels(image: Tensor, preset: ViewPreset) -> Tensor:
 
 
 def _centre_first(pixels: Tensor, size: int, share: float, like: EvaluationLike) -> Tensor:
-    """Cut a square of that share of the short side from the centre, and resize it."""
+    """Crop a central square of this share of the short side, and resize it."""
     height, width = pixels.shape[-2:]
     side = max(1, round(share * min(height, width)) if like == "simclr" else int(share * min(height, width)))
     top, left = (height - side + 1) // 2, (width - side + 1) // 2

@@ -1,7 +1,7 @@
-"""What is done to an image, as data: the augmentation of each paper's released code, by name.
+"""Presets of views, as data: the augmentation of each paper's released code, by name.
 
 A preset is a tuple of groups (views of one size, the global ones first), and what the pixels mean in the end.
-`docs/published/views-*.yaml` says of each published one where its values were read.
+`docs/published/views-*.yaml` says where the values of each published one were read.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ PROBABILITIES = ("flip_probability", "jitter_probability", "grey_probability", "
 MAGNITUDES = 10  # of RandAugment, timm's
 
 PerView = float | tuple[float, ...]  # one value for all views of a group, or one for each
-# Whose arithmetic a step follows, where published code differs in more than numbers.
+# Whose implementation a step follows, where published code differs in more than its numbers.
 Interpolation = Literal["bilinear", "bicubic", "bicubic_aliased"]
 ALIASED: Interpolation = "bicubic_aliased"
 CropLike = Literal["torchvision", "simclr", "byol"]
@@ -36,7 +36,7 @@ CHOICES = {
     "colour_like": ColourLike,
     "blur_like": BlurLike,
 }
-# What is done to a crop, in the order of most papers.
+# Operations on a crop, in the order of most papers.
 ORDER = ("jitter", "grey", "blur", "solarise", "rand_augment")
 
 
@@ -51,17 +51,16 @@ class GroupPreset:
 
     With a `grid` the views are not crops of their own but its grid × grid cells over one crop, row by row, neighbours
     sharing `overlap` of their side (CPC). `rand_augment` is RandAugment's number of operations and their magnitude, 0
-    to 10, as timm counts it (InfoMin). `order` is that of what is done to a crop.
+    to 10, as timm counts it (InfoMin). `order` is the order of operations on a crop.
 
-    Whose arithmetic is followed:
-        interpolation: antialiased as Pillow's, or TensorFlow's bicubic, which is not.
-        crop_like: "torchvision" draws an area and an aspect until a box fits; "byol" draws once and cuts what sticks
-            out; "simclr" draws an aspect and a height (TensorFlow's sample_distorted_bounding_box).
-        colour_like: "torchvision"; "simclr" has the contrast around each channel's mean and the saturation of HSV;
-            "byol" also adds brightness - 1 instead of multiplying by brightness.
-        blur_like: "torchvision" samples the Gaussian over a tenth of the view and reflects borders; "tensorflow" does
-            so on a black surrounding; "pillow" repeats three box blurs of the same variance, at any width, over
-            repeated borders.
+    Implementations that may be followed:
+        interpolation: "bilinear" and "bicubic" are antialiased, as Pillow's; "bicubic_aliased" is TensorFlow's.
+        crop_like: "torchvision" draws an area and an aspect ratio until a box fits; "byol" draws once and clips the
+            box to the image; "simclr" draws an aspect ratio and a height (TensorFlow's sample_distorted_bounding_box).
+        colour_like: "torchvision"; "simclr" scales contrast around each channel's mean, and saturation in HSV; "byol"
+            also adds brightness - 1 instead of multiplying by brightness.
+        blur_like: "torchvision" has a Gaussian kernel of a tenth of the view, with reflected borders; "tensorflow" the
+            same with black borders; "pillow" three box blurs of the same variance, with repeated borders.
     """
 
     count: int
@@ -142,9 +141,10 @@ class ViewPreset:
     """Groups of views (global first), the statistics they are normalised with, and the image for evaluation.
 
     `evaluation_resize` is the short side before the centre crop of `evaluation_size`; None: the whole image is
-    resized to a square of `evaluation_size`, without a crop (small images). `evaluation_like` is whose arithmetic that
-    follows: "simclr" and "byol" cut the centre first, then resize it by TensorFlow's bicubic. `across_images`: the
-    views of an item are of several images that show one thing (`uota.data.Groups`), not crops of one.
+    resized to a square of `evaluation_size`, without a crop (small images). `evaluation_like` names the implementation
+    that is followed: "simclr" and "byol" crop the centre first, then resize it by TensorFlow's bicubic.
+    `across_images`: the views of an item are of several images that show one thing (`uota.data.Groups`), not crops of
+    one.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""RandAugment (Cubuk et al., 2020) by timm, as InfoMin has it: each view with a seed of its own."""
+"""timm's RandAugment (Cubuk et al., 2020) as in InfoMin, with a seed for each view."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-PROBABILITY = 0.5  # of each operation, timm's default, which InfoMin's code has too
+PROBABILITY = 0.5  # of each operation: timm's default, and InfoMin's
 NOISE = 0.5  # standard deviation of the magnitude
 
 
@@ -29,7 +29,7 @@ def rand_augment_(
         x: in [0, 1].
         seeds: of each view's operations.
         operations, magnitude: how many, and how strong, 0 to 10.
-        mean: colour of what a shift or a rotation uncovers, in [0, 1].
+        mean: fill colour where a shift or a rotation uncovers pixels, in [0, 1].
     """
     augment = _augment(operations, magnitude, mean)
     with _global_generators_kept():
@@ -42,7 +42,7 @@ def rand_augment_(
 
 @cache
 def _augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
-    from timm.data.auto_augment import rand_augment_transform  # takes a second, which other presets need not wait
+    from timm.data.auto_augment import rand_augment_transform  # takes a second to import, for this preset only
 
     colour = tuple(min(255, round(255 * value)) for value in mean)
     fill = colour if len(colour) == 3 else colour[0]
