@@ -80,7 +80,7 @@ class Pretrain:
         rate_per: whether the learning rate changes every step or every epoch; an epoch has the schedule's value at
             its first step (epoch) or after its last (epoch_end)
         bias_rate: learning rate of biases and norms, relative to that of weights
-        constant_rate: parts of the method whose learning rate stays at the top, by name, such as [predictor]
+        constant_rate: names of the method's parts with a constant learning rate, such as [predictor]
         warmup_steps: linear from zero
         drops: shares of training at which the rate is divided by 10, instead of the cosine
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
@@ -29,6 +28,7 @@ from uota.training.trainer import (
     without_warnings_of_what_is_meant,
 )
 from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
+from uota.views.presets import ALIASED, EvaluationLike
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256
@@ -52,7 +52,7 @@ class Plan:
     epochs: int
     batch_size: int
     smallest_crop: float
-    images_like: Literal["torchvision", "simclr", "byol"]
+    images_like: EvaluationLike
     seed: int
     workers: int | None
     accelerator: str
@@ -72,7 +72,7 @@ class Plan:
             preset.evaluation_size,
             (self.smallest_crop, 1.0),
             jitter_probability=0.0,
-            interpolation="bilinear" if like == "torchvision" else "bicubic_aliased",
+            interpolation="bilinear" if like == "torchvision" else ALIASED,
             crop_like=like,
         )
         return replace(preset, groups=(crops,), evaluation_like=like)

@@ -78,10 +78,8 @@ class InfoMin(nn.Module):
             views, solved = embedded.globals, embedded.z
             jigsaws = range(views, len(solved))
         else:
-            views, solved = (
-                len(embedded.projected),
-                unit(self._solve(embedded.groups[0][: self.queries], step.number)[0]),
-            )
+            views = len(embedded.projected)
+            solved = unit(self._solve(embedded.groups[0][: self.queries], step.number)[0])
             jigsaws = range(len(solved))
         roles = roles_of(self.queries, views, embedded.globals)
         if self.training:

@@ -33,7 +33,7 @@ class Transfer:
         batch_size: images per step, over all devices
         learning_rate: for 16 images, scaled to the batch
         heads: published (detectron2's, with batch norm and a box head of four convolutions) or torchvision (its own)
-        norm: batch norm of the encoder: sync (over all devices; gives torchvision heads a normed pyramid) or frozen
+        norm: the encoder's batch norm: sync (over all devices; with torchvision heads in the pyramid too) or frozen
         from_scratch: throw the encoder's weights away and train the same network from random ones, for comparison
         weight_decay: not applied to norms; with torchvision heads not to biases either
         momentum: of SGD
