@@ -77,11 +77,11 @@ class Pretrain:
             it, not clipped), or any of timm: adamw, momentum, sgd (with Nesterov's momentum), …
         learning_rate: at the top of the schedule
         final_learning_rate: at the end of the cosine
-        rate_per: the schedule moves every step, or every epoch, which has the rate of its first step throughout
-            (epoch) or that of the step after its last (epoch_end)
+        rate_per: after the warm-up the schedule moves every step, or every epoch, which has the rate of its first step
+            throughout (epoch) or that of the step after its last (epoch_end)
         bias_rate: learning rate of biases and norms, relative to that of weights
         constant_rate: parts of the method by name whose rate stays at the top, such as [predictor]
-        warmup_steps: linear from zero
+        warmup_steps: linear from zero, moving every step
         drops: shares of training at which the rate is divided by 10, instead of the cosine
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
         weight_decay: of weights
