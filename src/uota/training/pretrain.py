@@ -21,7 +21,15 @@ from uota.runs import Run, checkpoint_to_go_on_from, load_part, write_atomically
 from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
-from uota.training.build import VIEWS_OF, build_module, decide, folder_options, open_items, preset_of
+from uota.training.build import (
+    VIEWS_OF,
+    build_module,
+    check_statistics,
+    decide,
+    folder_options,
+    open_items,
+    preset_of,
+)
 from uota.training.checkpoints import Checkpoints
 from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
@@ -94,6 +102,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, settings.devices, int)
     module = build_module(settings, len(batches) * settings.epochs)
     module.configure_optimizers()
+    check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
