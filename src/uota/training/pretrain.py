@@ -151,6 +151,11 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
         require_free(run.folder, overwrite, places_of(settings.data))
         return
     written = run.settings()
+    if written.sync_batch_norm is None:  # which every run has had decided since optimisers and norms are the papers'
+        raise UotaError(
+            f"{run.folder} was started by an older version of uota, which trained otherwise; resume it with that "
+            "version, or start anew with --overwrite"
+        )
     if replace(written, data=located(written.data)).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)
