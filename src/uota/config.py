@@ -158,6 +158,14 @@ class Pretrain:
         if paper_only and self.arbiter != "mahalanobis":
             raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")
 
+    @property
+    def is_of_older_version(self) -> bool:
+        """Of a run's settings: written before optimisers, heads and batch norms were the papers'.
+
+        Since then every run has decided how batch norm is synchronised.
+        """
+        return self.sync_batch_norm is None
+
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a file."""
         return asdict(self)

@@ -14,7 +14,7 @@ import torch
 
 from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.runs import Run
+from uota.runs import Run, load_part
 from uota.training.pretrain import pretrain
 
 
@@ -156,6 +156,9 @@ def test_a_run_of_an_older_version_is_not_resumed(small, tmp_path):
     run.settings_file.write_text(json.dumps(written))
     with pytest.raises(UotaError, match=r"older version.*--overwrite"):
         pretrain(run.settings(), run.folder, resume=True, bar=False)
+    load_part(torch.nn.ModuleDict(), run, "no.such.part")  # what fits is loaded
+    with pytest.raises(UotaError, match=r"older version .* Evaluate or export its encoder"):
+        load_part(torch.nn.Linear(1, 1), run, "method.encoder")
 
 
 @pytest.mark.parametrize("arbiter", ["learned", "two_groups", "none"])

@@ -151,7 +151,7 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
         require_free(run.folder, overwrite, places_of(settings.data))
         return
     written = run.settings()
-    if written.sync_batch_norm is None:  # which every run has had decided since optimisers and norms are the papers'
+    if written.is_of_older_version:
         raise UotaError(
             f"{run.folder} was started by an older version of uota, which trained otherwise; resume it with that "
             "version, or start anew with --overwrite"
