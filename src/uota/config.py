@@ -77,11 +77,11 @@ class Pretrain:
             (as in SwAV, without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …
         learning_rate: at the top of the schedule
         final_learning_rate: at the end of the cosine
-        rate_per: whether the learning rate changes every step or every epoch; an epoch has the schedule's value at
-            its first step (epoch) or after its last (epoch_end)
+        rate_per: whether the learning rate changes every step or, after the warm-up, every epoch; an epoch has the
+            schedule's value at its first step (epoch) or after its last (epoch_end)
         bias_rate: learning rate of biases and norms, relative to that of weights
         constant_rate: names of the method's parts with a constant learning rate, such as [predictor]
-        warmup_steps: linear from zero
+        warmup_steps: linear from zero, changing every step
         drops: shares of training at which the rate is divided by 10, instead of the cosine
         late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
         weight_decay: of weights
@@ -157,6 +157,14 @@ class Pretrain:
         paper_only = [name for name in ("tau", "ess", "anchors") if getattr(self, name) is not None]
         if paper_only and self.arbiter != "mahalanobis":
             raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")
+
+    @property
+    def is_of_older_version(self) -> bool:
+        """Of a run's settings: written before optimisers, heads and batch norms were the papers'.
+
+        Since then every run has decided how batch norm is synchronised.
+        """
+        return self.sync_batch_norm is None
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a file."""

@@ -217,10 +217,13 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
                 raise RuntimeError(f"{key} has numbers of another type")
         module.load_state_dict(weights)
     except Exception as error:  # tensors can be anything: sparse, quantised, of other names or shapes
-        raise UotaError(
-            f"{run.checkpoint} does not fit {run.settings_file}; was one of them copied from another run? "
-            f"{first_line(error)}"
-        ) from error
+        why = "was one of them copied from another run?"
+        if run.settings().is_of_older_version:
+            why = (
+                "an older version of uota wrote them, whose heads were others. Evaluate or export its encoder, or use "
+                "that version"
+            )
+        raise UotaError(f"{run.checkpoint} does not fit {run.settings_file}; {why} ({first_line(error)})") from error
 
 
 def _is_floating(value: Any) -> bool:

@@ -3,8 +3,9 @@
 import pytest
 from tests.fidelity.driver import assert_same, batches, shortened, train
 from tests.fidelity.momentum_contrast import EPOCHS, Released, cosine, first_is_right, small_method
+from torch import nn
 
-from uota.methods import METHODS, MoCo
+from uota.methods import JCL, METHODS, InfoMin, MoCo
 from uota.recipes import recipe
 
 VERSIONS = {
@@ -41,3 +42,21 @@ def test_what_a_short_run_does_not_show(name):
     assert settings.zero_init_last is False
     assert not METHODS[settings.method].sync_batch_norm
     assert settings.sync_batch_norm is None
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(MoCo, "moco_v2_imagenet"), (JCL, "jcl_imagenet"), (InfoMin, "infomin_imagenet")]
+)
+def test_heads_are_the_released_ones(cls, name):
+    """The trajectories train ours, whatever they are made of: two layers with biases, without batch norm."""
+    first, rectifier, last = small_method(cls, name).projector.layers
+    assert isinstance(rectifier, nn.ReLU)
+    assert (type(first), type(last)) == (nn.Linear, nn.Linear)
+    assert first.bias is not None
+    assert last.bias is not None
+
+
+def test_the_first_versions_head_is_linear():
+    head = small_method(MoCo, "moco_v1_imagenet").projector
+    assert type(head) is nn.Linear
+    assert head.bias is not None

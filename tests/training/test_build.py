@@ -7,8 +7,9 @@ from PIL import Image
 from uota.config import Pretrain
 from uota.data import Folder, Groups, open_source
 from uota.data.source import InMemory
+from uota.errors import UotaError
 from uota.methods import Step
-from uota.training.build import build_module, decide, open_items, preset_of
+from uota.training.build import build_module, check_statistics, decide, open_items, preset_of
 from uota.views import ViewPipeline
 
 
@@ -79,3 +80,16 @@ def test_memories_are_not_sent_between_processes_in_every_step():
     left = module._ddp_params_and_buffers_to_ignore
     assert sorted(left) == ["method.contrast.colour.rows", "method.contrast.light.rows"]
     assert set(left) <= {name for name, _ in module.named_buffers()}
+
+
+@pytest.mark.parametrize("method", ["simsiam", "byol", "barlow_twins"])
+def test_one_image_has_no_batch_statistics_where_each_view_has_its_own(method):
+    settings = decide(Pretrain(data="demo", method=method, batch_size=2, devices=2), open_source("demo"))
+    built = build_module(settings, total_steps=2).method
+    check_statistics(built, settings, images=1)  # synchronised, as published: two images share statistics
+    with pytest.raises(UotaError, match="at least 2 images a device"):
+        check_statistics(built, replace(settings, sync_batch_norm=False), images=1)
+    with pytest.raises(UotaError, match="batch_size 1 leaves batch norm one image"):
+        check_statistics(built, replace(settings, batch_size=1, devices=1), images=1)
+    joint = replace(settings, batch_size=1, devices=1, method_options={"batch_norm": "joint"})
+    check_statistics(build_module(joint, total_steps=2).method, joint, images=1)

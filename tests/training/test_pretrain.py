@@ -14,7 +14,7 @@ import torch
 
 from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.runs import Run
+from uota.runs import Run, load_part
 from uota.training.pretrain import pretrain
 
 
@@ -139,12 +139,26 @@ def test_a_folder_that_is_taken_is_refused(small, tmp_path):
      ({"method_options": {"colour": 3}}, "prototypes"), ({"data": "/no/such/folder"}, "folder"),
      ({"views": "scenes"}, "--views"), ({"method": "cpc_v2"}, "small-cpc"),
      ({"method": "cpc_v2", "views": "small-cpc", "local_views": None, "candidates": 2}, "candidates to 1"),
-     ({"method": "cmc", "data": "demo", "views": "scenes"}, "grey")],
+     ({"method": "cmc", "data": "demo", "views": "scenes"}, "grey"),
+     ({"method": "simsiam", "batch_size": 1}, "at least 2 images a device")],
 )  # fmt: skip
 def test_mistakes_are_answered_before_anything_is_written(small, tmp_path, changes, message):
     with pytest.raises(UotaError, match=message):
         pretrain(small(**changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_an_older_version_is_not_resumed(small, tmp_path):
+    """Its optimiser and its batch norm were not those of today."""
+    run = pretrain(small(), tmp_path / "run", bar=False, lines=False)
+    written = json.loads(run.settings_file.read_text())
+    del written["sync_batch_norm"], written["rate_per"], written["bias_rate"]
+    run.settings_file.write_text(json.dumps(written))
+    with pytest.raises(UotaError, match=r"older version.*--overwrite"):
+        pretrain(run.settings(), run.folder, resume=True, bar=False)
+    load_part(torch.nn.ModuleDict(), run, "no.such.part")  # what fits is loaded
+    with pytest.raises(UotaError, match=r"older version .* Evaluate or export its encoder"):
+        load_part(torch.nn.Linear(1, 1), run, "method.encoder")
 
 
 @pytest.mark.parametrize("arbiter", ["learned", "two_groups", "none"])

@@ -56,10 +56,23 @@ def test_drops_by_epoch_are_at_the_start_of_one():
     assert rates(steps, 600, settings) == pytest.approx([1, 0.1, 0.1, 0.01])
 
 
-def test_a_warmup_by_epoch_moves_once_an_epoch():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=6, rate_per="epoch", epochs=4)
-    assert rates(range(9), 12, settings)[:6] == pytest.approx([0, 0, 0, 0.5, 0.5, 0.5])
-    assert rates(range(6, 9), 12, settings) == pytest.approx([1, 1, 1])
+@pytest.mark.parametrize("rate_per", ["step", "epoch", "epoch_end"])
+def test_a_warmup_moves_every_step(rate_per):
+    """By epoch the first would have a rate of 0 throughout."""
+    settings = Pretrain(learning_rate=1.0, warmup_steps=6, rate_per=rate_per, epochs=4)
+    assert rates(range(6), 12, settings) == pytest.approx([step / 6 for step in range(6)])
+
+
+def test_a_warmup_that_ends_within_an_epoch_leaves_the_top_to_its_rest():
+    settings = Pretrain(learning_rate=1.0, warmup_steps=4, rate_per="epoch", epochs=4)
+    by_epoch = [1, 1, *[(1 + math.cos(math.pi * (first - 4) / 8)) / 2 for first in (6, 6, 6, 9, 9, 9)]]
+    assert rates(range(4, 12), 12, settings) == pytest.approx(by_epoch)
+
+
+@pytest.mark.parametrize("rate_per", ["step", "epoch", "epoch_end"])
+def test_a_run_that_is_shorter_than_its_warmup_stays_below_the_top(rate_per):
+    settings = Pretrain(learning_rate=1.0, warmup_steps=40, rate_per=rate_per, epochs=4)
+    assert rates(range(12), 12, settings) == pytest.approx([step / 40 for step in range(12)])
 
 
 def test_drops_outside_training_are_refused():

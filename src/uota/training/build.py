@@ -219,6 +219,26 @@ def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     return Pretraining(method, build_arbiter(settings, method.dim), build_sampler(settings), settings, total_steps)
 
 
+def check_statistics(method: nn.Module, settings: Pretrain, images: int) -> None:
+    """Require that several images share batch statistics, where each view has its own: heads have nothing else to.
+
+    Args:
+        method: that is trained.
+        settings: of the run, decided.
+        images: of each device in a step.
+
+    Raises:
+        UotaError: there is but one.
+    """
+    sharing = images * settings.devices if settings.sync_batch_norm else images
+    if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
+        several = f" of {settings.devices} devices" if settings.devices > 1 else ""
+        raise UotaError(
+            f"batch_size {settings.batch_size}{several} leaves batch norm one image, and {settings.method} normalises "
+            "each view by itself; raise batch_size to at least 2 images a device, or set the option batch_norm to joint"
+        )
+
+
 def compile_encoders(method: nn.Module) -> None:
     """Compile what methods call of their encoders, momentum copies too."""
     for module in method.modules():

@@ -21,7 +21,15 @@ from uota.runs import Run, checkpoint_to_go_on_from, load_part, write_atomically
 from uota.text import printable
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
-from uota.training.build import VIEWS_OF, build_module, decide, folder_options, open_items, preset_of
+from uota.training.build import (
+    VIEWS_OF,
+    build_module,
+    check_statistics,
+    decide,
+    folder_options,
+    open_items,
+    preset_of,
+)
 from uota.training.checkpoints import Checkpoints
 from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
@@ -94,6 +102,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, settings.devices, int)
     module = build_module(settings, len(batches) * settings.epochs)
     module.configure_optimizers()
+    check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
@@ -142,6 +151,11 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
         require_free(run.folder, overwrite, places_of(settings.data))
         return
     written = run.settings()
+    if written.is_of_older_version:
+        raise UotaError(
+            f"{run.folder} was started by an older version of uota, which trained otherwise; resume it with that "
+            "version, or start anew with --overwrite"
+        )
     if replace(written, data=located(written.data)).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)

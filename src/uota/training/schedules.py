@@ -10,7 +10,8 @@ def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: 
 
     Each drop divides the rate by 10. From the start of arbitration on (the whole run, if that is 0) the top is
     multiplied by `late_factor`. With `rate_per` epoch, all steps of an epoch have the rate of its first; with
-    epoch_end, that of the step after its last.
+    epoch_end, that of the step after its last. The warm-up changes every step in any case: by epoch, the first would
+    have a rate of 0 throughout.
 
     Args:
         step: number of steps done before this one.
@@ -18,18 +19,18 @@ def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: 
         settings: of the run.
         arbitration_start: share of training after which views are weighed.
     """
+    top, final = settings.learning_rate, settings.final_learning_rate
+    if step < settings.warmup_steps:
+        return top * step / settings.warmup_steps
     epoch = total // settings.epochs
     if settings.rate_per != "step":
         step -= step % epoch
     if settings.rate_per == "epoch_end":
         step += epoch
-    top, final = settings.learning_rate, settings.final_learning_rate
-    if step < settings.warmup_steps:
-        return top * step / settings.warmup_steps
     if step >= arbitration_start * total:
         top *= settings.late_factor
     if settings.drops:
         unit = 1 if settings.rate_per == "step" else epoch
         return top / 10 ** sum(step >= round(drop * total / unit) * unit for drop in settings.drops)
     done = (step - settings.warmup_steps) / max(total - settings.warmup_steps, 1)
-    return final + (top - final) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    return final + (top - final) * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2
