@@ -15,7 +15,7 @@ from uota.cli import main
         (["pretrain", "--learning_rate", "fast"], "--learning_rate is fast; it must be a number"),
         (["pretrain", "--local_views", "x"], "--local_views is x; it must be a whole number or null"),
         (["pretrain", "--compile", "perhaps"], "--compile is perhaps; it must be true or false"),
-        (["pretrain", "--drops", "x"], "--drops is x; it must be a list, such as [0.6, 0.8]"),
+        (["pretrain", "--drops", "x"], "--drops is x; it must be a list in brackets, such as [0.6, 0.8]"),
         (["pretrain", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["evaluate", "knn", "run", "--kk", "3"], "unrecognized arguments: --kk 3"),
         (["export", "run", "--to", "jax", "--out", "x"], "--to is jax; choose one of timm, torchvision"),

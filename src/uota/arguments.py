@@ -21,7 +21,7 @@ KINDS = {
     "float": "a number",
     "bool": "true or false",
     "str": "text",
-    "list": "a list, such as [0.6, 0.8]",
+    "list": "a list in brackets, such as [0.6, 0.8] or [predictor]",
     "dict": "a mapping, such as {local: {scale: [0.1, 0.3]}}",
     "NoneType": "null",
 }
