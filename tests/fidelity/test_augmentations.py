@@ -30,7 +30,7 @@ from uota.views.parameters import sample_uniforms, view_parameters
 from uota.views.rand_augment import rand_augment_
 
 LIKELY = 1e-4  # the smallest p-value accepted; draws are seeded, so that a test that passes keeps passing
-DRAWS = 800
+DRAWS = 1500
 HEIGHT, WIDTH = 375, 500
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NAMES = ("brightness", "contrast", "saturation", "hue")

@@ -85,7 +85,8 @@ NUMBERS = [
     ("--precision=16", "choose one of 32, bf16, 64"), ("--compile=perhaps", "true or false"),
 ]  # fmt: skip
 NAMES = [
-    ("--optimizer=nonsense", "adamw"), ("--optimizer=adahessian", "cannot be used here"), ("--optimizer=a.b.C", "momentum"),
+    ("--optimizer=nonsense", "adamw"), ("--optimizer=adahessian", "cannot be used here"),
+    ("--optimizer=a.b.C", "momentum"),
     ("--accelerator=nonsense", "choose one of auto"), ("--accelerator=tpu", "not available"),
     ("--backbone=nonsense", "resnet18"), ("--backbone=resnet18.nonsense", "resnet18.nonsense"),
     ("--backbone=resnet18.x:y", "cannot be built"), ("--backbone=hf-hub:x/y", "no backbone"),
