@@ -24,7 +24,7 @@ import yaml
 
 from uota.config import Pretrain
 from uota.methods import METHODS
-from uota.recipes import FOLDER, recipe
+from uota.recipes import recipe, recipe_names
 from uota.training.build import preset_of
 from uota.views import GROUP_NAMES, ViewPreset, find_preset
 
@@ -106,7 +106,7 @@ class Subject:
 
 def recipes() -> list[str]:
     """Names of the recipes for ImageNet, which claim to be the papers'."""
-    return sorted(file.stem for file in FOLDER.glob("*_imagenet.yaml"))
+    return recipe_names("_imagenet")
 
 
 def names() -> list[str]:

@@ -21,11 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import uota.recipes
 from uota.config import Pretrain
 from uota.data import InMemory
 from uota.methods import Step
-from uota.recipes import recipe
+from uota.recipes import recipe, recipe_names
 from uota.training.build import build_arbiter, build_module, decide, find_method, preset_of
 from uota.training.looks import look
 from uota.training.module import Pretraining
@@ -105,8 +104,7 @@ class Training:
 
 def names() -> list[str]:
     """All published recipes, those of the paper first."""
-    found = [file.stem for file in sorted(uota.recipes.FOLDER.glob("*_imagenet.yaml"))]
-    return sorted(found, key=lambda name: [f"{first}_imagenet" != name for first in FIRST])
+    return sorted(recipe_names("_imagenet"), key=lambda name: [f"{first}_imagenet" != name for first in FIRST])
 
 
 def arms(settings: Pretrain) -> Iterator[Pretrain]:

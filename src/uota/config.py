@@ -160,7 +160,7 @@ class Pretrain:
 
     @property
     def is_of_older_version(self) -> bool:
-        """Of a run's settings: written before optimisers, heads and batch norms were the papers'.
+        """Whether a run's settings were written before optimisers, heads and batch norms were the papers'.
 
         Since then every run has decided how batch norm is synchronised.
         """

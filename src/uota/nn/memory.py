@@ -28,6 +28,7 @@ class Memory(nn.Module):
         self.register_buffer("rows", torch.empty(images, dim).uniform_(-bound, bound))
         self.register_buffer("constant", torch.zeros(()))  # 0: not yet set
         self.momentum, self.temperature = momentum, temperature
+        self._has_constant = False  # as far as is known without asking the device
 
     def probabilities(
         self, anchors: Float[Tensor, "views batch dim"], among: Int64[Tensor, "batch drawn"]
@@ -37,10 +38,16 @@ class Memory(nn.Module):
         The denominator of the softmax over all images is a constant, estimated from the first batch of all ranks.
         """
         scores = (torch.einsum("vbd,bkd->vbk", anchors, self.rows[among].to(anchors)) / self.temperature).exp()
-        if not self.constant:
-            (mean,) = mean_over_ranks(scores.detach().mean())
-            self.constant.copy_(len(self.rows) * mean)
+        if not self._has_constant:
+            self._set_constant(scores.detach())
         return scores / self.constant
+
+    def _set_constant(self, scores: Tensor) -> None:
+        """Estimate the constant, unless it came with a checkpoint; only the first step waits for the device."""
+        if not self.constant:
+            (mean,) = mean_over_ranks(scores.mean())
+            self.constant.copy_(len(self.rows) * mean)
+        self._has_constant = True
 
     @torch.no_grad()
     def follow(self, index: Int64[Tensor, " batch"], new: Float[Tensor, "batch dim"]) -> None:

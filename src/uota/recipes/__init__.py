@@ -10,6 +10,11 @@ from uota.errors import UotaError
 FOLDER = Path(__file__).parent
 
 
+def recipe_names(kind: str = "") -> list[str]:
+    """Names of the recipes of a kind, such as imagenet or demo; of all by default."""
+    return sorted(file.stem for file in FOLDER.glob(f"*{kind}.yaml"))
+
+
 def recipe_file(name: str) -> Path:
     """The file of a recipe.
 
@@ -18,8 +23,7 @@ def recipe_file(name: str) -> Path:
     """
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise UotaError(f"there is neither a file nor a recipe {name!r}; the recipes are {known}")
+        raise UotaError(f"there is neither a file nor a recipe {name!r}; the recipes are {', '.join(recipe_names())}")
     return path
 
 

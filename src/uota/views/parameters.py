@@ -126,9 +126,7 @@ def resized_crop_boxes(
     aspect is allowed.
     """
     area, aspect = np.split(uniforms[..., len(COLUMNS) :], 2, axis=-1)
-    area = (height * width)[..., None] * _between(area, *scale)
-    aspect = np.exp(_between(aspect, np.log(ratio[0]), np.log(ratio[1])))
-    wide, high = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
+    high, wide = _sides(area, aspect, (height * width)[..., None], scale, ratio)
     fits = (wide > 0) & (wide <= width[..., None]) & (high > 0) & (high <= height[..., None])
     first, found = fits.argmax(-1)[..., None], fits.any(-1)
     central_high, central_wide = _central_box(height, width, ratio)
@@ -148,9 +146,8 @@ def clipped_boxes(
 ) -> Float[ndarray, "*shape 4"]:
     """Boxes (top, left, height, width) as BYOL's code draws them: one area and aspect, sides clipped to the image's."""
     area, aspect = uniforms[..., len(COLUMNS)], uniforms[..., len(COLUMNS) + ATTEMPTS]
-    area = height * width * _between(area, *scale)
-    aspect = np.exp(_between(aspect, np.log(ratio[0]), np.log(ratio[1])))
-    wide, high = np.rint(np.sqrt(area * aspect)).clip(1, width), np.rint(np.sqrt(area / aspect)).clip(1, height)
+    high, wide = _sides(area, aspect, height * width, scale, ratio)
+    high, wide = high.clip(1, height), wide.clip(1, width)
     top = np.floor(column(uniforms, "top") * (height - high + 1))
     left = np.floor(column(uniforms, "left") * (width - wide + 1))
     return np.stack((top, left, high, wide), -1).astype(np.float32)
@@ -213,6 +210,15 @@ def _boxes(group: GroupPreset, uniforms: ndarray, height: ndarray, width: ndarra
         return draw(uniforms, height, width, group.scale, group.ratio)
     shared = np.broadcast_to(uniforms[:1], uniforms.shape)
     return grid_cells(draw(shared, height, width, group.scale, group.ratio), group.grid, group.overlap)
+
+
+def _sides(
+    area: ndarray, aspect: ndarray, whole: ndarray, scale: tuple[float, float], ratio: tuple[float, float]
+) -> tuple[ndarray, ndarray]:
+    """Height and width of boxes by two uniforms: a share of the whole area, and the logarithm of width / height."""
+    area = whole * _between(area, *scale)
+    aspect = np.exp(_between(aspect, np.log(ratio[0]), np.log(ratio[1])))
+    return np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
 
 
 def _central_box(height: ndarray, width: ndarray, ratio: tuple[float, float]) -> tuple[ndarray, ndarray]:

@@ -83,9 +83,8 @@ def _steps(parameters: ViewParameters, group: GroupPreset, channels: int, mean: 
     """What to do to the flattened views, in order; on grey views colour does nothing."""
     sigma, solarise = parameters.blur_sigma.flatten().numpy(), parameters.solarise.flatten().numpy()
     seeds = parameters.rand_augment.flatten().numpy()
-    augment = partial(rand_augment_, mean=mean)
-    if group.rand_augment:
-        augment = partial(augment, operations=group.rand_augment[0], magnitude=group.rand_augment[1])
+    operations, magnitude = group.rand_augment or (0, 0)
+    augment = partial(rand_augment_, operations=operations, magnitude=magnitude, mean=mean)
     made: dict[str, list[Step]] = {
         "jitter": _jitter(parameters, group.colour_like, channels),
         "grey": [(_grey_, parameters.grey.flatten().numpy() & (channels == 3), sigma)],
