@@ -24,7 +24,7 @@ from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.schedules import learning_rate
 from uota.training.setup import build_sampler
 from uota.views import ViewPipeline
@@ -72,7 +72,7 @@ def measure(run: Run) -> dict:
     condition, name, candidates, seed = run
     settings = Pretrain(epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition])
     train, test = (open_source(settings.data, split) for split in ("train", "test"))
-    settings = decide(settings, train)
+    settings = resolve_auto(settings, train)
     torch.manual_seed(seed)
     encoder = Encoder("tiny", train.channels).to(memory_format=torch.channels_last)
     began = process_time()

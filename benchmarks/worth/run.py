@@ -23,7 +23,7 @@ from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
 from uota.training.module import Pretraining
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.schedules import learning_rate
 from uota.training.setup import build_sampler
 from uota.views import ViewPipeline, ViewPreset, Views
@@ -53,7 +53,7 @@ def measure(run: Run) -> dict[str, Any]:
     """Train and evaluate; everything a line of results holds."""
     settings, arm, condition = run.settings(), ARMS[run.arm], CONDITIONS[run.condition]
     train, test = condition.source("train"), condition.source("test")
-    settings = decide(settings, train)
+    settings = resolve_auto(settings, train)
     preset = arm.preset(preset_of(settings))
     training = Training(settings, arm, train, preset)
     began, evaluating, way = process_time(), 0.0, []

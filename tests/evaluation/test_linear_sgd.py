@@ -14,7 +14,7 @@ from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
 from uota.settings.evaluation import LinearSGD
 from uota.settings.linear_protocols import Cosine
-from uota.views import GroupPreset, ViewPipeline
+from uota.views import ViewPipeline, ViewSizePreset
 
 FEW = Plan(
     epochs=3,
@@ -49,7 +49,7 @@ def classifier_of(subject, plan):
 
 def trained_in_float64(subject, plan, head):
     """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
-    crops = GroupPreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
+    crops = ViewSizePreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
     pipeline = ViewPipeline(replace(subject.found.preset, groups=(crops,)), plan.seed)
     weight, bias = head.weight.detach().double(), head.bias.detach().double()
     moved = [torch.zeros_like(weight), torch.zeros_like(bias)]

@@ -24,7 +24,7 @@ from uota.data.fingerprint import fingerprint
 from uota.data.places import located, places_of
 from uota.errors import StoppedError, UotaError
 from uota.io import locks
-from uota.io.atomic import whole_file
+from uota.io.atomic import atomic_write
 from uota.io.locks import hold
 from uota.runs.checkpoints import damage_of
 from uota.runs.folder import empty_folder, require_free
@@ -36,7 +36,7 @@ from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
 from uota.training.signals import STOPPING, Interruption, leave_signals_to_parent, raise_signals, stop_requests
 from uota.training.trainer import make_trainer, translate_stops
-from uota.views import keep
+from uota.views import identity_collate
 
 LARGER = ["--batch_size=8", "--threads=1", "--accelerator=cpu", "--arbiter=none", "--views=small"]
 SMALL = [*LARGER, "--epochs=1", "--workers=0"]
@@ -452,7 +452,7 @@ def test_half_files_vanish_and_whole_ones_stay(tmp_path):
 
 
 def interrupted_half_way(path):
-    with raise_signals(), whole_file(path) as unfinished:
+    with raise_signals(), atomic_write(path) as unfinished:
         unfinished.write_text("half")
         signal.raise_signal(signal.SIGTERM)
 
@@ -515,7 +515,7 @@ def signal_self():
 
 
 def loaded(do, workers=1):
-    return list(Loader(Numbers(do), workers, batch_size=2, collate_fn=keep))
+    return list(Loader(Numbers(do), workers, batch_size=2, collate_fn=identity_collate))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -562,7 +562,7 @@ def hang():
 
 def test_a_signal_ends_waiting_for_a_loading_process():
     began = time.monotonic()
-    batches = iter(Loader(Numbers(lambda: time.sleep(3)), 1, batch_size=4, collate_fn=keep))
+    batches = iter(Loader(Numbers(lambda: time.sleep(3)), 1, batch_size=4, collate_fn=identity_collate))
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with stop_requests():
         timer.start()

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from uota.encoders.encoder import Encoder
 from uota.encoders.lab import LabEncoder
 from uota.errors import UotaError
-from uota.runs.encoder import Found
+from uota.runs.encoder import LoadedEncoder
 from uota.runs.export import EXPORTS, export
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.views import PRESETS
 
 
@@ -22,7 +22,7 @@ def found(name, views="supervised", encoder=None):
     preset = PRESETS[views]
     encoder = encoder or Encoder(name, preset.channels, preset.groups[0].size)
     encoder(torch.randn(4, preset.channels, 64, 64))
-    return Found(name, encoder.eval(), name, preset)
+    return LoadedEncoder(name, encoder.eval(), name, preset)
 
 
 @pytest.fixture(autouse=True)
@@ -114,8 +114,8 @@ def test_a_refused_or_failed_export_leaves_no_file(tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(Encoder("tiny", 1, 24).state_dict(), file)
     with pytest.raises(UotaError, match="tiny"):
-        export(Origin(str(file)), "timm", tmp_path / "out.pth")
+        export(EncoderSpec(str(file)), "timm", tmp_path / "out.pth")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["weights.pth"]
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UotaError, match="cannot be written"):
-        export(Origin(str(file)), "safetensors", tmp_path / "taken" / "out.safetensors")
+        export(EncoderSpec(str(file)), "safetensors", tmp_path / "taken" / "out.safetensors")

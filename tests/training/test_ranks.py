@@ -17,7 +17,7 @@ from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
@@ -39,7 +39,7 @@ MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
 def settings_of(folder, method):
     views = {"views": "small-cpc"} if method == "cpc_v2" else {"views": "small", "local_views": 1}
     settings = Pretrain(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
-    return decide(settings, open_source(settings.data))
+    return resolve_auto(settings, open_source(settings.data))
 
 
 def built(settings, ranks):

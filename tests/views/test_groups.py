@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from uota.data import Groups
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.views import PRESETS, ViewPipeline
 
 PLAIN = PRESETS["small-grey-groups"]
@@ -20,7 +20,7 @@ def groups():
     levels = torch.arange(sum(SIZES), dtype=torch.uint8).view(-1, 1, 1, 1) * 4
     starts = [sum(SIZES[:place]) for place in range(len(SIZES))]
     members = [range(start, start + size) for start, size in zip(starts, SIZES, strict=True)]
-    return Groups(InMemory("levels", levels.expand(-1, 1, 28, 28).contiguous(), torch.arange(len(levels))), members)
+    return Groups(TensorSource("levels", levels.expand(-1, 1, 28, 28).contiguous(), torch.arange(len(levels))), members)
 
 
 def samples(epochs=50):

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
 from uota.errors import UotaError
-from uota.views import PRESETS, GroupPreset, ViewDataset, ViewPipeline, ViewPreset, evaluation_view, keep
+from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, ViewSizePreset, evaluation_view, identity_collate
 
 GREY = PRESETS["small-grey"]
 LARGE = replace(
@@ -52,7 +52,7 @@ def test_views_without_local_ones_are_the_same_globals(small_source):
 
 
 def test_a_view_is_the_crop_that_its_parameters_say(large_source):
-    group = GroupPreset(2, 24, (0.2, 1.0), jitter_probability=0.0)
+    group = ViewSizePreset(2, 24, (0.2, 1.0), jitter_probability=0.0)
     preset = ViewPreset("plain", (group,), (0.5,) * 3, (0.5,) * 3, evaluation_size=24)
     views = ViewPipeline(preset)(large_source, [(0, index) for index in range(4)])
     for view in range(2):
@@ -119,7 +119,7 @@ def test_everything_injected_and_nothing_to_inject_from(small_source):
 def test_a_loader_gives_the_same_views_with_and_without_workers(small_source, workers):
     batches = [[(0, 1), (0, 2)], [(0, 3), (1, 4), (1, 0)]]
     dataset = ViewDataset(small_source, ViewPipeline(GREY, seed=2, inject=0.2))
-    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=keep, num_workers=workers)
+    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=identity_collate, num_workers=workers)
     for made, samples in zip(loader, batches, strict=True):
         assert same(made, dataset.pipeline(small_source, samples))
     assert len(dataset) == 12

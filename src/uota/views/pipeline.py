@@ -238,7 +238,7 @@ def evaluation_view(
 class ViewDataset(Dataset[Views]):
     """A source and a pipeline for torch's DataLoader: whole batches are made at once.
 
-    Use it with a `batch_sampler` that yields lists of (epoch, index), and `collate_fn=keep`.
+    Use it with a `batch_sampler` that yields lists of (epoch, index), and `collate_fn=identity_collate`.
     """
 
     def __init__(self, source: ImageSource, pipeline: ViewPipeline) -> None:
@@ -258,7 +258,7 @@ class ViewDataset(Dataset[Views]):
         return self.pipeline(self.source, samples)
 
 
-def keep(batch: Any) -> Any:
+def identity_collate(batch: Any) -> Any:
     """A `collate_fn` that leaves alone what is a batch already; a function of a module, so that workers find it."""
     return batch
 
