@@ -93,9 +93,9 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     while step < total:
         for samples in batches:
-            groups = pipeline(source, samples).groups
+            groups = pipeline(source, samples).by_size
             if sampler:
-                groups = sampler(groups).groups
+                groups = sampler(groups).by_size
             views = [view.contiguous(memory_format=torch.channels_last) for group in groups for view in group]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, total, settings)

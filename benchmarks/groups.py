@@ -156,7 +156,7 @@ def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look(watched.at, method.embed(views.groups, Step()))
+        return look(watched.at, method.embed(views.by_size, Step()))
 
     judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, DRAWS, bar=False)
     told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
@@ -170,7 +170,7 @@ def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look("features", method.embed(views.groups, Step()))
+        return look("features", method.embed(views.by_size, Step()))
 
     precision = train_arbiter(run, data, preset, see)
     return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)
@@ -180,7 +180,7 @@ def of_pixels(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     """No encoder at all."""
     preset = preset_of(settings)
     x = pixel_features(labelled(data.groups.files), preset).x
-    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.groups))
+    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.by_size))
     found = top1(*(pixel_features(source, preset) for source in (data.train, data.test)))
     return found | precision | average_precision(data, **baselines(x, data))
 

@@ -74,8 +74,8 @@ def make_jpegs() -> None:
 def resized(name: str) -> ViewPreset:
     """A method's own views, of `SIZES`."""
     preset = PRESETS[name]
-    groups = [replace(group, size=size) for group, size in zip(preset.groups, SIZES[name], strict=True)]
-    return replace(preset, groups=tuple(groups))
+    groups = [replace(group, size=size) for group, size in zip(preset.sizes, SIZES[name], strict=True)]
+    return replace(preset, sizes=tuple(groups))
 
 
 def forever(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -99,7 +99,7 @@ def our_training(name: str, arbiter: str) -> Callable[[], None]:
 
     def step() -> None:
         views = next(stream)
-        embedded = method.embed(views.groups, Step(1000, 0.5))
+        embedded = method.embed(views.by_size, Step(1000, 0.5))
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
             weights = module.arbiter(look("thumbnails", embedded)).weights
@@ -230,7 +230,7 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
 
     def epoch() -> None:
         for samples in batches:
-            embedded = module.method.embed(pipeline(source, samples).groups, Step(done[0]))
+            embedded = module.method.embed(pipeline(source, samples).by_size, Step(done[0]))
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
                 weights = module.arbiter(look("thumbnails", embedded)).weights
@@ -244,7 +244,7 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
 
 def _lightly_on_demo(preset: ViewPreset) -> tuple[Encoder, Callable[[], None]]:
     """Grey as our views are: the first of three equal channels."""
-    group = preset.groups[0]
+    group = preset.sizes[0]
     made = SimCLRTransform(
         input_size=group.size, min_scale=group.scale[0], gaussian_blur=0.0, random_gray_scale=0.0,
         cj_prob=group.jitter_probability, cj_bright=group.brightness, cj_contrast=group.contrast,

@@ -84,7 +84,7 @@ class Training:
 
     def autocast(self) -> torch.autocast:
         """As Lightning does in the run's precision."""
-        device = self.views.groups[0].device.type
+        device = self.views.by_size[0].device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def backward(self) -> float:
@@ -146,10 +146,10 @@ def random_views(settings: Pretrain, device: torch.device, size: Callable[[int],
     batch = settings.batch_size
     groups = [
         torch.randn(group.count, batch, 3, size(group.size), size(group.size), generator=random)
-        for group in preset_of(settings).groups
+        for group in preset_of(settings).sizes
     ]
     labels, index = (torch.randint(most, (batch,), generator=random).to(device) for most in (CLASSES, IMAGES))
-    return SimpleNamespace(groups=[group.to(device) for group in groups], labels=labels, index=index)
+    return SimpleNamespace(by_size=[group.to(device) for group in groups], labels=labels, index=index)
 
 
 def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Iterator[dict[str, Any]]:
@@ -192,7 +192,7 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
     step = Step(training.clock.global_step, LATE, True, training.views.labels)
     with training.autocast():
         with torch.no_grad():
-            embedded = module.method.embed(training.views.groups, step)
+            embedded = module.method.embed(training.views.by_size, step)
         return timed(lambda: arbiter(look(module.settings.look, embedded), LATE), device)
 
 

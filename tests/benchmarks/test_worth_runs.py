@@ -54,7 +54,7 @@ def test_a_run_tells_how_well_its_arbiter_told():
 def embedded_views():
     run = training("none")
     views = ViewPipeline(preset_of(run.settings), 1, inject=0.25)(run.source, [(0, index) for index in range(16)])
-    return run.module.method.embed(views.groups, Step()), views
+    return run.module.method.embed(views.by_size, Step()), views
 
 
 def test_the_oracle_leaves_wrong_views_nothing():

@@ -68,8 +68,8 @@ def test_a_folder_is_inspected_and_its_advice_is_taken_by_pretrain(pictures, tmp
     flags = ["--epochs=1", "--accelerator=cpu", "--threads=1", "--workers=0", f"--out={tmp_path / 'run'}"]
     assert main(["pretrain", f"--config={milder}", f"--data={pictures}", *flags]) == 0
     preset = preset_of(Run(tmp_path / "run").settings())
-    assert (preset.groups[1].scale, preset.groups[1].grey_probability) == ((0.2, 0.3), 0.1)
-    assert preset.groups[0].scale == (0.3, 1.0)
+    assert (preset.sizes[1].scale, preset.sizes[1].grey_probability) == ((0.2, 0.3), 0.1)
+    assert preset.sizes[0].scale == (0.3, 1.0)
 
 
 def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):
@@ -108,7 +108,7 @@ def test_recipes_load_and_build(recipe):
     settings = replace(settings, method_options=settings.method_options | FEWER.get(settings.method, {}))
     module = build_module(settings, total_steps=10)
     assert recipe.name.startswith(settings.method)
-    sizes = [group.size for group in preset_of(settings).groups]
+    sizes = [group.size for group in preset_of(settings).sizes]
     assert (max(sizes) > SMALL_IMAGE) == ("imagenet" in recipe.name)
     assert settings.weigh == ("predictor" if settings.arbiter == "mahalanobis" else "both")
     assert isinstance(module.method.dim, int)

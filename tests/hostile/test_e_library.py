@@ -622,7 +622,7 @@ def test_checkpointing_draws_once(segment):
     def pooled(scale, groups):
         sampled = sampler(groups)
         seen.append(sampled.chosen)
-        return sum((scale * views).square().mean() for views in sampled.groups)
+        return sum((scale * views).square().mean() for views in sampled.by_size)
 
     scale = torch.ones((), requires_grad=True)
     SEGMENTS[segment](pooled, scale, candidates()).backward()

@@ -38,7 +38,7 @@ def filed(lit_patterns):
 
 
 def see(views):
-    return thumbnails(views.groups)
+    return thumbnails(views.by_size)
 
 
 def learned(groups, steps=60):

@@ -20,7 +20,7 @@ def found(name, views="supervised", encoder=None):
     """An encoder with statistics that differ from those of a new one."""
     torch.manual_seed(0)
     preset = PRESETS[views]
-    encoder = encoder or Encoder(name, preset.channels, preset.groups[0].size)
+    encoder = encoder or Encoder(name, preset.channels, preset.sizes[0].size)
     encoder(torch.randn(4, preset.channels, 64, 64))
     return LoadedEncoder(name, encoder.eval(), name, preset)
 
@@ -63,7 +63,7 @@ def test_safetensors_reads_it(name, views, tmp_path):
     call = EXPORTS["safetensors"](ours, tmp_path / "weights.safetensors")
     assert call == f"safetensors.torch.load_file({str(tmp_path / 'weights.safetensors')!r})"
     preset = PRESETS[views]
-    again = Encoder(name, preset.channels, preset.groups[0].size).eval()
+    again = Encoder(name, preset.channels, preset.sizes[0].size).eval()
     again.backbone.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     images = IMAGES[:, : preset.channels]
     assert torch.equal(again(images), ours.encoder(images))

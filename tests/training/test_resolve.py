@@ -34,7 +34,7 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
     views = ViewPipeline(preset, 0)(source, [(0, index) for index in range(8)])
     method = build_module(settings, total_steps=2).method
 
-    method.embed(views.groups, Step())
+    method.embed(views.by_size, Step())
 
     of_targets, of_views = [method.target.encoder] * preset.global_views, [method.encoder] * preset.views
     assert called == of_targets + of_views  # each view by itself

@@ -26,7 +26,7 @@ def test_cells_fill_their_box_and_stay_inside(box):
 
 def test_the_patches_of_an_image_share_one_crop(small_source):
     views = ViewPipeline(PRESETS["small-grey-cpc"])(small_source, [(0, 1), (0, 2)])
-    assert views.groups[0].shape == (16, 2, 1, 12, 12)
+    assert views.by_size[0].shape == (16, 2, 1, 12, 12)
     box = views.parameters.box.view(4, 4, 2, 4)
     assert bool((box[..., 2:] == box[:1, :1, :, 2:]).all())
     assert bool((box[..., 0] == box[:, :1, :, 0]).all())

@@ -145,7 +145,7 @@ def test_hue_of_plain_colours_equals_torchvision():
 
 def test_what_is_done_to_a_view_does_not_depend_on_the_others():
     torch.manual_seed(0)
-    group = PRESETS["swav"].groups[1]
+    group = PRESETS["swav"].sizes[1]
     crops, parameters = torch.rand(6 * 4, 3, 96, 96), drawn(group, 4, 3)
     all_views = photometric(crops.clone(), parameters, group, MEAN[3], STD[3])
     first = photometric(crops[:4].clone(), parameters[:1], group, MEAN[3], STD[3])

@@ -62,11 +62,11 @@ def test_a_pipeline_draws_and_records_the_seeds(large_source):
     assert not one.parameters.rand_augment.any()
     seeds = two.parameters.rand_augment
     assert len(seeds.unique()) == seeds.numel()
-    again = augmented(one.groups[0].flatten(0, 1).mul(255).round(), seeds.flatten(), (0.0,) * 3)
-    torch.testing.assert_close(again.float() / 255, two.groups[0].flatten(0, 1), atol=1e-5, rtol=0)
+    again = augmented(one.by_size[0].flatten(0, 1).mul(255).round(), seeds.flatten(), (0.0,) * 3)
+    torch.testing.assert_close(again.float() / 255, two.by_size[0].flatten(0, 1), atol=1e-5, rtol=0)
 
 
 def test_infomin_has_it_after_the_blur_and_before_grey():
-    group = PRESETS["infomin"].groups[0]
+    group = PRESETS["infomin"].sizes[0]
     assert group.rand_augment == (2, 10)
     assert group.order[:4] == ("jitter", "blur", "rand_augment", "grey")

@@ -133,7 +133,7 @@ def _judge(
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
-        verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())), progress=1.0)
+        verdict = arbiter(look(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         judged.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

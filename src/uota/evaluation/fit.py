@@ -76,7 +76,7 @@ class Plan:
             interpolation="bilinear" if like == "torchvision" else ALIASED,
             crop_like=like,
         )
-        return replace(preset, groups=(crops,), evaluation_like=like)
+        return replace(preset, sizes=(crops,), evaluation_like=like)
 
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:

@@ -109,7 +109,7 @@ def _arbiters_of_run(subject: InspectionInput, seconds: float, compare: bool) ->
 
     @torch.no_grad()
     def eyes(views: Views) -> ViewFeatures:
-        embedded = method.embed(views.groups, Step())
+        embedded = method.embed(views.by_size, Step())
         return ViewFeatures(look(looks_at, embedded), embedded.z.detach())
 
     learned = arbiter if own == "learned" else None
@@ -130,7 +130,7 @@ def _kind(arbiter: Arbiter) -> str:
 def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtractor:
     """Thumbnails, an encoder, or whatever makes features of images."""
     if model is None and weights is None:
-        return lambda views: ViewFeatures(thumbnails(views.groups), None)
+        return lambda views: ViewFeatures(thumbnails(views.by_size), None)
     if model is None or isinstance(model, str):
         return _eyes_of_encoder(_encoder(model, weights, preset))
     if weights is not None or not callable(model):
@@ -141,10 +141,10 @@ def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtrac
     @torch.no_grad()
     def eyes(views: Views) -> ViewFeatures:
         try:
-            rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.groups]
+            rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.by_size]
             return ViewFeatures(torch.cat(rows).float(), None)
         except Exception as error:  # of somebody else's module
-            shape = tuple(views.groups[0].flatten(0, 1).shape)
+            shape = tuple(views.by_size[0].flatten(0, 1).shape)
             raise UotaError(
                 f"the model makes no rows of features of images {shape}: {type(error).__name__}: {error}"
             ) from error
@@ -154,7 +154,7 @@ def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtrac
 
 def _encoder(name: str | None, weights: Path | None, preset: ViewPreset) -> Encoder:
     if weights is None:
-        return Encoder(name or "tiny", preset.channels, preset.groups[0].size).eval()
+        return Encoder(name or "tiny", preset.channels, preset.sizes[0].size).eval()
     if not weights.is_file():
         raise UotaError(f"there is no file {weights}; give a state dict, or leave --weights out")
     return load_encoder(EncoderSpec(str(weights), name, preset.name)).encoder
@@ -163,8 +163,8 @@ def _encoder(name: str | None, weights: Path | None, preset: ViewPreset) -> Enco
 def _eyes_of_encoder(encoder: Encoder) -> FeatureExtractor:
     @torch.no_grad()
     def eyes(views: Views) -> ViewFeatures:
-        features, early = encode(encoder, views.groups)
-        return ViewFeatures(early_and_late(Embedded(features, features, early, views.groups)), None)
+        features, early = encode(encoder, views.by_size)
+        return ViewFeatures(early_and_late(Embedded(features, features, early, views.by_size)), None)
 
     return eyes
 

@@ -32,7 +32,7 @@ SIDES, LONGEST, MEGABYTES, SAMPLE = 5, 640, 256, 2048
 JUDGED_EPOCH = 2**31
 LEAST = 3
 # The largest view of presets for images of folders without an accelerator.
-SMALL = PRESETS["small"].groups[0].size
+SMALL = PRESETS["small"].sizes[0].size
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
     if isinstance(data, Source):
         return data
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
-    largest = preset.groups[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
+    largest = preset.sizes[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
     side = min(LONGEST, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):

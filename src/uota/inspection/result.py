@@ -47,7 +47,7 @@ class Findings:
     @property
     def mean_weight(self) -> list[float]:
         """Of global and of local views."""
-        sizes = [group.count for group in self.table.preset.groups]
+        sizes = [group.count for group in self.table.preset.sizes]
         return [float(part.mean()) for part in self.table.verdict.weights.split(sizes)]
 
     @property

@@ -146,9 +146,9 @@ def score_views(subject: InspectionInput, panel: ArbiterSet, images: int, shown:
         looked = panel.eyes(views)
         features.append(looked.features)
         seen.append((views, panel.embeddings(looked)))
-        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
+        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.by_size])
         left -= min(left, views.batch)
-        views.groups = []  # their pixels are not needed any more, and would fill the memory
+        views.by_size = []  # their pixels are not needed any more, and would fill the memory
     if sum(views.batch for views, _ in seen) < LEAST:
         raise UotaError(f"fewer than {LEAST} images of {subject.source.name} can be read; are the others damaged?")
     embeddings = torch.cat([z for _, z in seen], 1)

@@ -81,7 +81,7 @@ def _of_file(path: Path, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     weights = read_weights(path, origin.pickle)
     backbone = origin.backbone or backbone_of(weights, path)
     preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
-    encoder = Encoder(backbone, preset.channels, preset.groups[0].size)
+    encoder = Encoder(backbone, preset.channels, preset.sizes[0].size)
     if not untrained:
         print(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
     return LoadedEncoder(str(path), encoder.eval(), backbone, preset)
@@ -99,7 +99,7 @@ def _of_timm(origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     if origin.backbone:
         raise UotaError(f"{origin.run} is a timm model and --backbone is set; that goes with a file of weights")
     preset = find_preset("supervised" if origin.views == "auto" else origin.views)
-    size = preset.groups[0].size
+    size = preset.sizes[0].size
     if size < SMALL_IMAGE:
         raise UotaError(f"{origin.run} has weights for large images and views {preset.name!r} are small; choose others")
     try:

@@ -141,7 +141,7 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _size(found: LoadedEncoder) -> int:
-    return found.preset.groups[0].size
+    return found.preset.sizes[0].size
 
 
 def _is_small(found: LoadedEncoder) -> bool:

@@ -62,9 +62,9 @@ class Pretraining(pl.LightningModule):
 
         rate = None
         if self.sampler is not None:
-            sampled = self.sampler(views.groups)
-            views, rate = views.kept(sampled.chosen, sampled.groups), sampled.verdict.outlier_rate
-        embedded = self.method.embed(views.groups, step)
+            sampled = self.sampler(views.by_size)
+            views, rate = views.kept(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
+        embedded = self.method.embed(views.by_size, step)
         self._require_finite(embedded.projected, "embeddings")
         verdict = None
         weights = torch.ones(embedded.projected.shape[:2], device=self.device)

@@ -39,7 +39,7 @@ class Monitor(pl.Callback):
         self.images += weights.shape[1] * trainer.world_size
         self._mean("loss", outputs["loss"])
         first = 0
-        for name, group in zip(self.names, views.groups, strict=True):
+        for name, group in zip(self.names, views.by_size, strict=True):
             self._mean(f"weight_{name}", weights[first : first + len(group)].mean())
             first += len(group)
         if verdict is not None:

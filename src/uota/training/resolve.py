@@ -57,7 +57,7 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
             f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "
             "choose another preset with --views"
         )
-    small = preset.groups[0].size <= SMALL_IMAGE
+    small = preset.sizes[0].size <= SMALL_IMAGE
     # Two images of a thing differ in where it is, which thumbnails cannot look past.
     eyes = "features" if preset.across_images else "thumbnails"
     chosen: dict[str, Any] = {

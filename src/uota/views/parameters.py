@@ -105,7 +105,7 @@ def view_parameters(
     """Turn uniforms into parameters, given the size in pixels of the image that each view is cropped from."""
     drawn: list[dict[str, ndarray]] = []
     start = 0
-    for group in preset.groups:
+    for group in preset.sizes:
         views = slice(start, start + group.count)
         drawn.append(_group_parameters(group, uniforms[views], height[views], width[views]))
         start += group.count

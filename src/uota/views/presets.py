@@ -149,7 +149,7 @@ class ViewPreset:
     """
 
     name: str
-    groups: tuple[ViewSizePreset, ...]
+    sizes: tuple[ViewSizePreset, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     evaluation_size: int
@@ -162,7 +162,7 @@ class ViewPreset:
         if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
             raise UotaError("mean and std of a preset need one value per channel: both 1 (grey) or both 3 (RGB).")
         _check_choice("evaluation_like", self.evaluation_like, EvaluationLike)
-        if not self.groups:
+        if not self.sizes:
             raise UotaError(f"Preset {self.name!r} has no views left: keep at least one group.")
 
     @property
@@ -173,21 +173,21 @@ class ViewPreset:
     @property
     def views(self) -> int:
         """Number of views of one image, over all groups."""
-        return sum(group.count for group in self.groups)
+        return sum(group.count for group in self.sizes)
 
     @property
     def global_views(self) -> int:
         """Number of views in the first group."""
-        return self.groups[0].count
+        return self.sizes[0].count
 
     @property
     def size_name_of_view(self) -> list[str]:
         """Of each view, what its group is called."""
-        return [name for name, group in zip(GROUP_NAMES, self.groups, strict=False) for _ in range(group.count)]
+        return [name for name, group in zip(GROUP_NAMES, self.sizes, strict=False) for _ in range(group.count)]
 
     def with_options(self, options: dict[str, dict[str, Any]]) -> "ViewPreset":
         """The same preset with some fields of its groups changed, e.g. {"local": {"scale": (0.1, 0.3)}}."""
-        names = GROUP_NAMES[: len(self.groups)]
+        names = GROUP_NAMES[: len(self.sizes)]
         known = {field.name for field in fields(ViewSizePreset)} - {"count", "size", "grid"}
         if strange := set(options) - set(names):
             raise UotaError(f"Preset {self.name!r} has no {min(strange)!r} views to change: name {' or '.join(names)}.")
@@ -196,32 +196,32 @@ class ViewPreset:
                 raise UotaError(f"Views have no {min(unknown)!r} to change: choose of {', '.join(sorted(known))}.")
             groups = [
                 replace(group, **{field: _as_tuple(value) for field, value in options.get(name, {}).items()})
-                for name, group in zip(names, self.groups, strict=True)
+                for name, group in zip(names, self.sizes, strict=True)
             ]
         except (TypeError, ValueError) as error:
             raise UotaError(f"Views cannot be changed by {options}: {error}; write them as the presets do.") from error
-        return replace(self, groups=tuple(groups))
+        return replace(self, sizes=tuple(groups))
 
     def with_local_views(self, count: int) -> "ViewPreset":
         """The same preset with `count` views in its second group (0: global views only)."""
         if count < 0:
             raise UotaError(f"The number of local views must be 0 or more, not {count}.")
-        if count and len(self.groups) < 2:
+        if count and len(self.sizes) < 2:
             raise UotaError(f"Preset {self.name!r} has no local views to change: take one with local crops ('swav').")
-        return self.with_counts([self.global_views] + ([count] if len(self.groups) > 1 else []))
+        return self.with_counts([self.global_views] + ([count] if len(self.sizes) > 1 else []))
 
     def with_candidates(self, times: int) -> "ViewPreset":
         """The same preset with so many times the views; the cells of a grid belong together and cannot be chosen."""
-        if times > 1 and any(group.grid for group in self.groups):
+        if times > 1 and any(group.grid for group in self.sizes):
             raise UotaError(f"The views of preset {self.name!r} are cells of one crop: set candidates to 1.")
-        return self.with_counts([times * group.count for group in self.groups])
+        return self.with_counts([times * group.count for group in self.sizes])
 
     def with_counts(self, counts: Sequence[int]) -> "ViewPreset":
         """The same preset with these numbers of views per group; groups with 0 are left out."""
-        if len(counts) != len(self.groups):
-            raise UotaError(f"Preset {self.name!r} has {len(self.groups)} groups of views, {len(counts)} were counted.")
-        pairs = zip(self.groups, counts, strict=True)
-        return replace(self, groups=tuple(group.times(count) for group, count in pairs if count))
+        if len(counts) != len(self.sizes):
+            raise UotaError(f"Preset {self.name!r} has {len(self.sizes)} groups of views, {len(counts)} were counted.")
+        pairs = zip(self.sizes, counts, strict=True)
+        return replace(self, sizes=tuple(group.times(count) for group, count in pairs if count))
 
 
 def find_preset(name: str) -> ViewPreset:

@@ -147,7 +147,7 @@ class Decoded:
         return [self.files.path(index) for index in self.cache.bad()]
 
     def _candidates(self, index: int) -> Iterator[int]:
-        """The image itself; those after it, at first of its substitute group, so that its label stays true; then any."""
+        """The image itself; then those of its substitute group, which have its label; then any."""
         yield index
         count = len(self.files)
         after = (index + np.arange(1, count)) % count

@@ -148,7 +148,7 @@ def advise(table: ViewTable, options: dict[str, dict[str, Any]], seed: int = 0) 
     outlier, counted = table.outlier_probability.double().numpy(), table.at_home.numpy()
     kinds = np.array(table.preset.size_name_of_view)
     sentences, changes = [], {name: dict(fields) for name, fields in options.items()}
-    for kind, group in zip(dict.fromkeys(kinds), table.preset.groups, strict=True):
+    for kind, group in zip(dict.fromkeys(kinds), table.preset.sizes, strict=True):
         rows = kinds == kind
         for rule in RULES:
             harm = rule.harm(table.parameters).numpy()[rows]
