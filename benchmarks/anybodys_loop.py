@@ -70,8 +70,10 @@ MODELS = {"lightly's swav": swav, "lightly's dino": dino}
 def measure(run: Run) -> dict:
     """Train and evaluate."""
     condition, name, candidates, seed = run
-    settings = Pretrain(epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition])
-    train, test = (open_source(settings.data, split) for split in ("train", "test"))
+    settings = Pretrain.from_flat(
+        epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition]
+    )
+    train, test = (open_source(settings.data.source, split) for split in ("train", "test"))
     settings = resolve_auto(settings, train)
     torch.manual_seed(seed)
     encoder = Encoder("tiny", train.channels).to(memory_format=torch.channels_last)
@@ -85,12 +87,16 @@ def measure(run: Run) -> dict:
 def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor], settings: Pretrain, source) -> int:
     """The loop that belongs to anybody; how many images it took."""
     preset = preset_of(settings)
-    pipeline = ViewPipeline(preset.with_candidates(settings.candidates), settings.seed, settings.inject)
+    pipeline = ViewPipeline(
+        preset.with_candidates(settings.arbitration.candidates), settings.runtime.seed, settings.views.inject
+    )
     sampler = build_sampler(settings)
     step = 0
-    batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: step)
-    total = len(batches) * settings.epochs
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    batches = GlobalBatches(len(source), settings.optimization.batch_size, settings.runtime.seed, 0, 1, lambda: step)
+    total = len(batches) * settings.optimization.epochs
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.optimization.learning_rate, weight_decay=settings.optimization.weight_decay
+    )
     while step < total:
         for samples in batches:
             groups = pipeline(source, samples).by_size
@@ -104,7 +110,7 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
             loss.backward()
             optimizer.step()
             step += 1
-    return total * settings.batch_size
+    return total * settings.optimization.batch_size
 
 
 if __name__ == "__main__":

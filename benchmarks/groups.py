@@ -139,7 +139,7 @@ def measure(run: Run) -> dict[str, Any]:
     """Everything that a line of results holds."""
     data = archive(run.rate, run.seed)
     plain = recipe(f"{run.method}_demo")
-    settings = replace(plain, views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")
+    settings = plain.replace_flat(views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")
     settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
     return run._asdict() | {"epochs": EPOCHS} | found(run, data, settings)

@@ -12,7 +12,7 @@ import csv
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,14 +85,14 @@ def settings_of(run: Run) -> Pretrain:
     """What a run trains with."""
     accelerator = "cpu" if run.device == "cpu" else "gpu"
     demo = recipe(f"{run.method}_demo")
-    plain = replace(demo, data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
+    plain = demo.replace_flat(data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
     if run.arm == "learned":
-        return replace(plain, arbiter="learned", look="features")
+        return plain.replace_flat(arbiter="learned", arbiter_input="features")
     if run.arm == "none":
         return plain
     if METHODS[run.method].encoder is not Encoder:  # that of "random"
-        return replace(plain, learning_rate=0.0, weight_decay=0.0, epochs=1)
-    return replace(plain, method="random", method_options={}, epochs=1)
+        return plain.replace_flat(learning_rate=0.0, weight_decay=0.0, epochs=1)
+    return plain.replace_flat(method="random", method_options={}, epochs=1)
 
 
 def measure(run: Run) -> dict[str, Any]:
@@ -169,7 +169,9 @@ def _shown(mean: Estimate, change: Change | None) -> tuple[str, str, str]:
 def runs_of(asked: list[str], seeds: list[int], arms: list[str]) -> list[Run]:
     """All runs of the methods asked for (METHOD or METHOD:DATA); none asked for: of every method."""
     asked = asked or [*(name for name in METHODS if name != "random"), *IN_COLOUR]
-    pairs = [(name, data or recipe(f"{name}_demo").data) for name, _, data in (each.partition(":") for each in asked)]
+    pairs = [
+        (name, data or recipe(f"{name}_demo").data.source) for name, _, data in (each.partition(":") for each in asked)
+    ]
     return [Run(*pair, seed, arm) for seed, pair, arm in product(seeds, pairs, arms)]
 
 

@@ -86,10 +86,9 @@ def forever(loader: DataLoader[Any]) -> Iterator[Any]:
 
 def our_training(name: str, arbiter: str) -> Callable[[], None]:
     """A step from files to weights, as `uota pretrain` makes it."""
-    settings = Pretrain(data=str(JPEGS), method=name, arbiter=arbiter, backbone="resnet18", batch_size=BATCH)  # type: ignore[arg-type]
-    settings = replace(
-        resolve_auto(replace(settings, views=name), open_source(JPEGS)), look="thumbnails", optimizer="sgd"
-    )
+    settings = Pretrain.from_flat(data=str(JPEGS), method=name, arbiter=arbiter, backbone="resnet18", batch_size=BATCH)  # type: ignore[arg-type]
+    settings = resolve_auto(settings.replace_flat(views=name), open_source(JPEGS))
+    settings = settings.replace_flat(arbiter_input="thumbnails", optimizer="sgd")
     module, source, done = build_module(settings, 10_000), open_source(JPEGS), [0]
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), BATCH, 0, 0, 1, lambda: done[0])
@@ -215,7 +214,7 @@ def until(who: str) -> dict[str, Any]:
 def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], None]]:
     source, done = open_source("demo"), [0]
     arbiter = "learned" if who == "uota" else "none"
-    asked = Pretrain(
+    asked = Pretrain.from_flat(
         data="demo",
         method="simclr",
         method_options=SIMCLR,
@@ -224,7 +223,7 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
         optimizer="adamw",
         learning_rate=RATE,
     )
-    module = build_module(replace(resolve_auto(asked, source), look="thumbnails"), 10_000)
+    module = build_module(resolve_auto(asked, source).replace_flat(arbiter_input="thumbnails"), 10_000)
     optimizer, pipeline = module.configure_optimizers(), ViewPipeline(preset, 0)
     batches = GlobalBatches(len(source), 128, 0, 0, 1, lambda: done[0])
 

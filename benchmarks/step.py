@@ -46,7 +46,9 @@ def in_turn(work: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def cost() -> None:
     torch.manual_seed(0)
-    module = build_module(Pretrain(views="swav", backbone="resnet18", arbiter="none", weigh="both"), total_steps=10)
+    module = build_module(
+        Pretrain.from_flat(views="swav", backbone="resnet18", arbiter="none", weighted_side="both"), total_steps=10
+    )
     method, optimizer = module.method, module.configure_optimizers()
     groups = [torch.randn(2, BATCH, 3, 224, 224), torch.randn(6, BATCH, 3, 96, 96)]
     arbiters = {

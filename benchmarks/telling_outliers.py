@@ -8,7 +8,6 @@ over its steps, to benchmarks/results/telling_outliers-CONDITION.json.
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -77,7 +76,7 @@ class Watching:
 
 def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
     """A row per part of the run and arbiter; nobody trains an encoder whose learning rate is zero."""
-    settings = resolve_auto(settings if train else replace(settings, learning_rate=0.0), source)
+    settings = resolve_auto(settings if train else settings.replace_flat(learning_rate=0.0), source)
     training = Training(settings, Arm(lambda dim, seed: Watching(dim)), source, preset_of(settings))
     rows = []
     for _ in training.parts(training.total):
@@ -103,9 +102,9 @@ def row(name: str, seen: list[ViewFeatures], part: int, train: bool) -> dict:
 
 def main(condition: str) -> None:
     torch.set_num_threads(1)
-    settings = Pretrain(arbiter="none", epochs=EPOCHS, **CONDITIONS[condition])
-    source = open_source(settings.data)
-    rows = watch(settings, source, train=True) + watch(replace(settings, epochs=2), source, train=False)
+    settings = Pretrain.from_flat(arbiter="none", epochs=EPOCHS, **CONDITIONS[condition])
+    source = open_source(settings.data.source)
+    rows = watch(settings, source, train=True) + watch(settings.replace_flat(epochs=2), source, train=False)
     out = Path(__file__).parent / f"results/telling_outliers-{condition}.json"
     out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 

@@ -41,8 +41,8 @@ class Run(NamedTuple):
 
 def pretrained(seed: int) -> Path:
     """The folder of the run of a seed, which is made only once."""
-    recipe_of_demo = replace(recipe("swav_demo"), epochs=DEMO_EPOCHS, arbiter="learned", look="features")
-    settings = replace(recipe_of_demo, seed=seed, accelerator="cpu", threads=1)
+    recipe_of_demo = recipe("swav_demo").replace_flat(epochs=DEMO_EPOCHS, arbiter="learned", arbiter_input="features")
+    settings = recipe_of_demo.replace_flat(seed=seed, accelerator="cpu", threads=1)
     folder = RUNS / f"seed-{seed}"
     if not (folder / "done").exists():
         pretrain(settings, folder, overwrite=True, bar=False, lines=False)

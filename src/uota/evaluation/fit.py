@@ -60,7 +60,7 @@ class Plan:
     devices: int
 
     def __post_init__(self) -> None:
-        check_multiple(self)
+        check_multiple(self.batch_size, self.devices)
 
     def views(self, preset: ViewPreset) -> ViewPreset:
         """One mirrored random crop of each image, and whole images, of the size and statistics of an encoder's preset.

@@ -56,7 +56,7 @@ def evaluate_linear_sgd(subject: LabelledEncoder, settings: LinearSGD, bar: bool
 def with_own_protocol(settings: LinearSGD, found: LoadedEncoder) -> LinearSGD:
     """The settings with `auto` replaced by the protocol of an encoder's run."""
     run = found.settings
-    return settings.decided(run.method if run else None, run.arbiter if run else None)
+    return settings.decided(run.method.name if run else None, run.arbitration.arbiter if run else None)
 
 
 def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:

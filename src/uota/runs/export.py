@@ -43,7 +43,7 @@ def export(origin: EncoderSpec, to: str, out: Path) -> str:
     """
     check_writable(out)
     found = load_encoder(origin)
-    check_output(out, data=found.settings.data if found.settings else None)
+    check_output(out, data=found.settings.data.source if found.settings else None)
     with atomic_write(out) as unfinished, torch.no_grad():
         return EXPORTS[to](found, unfinished).replace(str(unfinished), str(out))
 

@@ -24,7 +24,11 @@ RUN = TRANSFER | {
     **dict.fromkeys(("detection", "segmentation", "keypoints"), TRANSFER),
 }
 # What settings.json has at least: of a pretraining run, and of a transfer.
-SETTINGS = ({"data", "method", "arbiter", "epochs", "seed"}, {"task", "origin", "settings"})
+SETTINGS = (
+    {"data", "method", "arbitration", "optimization"},
+    {"data", "method", "arbiter", "epochs", "seed"},  # of earlier versions
+    {"task", "origin", "settings"},
+)
 # Written before settings.json: all that a run has left that was killed so early.
 FIRST = ("data.json", "settings.json")
 

@@ -51,14 +51,16 @@ class Pretraining(pl.LightningModule):
         """The run's arbiter and what it looks at: what weighs, else what chooses among candidates."""
         if self.arbiter is None and self.sampler is not None:
             return self.sampler.arbiter, "thumbnails"
-        return self.arbiter, self.settings.look
+        return self.arbiter, self.settings.arbitration.input
 
     def training_step(self, views: Views, batch_index: int) -> dict[str, Any]:
         """Choose, embed, weigh, and return the loss, with what a monitor wants to see."""
         progress = self.global_step / self.total_steps
-        torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
+        torch.manual_seed(hash((self.settings.runtime.seed, self.global_step, self.global_rank)) % 2**63)
 
-        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels, views.index)
+        step = Step(
+            self.global_step, progress, self.settings.arbitration.weighted_side == "both", views.labels, views.index
+        )
 
         rate = None
         if self.sampler is not None:
@@ -69,7 +71,7 @@ class Pretraining(pl.LightningModule):
         verdict = None
         weights = torch.ones(embedded.projected.shape[:2], device=self.device)
         if self.arbiter is not None:
-            verdict = self.arbiter(look(self.settings.look, embedded), progress)
+            verdict = self.arbiter(look(self.settings.arbitration.input, embedded), progress)
             weights = verdict.weights
         loss = self.method.loss(embedded, weights, step)
         self._require_finite(loss, "loss")
@@ -83,7 +85,7 @@ class Pretraining(pl.LightningModule):
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["rate"] * (self.settings.learning_rate if group["constant"] else rate)
+            group["lr"] = group["rate"] * (self.settings.optimization.learning_rate if group["constant"] else rate)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Let the method drop gradients, such as of what is frozen at first."""
