@@ -6,7 +6,7 @@ from torch import nn
 
 from uota.encoders.encoder import Encoder
 from uota.encoders.momentum import MomentumCopy
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 
 
 def make(parts=1):
@@ -67,7 +67,7 @@ def seven():
 def encode_on_a_rank(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    own, over_all = make(2)[2], synchronised(make(2)[2])
+    own, over_all = make(2)[2], with_sync_batch_norm(make(2)[2])
     torch.manual_seed(rank)
     views = seven()[:, IMAGES[rank]]
     torch.save([copy.encode(views) for copy in (own, over_all)], f"{folder}/{rank}")

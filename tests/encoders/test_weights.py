@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from uota.encoders.encoder import Encoder
-from uota.encoders.weights import backbone_of, first_kernel, load_weights, read_weights
+from uota.encoders.weights import infer_backbone, first_kernel, load_weights, read_weights
 from uota.errors import UotaError
 
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
@@ -58,7 +58,7 @@ def test_features_are_theirs(layout, theirs, tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(LAYOUTS[layout](theirs), file)
     weights = read_weights(file)
-    assert backbone_of(weights, file) == "resnet18"
+    assert infer_backbone(weights, file) == "resnet18"
     assert first_kernel(weights) == (3, 7)
     encoder = Encoder("resnet18", 3, 64).eval()
     loaded = load_weights(encoder.backbone, weights, file, "resnet18")
@@ -76,7 +76,7 @@ def test_safetensors_and_a_vision_transformer(tmp_path):
     save_file(theirs.state_dict(), file)
     weights = read_weights(file)
     with pytest.raises(UotaError, match="--backbone"):
-        backbone_of(weights, file)
+        infer_backbone(weights, file)
     assert first_kernel(weights) == (3, 16)
     encoder = Encoder("vit_tiny_patch16_224", 3, 64).eval()
     assert load_weights(encoder.backbone, weights, file, "vit").unused == ["head.bias", "head.weight"]
@@ -89,7 +89,7 @@ def test_safetensors_and_a_vision_transformer(tmp_path):
 def test_resnets_are_told_apart(name, tmp_path):
     with torch.device("meta"):
         weights = prefixed("encoder.", timm.create_model(name).state_dict())
-    assert backbone_of(weights, tmp_path) == name
+    assert infer_backbone(weights, tmp_path) == name
 
 
 def test_weights_of_another_network_are_refused(theirs, tmp_path):

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from uota.distributed import gather_rows, mean_over_ranks
 
 
-class Memory(nn.Module):
+class MemoryBank(nn.Module):
     """A moving average of every image's embedding, the same on every rank.
 
     Args:
@@ -50,7 +50,7 @@ class Memory(nn.Module):
         self._has_constant = True
 
     @torch.no_grad()
-    def follow(self, index: Int64[Tensor, " batch"], new: Float[Tensor, "batch dim"]) -> None:
+    def update(self, index: Int64[Tensor, " batch"], new: Float[Tensor, "batch dim"]) -> None:
         """Move the embeddings of the images of all ranks towards new ones on the unit sphere."""
         index, new = gather_rows(index).rows, gather_rows(new.detach()).rows.to(self.rows)
         mixed = self.momentum * self.rows[index] + (1 - self.momentum) * new

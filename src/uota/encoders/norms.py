@@ -8,18 +8,18 @@ from torch import nn
 from uota.errors import UotaError
 
 
-def exchanged(module: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
+def replace_batch_norms(module: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
     """The module with every plain batch norm exchanged for what `make` makes of it."""
     if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
         return make(module)
     for name, child in list(module.named_children()):
-        setattr(module, name, exchanged(child, make))
+        setattr(module, name, replace_batch_norms(child, make))
     return module
 
 
 def with_layer_norm(module: nn.Module) -> nn.Module:
     """The module with every batch norm exchanged for a layer norm over channels and places, scaled by channel."""
-    return exchanged(_require_plain_batch_norm(module), lambda norm: nn.GroupNorm(1, norm.num_features, norm.eps))
+    return replace_batch_norms(_require_plain_batch_norm(module), lambda norm: nn.GroupNorm(1, norm.num_features, norm.eps))
 
 
 def _require_plain_batch_norm(module: nn.Module) -> nn.Module:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from uota.distributed import differentiable_sum, world_size
-from uota.encoders.norms import exchanged
+from uota.encoders.norms import replace_batch_norms
 from uota.numerics import at_least_float32
 
 
@@ -45,9 +45,9 @@ class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         self.running_var.lerp_(variance.to(self.running_var), momentum)
 
 
-def synchronised(module: nn.Module) -> nn.Module:
+def with_sync_batch_norm(module: nn.Module) -> nn.Module:
     """The module with every plain batch norm exchanged for one over all ranks, its state kept."""
-    return exchanged(module, _over_ranks)
+    return replace_batch_norms(module, _over_ranks)
 
 
 def _over_ranks(norm: nn.modules.batchnorm._BatchNorm) -> SyncBatchNorm:

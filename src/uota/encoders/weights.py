@@ -89,7 +89,7 @@ def read_weights(path: Path, pickle: bool = False) -> Weights:
     return _tensors_of(content, path)
 
 
-def backbone_of(weights: Weights, path: Path) -> str:
+def infer_backbone(weights: Weights, path: Path) -> str:
     """The name of the backbone that these tensors are of, for those that tell: ResNets and `tiny`.
 
     Raises:
