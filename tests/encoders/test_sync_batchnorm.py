@@ -42,7 +42,7 @@ def test_ranks_with_images_of_different_sizes_are_normalised_as_one(tmp_path):
         torch.testing.assert_close(part[3], norm.running_var)
 
 
-def test_what_does_not_learn_stays_so():
+def test_frozen_parameters_stay_frozen():
     norm = nn.BatchNorm1d(3)
     norm.bias.requires_grad_(False)
     made = with_sync_batch_norm(nn.Sequential(norm))[0]

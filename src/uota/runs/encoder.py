@@ -8,7 +8,7 @@ import timm
 
 from uota.console import printable
 from uota.encoders.encoder import SMALL_IMAGE, Encoder
-from uota.encoders.weights import Weights, infer_backbone, first_kernel, load_weights, read_weights
+from uota.encoders.weights import Weights, first_kernel, infer_backbone, load_weights, read_weights
 from uota.errors import UotaError
 from uota.io.outputs import path_of
 from uota.methods.build import build_method
