@@ -356,9 +356,9 @@ def test_a_file_that_is_not_regular_is_not_read(coco, kind):
 
 
 CATEGORIES = {
-    "the same id twice": ([{"id": "1", "name": "a"}, {"id": 1, "name": "b"}], "two categories of the same id"),
-    "no id": ([{"name": "a"}], "without an id"),
-    "an id of a list": ([{"id": [1], "name": "a"}], "without an id"),
+    "the same id twice": ([{"id": "1", "name": "a"}, {"id": 1, "name": "b"}], "two categories with the same id"),
+    "no id": ([{"name": "a"}], "categories whose id is neither"),
+    "an id of a list": ([{"id": [1], "name": "a"}], "categories whose id is neither"),
     "a name of a number": ([{"id": 1, "name": 7}], "no categories with an id and a name"),
     "text": (["a"], "no categories with an id and a name"),
 }
@@ -376,7 +376,7 @@ def test_unclear_categories_are_refused(coco, rows, says):
 def test_keypoints_that_are_no_names_are_refused(coco, keypoints):
     file = "annotations/person_keypoints_train2017.json"
     rewrite(coco, lambda content: content["categories"][0].update(keypoints=keypoints), file)
-    with pytest.raises(UotaError, match="no lists of names"):
+    with pytest.raises(UotaError, match="not lists of names"):
         open_annotations(coco, "train", "keypoints")
 
 
