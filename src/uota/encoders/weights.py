@@ -39,7 +39,7 @@ RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Which tensors of a file were loaded into a backbone.
+    """The tensors of a file that were loaded into a backbone, and those that were not.
 
     Attributes:
         prefix: common prefix of the loaded tensors' names in the file.

@@ -54,7 +54,7 @@ TEST_BATCH = 8
 
 
 class Job(NamedTuple):
-    """What training and evaluation run on.
+    """The detector, the images and the length of a transfer.
 
     Attributes:
         module: the detector.

@@ -148,8 +148,9 @@ class ViewPipeline:
         uniforms = sample_uniforms(self.seed, samples, self.preset.views)
         requested = np.array([index for _, index in samples], dtype=np.int64)
         items, injected = self._choose_items(uniforms, requested, len(source))
-        grouped = isinstance(source, GroupedSource)
-        shown = _choose_members(source.members, items, injected, uniforms) if grouped else items
+        shown = items
+        if isinstance(source, GroupedSource):
+            shown = _choose_members(source.members, items, injected, uniforms)
         wanted, which = np.unique(shown, return_inverse=True)
         images = [_with_channels(image, self.preset.channels) for image in source.images(wanted.tolist())]
         which = which.reshape(shown.shape)
