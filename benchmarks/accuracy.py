@@ -1,8 +1,8 @@
 """Top-1 of an encoder, as the lines of results have it."""
 
 from uota.data import Source
+from uota.encoders.encoder import Encoder
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear
-from uota.nn.encoder import Encoder
 from uota.views import ViewPreset
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
-from uota.demo import run_demo
+from uota.commands.demonstration import run_demo
 
 SEEDS = (0, 1, 2, 3, 4, 5)
 OUT = Path(__file__).parent / "results/demo_seeds.json"

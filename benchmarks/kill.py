@@ -17,14 +17,14 @@ import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
 from benchmarks.views import smooth_images
-from uota.runs import Run
+from uota.runs.run import Run
 
 RESULT = Path(__file__).parent / "results" / "kill.json"
 MOMENTS = {
     "pretrain": ["start", "step", "write", "step", "write", "step"],
     "evaluate": ["start", "step", "step", "step"],
 }
-UOTA = [sys.executable, "-m", "uota.cli"]
+UOTA = [sys.executable, "-m", "uota"]
 PRETRAIN = "--views small --epochs 30 --batch_size 32 --checkpoint_every 1 --accelerator cpu --threads 1 --workers 0"
 EVALUATE = "--epochs 400 --batch_size 16 --accelerator cpu --workers 0"
 

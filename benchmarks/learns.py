@@ -22,12 +22,12 @@ from scipy import stats
 
 from benchmarks.lines import make_missing, read_lines, use_one_core
 from uota.comparison.statistics import CONFIDENCE, Estimate
-from uota.config import Pretrain
+from uota.encoders.encoder import Encoder
 from uota.evaluation.evaluate import evaluate
 from uota.methods import METHODS
-from uota.nn.encoder import Encoder
-from uota.protocols import Origin
 from uota.recipes import recipe
+from uota.settings.evaluation import Origin
+from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 RESULTS = Path(__file__).parent / "results"

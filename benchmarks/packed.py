@@ -27,7 +27,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from benchmarks.timing import seconds
 from benchmarks.views import smooth_images
 from uota.data import Folder, FolderOptions, Packed, open_source
-from uota.data.sharding import shard
+from uota.data.packed.sharding import shard
 from uota.training.batches import shuffled
 from uota.views import PRESETS, ViewPipeline
 
