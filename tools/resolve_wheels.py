@@ -3,9 +3,9 @@
     python tools/resolve_wheels.py [3.14 …]
 
 For each version, pip resolves the dependencies, and those of all extras but `dev`, to wheels for Linux; nothing is
-installed. pip asks the running interpreter, not the chosen one, whether a requirement with an environment marker applies.
-So the requirements of all chosen releases are read again for the chosen version, and those that the answer leaves out
-or contradicts are added, until none is left. The exit status is 1 if a version cannot be resolved.
+installed. pip evaluates environment markers for the running interpreter instead of the chosen one. So the requirements
+of all chosen releases are evaluated again for the chosen version, and those that the answer leaves out or contradicts
+are added, until none is left. The exit status is 1 if a version cannot be resolved.
 """
 
 import json
@@ -29,8 +29,8 @@ SHOWN = ("torch", "torchvision", "numpy", "scipy")
 ROUNDS = 10
 
 
-class Unresolvable(Exception):
-    """The sentence to end with."""
+class ResolutionError(Exception):
+    """A requirement has no release with a wheel; the message is the table's."""
 
 
 def supported_versions() -> list[str]:
@@ -48,7 +48,7 @@ def resolve(requirements: list[str], version: str) -> dict[str, dict[str, Any]]:
     """Return pip's answer for a version of Python, by canonical name.
 
     Raises:
-        Unresolvable: a requirement has no release with a wheel.
+        ResolutionError: a requirement has no release with a wheel.
     """
     asked = list(requirements)
     for _ in range(ROUNDS):
@@ -57,7 +57,9 @@ def resolve(requirements: list[str], version: str) -> dict[str, dict[str, Any]]:
         if not missing:
             return chosen
         asked += missing
-    raise Unresolvable(f"the requirements did not settle in {ROUNDS} rounds; the last ones were {', '.join(missing)}")
+    raise ResolutionError(
+        f"the requirements did not settle in {ROUNDS} rounds; the last ones were {', '.join(missing)}"
+    )
 
 
 def ask_pip(requirements: list[str], version: str) -> dict[str, dict[str, Any]]:
@@ -74,7 +76,7 @@ def ask_pip(requirements: list[str], version: str) -> dict[str, dict[str, Any]]:
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:
             lines = [line.removeprefix("ERROR: ") for line in run.stderr.splitlines() if line.startswith("ERROR: ")]
-            raise Unresolvable(lines[-1] if lines else run.stderr.strip())
+            raise ResolutionError(lines[-1] if lines else run.stderr.strip())
         items = json.loads(report.read_text())["install"]
     return {canonicalize_name(item["metadata"]["name"]): item for item in items}
 
@@ -103,7 +105,7 @@ def main(versions: list[str]) -> int:
     for version in versions:
         try:
             chosen = resolve(all_requirements(), version)
-        except Unresolvable as error:
+        except ResolutionError as error:
             failures += 1
             print(f"{version:8}not everything has a wheel: {error}", flush=True)
             continue

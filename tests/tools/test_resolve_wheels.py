@@ -3,7 +3,7 @@
 import pytest
 
 from tools import resolve_wheels
-from tools.resolve_wheels import Unresolvable, main, resolve, supported_versions
+from tools.resolve_wheels import ResolutionError, main, resolve, supported_versions
 
 RELEASES = {  # what a made-up index has: version and requirements
     "torch": (
@@ -25,7 +25,7 @@ def asked(monkeypatch):
         questions.append(list(requirements))
         names = [text.partition(">")[0] for text in requirements]
         if unknown := [name for name in names if name not in RELEASES]:
-            raise Unresolvable(f"No matching distribution found for {unknown[0]}")
+            raise ResolutionError(f"No matching distribution found for {unknown[0]}")
         return {
             name: {"metadata": {"version": RELEASES[name][0], "requires_dist": RELEASES[name][1]}} for name in names
         }
