@@ -6,12 +6,16 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+import yaml
+
+import uota
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("src", "tests", "benchmarks", "tools", "examples", "docs")
@@ -116,3 +120,10 @@ print(uota.__file__, len(open_source("demo", "test")), *recipe_names(), sep="\\n
     assert Path(file).is_relative_to(installed)
     assert int(images) == 2000
     assert "swav_demo" in recipes
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert uota.__version__ == project["version"] == citation["version"]
+    assert citation["license"] == project["license"]

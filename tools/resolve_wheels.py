@@ -57,9 +57,7 @@ def resolve(requirements: list[str], version: str) -> dict[str, dict[str, Any]]:
         if not missing:
             return chosen
         asked += missing
-    raise ResolutionError(
-        f"the requirements did not settle in {ROUNDS} rounds; the last ones were {', '.join(missing)}"
-    )
+    raise ResolutionError(f"the requirements do not settle in {ROUNDS} rounds; the last are {', '.join(missing)}")
 
 
 def ask_pip(requirements: list[str], version: str) -> dict[str, dict[str, Any]]:
