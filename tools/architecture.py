@@ -1,5 +1,6 @@
 """Draw docs/architecture.png, the data flow and the rooms of the package: python -m tools.architecture"""
 
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -54,7 +55,7 @@ def draw(out: Path) -> None:
     places = [place * (WIDTH + GAP) for place in range(len(STEP))]
     for x, texts in zip(places, STEP, strict=True):
         box(axes, x, 2.2, texts)
-    for left, right in zip(places, places[1:], strict=False):
+    for left, right in pairwise(places):
         arrow(axes, (left + WIDTH + 0.04, 2.2 + HEIGHT / 2), (right - 0.04, 2.2 + HEIGHT / 2))
     box(axes, places[2], 4.4, ("arbiter", "score × strength, on\nwhat it sees, detached", "arbitration/"), ARBITER)
     weights = ("ViewWeights", "one weight for each\nview and image", "losses/weights.py")
