@@ -24,7 +24,7 @@ from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.schedules import learning_rate
 from uota.training.setup import build_sampler
 from uota.views import ViewPipeline
@@ -72,7 +72,7 @@ def measure(run: Run) -> dict:
     condition, name, candidates, seed = run
     settings = Pretrain(epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition])
     train, test = (open_source(settings.data, split) for split in ("train", "test"))
-    settings = decide(settings, train)
+    settings = resolve_auto(settings, train)
     torch.manual_seed(seed)
     encoder = Encoder("tiny", train.channels).to(memory_format=torch.channels_last)
     began = process_time()
@@ -93,9 +93,9 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     while step < total:
         for samples in batches:
-            groups = pipeline(source, samples).groups
+            groups = pipeline(source, samples).by_size
             if sampler:
-                groups = sampler(groups).groups
+                groups = sampler(groups).by_size
             views = [view.contiguous(memory_format=torch.channels_last) for group in groups for view in group]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, total, settings)

@@ -32,15 +32,15 @@ from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
 from uota import Arbiter, thumbnails
 from uota.data import Groups, SceneOptions, open_source
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
 from uota.methods.build import build_method
-from uota.misfiled.files import Judged, judge, judge_by_halves
+from uota.misfiled.files import FileVerdicts, score_files, score_files_by_halves
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline, ViewPreset, Views
 from uota.views.presets import preset_of
 
@@ -81,20 +81,20 @@ class Archive(NamedTuple):
 
     groups: Groups
     wrong: Tensor
-    train: InMemory
-    test: InMemory
+    train: TensorSource
+    test: TensorSource
 
 
 def archive(rate: float, seed: int) -> Archive:
     """Garments photographed, and a share of the files given to another folder each."""
     pixels, labels, classes = photographs("train", seed, PHOTOGRAPHS)
-    files = InMemory("photographs", pixels[:GARMENTS].transpose(0, 1).flatten(0, 1).contiguous())
+    files = TensorSource("photographs", pixels[:GARMENTS].transpose(0, 1).flatten(0, 1).contiguous())
     # File f shows garment f mod GARMENTS.
     folder = torch.arange(GARMENTS).repeat(PHOTOGRAPHS)
     misfiled = misfile(folder, rate, seed)
     members = [torch.nonzero(misfiled == garment)[:, 0].tolist() for garment in range(GARMENTS)]
-    train = InMemory("train", pixels[:GARMENTS, 0], labels[:GARMENTS], classes)
-    return Archive(Groups(files, members), misfiled != folder, train, InMemory("test", *seen_once(seed)))
+    train = TensorSource("train", pixels[:GARMENTS, 0], labels[:GARMENTS], classes)
+    return Archive(Groups(files, members), misfiled != folder, train, TensorSource("test", *seen_once(seed)))
 
 
 def misfile(folder: Tensor, rate: float, seed: int) -> Tensor:
@@ -140,7 +140,7 @@ def measure(run: Run) -> dict[str, Any]:
     data = archive(run.rate, run.seed)
     plain = recipe(f"{run.method}_demo")
     settings = replace(plain, views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")
-    settings = decide(settings, data.groups)
+    settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
     return run._asdict() | {"epochs": EPOCHS} | found(run, data, settings)
 
@@ -156,9 +156,9 @@ def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look(watched.at, method.embed(views.groups, Step()))
+        return look(watched.at, method.embed(views.by_size, Step()))
 
-    judged = judge(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, DRAWS, bar=False)
+    judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, DRAWS, bar=False)
     told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
     return accuracy(method.encoder, data.train, data.test, preset) | told | by_features(method, data, preset)
 
@@ -170,9 +170,9 @@ def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look("features", method.embed(views.groups, Step()))
+        return look("features", method.embed(views.by_size, Step()))
 
-    precision = learned_now(run, data, preset, see)
+    precision = train_arbiter(run, data, preset, see)
     return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)
 
 
@@ -180,12 +180,12 @@ def of_pixels(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     """No encoder at all."""
     preset = preset_of(settings)
     x = pixel_features(labelled(data.groups.files), preset).x
-    precision = learned_now(run, data, preset, lambda views: thumbnails(views.groups))
+    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.by_size))
     found = top1(*(pixel_features(source, preset) for source in (data.train, data.test)))
     return found | precision | average_precision(data, **baselines(x, data))
 
 
-def learned_now(run: Run, data: Archive, preset: ViewPreset, see: Any) -> dict[str, float]:
+def train_arbiter(run: Run, data: Archive, preset: ViewPreset, see: Any) -> dict[str, float]:
     """The list without a run, as `uota inspect --data` makes it."""
     pipeline = ViewPipeline(preset, run.seed)
 
@@ -196,10 +196,10 @@ def learned_now(run: Run, data: Archive, preset: ViewPreset, see: Any) -> dict[s
             arbiter(see(pipeline(half, [(step, index) for index in chosen])))
         return arbiter.score
 
-    return listed(data, judge_by_halves(data.groups, pipeline, learn, see, DRAWS, bar=False))
+    return listed(data, score_files_by_halves(data.groups, pipeline, learn, see, DRAWS, bar=False))
 
 
-def listed(data: Archive, judged: Judged) -> dict[str, float]:
+def listed(data: Archive, judged: FileVerdicts) -> dict[str, float]:
     """How good a list is, and how true its probabilities: their mean is the estimated rate."""
     rate = {"listed_rate": round(float(judged.probability.mean()), 4)}
     return rate | average_precision(data, outliers=-judged.worst_first().argsort())
@@ -211,9 +211,9 @@ def by_features(method: Any, data: Archive, preset: ViewPreset) -> dict[str, flo
     return average_precision(data, **baselines(x, data))
 
 
-def labelled(files: InMemory) -> InMemory:
+def labelled(files: TensorSource) -> TensorSource:
     """Features are computed of labelled sources only; these labels are of no use."""
-    return InMemory(files.name, files.pixels, torch.zeros(len(files), dtype=torch.int64), ["file"])
+    return TensorSource(files.name, files.pixels, torch.zeros(len(files), dtype=torch.int64), ["file"])
 
 
 def average_precision(data: Archive, **suspicion: Tensor) -> dict[str, float]:

@@ -26,7 +26,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from benchmarks.timing import seconds
 from benchmarks.views import smooth_images
-from uota.data import Folder, FolderOptions, Packed, open_source
+from uota.data import Folder, FolderOptions, PackedSource, open_source
 from uota.data.packed.sharding import shard
 from uota.training.batches import shuffled
 from uota.views import PRESETS, ViewPipeline
@@ -34,7 +34,7 @@ from uota.views import PRESETS, ViewPipeline
 RESULT = Path(__file__).parent / "results" / "packed.json"
 FILES, DECODED, VIEWED, ROUNDS = 4000, 500, 120, 6
 NEVER = FolderOptions(cache_megabytes=0)
-In = Folder | Packed
+In = Folder | PackedSource
 
 
 def write_pictures(folder: Path) -> None:

@@ -33,15 +33,15 @@ from benchmarks.lightly_steps import STEPS
 from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
-from uota.io.atomic import write_atomically
+from uota.io.atomic import write_text_atomically
 from uota.methods import Step
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
 from uota.training.batches import GlobalBatches
 from uota.training.loader import Loader
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
-from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, keep
+from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, identity_collate
 
 STAMPS, JPEGS, COUNT, SIDE = Path("/usr/share/tuxpaint/stamps"), Path("runs/benchmark-peers/images"), 1200, 500
 OUT = Path(__file__).parent / "results/peers.json"
@@ -74,8 +74,8 @@ def make_jpegs() -> None:
 def resized(name: str) -> ViewPreset:
     """A method's own views, of `SIZES`."""
     preset = PRESETS[name]
-    groups = [replace(group, size=size) for group, size in zip(preset.groups, SIZES[name], strict=True)]
-    return replace(preset, groups=tuple(groups))
+    groups = [replace(group, size=size) for group, size in zip(preset.sizes, SIZES[name], strict=True)]
+    return replace(preset, sizes=tuple(groups))
 
 
 def forever(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -87,17 +87,19 @@ def forever(loader: DataLoader[Any]) -> Iterator[Any]:
 def our_training(name: str, arbiter: str) -> Callable[[], None]:
     """A step from files to weights, as `uota pretrain` makes it."""
     settings = Pretrain(data=str(JPEGS), method=name, arbiter=arbiter, backbone="resnet18", batch_size=BATCH)  # type: ignore[arg-type]
-    settings = replace(decide(replace(settings, views=name), open_source(JPEGS)), look="thumbnails", optimizer="sgd")
+    settings = replace(
+        resolve_auto(replace(settings, views=name), open_source(JPEGS)), look="thumbnails", optimizer="sgd"
+    )
     module, source, done = build_module(settings, 10_000), open_source(JPEGS), [0]
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), BATCH, 0, 0, 1, lambda: done[0])
-    loader = Loader(dataset, WORKERS, batch_sampler=batches, collate_fn=keep, persistent_workers=True)
+    loader = Loader(dataset, WORKERS, batch_sampler=batches, collate_fn=identity_collate, persistent_workers=True)
     optimizer, stream = module.configure_optimizers(), forever(loader)
     method = module.method.to(memory_format=torch.channels_last)
 
     def step() -> None:
         views = next(stream)
-        embedded = method.embed(views.groups, Step(1000, 0.5))
+        embedded = method.embed(views.by_size, Step(1000, 0.5))
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
             weights = module.arbiter(look("thumbnails", embedded)).weights
@@ -222,13 +224,13 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
         optimizer="adamw",
         learning_rate=RATE,
     )
-    module = build_module(replace(decide(asked, source), look="thumbnails"), 10_000)
+    module = build_module(replace(resolve_auto(asked, source), look="thumbnails"), 10_000)
     optimizer, pipeline = module.configure_optimizers(), ViewPipeline(preset, 0)
     batches = GlobalBatches(len(source), 128, 0, 0, 1, lambda: done[0])
 
     def epoch() -> None:
         for samples in batches:
-            embedded = module.method.embed(pipeline(source, samples).groups, Step(done[0]))
+            embedded = module.method.embed(pipeline(source, samples).by_size, Step(done[0]))
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
                 weights = module.arbiter(look("thumbnails", embedded)).weights
@@ -242,7 +244,7 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
 
 def _lightly_on_demo(preset: ViewPreset) -> tuple[Encoder, Callable[[], None]]:
     """Grey as our views are: the first of three equal channels."""
-    group = preset.groups[0]
+    group = preset.sizes[0]
     made = SimCLRTransform(
         input_size=group.size, min_scale=group.scale[0], gaussian_blur=0.0, random_gray_scale=0.0,
         cj_prob=group.jitter_probability, cj_bright=group.brightness, cj_contrast=group.contrast,
@@ -278,10 +280,10 @@ def compare() -> None:
         ratios = {who: round(row[who]["images_per_second"] / row["lightly"]["images_per_second"], 3) for who in PEERS}
         result[name] = row | {"ratio": ratios}
         print(name, json.dumps(result[name]), flush=True)
-        write_atomically(OUT, json.dumps(result, indent=1) + "\n")
+        write_text_atomically(OUT, json.dumps(result, indent=1) + "\n")
     result["until"] = {who: measured("until", who) for who in PEERS}
     print(json.dumps(result["until"]))
-    write_atomically(OUT, json.dumps(result, indent=1) + "\n")
+    write_text_atomically(OUT, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from uota.data import Source, open_source
 from uota.methods.embedded import Embedded
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import Views
 from uota.views.presets import preset_of
@@ -37,7 +37,7 @@ CONDITIONS = {
 EPOCHS, PARTS = 8, 8
 
 
-class Seen(NamedTuple):
+class ViewFeatures(NamedTuple):
     """What an arbiter said of a step's views."""
 
     auroc: float
@@ -64,20 +64,20 @@ class Watching:
 
     def __init__(self, dim: int) -> None:
         self.watchers = watchers(dim)
-        self.seen: dict[str, list[Seen]] = {name: [] for name in self.watchers}
+        self.seen: dict[str, list[ViewFeatures]] = {name: [] for name in self.watchers}
 
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
         truth = views.wrong.flatten()
         for name, (at, arbiter) in self.watchers.items():
             verdict = arbiter(look(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
-            self.seen[name].append(Seen(auroc, verdict.outlier_rate, float(truth.float().mean())))
+            self.seen[name].append(ViewFeatures(auroc, verdict.outlier_rate, float(truth.float().mean())))
         return uniform(embedded, views, progress)
 
 
 def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
     """A row per part of the run and arbiter; nobody trains an encoder whose learning rate is zero."""
-    settings = decide(settings if train else replace(settings, learning_rate=0.0), source)
+    settings = resolve_auto(settings if train else replace(settings, learning_rate=0.0), source)
     training = Training(settings, Arm(lambda dim, seed: Watching(dim)), source, preset_of(settings))
     rows = []
     for _ in training.parts(training.total):
@@ -88,7 +88,7 @@ def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
     return rows
 
 
-def row(name: str, seen: list[Seen], part: int, train: bool) -> dict:
+def row(name: str, seen: list[ViewFeatures], part: int, train: bool) -> dict:
     found = {
         "encoder": "training" if train else "untrained",
         "arbiter": name,

@@ -20,7 +20,7 @@ from benchmarks.lines import make_missing, read_lines
 from uota.commands.demonstration import DEMO_EPOCHS
 from uota.data.demo.coco_scenes import write_coco_scenes
 from uota.recipes import recipe
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.transfer import Transfer
 from uota.training.pretrain import pretrain
 from uota.transfer.transfer import transfer
@@ -52,7 +52,7 @@ def pretrained(seed: int) -> Path:
 
 def measure(run: Run) -> dict[str, Any]:
     """Transfer with and without pretraining, and return the line: average precision in per cent."""
-    origin = Origin(str(pretrained(run.seed)))
+    origin = EncoderSpec(str(pretrained(run.seed)))
     # The norms of published heads would learn little in so few steps, and the committed lines have these heads.
     asked = Transfer(
         steps=run.steps,

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.groups import Archive, Run, baselines, by_centres, by_neighbours, main, misfile, plan
 from uota.data import Groups
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 
 THINGS, FILES = 20, 12
 
@@ -19,7 +19,7 @@ def filed():
     folder = misfile(shown, 0.1, seed=1)
     x = torch.randn(THINGS, 32, generator=random)[shown] + 0.3 * torch.randn(len(shown), 32, generator=random)
     members = [torch.nonzero(folder == thing)[:, 0].tolist() for thing in range(THINGS)]
-    files = InMemory("files", torch.zeros(len(shown), 1, 4, 4, dtype=torch.uint8))
+    files = TensorSource("files", torch.zeros(len(shown), 1, 4, 4, dtype=torch.uint8))
     return Archive(Groups(files, members), folder != shown, files, files), x, folder
 
 
