@@ -1,8 +1,8 @@
-"""Chosen views in loops that know nothing of it: python -m benchmarks.anybodys_loop  (an hour on 2 cores).
+"""Chosen views in loops that know nothing of it: python -m benchmarks.third_party_loop  (an hour on 2 cores).
 
 lightly's SwAV and DINO (examples/), modules and losses untouched, with all views encoded and with those that a
 `ViewSampler` keeps of twice as many; 25 % of the views replaced by strangers, and the demo scenes; three seeds. A line
-each run, as it ends, to benchmarks/results/anybodys_loop.jsonl; runs that are there already are not made again.
+each run, as it ends, to benchmarks/results/third_party_loop.jsonl; runs that are there already are not made again.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ from uota.training.build import build_sampler, decide, preset_of
 from uota.training.schedules import learning_rate
 from uota.views import ViewPipeline
 
-OUT = Path(__file__).parent / "results/anybodys_loop.jsonl"
+OUT = Path(__file__).parent / "results/third_party_loop.jsonl"
 CONDITIONS = {"scenes": {"data": "demo-scenes"}, "injected-25": {"data": "demo", "inject": 0.25}}
 EPOCHS = 4
 
