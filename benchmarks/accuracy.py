@@ -1,8 +1,8 @@
 """Top-1 accuracy of an encoder in per cent, rounded for a line of results."""
 
 from uota.data import Source
+from uota.encoders.encoder import Encoder
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear
-from uota.nn.encoder import Encoder
 from uota.views import ViewPreset
 
 

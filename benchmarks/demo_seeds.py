@@ -10,7 +10,7 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 
 from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
-from uota.demo import DEMO_EPOCHS, run_demo
+from uota.commands.demonstration import DEMO_EPOCHS, run_demo
 
 SEEDS = (0, 1, 2, 3, 4, 5)
 OUT = RESULTS / "demo_seeds.json"

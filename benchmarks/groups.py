@@ -31,16 +31,18 @@ from benchmarks.lines import make_missing
 from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
 from uota import Arbiter, thumbnails
-from uota.config import Pretrain
 from uota.data import Groups, SceneOptions, open_source
 from uota.data.source import InMemory
 from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
-from uota.misfiled import Judged, judge, judge_by_halves
+from uota.methods.build import build_method
+from uota.misfiled.files import Judged, judge, judge_by_halves
 from uota.recipes import recipe
-from uota.training.build import build_method, decide, preset_of
-from uota.training.looks import look
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
+from uota.training.resolve import decide
 from uota.views import ViewPipeline, ViewPreset, Views
+from uota.views.presets import preset_of
 
 OUT = Path(__file__).parent / "results/groups.jsonl"
 GARMENTS, PHOTOGRAPHS, EPOCHS, BATCH = 1000, 8, 16, 64

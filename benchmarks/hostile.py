@@ -27,11 +27,11 @@ import numpy as np
 from PIL import Image
 
 from uota import UotaError
-from uota.cli import main
+from uota.commands.cli import main
 from uota.data import open_groups, open_source, say_left_out
-from uota.data.decode import UnreadableError, read_header, read_image
-from uota.data.formats import ENDINGS, readable_formats
-from uota.data.tar_index import make_index
+from uota.data.files.decode import UnreadableError, read_header, read_image
+from uota.data.files.formats import ENDINGS, readable_formats
+from uota.data.packed.tar_index import make_index
 from uota.transfer.annotations import open_annotations
 
 RESULTS = Path(__file__).parent / "results" / "hostile.jsonl"

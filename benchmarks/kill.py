@@ -19,14 +19,14 @@ import torch
 
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.images import write_pictures
-from uota.runs import Run
+from uota.runs.run import Run
 
 RESULT = RESULTS / "kill.json"
 MOMENTS = {
     "pretrain": ["start", "step", "write", "step", "write", "step"],
     "evaluate": ["start", "step", "step", "step"],
 }
-UOTA = [sys.executable, "-m", "uota.cli"]
+UOTA = [sys.executable, "-m", "uota"]
 PRETRAIN = "--views small --epochs 30 --batch_size 32 --checkpoint_every 1 --accelerator cpu --threads 1 --workers 0"
 EVALUATE = "--epochs 400 --batch_size 16 --accelerator cpu --workers 0"
 SIDE = 48

@@ -24,12 +24,12 @@ from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.images import write_pictures
 from benchmarks.lines import make_missing, read_lines, use_one_core
 from uota.comparison.statistics import CONFIDENCE, Estimate
-from uota.config import Pretrain
+from uota.encoders.encoder import Encoder
 from uota.evaluation.evaluate import evaluate
 from uota.methods import METHODS
-from uota.nn.encoder import Encoder
-from uota.protocols import Origin
 from uota.recipes import recipe
+from uota.settings.evaluation import Origin
+from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 OUT = RESULTS / "learns.jsonl"

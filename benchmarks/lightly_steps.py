@@ -23,7 +23,7 @@ from lightly.models.modules import (
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
-from uota.nn.encoder import Encoder
+from uota.encoders.encoder import Encoder
 
 Loss = Callable[[list[Tensor]], Tensor]
 

@@ -29,7 +29,7 @@ from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.images import smooth_images
 from benchmarks.timing import seconds
 from uota.data import Folder, FolderOptions, Packed, open_source
-from uota.data.sharding import shard
+from uota.data.packed.sharding import shard
 from uota.training.batches import shuffled
 from uota.views import PRESETS, ViewPipeline
 

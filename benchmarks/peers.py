@@ -30,16 +30,17 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2.functional import to_pil_image
 
 from benchmarks.lightly_steps import STEPS
-from uota.config import Pretrain
 from uota.data import open_source
+from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
+from uota.io.atomic import write_atomically
 from uota.methods import Step
-from uota.nn.encoder import Encoder
-from uota.runs import write_atomically
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_module, decide
 from uota.training.loader import Loader
-from uota.training.looks import look
+from uota.training.resolve import decide
+from uota.training.setup import build_module
 from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, keep
 
 STAMPS, JPEGS, COUNT, SIDE = Path("/usr/share/tuxpaint/stamps"), Path("runs/benchmark-peers/images"), 1200, 500

@@ -24,11 +24,12 @@ from torch import Tensor
 from benchmarks.lightly_steps import STEPS, lightly_step
 from benchmarks.timing import seconds
 from uota import Arbiter
-from uota.config import Pretrain
+from uota.encoders.encoder import Encoder
 from uota.methods import METHODS, Step
-from uota.nn.encoder import Encoder
-from uota.training.build import build_module, compile_encoders
-from uota.training.looks import look
+from uota.methods.build import compile_encoders
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
+from uota.training.setup import build_module
 
 BATCH, REPETITIONS = 64, 5
 RESULTS = Path(__file__).parent / "results"

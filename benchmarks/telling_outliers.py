@@ -22,12 +22,14 @@ from benchmarks.worth.arms import Arm, uniform
 from benchmarks.worth.run import Training
 from uota import Arbiter
 from uota.arbitration import Arbitration
-from uota.config import Pretrain
 from uota.data import Source, open_source
 from uota.methods.embedded import Embedded
-from uota.training.build import TAU_PER_DIMENSION, decide, preset_of
-from uota.training.looks import look
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
+from uota.training.resolve import decide
+from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import Views
+from uota.views.presets import preset_of
 
 CONDITIONS = {
     "injected-10": {"data": "demo", "inject": 0.1},

@@ -24,13 +24,15 @@ from benchmarks.images import first_images
 from benchmarks.lines import make_missing
 from examples.lightly_dino import DINO
 from examples.lightly_swav import SwaV
-from uota.config import Pretrain
 from uota.data import open_source
-from uota.nn.encoder import Encoder
+from uota.encoders.encoder import Encoder
+from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_sampler, decide, preset_of
+from uota.training.resolve import decide
 from uota.training.schedules import learning_rate
+from uota.training.setup import build_sampler
 from uota.views import ViewPipeline
+from uota.views.presets import preset_of
 
 OUT = RESULTS / "third_party_loop.jsonl"
 CONDITIONS = {"scenes": {"data": "demo-scenes"}, "injected-25": {"data": "demo", "inject": 0.25}}

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.images import write_pictures
 from benchmarks.lines import make_missing, read_lines
-from uota.data.coco_scenes import write_coco_scenes
-from uota.demo import DEMO_EPOCHS
-from uota.protocols import Origin
+from uota.commands.demonstration import DEMO_EPOCHS
+from uota.data.demo.coco_scenes import write_coco_scenes
 from uota.recipes import recipe
+from uota.settings.evaluation import Origin
+from uota.settings.transfer import Transfer
 from uota.training.pretrain import pretrain
-from uota.transfer.settings import Transfer
 from uota.transfer.transfer import transfer
 
 RUNS = Path("runs/benchmark-transfer")

@@ -21,7 +21,7 @@ def one_thread():
 @pytest.fixture
 def impatient(monkeypatch):
     """File systems that fail are not waited for."""
-    monkeypatch.setattr("uota.data.patience.PAUSES", (0.01,))
+    monkeypatch.setattr("uota.data.files.patience.PAUSES", (0.01,))
 
 
 @pytest.fixture

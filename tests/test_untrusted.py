@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from uota.cli import main
-from uota.config import Pretrain
+from uota.commands.cli import main
+from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 

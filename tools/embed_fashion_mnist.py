@@ -1,4 +1,4 @@
-"""Makes src/uota/data/embedded/{train,test}.png from the original files of Fashion-MNIST.
+"""Makes src/uota/data/demo/embedded/{train,test}.png from the original files of Fashion-MNIST.
 
     python tools/embed_fashion_mnist.py [/usr/share/datasets/fashion-mnist]
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from uota.data.embedded import FOLDER, to_sheet
-from uota.data.fashion_mnist import open_fashion_mnist
+from uota.data.demo.embedded import FOLDER, to_sheet
+from uota.data.demo.fashion_mnist import open_fashion_mnist
 from uota.data.source import Split
 
 OF_EACH_CLASS: dict[Split, int] = {"train": 800, "test": 200}

@@ -22,11 +22,11 @@ from typing import Any
 
 import yaml
 
-from uota.config import Pretrain
 from uota.methods import METHODS
 from uota.recipes import recipe, recipe_names
-from uota.training.build import preset_of
+from uota.settings.pretrain import Pretrain
 from uota.views import GROUP_NAMES, ViewPreset, find_preset
+from uota.views.presets import preset_of
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED, OUT = ROOT / "docs/published", ROOT / "docs/fidelity.md"

@@ -21,13 +21,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uota.config import Pretrain
 from uota.data import InMemory
 from uota.methods import Step
+from uota.methods.build import find_method
 from uota.recipes import recipe, recipe_names
-from uota.training.build import build_arbiter, build_module, decide, find_method, preset_of
-from uota.training.looks import look
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
 from uota.training.module import Pretraining
+from uota.training.resolve import decide
+from uota.training.setup import build_arbiter, build_module
+from uota.views.presets import preset_of
 
 IMAGES, CLASSES = 1_281_167, 1000  # of ImageNet
 ARBITERS = ("none", "mahalanobis", "learned")

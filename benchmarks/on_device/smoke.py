@@ -19,7 +19,7 @@ def uota(*arguments: str, card: bool) -> float:
     """Seconds that a command of the package takes."""
     began = time.monotonic()
     environment = dict(os.environ) | ({} if card else NO_CARD)
-    subprocess.run([sys.executable, "-m", "uota.cli", *arguments], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "uota", *arguments], env=environment, check=True)
     return round(time.monotonic() - began, 1)
 
 

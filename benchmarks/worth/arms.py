@@ -12,8 +12,8 @@ from uota import Arbiter
 from uota.arbitration import Arbitration
 from uota.arbitration.result import rescaled_to_mean_one
 from uota.methods import Embedded
-from uota.training.build import TAU_PER_DIMENSION
-from uota.training.looks import look
+from uota.training.arbiter_inputs import look
+from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import ViewPreset, Views
 
 # What an oracle leaves to a wrong view: nothing, but its image keeps its place in the sums.

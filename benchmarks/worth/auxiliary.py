@@ -10,8 +10,8 @@ from torch.nn.functional import layer_norm, normalize
 from uota.arbitration.scores.contrast import cosines
 from uota.arbitration.scores.learned import HIDDEN, OUTPUT, info_nce
 from uota.arbitration.thumbnails import pooled
+from uota.encoders.encoder import EARLY_SIDE
 from uota.methods import Embedded
-from uota.nn.encoder import EARLY_SIDE
 
 
 class AuxiliaryContrast(nn.Module):

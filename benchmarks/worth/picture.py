@@ -17,7 +17,7 @@ from benchmarks.worth.gains import cells, gain
 from benchmarks.worth.table import LINES, LINES_OF_GROUPS
 from uota.comparison.statistics import Gain
 from uota.methods import METHODS
-from uota.training.build import METHOD, METHOD_OF_GROUPS
+from uota.training.resolve import METHOD, METHOD_OF_GROUPS
 
 OUT = Path(__file__).parents[2] / "docs/worth.png"
 COLUMNS = 3

@@ -16,15 +16,18 @@ from benchmarks.worth.arms import ARMS, Arm
 from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
 from uota.arbitration import Arbitration
-from uota.config import Pretrain
 from uota.data import Source
 from uota.methods import Embedded, Step
+from uota.methods.build import build_method
 from uota.recipes import recipe
+from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
-from uota.training.build import build_method, build_sampler, decide, preset_of
 from uota.training.module import Pretraining
+from uota.training.resolve import decide
 from uota.training.schedules import learning_rate
+from uota.training.setup import build_sampler
 from uota.views import ViewPipeline, ViewPreset, Views
+from uota.views.presets import preset_of
 
 PARTS = 8
 # Of the run: when an arbiter should tell already, and over how much of the end it is judged.

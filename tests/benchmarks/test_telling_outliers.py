@@ -5,9 +5,9 @@ import torch
 from benchmarks import telling_outliers
 from benchmarks.telling_outliers import watch
 from benchmarks.worth.run import Training
-from uota.config import Pretrain
-from uota.data.embedded import open_demo
+from uota.data.demo.embedded import open_demo
 from uota.data.source import InMemory
+from uota.settings.pretrain import Pretrain
 
 
 def test_a_row_for_each_part_and_arbiter_beside_an_encoder_that_trains_or_not(monkeypatch):

@@ -9,11 +9,12 @@ from benchmarks.worth.arms import ARMS, Shuffled, oracle
 from benchmarks.worth.plan import plan
 from benchmarks.worth.robust import rince
 from benchmarks.worth.run import Run, Training
-from uota.data.embedded import open_demo
+from uota.data.demo.embedded import open_demo
 from uota.data.source import InMemory
 from uota.methods import Step
-from uota.training.build import decide, preset_of
+from uota.training.resolve import decide
 from uota.views import ViewPipeline
+from uota.views.presets import preset_of
 
 
 def few_images() -> InMemory:

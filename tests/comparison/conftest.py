@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from uota.config import Pretrain
+from uota.settings.pretrain import Pretrain
 
 
 @pytest.fixture

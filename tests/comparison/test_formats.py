@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from uota.cli import main
+from uota.commands.cli import main
 from uota.comparison import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text, compare
 
 LEARNED = "67.7 ± 3.8 (+5.7 ± 3.8, p 0.023)"

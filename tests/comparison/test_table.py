@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from uota.comparison import compare
-from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.runs import Run
+from uota.runs.run import Run
+from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 ARBITRATED = {"arbiter": "learned", "look": "features"}

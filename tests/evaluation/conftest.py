@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from uota.config import Pretrain
 from uota.data.source import InMemory
+from uota.encoders.encoder import Encoder
 from uota.evaluation.subject import Subject
-from uota.nn.encoder import Encoder
-from uota.origin import Found
+from uota.runs.encoder import Found
+from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS
 
 

@@ -10,13 +10,13 @@ import torch
 import torchvision
 from PIL import Image
 
-from uota.cli import main
+from uota.commands.cli import main
+from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
 from uota.evaluation.evaluate import PROTOCOLS
-from uota.linear_protocols import LINEAR_PROTOCOLS
-from uota.nn.encoder import Encoder
-from uota.origin import find_encoder
-from uota.protocols import SETTINGS, Origin
+from uota.runs.encoder import find_encoder
+from uota.settings.evaluation import SETTINGS, Origin
+from uota.settings.linear_protocols import LINEAR_PROTOCOLS
 
 QUICK = {
     "linear": [],
@@ -122,12 +122,12 @@ def test_a_timm_name_brings_published_weights_statistics_and_size(monkeypatch):
         asked.append((name, pretrained))
         return create(name, **options)
 
-    monkeypatch.setattr("uota.nn.encoder.timm.create_model", offline)
+    monkeypatch.setattr("uota.encoders.encoder.timm.create_model", offline)
     found = find_encoder(Origin("vit_tiny_patch16_224"))
     assert asked == [("vit_tiny_patch16_224", True)]
     assert (found.preset.mean, found.preset.evaluation_size) == ((0.5, 0.5, 0.5), 224)
     assert found.preset.evaluation_resize == 249  # 224 / 0.9, as published
-    monkeypatch.setattr("uota.nn.encoder.timm.create_model", raises_offline)
+    monkeypatch.setattr("uota.encoders.encoder.timm.create_model", raises_offline)
     with pytest.raises(UotaError, match="is there a network"):
         find_encoder(Origin("resnet18"))
 
@@ -181,7 +181,7 @@ def test_two_processes_equal_one(pictures, tmp_path):
         out = tmp_path / str(devices)
         arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
         arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.01", "--labels=100%"]
-        command = [sys.executable, "-m", "uota.cli", "evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
+        command = [sys.executable, "-m", "uota", "evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("top1") == 1

@@ -3,7 +3,7 @@ import torch
 
 from uota.errors import UotaError
 from uota.evaluation.finetune import evaluate_finetune
-from uota.protocols import Finetune
+from uota.settings.evaluation import Finetune
 
 SHORT = {
     "epochs": 5,

@@ -12,8 +12,8 @@ from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
-from uota.linear_protocols import Cosine
-from uota.protocols import LinearSGD
+from uota.settings.evaluation import LinearSGD
+from uota.settings.linear_protocols import Cosine
 from uota.views import GroupPreset, ViewPipeline
 
 FEW = Plan(

@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from uota.config import Pretrain
 from uota.recipes import recipe
+from uota.settings.pretrain import Pretrain
 from uota.training.module import Pretraining
 from uota.training.trainer import without_warnings_of_what_is_meant
 from uota.views import Views

@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch.nn.functional import normalize
 
-from uota.nn.encoder import Encoder
+from uota.encoders.encoder import Encoder
 from uota.recipes import recipe
 
 DIM, HIDDEN, QUEUE, EPOCHS = 8, 16, 40, 10  # of the queue 5 batches of 8, so that it comes round six times

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, linear, relu
 
-from uota.nn.encoder import Encoder
+from uota.encoders.encoder import Encoder
 
 WIDTH = 8
 

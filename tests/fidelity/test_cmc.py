@@ -11,7 +11,7 @@ import torch
 from tests.fidelity import driver
 from torch.nn.functional import linear
 
-from uota.training.build import build_method
+from uota.methods.build import build_method
 from uota.views.presets import IMAGENET_MEAN, IMAGENET_STD
 
 IMAGES, NEGATIVES, EPOCHS = 40, 12, 6

@@ -9,7 +9,8 @@ import yaml
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from uota.nn.encoder import Encoder
+from uota.encoders.encoder import Encoder
+from uota.settings.transfer import DROPS, SCHEDULES, WARMUP, Transfer, learning_rate
 from uota.transfer import precise_norms, published
 from uota.transfer.annotations import Annotations
 from uota.transfer.detectors import Sizes
@@ -18,7 +19,6 @@ from uota.transfer.module import Detection, parameter_groups
 from uota.transfer.published import published_detector
 from uota.transfer.pyramid import Pyramid
 from uota.transfer.resizing import Resizing
-from uota.transfer.settings import DROPS, SCHEDULES, WARMUP, Transfer, learning_rate
 from uota.views import PRESETS
 
 ROWS = Path(__file__).parents[2] / "docs/published"

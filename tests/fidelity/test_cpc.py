@@ -10,7 +10,7 @@ import torch
 from tests.fidelity import driver
 from torch.nn.functional import conv2d, cross_entropy, pad
 
-from uota.training.build import build_method
+from uota.methods.build import build_method
 
 SIDE, DIM, HIDDEN, BLOCKS = 6, 8, 16, 5
 IGNORED, PREDICTED, SCALE = 2, 3, 0.1

@@ -9,8 +9,8 @@ from tests.fidelity.driver import assert_same, batches, shortened, train
 from tests.fidelity.momentum_contrast import EPOCHS, Released, first_is_right, small_method
 from torch.nn.functional import normalize
 
+from uota.encoders.jigsaw import pieces
 from uota.methods import InfoMin
-from uota.nn.jigsaw import pieces
 
 NAME, TEMPERATURE = "infomin_imagenet", 0.15
 

@@ -21,9 +21,9 @@ from uota.evaluation.finetune import finetune_plan, finetune_training
 from uota.evaluation.initial import INITIAL
 from uota.evaluation.linear_sgd import linear_plan, linear_training
 from uota.evaluation.optimizers import OPTIMIZERS
-from uota.linear_protocols import LINEAR_PROTOCOLS, protocol_of
 from uota.methods import METHODS
-from uota.protocols import Finetune, LinearSGD
+from uota.settings.evaluation import Finetune, LinearSGD
+from uota.settings.linear_protocols import LINEAR_PROTOCOLS, protocol_of
 from uota.views import PRESETS, ViewPipeline
 
 IMAGENET = 1_281_167
@@ -170,7 +170,7 @@ def test_auto_knows_every_method():
 def test_the_documented_values_are_these(name):
     """docs/published, whose schedules are said by their parts."""
     rows = yaml.safe_load((Path(__file__).parents[2] / f"docs/published/protocols-{name}.yaml").read_text())
-    prefix = f"uota.linear_protocols:LINEAR_PROTOCOLS.{name}."
+    prefix = f"uota.settings.linear_protocols:LINEAR_PROTOCOLS.{name}."
     said = {row["setting"].removeprefix(prefix): row["published"] for row in rows if row["setting"].startswith(prefix)}
     protocol = LINEAR_PROTOCOLS[name]
     moves = {path: said.pop(path) for path in list(said) if path.startswith("schedule.")}

@@ -14,9 +14,9 @@ from tests.fidelity.driver import BATCH, STEPS, assert_same, batches, shortened,
 from tests.fidelity.optimisers import lars_of_simclr
 from torch.nn.functional import cross_entropy, normalize
 
-from uota.nn.encoder import TinyResNet
+from uota.encoders.encoder import TinyResNet
+from uota.methods.build import build_method
 from uota.recipes import recipe
-from uota.training.build import build_method
 
 WARMUP = 6
 # run.py: the rate for 256 images, linear in the batch.

@@ -11,7 +11,7 @@ import torch
 from tests.fidelity import driver
 from torch.nn.functional import cross_entropy
 
-from uota.training.build import build_method
+from uota.methods.build import build_method
 
 EPOCHS = 3  # the rate falls after each, as it falls at 30 and 60 of 90
 

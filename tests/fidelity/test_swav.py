@@ -13,8 +13,9 @@ from tests.fidelity.driver import BATCH, STEPS, assert_same, batches, shortened,
 from tests.fidelity.optimisers import larc
 from torch.nn.functional import log_softmax, normalize
 
+from uota.methods.build import build_method
 from uota.recipes import recipe
-from uota.training.build import build_arbiter, build_method
+from uota.training.setup import build_arbiter
 
 CROPS, VIEWS, QUEUE, FROZEN, DIM = 2, 5, 3 * BATCH, 4, 12
 SMALL = {"hidden": 24, "dim": DIM, "prototypes": 20, "frozen_steps": FROZEN}

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from tools import fidelity
 
-from uota.config import Pretrain
 from uota.recipes import recipe_file
+from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS
 
 # What a recipe says that no paper does: which method it is, and where it runs.

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from uota.cli import main
-from uota.config import Pretrain
+from uota.commands.cli import main
 from uota.errors import UotaError
 from uota.methods import allow, allowing, own_method
-from uota.runs import Run
+from uota.runs.run import Run
+from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]

@@ -11,12 +11,12 @@ from PIL import Image, UnidentifiedImageError
 from tests.hostile.conftest import encoded, fill, named
 
 from uota import UotaError
-from uota.cli import main
+from uota.commands.cli import main
 from uota.data import open_groups, open_source
-from uota.data.decode import UnreadableError, read_header, read_image
-from uota.data.formats import EXTENSIONS, FORMATS, readable_formats
-from uota.data.sequence import as_image
-from uota.data.sharding import shard
+from uota.data.files.decode import UnreadableError, read_header, read_image
+from uota.data.files.formats import EXTENSIONS, FORMATS, readable_formats
+from uota.data.memory import as_image
+from uota.data.packed.sharding import shard
 
 SCRIPT = b"(%s/WROTE) (w) file pop\n0 0 32 32 rectfill showpage\n%%%%EOF\n"
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\n"
@@ -175,9 +175,10 @@ def test_a_folder_of_somebody_else_is_a_sentence_in_every_command(tmp_path_facto
     closed.chmod(0o700)
     code = (
         "import os, sys\n"
-        "from uota.cli import main\n"
-        "import uota.comparison, uota.data.saved, uota.data.sharding, uota.embedding, uota.evaluation.evaluate\n"
-        "import uota.export, uota.inspection.command, uota.training.pretrain, uota.transfer.transfer\n"
+        "from uota.commands.cli import main\n"
+        "import uota.comparison, uota.data.packed.saved, uota.data.packed.sharding, uota.evaluation.embed\n"
+        "import uota.evaluation.evaluate, uota.runs.export, uota.inspection.command, uota.transfer.transfer\n"
+        "import uota.training.pretrain\n"
         "import encodings.idna, modulefinder, tensorboard\n"  # what another user may not even import
         f"os.setgid(65534); os.setuid(65534); os.chdir({str(place / 'work')!r})\n"
         "for line in sys.stdin.read().splitlines():\n"

@@ -12,12 +12,12 @@ from PIL import Image
 from tests.hostile.conftest import encoded, fill, named, noise, write_tar
 
 from uota import UotaError
-from uota.cli import main
+from uota.commands.cli import main
 from uota.data import FolderOptions, open_groups, open_source, say_left_out
-from uota.data.formats import readable_formats
+from uota.data.files.formats import readable_formats
+from uota.data.files.splits import split_of
+from uota.data.packed.tar_index import make_index, stored_index
 from uota.data.source import warn_unreadable
-from uota.data.splits import split_of
-from uota.data.tar_index import make_index, stored_index
 
 SAMPLES = [(f"{n:03}.{kind}", data) for n in range(10) for kind, data in
            (("png", encoded(n, (8, 8))), ("cls", b"%d" % (n % 2)))]  # fmt: skip
@@ -292,7 +292,7 @@ KINDS = {
 @pytest.mark.parametrize("heif", [True, False], ids=["with heif", "without"])
 def test_what_is_not_read_is_named_by_kind_and_number(tmp_path, capsys, monkeypatch, name, heif):
     if not heif:
-        monkeypatch.setattr("uota.data.listing.readable_formats", lambda: ("JPEG", "PNG"))
+        monkeypatch.setattr("uota.data.files.listing.readable_formats", lambda: ("JPEG", "PNG"))
     fill(tmp_path, named("a", "b", each=20))
     (tmp_path / "a" / name).write_bytes(KINDS[name])
     source = open_source(tmp_path)
@@ -358,7 +358,7 @@ def test_a_file_system_that_fails_for_a_while_costs_no_image(tmp_path, monkeypat
         return read(files, index)
 
     monkeypatch.setattr(type(source.decoded.files), "read", shaky)
-    monkeypatch.setattr("uota.data.patience.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("uota.data.files.patience.time.sleep", lambda seconds: None)
     assert torch.equal(source.images([3])[0], expected)
     assert source.skipped == []
     assert len(failed) == 4

@@ -17,20 +17,24 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from uota import cli, run_folder
-from uota.cli import main
-from uota.config import Pretrain
+from uota.commands import COMMANDS
+from uota.commands.cli import main
 from uota.data import open_source
 from uota.data.fingerprint import fingerprint
 from uota.data.places import located, places_of
 from uota.errors import StoppedError, UotaError
-from uota.run_folder import empty_folder, hold, require_free
-from uota.runs import Run, damage_of, whole_file
-from uota.signals import STOPPING, Interruption, leave_signals_to_parent, raise_signals, stop_requests
+from uota.io import locks
+from uota.io.atomic import whole_file
+from uota.io.locks import hold
+from uota.runs.checkpoints import damage_of
+from uota.runs.folder import empty_folder, require_free
+from uota.runs.run import Run
+from uota.settings.pretrain import Pretrain
 from uota.training import checkpoints
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
+from uota.training.signals import STOPPING, Interruption, leave_signals_to_parent, raise_signals, stop_requests
 from uota.training.trainer import make_trainer, translate_stops
 from uota.views import keep
 
@@ -75,7 +79,7 @@ def whole(images, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(run_folder, "WAIT", 0)
+    monkeypatch.setattr(locks, "WAIT", 0)
 
 
 def content(folder):
@@ -361,7 +365,7 @@ def test_two_signals_together_are_one(images, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_stops_at_once(images, tmp_path, monkeypatch):
-    monkeypatch.setattr("uota.signals.TOGETHER", -1.0)
+    monkeypatch.setattr("uota.training.signals.TOGETHER", -1.0)
     step = Pretraining.training_step
 
     def signalled(self, views, batch_index):
@@ -428,10 +432,10 @@ def test_checkpoints_are_written_by_time(images, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", ["methods", "inspect", "evaluate"])
 def test_a_signal_to_any_other_command_is_a_sentence(monkeypatch, capsys, tmp_path, command, number, code):
     def run(options):
-        with run_folder.hold(tmp_path):
+        with locks.hold(tmp_path):
             signal.raise_signal(number)
 
-    monkeypatch.setitem(cli.COMMANDS, command, cli.COMMANDS[command]._replace(run=run))
+    monkeypatch.setitem(COMMANDS, command, COMMANDS[command]._replace(run=run))
     before = signal.getsignal(number)
     assert main([command, *{"evaluate": ["knn", "x"]}.get(command, [])]) == code
     assert "stopped" in said(capsys)
@@ -461,7 +465,7 @@ def test_a_scheduler_that_signals_all_processes_finds_a_checkpoint(tmp_path):
         Image.new("RGB", (1500, 1500)).save(folder / "ab"[number % 2] / f"{number}.bmp")
     flags = [f"--data={folder}", f"--out={out}", "--epochs=100000", "--workers=2", "--checkpoint_every=1000000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "uota.cli", "pretrain", *flags, *LARGER],
+        [sys.executable, "-m", "uota", "pretrain", *flags, *LARGER],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

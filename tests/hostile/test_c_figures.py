@@ -18,11 +18,12 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from uota.cli import main
-from uota.config import Pretrain
+from uota.commands.cli import main
 from uota.data import labels_of
-from uota.data.coco_scenes import write_coco_scenes
+from uota.data.demo.coco_scenes import write_coco_scenes
 from uota.data.source import InMemory
+from uota.encoders.encoder import Encoder
+from uota.encoders.weights import load_weights, read_weights
 from uota.errors import UotaError
 from uota.evaluation.evaluate import PROTOCOLS
 from uota.evaluation.features import Features, encoder_features, top_k_accuracy
@@ -32,13 +33,12 @@ from uota.evaluation.linear import evaluate_linear, hold_out
 from uota.evaluation.subject import Subject
 from uota.methods.baselines import Supervised
 from uota.methods.embedded import Step
-from uota.nn.encoder import Encoder
-from uota.nn.weights import load_weights, read_weights
-from uota.origin import Found
-from uota.protocols import SETTINGS, Finetune, LinearSGD
-from uota.runs import Run, load_part
-from uota.training.build import decide
+from uota.runs.encoder import Found
+from uota.runs.run import Run, load_part
+from uota.settings.evaluation import SETTINGS, Finetune, LinearSGD
+from uota.settings.pretrain import Pretrain
 from uota.training.neighbours import Neighbours
+from uota.training.resolve import decide
 from uota.transfer.annotations import open_annotations, open_both
 from uota.transfer.average_precision import as_results, average_precision
 from uota.transfer.images import CocoImages, TrainingImages

@@ -12,10 +12,10 @@ from tests.hostile.conftest import fill, named, noise
 
 from uota import UotaError, inspect
 from uota.data import FolderOptions, open_source
-from uota.data.decode import UnreadableError, decode_image, read_header, read_image
-from uota.data.pixel_range import estimate_pixel_range
-from uota.data.sequence import Sequenced, as_image
-from uota.ranges import check_pixel_range
+from uota.data.files.decode import UnreadableError, decode_image, read_header, read_image
+from uota.data.files.pixel_range import estimate_pixel_range
+from uota.data.memory import Sequenced, as_image
+from uota.settings.ranges import check_pixel_range
 
 RANDOM = np.random.default_rng(0)
 

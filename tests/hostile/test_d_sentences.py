@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 import uota
-from uota.cli import main
-from uota.config import Pretrain
+from uota.commands.cli import main
 from uota.errors import UotaError
-from uota.protocols import Finetune, LinearSGD
 from uota.recipes import recipe_file
-from uota.transfer.settings import Transfer
+from uota.settings.evaluation import Finetune, LinearSGD
+from uota.settings.pretrain import Pretrain
+from uota.settings.transfer import Transfer
 
 TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
 COMMANDS = {

@@ -16,17 +16,17 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from uota.arbitration import Arbitration
-from uota.cli import main
+from uota.commands.cli import main
 from uota.comparison import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text, compare
-from uota.config import Pretrain
+from uota.console import printable
 from uota.data import open_groups
 from uota.data.source import InMemory
 from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable
-from uota.misfiled import Judged, write_files
-from uota.tables import csv_text, write_csv
-from uota.text import printable
+from uota.io.csv_files import csv_text, write_csv
+from uota.misfiled.files import Judged, write_files
+from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPipeline
 
 HUGE = 10**400
@@ -400,7 +400,7 @@ def test_the_table_of_images_runs_nothing_and_has_numbers(embedded):
 
 
 def test_the_table_of_images_leaves_unknown_labels_empty(embedded, monkeypatch):
-    import uota.embedding as embedding
+    import uota.evaluation.embed as embedding
 
     opened = embedding.open_images
 

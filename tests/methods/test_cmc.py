@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
+from uota.encoders.lab import LabEncoder
 from uota.errors import UotaError
 from uota.methods import CMC, Embedded, Step
-from uota.nn.lab import LabEncoder
 
 VIEWS, BATCH, DIM = 3, 6, 8
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
+from uota.encoders.encoder import Encoder
+from uota.encoders.jigsaw import pieces
 from uota.methods import METHODS, InfoMin, Step
-from uota.nn.encoder import Encoder
-from uota.nn.jigsaw import pieces
 from uota.views import PRESETS
 
 BATCH = 4

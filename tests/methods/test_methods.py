@@ -5,11 +5,11 @@ import torch
 from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, SwaVLoss
 from torch.nn.functional import normalize
 
+from uota.encoders.encoder import Encoder
 from uota.losses import nt_xent_terms, ordered_pairs
 from uota.methods import BYOL, JCL, METHODS, BarlowTwins, Embedded, MoCo, SimCLR, SimSiam, Step, SwAV
 from uota.methods.byol import momentum_at
 from uota.methods.swav import sinkhorn
-from uota.nn.encoder import Encoder
 
 VIEWS, GLOBALS, BATCH, DIM, QUEUE = 5, 3, 8, 16, 24
 OPTIONS = {

@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import nn
 
+from uota.encoders.encoder import Encoder
+from uota.encoders.momentum import MomentumCopy
 from uota.errors import UotaError
 from uota.methods import JCL, InfoMin, MoCo, Step
 from uota.methods.jcl import strength_at
 from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
-from uota.nn.encoder import Encoder
-from uota.nn.momentum import MomentumCopy
-from uota.training.looks import look
+from uota.training.arbiter_inputs import look
 
 BATCH = 4
 

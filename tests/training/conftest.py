@@ -1,6 +1,6 @@
 import pytest
 
-from uota.config import Pretrain
+from uota.settings.pretrain import Pretrain
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from uota.runs import Run, checkpoint_before, damage_of
+from uota.runs.checkpoints import checkpoint_before, damage_of
+from uota.runs.run import Run
 from uota.training.pretrain import pretrain
 
 

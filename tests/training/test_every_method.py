@@ -12,8 +12,8 @@ import torch
 
 from uota.errors import UotaError
 from uota.methods import METHODS, Embedded, Step, allowing
-from uota.runs import Run
-from uota.training.build import build_method
+from uota.methods.build import build_method
+from uota.runs.run import Run
 from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
 

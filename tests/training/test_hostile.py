@@ -11,7 +11,7 @@ from tests.data.damage import write_damaged
 TRAIN = """
 import json, re, sys
 from pathlib import Path
-from uota.cli import main
+from uota.commands.cli import main
 code = main(["pretrain", *sys.argv[1:]])
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
 print(json.dumps([code, int(peak[1]) / 1e6]))

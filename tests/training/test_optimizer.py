@@ -5,8 +5,8 @@ import torch
 from tests.fidelity.optimisers import larc, lars_of_simclr
 from torch import nn
 
-from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.settings.pretrain import Pretrain
 from uota.training.optimizer import build_optimizer, check_optimizer, parameter_groups
 
 DECAY, STEPS = 0.01, 5

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from uota.cli import main
+from uota.commands.cli import main
 from uota.data import open_source
 from uota.errors import UotaError
-from uota.runs import Run
+from uota.runs.run import Run
 from uota.training.batches import ViewsOfRank
 from uota.training.checkpoints import Checkpoints
 from uota.training.pretrain import pretrain
@@ -108,7 +108,7 @@ def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
     one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
     flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_dict().items()
              if value not in (None, {}, []) and name not in ("compile", "workers")]  # fmt: skip
-    command = [sys.executable, "-m", "uota.cli", "pretrain", f"--out={tmp_path / 'two'}", *flags, "--workers=2"]
+    command = [sys.executable, "-m", "uota", "pretrain", f"--out={tmp_path / 'two'}", *flags, "--workers=2"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""})
     assert done.returncode == 0, done.stderr
     assert len(losses(one.folder)) == 6

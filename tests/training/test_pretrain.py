@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from uota.config import Pretrain
 from uota.errors import UotaError
-from uota.runs import Run, load_part
+from uota.runs.run import Run, load_part
+from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 
 def command(out, settings, *flags):
     values = {key: value for key, value in settings.as_dict().items() if value is not None and key != "method_options"}
     arguments = [f"--{key}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
-    return [sys.executable, "-m", "uota.cli", "pretrain", f"--out={out}", *arguments, *flags]
+    return [sys.executable, "-m", "uota", "pretrain", f"--out={out}", *arguments, *flags]
 
 
 def rows(log):

@@ -10,14 +10,16 @@ import torch.multiprocessing as mp
 from torch.testing import assert_close
 
 from uota import Arbiter
-from uota.collectives import gather_rows
-from uota.config import Pretrain
 from uota.data import open_source
+from uota.distributed import gather_rows
+from uota.encoders.sync_batchnorm import synchronised
 from uota.methods import METHODS, Embedded, Step
-from uota.nn.sync_batchnorm import synchronised
-from uota.training.build import build_method, decide, preset_of
-from uota.training.looks import look
+from uota.methods.build import build_method
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
+from uota.training.resolve import decide
 from uota.views import ViewPipeline
+from uota.views.presets import preset_of
 
 METHODS_THAT_LEARN = [name for name in METHODS if name != "random"]
 ARBITERS = {

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.settings.pretrain import Pretrain
 from uota.training.schedules import learning_rate
 
 PAPER = Pretrain(learning_rate=0.6, final_learning_rate=0.0006, warmup_steps=0, late_factor=2.0)

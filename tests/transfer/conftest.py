@@ -4,9 +4,9 @@ import shutil
 import pytest
 import torch
 
-from uota.data.coco_scenes import write_coco_scenes
-from uota.nn.encoder import Encoder
-from uota.transfer.settings import Transfer
+from uota.data.demo.coco_scenes import write_coco_scenes
+from uota.encoders.encoder import Encoder
+from uota.settings.transfer import Transfer
 
 TRAIN, VAL = 48, 25
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, keypointrcnn_resnet50_fpn, maskrcnn_resnet50_fpn
 
+from uota.encoders.encoder import Encoder
+from uota.encoders.lab import LabEncoder
 from uota.errors import UotaError
-from uota.nn.encoder import Encoder
-from uota.nn.lab import LabEncoder
 from uota.transfer.detectors import Sizes, sizes_for, torchvision_detector
 from uota.transfer.pyramid import Pyramid
 from uota.views import PRESETS

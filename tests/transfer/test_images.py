@@ -7,7 +7,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from uota.data import FolderOptions
-from uota.data.decode import read_image
+from uota.data.files.decode import read_image
 from uota.errors import UotaError
 from uota.transfer.annotations import open_annotations
 from uota.transfer.images import CocoImages, TrainingImages, mirror, mirrored_keypoints

@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-from uota.nn.sync_batchnorm import SyncBatchNorm
-from uota.protocols import Origin
+from uota.encoders.sync_batchnorm import SyncBatchNorm
+from uota.settings.evaluation import Origin
 from uota.training.batches import GlobalBatches
 from uota.transfer.module import Detection
 from uota.transfer.precise_norms import batches_from, measure_moments

@@ -12,10 +12,10 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from uota.cli import main
+from uota.commands.cli import main
 from uota.errors import UotaError
-from uota.protocols import Origin
-from uota.transfer.settings import Transfer, learning_rate
+from uota.settings.evaluation import Origin
+from uota.settings.transfer import Transfer, learning_rate
 from uota.transfer.transfer import transfer
 
 
@@ -24,7 +24,7 @@ def command(task, weights, out, settings, *flags):
     arguments = [
         f"--{name}={json.dumps(value) if isinstance(value, bool) else value}" for name, value in values.items()
     ]
-    return [sys.executable, "-m", "uota.cli", "transfer", task, str(weights), f"--out={out}", *arguments, *flags]
+    return [sys.executable, "-m", "uota", "transfer", task, str(weights), f"--out={out}", *arguments, *flags]
 
 
 def state(out):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 VIEWS = "views are a tensor of floats of shape (views, batch, dim)"
 GROUPS = "give a list with one tensor (views, batch, channels, height, width) for each size of view"

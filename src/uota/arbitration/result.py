@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import count_over_ranks, sum_over_ranks
+from uota.distributed import count_over_ranks, sum_over_ranks
 
 
 @dataclass(frozen=True, repr=False, eq=False)

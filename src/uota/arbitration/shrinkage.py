@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import sum_over_ranks
+from uota.distributed import sum_over_ranks
 
 Rows = Float[Tensor, "rows dim"]
 Scatter = Float[Tensor, "dim dim"]

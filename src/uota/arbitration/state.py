@@ -13,7 +13,7 @@ import torch.utils.checkpoint
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
-from uota.precision import wide
+from uota.numerics import wide
 
 T = TypeVar("T")
 # Calls whose result is kept for their recomputation; each is a few numbers per view.

@@ -7,7 +7,7 @@ from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from uota.arbitration.inputs import check_groups, detached_float, finite_total
 from uota.arbitration.state import own_modes
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 SIDE = 12
 # Edges are found in pictures of at most this side, and summed in a grid of cells.

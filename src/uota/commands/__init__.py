@@ -4,7 +4,7 @@ What a command needs beyond its settings is imported as it runs: `uota --help` s
 """
 
 from uota.commands import compare, demo, embed, evaluate, export, inspect, methods, pretrain, shard, transfer
-from uota.commands.command import Command
+from uota.commands.parser import Command
 
 COMMANDS: dict[str, Command] = {
     "pretrain": pretrain.COMMAND,

@@ -5,9 +5,9 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command
-from uota.text import printable
+from uota.commands.parser import Command
+from uota.console import printable
+from uota.settings.parsing import Parser
 
 
 def parser() -> Parser:
@@ -23,7 +23,7 @@ def parser() -> Parser:
 def run(options: Namespace) -> None:
     """Print the evaluations of runs as a table."""
     from uota.comparison import FORMATS, compare
-    from uota.outputs import path_of
+    from uota.io.outputs import path_of
 
     found = compare([path_of(run) for run in options.runs])
     print(FORMATS[options.to](found))

@@ -2,9 +2,9 @@
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command
-from uota.config import DEMO_EPOCHS
+from uota.commands.parser import Command
+from uota.settings.parsing import Parser
+from uota.settings.pretrain import DEMO_EPOCHS
 
 
 def parser() -> Parser:
@@ -18,8 +18,8 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Pretrain with and without arbitration on the embedded scenes, and compare."""
-    from uota.demo import run_demo
-    from uota.outputs import check_writable_folder, path_of
+    from uota.commands.demonstration import run_demo
+    from uota.io.outputs import check_writable_folder, path_of
 
     out = path_of(options.out)
     check_writable_folder(out)

@@ -2,8 +2,8 @@
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, add_reading, drop_own_method, take_reading
+from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method, take_reading
+from uota.settings.parsing import Parser
 
 
 def parser() -> Parser:
@@ -20,9 +20,9 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Write the embedding of every image, and what the arbiter says of its views."""
-    from uota.embedding import embed
-    from uota.outputs import path_of
-    from uota.text import printable
+    from uota.console import printable
+    from uota.evaluation.embed import embed
+    from uota.io.outputs import path_of
 
     values = options.as_dict()
     drop_own_method(values)

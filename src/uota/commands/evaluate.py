@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, add_reading, drop_own_method, take_origin, take_reading
-from uota.protocols import SETTINGS, Origin
+from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method, take_origin, take_reading
+from uota.settings.evaluation import SETTINGS, Origin
+from uota.settings.parsing import Parser
 
 
 def parser() -> Parser:
@@ -31,7 +31,7 @@ def add_protocols(parser: Parser) -> None:
 
 def run(options: Namespace) -> None:
     """Accuracy of an encoder on labelled images."""
-    from uota.collectives import rank
+    from uota.distributed import rank
     from uota.evaluation.evaluate import evaluate
 
     protocol = options.protocol

@@ -4,9 +4,9 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, drop_own_method, take_origin
-from uota.protocols import Origin
+from uota.commands.parser import Command, add_own_method, drop_own_method, take_origin
+from uota.settings.evaluation import Origin
+from uota.settings.parsing import Parser
 
 
 def parser() -> Parser:
@@ -23,8 +23,8 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Write an encoder as another library reads it."""
-    from uota.export import export
-    from uota.outputs import path_of
+    from uota.io.outputs import path_of
+    from uota.runs.export import export
 
     values = options.as_dict()
     drop_own_method(values)

@@ -4,8 +4,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, add_reading, drop_own_method
+from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method
+from uota.settings.parsing import Parser
 
 # Share of files in a wrong folder that says more about the arbiter than about the files.
 TOO_MANY = 0.4
@@ -57,9 +57,9 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Show which views of images are outliers."""
+    from uota.console import printable
     from uota.inspection.command import inspect_and_write
-    from uota.outputs import path_of
-    from uota.text import printable
+    from uota.io.outputs import path_of
 
     values = options.as_dict()
     drop_own_method(values)

@@ -5,10 +5,10 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command, add_resume
-from uota.config import Pretrain
-from uota.text import printable
+from uota.commands.parser import Command, add_resume
+from uota.console import printable
+from uota.settings.parsing import Parser
+from uota.settings.pretrain import Pretrain
 
 
 def parser() -> Parser:
@@ -25,9 +25,9 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
+    from uota.io.outputs import check_writable_folder, path_of
     from uota.methods.own import method_flag
-    from uota.outputs import check_writable_folder, path_of
-    from uota.runs import Run
+    from uota.runs.run import Run
     from uota.training.pretrain import pretrain
 
     values = options.as_dict()

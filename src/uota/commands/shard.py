@@ -2,9 +2,9 @@
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command
-from uota.config import IMAGE_MEGABYTES
+from uota.commands.parser import Command
+from uota.settings.parsing import Parser
+from uota.settings.pretrain import IMAGE_MEGABYTES
 
 
 def parser() -> Parser:
@@ -21,9 +21,9 @@ def parser() -> Parser:
 
 def run(options: Namespace) -> None:
     """Write a folder of images as tar shards."""
-    from uota.data.sharding import shard
-    from uota.outputs import check_writable_folder, path_of
-    from uota.text import printable
+    from uota.console import printable
+    from uota.data.packed.sharding import shard
+    from uota.io.outputs import check_writable_folder, path_of
 
     out = path_of(options.out)
     check_writable_folder(out)

@@ -2,10 +2,10 @@
 
 from jsonargparse import Namespace
 
-from uota.arguments import Parser
-from uota.commands.command import Command, add_own_method, add_resume, drop_own_method, take_origin
-from uota.protocols import Origin
-from uota.transfer.settings import TASKS, Transfer
+from uota.commands.parser import Command, add_own_method, add_resume, drop_own_method, take_origin
+from uota.settings.evaluation import Origin
+from uota.settings.parsing import Parser
+from uota.settings.transfer import TASKS, Transfer
 
 
 def parser() -> Parser:

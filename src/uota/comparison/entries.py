@@ -7,7 +7,7 @@ from typing import Any
 
 from uota.comparison.results import Column, comparable, place_of, read_result, result_files
 from uota.errors import UotaError
-from uota.runs import Run
+from uota.runs.run import Run
 
 # What a run without arbitration has no use for.
 ARBITRATION = ("arbiter", "look", "weigh", "start", "tau", "ess", "anchors", "covariance", "candidates")

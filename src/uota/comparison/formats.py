@@ -14,8 +14,8 @@ from rich.text import Text
 
 from uota.comparison.names import brief
 from uota.comparison.table import Comparison, Figure, Row
-from uota.tables import csv_text
-from uota.text import printable
+from uota.console import printable
+from uota.io.csv_files import csv_text
 
 DASH = "–"
 LEGEND = (

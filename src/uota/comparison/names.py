@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from uota.comparison.entries import Entry
+from uota.console import printable
 from uota.methods import METHODS
-from uota.text import printable
 
 # Shown in columns of their own.
 SHOWN = {"method", "epochs", "batch_size"}

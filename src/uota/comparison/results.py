@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from uota.console import printable
 from uota.errors import UotaError
-from uota.files import read_json
-from uota.protocols import SETTINGS
-from uota.text import printable
+from uota.io.reading import read_json
+from uota.settings.evaluation import SETTINGS
 
 SHARES = {"top1": "top-1", "top5": "top-5"}
 PRECISIONS = ("AP", "AP50", "AP75")

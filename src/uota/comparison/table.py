@@ -11,7 +11,7 @@ from uota.comparison.names import as_words, brief, called, differing, telling, t
 from uota.comparison.results import PRECISIONS, Column
 from uota.comparison.statistics import Estimate, Gain
 from uota.errors import UotaError
-from uota.protocols import SETTINGS
+from uota.settings.evaluation import SETTINGS
 
 LONGEST_TITLE = 300  # characters
 FIGURES = ("top-1", "top-5", *PRECISIONS)

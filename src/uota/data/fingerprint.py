@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from uota.data.folder import Folder
-from uota.data.groups import Groups
-from uota.data.packed import Packed
-from uota.data.saved import Rows
-from uota.data.shards import Shards
+from uota.data.files.folder import Folder
+from uota.data.files.groups import Groups
+from uota.data.packed.saved import Rows
+from uota.data.packed.shards import Shards
+from uota.data.packed.source import Packed
 from uota.data.source import Source
 from uota.errors import UotaError
-from uota.files import read_json
+from uota.io.reading import read_json
 
 
 def fingerprint(source: Source) -> dict[str, Any]:

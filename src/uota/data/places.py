@@ -4,9 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from uota.data.opening import NAMES
-from uota.files import is_same
-from uota.outputs import path_of
+from uota.data.open import NAMES
+from uota.io.outputs import path_of
+from uota.io.reading import is_same
 
 ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
 PATTERN = re.compile(r"[{}*?\[\]]")

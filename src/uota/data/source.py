@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from uota.console import printable, some_of
 from uota.errors import UotaError
-from uota.text import printable, some_of
 
 Split = Literal["train", "test"]
 # A larger share of images that cannot be read is more than a few damaged files.

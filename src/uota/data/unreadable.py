@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from uota.data.cache import Cache
-from uota.data.folder import Folder
-from uota.data.groups import Groups
-from uota.data.packed import Packed
+from uota.data.files.cache import Cache
+from uota.data.files.folder import Folder
+from uota.data.files.groups import Groups
+from uota.data.packed.source import Packed
 from uota.data.source import Source
 
 

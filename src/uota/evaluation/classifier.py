@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from uota.collectives import gather_objects
+from uota.distributed import gather_objects
 from uota.errors import UotaError
 from uota.evaluation.initial import INITIAL
 from uota.evaluation.optimizers import OPTIMIZERS
-from uota.linear_protocols import Schedule
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
+from uota.settings.linear_protocols import Schedule
 from uota.views import Views
 
 

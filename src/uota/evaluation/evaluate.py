@@ -8,8 +8,9 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from uota.config import Pretrain, Reading
+from uota.console import printable
 from uota.data import FolderOptions, Source, labels_of, open_source, say_left_out, say_skipped
+from uota.data.open import folder_options, open_images
 from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
 from uota.evaluation.finetune import evaluate_finetune, result_name
@@ -18,13 +19,13 @@ from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import check_can_hold_out, evaluate_linear
 from uota.evaluation.linear_sgd import evaluate_linear_sgd, with_own_protocol
 from uota.evaluation.subject import Subject
-from uota.origin import Found, find_encoder
-from uota.outputs import check_writable, path_of
-from uota.protocols import SETTINGS, Finetune, LinearSGD, Origin
-from uota.runs import write_atomically
-from uota.text import printable
+from uota.io.atomic import write_atomically
+from uota.io.outputs import check_writable, path_of
+from uota.runs.encoder import Found, find_encoder
+from uota.settings.evaluation import SETTINGS, Finetune, LinearSGD, Origin
+from uota.settings.pretrain import Pretrain, Reading
 from uota.training.accelerators import check_accelerator
-from uota.training.build import decide, folder_options, open_images
+from uota.training.resolve import decide
 
 
 def evaluate(
@@ -40,7 +41,7 @@ def evaluate(
     Args:
         protocol: one of `PROTOCOLS`.
         origin: of the encoder.
-        settings: of the protocol, as `uota.protocols.SETTINGS` has it; None: its defaults.
+        settings: of the protocol, as `uota.settings.evaluation.SETTINGS` has it; None: its defaults.
         data: labelled images; None: those the run was pretrained on.
         out: folder of the result; None: the run's.
         reading: how images in files are read; None: as the run did.

@@ -11,8 +11,8 @@ from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.labels import Part, balanced_share
 from uota.evaluation.subject import Subject
-from uota.linear_protocols import BATCH_OF_RATES, Cosine, Drops
-from uota.protocols import Finetune
+from uota.settings.evaluation import Finetune
+from uota.settings.linear_protocols import BATCH_OF_RATES, Cosine, Drops
 
 DROP = 0.2
 

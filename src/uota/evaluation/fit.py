@@ -9,18 +9,19 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from uota.console import printable
 from uota.data import Source
+from uota.encoders.sync_batchnorm import synchronised
 from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
-from uota.nn.sync_batchnorm import synchronised
-from uota.ranges import check_multiple
-from uota.runs import checkpoint_before, whole_checkpoint, write_atomically
-from uota.signals import raise_if_stopped
-from uota.text import printable
+from uota.io.atomic import write_atomically
+from uota.runs.checkpoints import checkpoint_before, whole_checkpoint
+from uota.settings.ranges import check_multiple
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
-from uota.training.build import VIEWS_OF
 from uota.training.checkpoints import Checkpoints
+from uota.training.resolve import VIEWS_OF
 from uota.training.resuming import translate_restore_errors
+from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
     hold_by_first,
     make_trainer,

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from uota.console import printable
 from uota.data import Source, labels_of
 from uota.errors import UotaError
-from uota.text import printable
 
 SHOWN = 5  # labels that are named
 

@@ -1,6 +1,6 @@
 """Linear evaluation as papers publish it: a classifier on randomly cropped and mirrored images, encoder frozen.
 
-Each paper has its own optimiser, rate, schedule and batch size (`uota.linear_protocols`). They are meant for a
+Each paper has its own optimiser, rate, schedule and batch size (`uota.settings.linear_protocols`). They are meant for a
 ResNet-50 on ImageNet; on small images `linear` may well give higher accuracies.
 """
 
@@ -12,9 +12,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.subject import Subject
-from uota.linear_protocols import BATCH_OF_RATES, LinearProtocol
-from uota.origin import Found
-from uota.protocols import LinearSGD
+from uota.runs.encoder import Found
+from uota.settings.evaluation import LinearSGD
+from uota.settings.linear_protocols import BATCH_OF_RATES, LinearProtocol
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from uota.data import Source, labels_of
-from uota.origin import Found
+from uota.runs.encoder import Found
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """Which views of my images are outliers: from a run's arbiter, or from one that learns for some seconds."""
 
-from uota.inspection.inspecting import Inspection, inspect
+from uota.inspection.api import Inspection, inspect
 
 __all__ = ["Inspection", "inspect"]

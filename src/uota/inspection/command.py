@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from uota.errors import UotaError
-from uota.inspection.inspecting import PAGE, SHOWN, TABLES, Inspection, inspect, refuse_no_ending
-from uota.misfiled import write_files
-from uota.outputs import check_writable, path_of
-from uota.run_folder import check_output
-from uota.runs import Run
+from uota.inspection.api import PAGE, SHOWN, TABLES, Inspection, inspect, refuse_no_ending
+from uota.io.outputs import check_writable, path_of
+from uota.misfiled.files import write_files
+from uota.runs.folder import check_output
+from uota.runs.run import Run
 
 # Of a picture alone.
 PICTURED, JUDGED_FOR_PICTURE = 8, 128

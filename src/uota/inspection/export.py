@@ -7,8 +7,8 @@ from typing import Any
 
 from uota.errors import UotaError
 from uota.inspection.table import ViewTable
-from uota.runs import whole_file
-from uota.tables import write_csv
+from uota.io.atomic import whole_file
+from uota.io.csv_files import write_csv
 
 
 def frame_of(table: ViewTable) -> Any:

@@ -11,15 +11,14 @@ from rich.progress import track
 from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, InBatches, TwoGroups
+from uota.console import PROGRESS, printable
 from uota.data import Groups, Source, found_unreadable
-from uota.data.folder import Folder
-from uota.data.packed import Packed
+from uota.data.files.folder import Folder
+from uota.data.packed.source import Packed
 from uota.errors import UotaError
-from uota.inspection.eyes import Panel
-from uota.inspection.subject import LEAST, Subject
-from uota.progress import PROGRESS
-from uota.text import printable
-from uota.training.build import TAU_PER_DIMENSION
+from uota.inspection.arbiters import Panel
+from uota.inspection.input import LEAST, Subject
+from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import ViewParameters, ViewPreset, Views, unnormalise
 from uota.views.pipeline import Sample
 

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import differentiable_sum, gather_rows
-from uota.precision import at_least_float32
+from uota.distributed import differentiable_sum, gather_rows
+from uota.numerics import at_least_float32
 
 EPSILON = 1e-5  # as batch norm's, which the released code normalises with
 

@@ -5,7 +5,7 @@ from torch import Tensor, stack
 from torch.nn.functional import normalize
 
 from uota.losses.pairs import Pairs
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 
 def negative_cosine_terms(

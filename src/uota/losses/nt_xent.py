@@ -5,10 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.collectives import gather_rows
+from uota.distributed import gather_rows
 from uota.losses.pairs import Pairs
 from uota.losses.weighted import log_negative_weights
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 
 def nt_xent_terms(

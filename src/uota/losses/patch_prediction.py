@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import gather_rows
+from uota.distributed import gather_rows
 from uota.losses.weighted import log_negative_weights
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 
 def patch_prediction_terms(

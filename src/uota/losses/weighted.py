@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.collectives import count_over_ranks, gather_rows, part_of_mean, sum_over_ranks
+from uota.distributed import count_over_ranks, gather_rows, part_of_mean, sum_over_ranks
 from uota.losses.pairs import Pairs
 
 

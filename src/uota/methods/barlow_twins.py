@@ -9,11 +9,11 @@ from jaxtyping import Float
 from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
-from uota.collectives import count_over_ranks, sum_over_ranks
+from uota.distributed import count_over_ranks, sum_over_ranks
+from uota.encoders.encoder import BatchNorm, Encoder
 from uota.losses import cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import BatchNorm, Encoder
 
 
 class BarlowTwins(nn.Module):

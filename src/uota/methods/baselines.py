@@ -5,12 +5,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from uota.collectives import part_of_mean
+from uota.distributed import part_of_mean
+from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
-from uota.nn.encoder import Encoder
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 
 class Untrained(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from uota.encoders.encoder import Encoder
 from uota.methods.embedded import Embedded, Step
-from uota.nn.encoder import Encoder
 
 
 class Method(Protocol):

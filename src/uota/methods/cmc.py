@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uota.collectives import part_of_mean
+from uota.distributed import part_of_mean
+from uota.encoders.lab import LabEncoder
+from uota.encoders.memory import Memory, draw
 from uota.errors import UotaError
 from uota.losses import all_pairs, mean_of_weighted, nce_terms, nt_xent_terms, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, unit
-from uota.nn.lab import LabEncoder
-from uota.nn.memory import Memory, draw
 
 Rows = Float[Tensor, "views batch dim"]
 

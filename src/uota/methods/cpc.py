@@ -14,12 +14,12 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
 from uota.arbitration.result import rescaled_to_mean_one
+from uota.encoders.encoder import Encoder
+from uota.encoders.norms import with_layer_norm
 from uota.errors import UotaError
 from uota.losses import Pairs, patch_prediction_terms, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import Encoder
-from uota.nn.norms import with_layer_norm
 
 DIRECTIONS = 4
 

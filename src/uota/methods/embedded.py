@@ -7,8 +7,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.nn.encoder import BatchNorm, FeatureEncoder, encode, join_parts, parts_by_statistics
-from uota.precision import at_least_float32
+from uota.encoders.encoder import BatchNorm, FeatureEncoder, encode, join_parts, parts_by_statistics
+from uota.numerics import at_least_float32
 
 
 @dataclass(frozen=True)

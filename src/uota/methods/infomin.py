@@ -11,14 +11,14 @@ from jaxtyping import Float
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
+from uota.encoders.encoder import Encoder, images_of
+from uota.encoders.jigsaw import JigsawHead, pieces
+from uota.encoders.momentum import MomentumCopy
+from uota.encoders.queue import Queue
 from uota.losses import info_nce_terms, pairs_between, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
 from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
-from uota.nn.encoder import Encoder, images_of
-from uota.nn.jigsaw import JigsawHead, pieces
-from uota.nn.momentum import MomentumCopy
-from uota.nn.queue import Queue
 
 
 class InfoMin(nn.Module):

@@ -9,14 +9,14 @@ from jaxtyping import Float
 from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
-from uota.collectives import part_of_mean
+from uota.distributed import part_of_mean
+from uota.encoders.encoder import Encoder
+from uota.encoders.momentum import MomentumCopy
+from uota.encoders.queue import Queue
 from uota.losses import joint_contrastive_terms, mean_of_weighted
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
 from uota.methods.momentum_queue import Roles, embed_queries_and_keys, roles_of
-from uota.nn.encoder import Encoder
-from uota.nn.momentum import MomentumCopy
-from uota.nn.queue import Queue
 
 
 class JCL(nn.Module):

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from uota.encoders.encoder import FeatureEncoder
+from uota.encoders.momentum import MomentumCopy
 from uota.errors import UotaError
 from uota.methods.embedded import Embedded, embed
-from uota.nn.encoder import FeatureEncoder
-from uota.nn.momentum import MomentumCopy
 
 
 class Roles(NamedTuple):

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
+from uota.encoders.encoder import BatchNorm, Encoder
 from uota.losses import nt_xent_terms, ordered_pairs, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import BatchNorm, Encoder
 
 
 class SimCLR(nn.Module):

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Tensor, nn
 
+from uota.encoders.encoder import BatchNorm, Encoder
 from uota.losses import negative_cosine_terms, ordered_pairs, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
-from uota.nn.encoder import BatchNorm, Encoder
 
 
 class SimSiam(nn.Module):

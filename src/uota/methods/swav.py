@@ -12,12 +12,12 @@ from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from uota.collectives import gather_rows, max_over_ranks, rank, sum_over_ranks, world_size
+from uota.distributed import gather_rows, max_over_ranks, rank, sum_over_ranks, world_size
+from uota.encoders.encoder import BatchNorm, Encoder
 from uota.losses import ordered_pairs, swapped_prediction_terms, weighted_mean
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
-from uota.nn.encoder import BatchNorm, Encoder
-from uota.precision import at_least_float32
+from uota.numerics import at_least_float32
 
 
 class SwAV(nn.Module):

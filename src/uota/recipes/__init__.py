@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.settings.pretrain import Pretrain
 
 FOLDER = Path(__file__).parent
 

@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
-from uota.collectives import max_over_ranks, world_size
-from uota.runs import checkpoint_before, remove_if_damaged
-from uota.signals import Interruption, StopRequest, current_request
+from uota.distributed import max_over_ranks, world_size
+from uota.runs.checkpoints import checkpoint_before, remove_if_damaged
+from uota.training.signals import Interruption, StopRequest, current_request
 
 # At most so many seconds of work are lost, however slow the steps are.
 SECONDS_BETWEEN = 300.0

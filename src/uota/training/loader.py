@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
-from uota.signals import current_request, hold_back_signals, leave_signals_to_parent
+from uota.training.signals import current_request, hold_back_signals, leave_signals_to_parent
 
 # How torch's message begins when a loading process has died.
 DEAD_PROCESS = "DataLoader worker"

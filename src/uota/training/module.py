@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from uota.arbitration import Arbiter, ViewSampler
-from uota.config import Pretrain
+from uota.encoders.memory import Memory
 from uota.errors import UotaError
 from uota.methods.embedded import Step
-from uota.nn.memory import Memory
-from uota.training.looks import look
+from uota.settings.pretrain import Pretrain
+from uota.training.arbiter_inputs import look
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
 from uota.views import Views

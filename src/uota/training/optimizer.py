@@ -9,8 +9,8 @@ from typing import Any
 from timm.optim import create_optimizer_v2, list_optimizers
 from torch import nn, optim
 
-from uota.config import Pretrain
 from uota.errors import UotaError
+from uota.settings.pretrain import Pretrain
 from uota.training.lars import Lars, larc
 
 # Where timm has these names, they mean something else: its `lars` adds two norms and its `larc` clips.

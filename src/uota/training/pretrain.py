@@ -10,32 +10,29 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from uota.config import Pretrain
+from uota.console import printable
 from uota.data import Groups, Source, describe_skipped, say_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
+from uota.data.open import folder_options, open_items
 from uota.data.places import located, places_of
 from uota.errors import UotaError
+from uota.io.atomic import write_atomically
+from uota.methods.build import check_statistics
 from uota.methods.own import method_flag
-from uota.run_folder import empty_folder, require_free
-from uota.runs import Run, checkpoint_to_go_on_from, load_part, write_atomically
-from uota.text import printable
+from uota.runs.checkpoints import checkpoint_to_go_on_from
+from uota.runs.folder import empty_folder, require_free
+from uota.runs.run import Run, load_part
+from uota.settings.pretrain import Pretrain
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank
-from uota.training.build import (
-    VIEWS_OF,
-    build_module,
-    check_statistics,
-    decide,
-    folder_options,
-    open_items,
-    preset_of,
-)
 from uota.training.checkpoints import Checkpoints
 from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
+from uota.training.resolve import VIEWS_OF, decide
 from uota.training.resuming import translate_restore_errors
+from uota.training.setup import build_module
 from uota.training.trainer import (
     hold_by_first,
     loggers_of,
@@ -44,6 +41,7 @@ from uota.training.trainer import (
     without_warnings_of_what_is_meant,
 )
 from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
+from uota.views.presets import preset_of
 
 # So many images' views are made before a run begins, to see that they can be.
 TRIED = 2

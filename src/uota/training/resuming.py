@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from uota.errors import UotaError
-from uota.runs import LARGEST_STEP, first_line, read_checkpoint
+from uota.runs.checkpoints import LARGEST_STEP, first_line, read_checkpoint
 
 PARTS = ("loops", "optimizer_states", "lr_schedulers")
 

@@ -2,7 +2,7 @@
 
 import math
 
-from uota.config import Pretrain
+from uota.settings.pretrain import Pretrain
 
 
 def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: float = 0.0) -> float:

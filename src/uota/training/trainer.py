@@ -16,10 +16,11 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from uota.errors import StoppedError, UotaError
-from uota.run_folder import hold
-from uota.signals import Interruption, stop_requests
+from uota.io.locks import hold
+from uota.runs.folder import EVALUATION, RUN
 from uota.training.checkpoints import WhereTold
 from uota.training.loader import DEAD_PROCESS
+from uota.training.signals import Interruption, stop_requests
 
 # Lightning says these of what is meant to be so.
 MEANT = (
@@ -101,7 +102,7 @@ def hold_by_first(folder: Path) -> AbstractContextManager[None]:
     Raises:
         UotaError: as `hold`.
     """
-    return hold(folder) if _is_first() else nullcontext()
+    return hold(folder, RUN | EVALUATION) if _is_first() else nullcontext()
 
 
 def _is_first() -> bool:

@@ -11,12 +11,12 @@ from unicodedata import category
 
 import numpy as np
 
+from uota.console import printable
 from uota.errors import UotaError
-from uota.files import read_json
-from uota.outputs import path_of
-from uota.text import printable
+from uota.io.outputs import path_of
+from uota.io.reading import read_json
+from uota.settings.transfer import Task
 from uota.transfer.objects import Expected, FaultError, checked
-from uota.transfer.settings import Task
 from uota.transfer.values import identity, numbered, whole_number
 
 Part = Literal["train", "val"]
@@ -165,7 +165,7 @@ def _find(folder: Path, part: Part, task: Task) -> tuple[Path, Path]:
     if not found:
         raise UotaError(
             f"{folder} has no annotations/{pattern}; COCO's layout is train2017/, val2017/ and annotations/ "
-            f"(python -m uota.data.coco_scenes FOLDER writes a small one)"
+            f"(python -m uota.data.demo.coco_scenes FOLDER writes a small one)"
         )
     images = folder / found[-1].stem.removeprefix(f"{FILES[task]}_")
     if not images.is_dir():

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 from torchvision.ops import box_convert
 
+from uota.settings.transfer import Task
 from uota.transfer.annotations import Annotations
-from uota.transfer.settings import Task
 
 # pycocotools' name of what is compared, by ours.
 COMPARED: dict[str, str] = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}

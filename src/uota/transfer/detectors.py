@@ -15,8 +15,8 @@ from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, Keypoi
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
+from uota.settings.transfer import Task
 from uota.transfer.pyramid import ANCHOR, LARGE, RATIOS, Pyramid
-from uota.transfer.settings import Task
 from uota.views import ViewPreset
 
 SHORT_SIDES, LONG_SIDE = (640, 672, 704, 736, 768, 800), 1333

@@ -10,15 +10,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from uota.data.cache import Cache
-from uota.data.decode import UnreadableError, read_image
-from uota.data.decoded import FolderOptions
-from uota.data.patience import patiently
+from uota.console import printable, some_of
+from uota.data.files.cache import Cache
+from uota.data.files.decode import UnreadableError, read_image
+from uota.data.files.decoded import FolderOptions
+from uota.data.files.patience import patiently
 from uota.errors import UotaError
-from uota.text import printable, some_of
+from uota.settings.transfer import Task
 from uota.transfer.annotations import Annotations
 from uota.transfer.objects import inside
-from uota.transfer.settings import Task
 from uota.views.pipeline import Sample
 
 Target = dict[str, Tensor]

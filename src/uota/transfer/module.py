@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from uota.errors import UotaError
+from uota.settings.transfer import BATCH_OF_SCHEDULES, Transfer, learning_rate
 from uota.transfer.annotations import Annotations
 from uota.transfer.average_precision import as_results
 from uota.transfer.images import Target, to_floats
-from uota.transfer.settings import BATCH_OF_SCHEDULES, Transfer, learning_rate
 
 NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 

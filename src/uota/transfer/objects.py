@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
-from uota.transfer.settings import Task
+from uota.settings.transfer import Task
 from uota.transfer.values import flag, identity, number, numbers, whole_number
 
 # Of a box within its image; less than this may be nothing at all once the image is resized in 32 bits.

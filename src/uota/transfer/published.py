@@ -13,6 +13,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
 
+from uota.settings.transfer import Task
 from uota.transfer.detectors import (
     BOX_POOL,
     BOX_WIDTH,
@@ -25,7 +26,6 @@ from uota.transfer.heads import RegionHeads, box_head, box_predictor, mask_head,
 from uota.transfer.pyramid import RATIOS, Pyramid
 from uota.transfer.regions import AlignedPool, Anchors, ProposalNetwork
 from uota.transfer.resizing import Resizing
-from uota.transfer.settings import Task
 from uota.views import ViewPreset
 
 # Smooth L1 of boxes: keypoints degrade with plain L1 (Base-Keypoint-RCNN-FPN.yaml).

@@ -31,7 +31,7 @@ class Pyramid(nn.Module):
         out_channels: of every level.
 
     Args:
-        encoder: has `maps`, such as `uota.nn.encoder.Encoder`.
+        encoder: has `maps`, such as `uota.encoders.encoder.Encoder`.
         channels: of the images.
         norm: put batch norm behind the pyramid's own convolutions.
 

@@ -14,24 +14,26 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from uota.arguments import settings_in_file
-from uota.collectives import gather_objects, rank
+from uota.data.open import folder_options
 from uota.data.places import located, places_of
+from uota.distributed import gather_objects, rank
+from uota.encoders.sync_batchnorm import synchronised
 from uota.errors import UotaError
-from uota.files import read_json
+from uota.io.atomic import write_atomically
+from uota.io.outputs import check_writable_folder, path_of
+from uota.io.reading import read_json
 from uota.methods.own import method_flag
-from uota.nn.sync_batchnorm import synchronised
-from uota.origin import Found, find_encoder
-from uota.outputs import check_writable_folder, path_of
-from uota.protocols import Origin
-from uota.run_folder import empty_folder, require_free
-from uota.runs import checkpoint_to_go_on_from, write_atomically
-from uota.signals import raise_if_stopped
+from uota.runs.checkpoints import checkpoint_to_go_on_from
+from uota.runs.encoder import Found, find_encoder
+from uota.runs.folder import empty_folder, require_free
+from uota.settings.evaluation import Origin
+from uota.settings.parsing import settings_in_file
+from uota.settings.transfer import Task, Transfer
 from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
-from uota.training.build import folder_options
 from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
+from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
     hold_by_first,
     loggers_of,
@@ -47,7 +49,6 @@ from uota.transfer.module import Detection
 from uota.transfer.precise_norms import PreciseNorms
 from uota.transfer.published import published_detector, reset_scales
 from uota.transfer.pyramid import Pyramid
-from uota.transfer.settings import Task, Transfer
 
 TEST_BATCH = 8
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from uota.errors import UotaError
-from uota.ranges import RATE, SHARE, Range, check_number
+from uota.settings.pretrain import Pretrain
+from uota.settings.ranges import RATE, SHARE, Range, check_number
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SWAV_STD = (0.228, 0.224, 0.225)  # of SwAV's and UOTA's code, pretraining and evaluation
@@ -406,3 +407,14 @@ PRESETS: dict[str, ViewPreset] = {
         _grey("scenes", _plain_grey(2, 24, (0.3, 1.0)), _plain_grey(4, 16, (0.05, 0.3))),
     )
 }
+
+
+# As a choice of views: those of the kind that goes across the images of a group.
+GROUPS = "groups"
+
+
+def preset_of(settings: Pretrain) -> ViewPreset:
+    """The preset of views of decided settings."""
+    preset = find_preset(settings.views)
+    preset = preset if settings.local_views is None else preset.with_local_views(settings.local_views)
+    return preset.with_options(settings.view_options)

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores
-from uota.collectives import gather_rows
+from uota.distributed import gather_rows
 
 # Scores lie in [−2, 2] by construction; nearly all of them between these.
 LOWEST, HIGHEST = -1.5, 2.0

@@ -15,8 +15,8 @@ from uota.arbitration.inputs import check_seed
 from uota.arbitration.result import Scores
 from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines, refuse_nonpositive
 from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
-from uota.collectives import mean_over_ranks, part_of_mean
-from uota.precision import at_least_float32, wide
+from uota.distributed import mean_over_ranks, part_of_mean
+from uota.numerics import at_least_float32, wide
 
 HIDDEN, OUTPUT = 256, 64
 # What AdamW keeps for each parameter, in its shape.

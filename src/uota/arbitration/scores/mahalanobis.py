@@ -11,7 +11,7 @@ from torch import Tensor
 from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores
 from uota.arbitration.shrinkage import SHRINKAGES
-from uota.collectives import count_over_ranks, from_rank_before, sum_over_ranks, world_size
+from uota.distributed import count_over_ranks, from_rank_before, sum_over_ranks, world_size
 
 # Distances are kept in histograms on a logarithmic axis that ends at this multiple of their mean D.
 FARTHEST = 1e4

@@ -10,7 +10,7 @@ from torch import Tensor
 from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores, Weighing
 from uota.arbitration.strengths.temperature import softmax_weights
-from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
+from uota.distributed import count_over_ranks, max_over_ranks, sum_over_ranks
 
 # Each round tries this many temperatures at once, between the two that enclosed the answer in the round before.
 CANDIDATES, ROUNDS = 64, 4

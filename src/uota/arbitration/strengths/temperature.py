@@ -9,7 +9,7 @@ from torch import Tensor
 
 from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores, Weighing
-from uota.collectives import count_over_ranks, max_over_ranks, sum_over_ranks
+from uota.distributed import count_over_ranks, max_over_ranks, sum_over_ranks
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from uota.arbitration.inputs import detached_float
 from uota.arbitration.result import Scores, Weighing, rescaled_to_mean_one
 from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
-from uota.collectives import sum_over_ranks
-from uota.precision import wide
+from uota.distributed import sum_over_ranks
+from uota.numerics import wide
 
 BINS = 256
 # In so many parts a score is shared by two bins.

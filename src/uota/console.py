@@ -1,0 +1,68 @@
+"""Text from outside, such as file names, made harmless for terminals, tables and spreadsheets."""
+
+import re
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+# Characters that move a cursor, colour a terminal, turn the direction of text or end a line.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+# Spreadsheets run a cell that starts so (OWASP, CSV injection).
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
+
+
+def printable(text: Path | str) -> str:
+    """Escape control characters and replace bytes that are not text, so that any terminal shows text on one line."""
+    return CONTROL.sub(
+        lambda found: found[0].encode("unicode_escape").decode(), _as_bytes(str(text)).decode(errors="replace")
+    )
+
+
+def _as_bytes(text: str) -> bytes:
+    """The bytes of a file's name; Python shows those that are not text as lone surrogates."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # other surrogates, of JSON for one
+        return text.encode(errors="replace")
+
+
+def some_of(names: Sequence[str], at_most: int = 5, rest: str = "") -> str:
+    """The first of several names, and how many more there are.
+
+    Args:
+        names: as they are to be shown.
+        at_most: so many are named.
+        rest: where the others are.
+
+    >>> some_of(["a", "b", "c"], at_most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - at_most} more{rest}" if len(names) > at_most else ""
+    return f"{', '.join(names[:at_most])}{more}"
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """A value for a CSV file that no spreadsheet runs: text that looks like a formula gets an apostrophe before it.
+
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-1.5), spreadsheet_cell("cat")
+    ("'=1+1", -1.5, 'cat')
+    """
+    if not isinstance(value, str | Path):
+        return value
+    cell = printable(value)
+    return f"'{cell}" if cell.startswith(FORMULA) or str(value).startswith(FORMULA) else cell
+
+
+def make_streams_tolerant() -> None:
+    """Let characters that the terminal does not know be printed as escapes: no finished work may end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+# Progress is shown on stderr, so that what is printed is what was found.
+PROGRESS = Console(stderr=True)

@@ -1,0 +1,1 @@
+"""Demo data: the embedded images of Fashion-MNIST, and scenes made of them."""

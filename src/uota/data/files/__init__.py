@@ -1,0 +1,1 @@
+"""Images that lie as files in folders."""

@@ -1,0 +1,249 @@
+"""One image file, of whatever kind, as a uint8 tensor."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from uota.data.files.formats import HEAD, REMEDIES, format_of_content, kind_of_picture, readable_formats
+from uota.data.files.pixels import WHITE, Colour, PixelRange, from_pillow, is_deep
+from uota.data.files.png import head_of, without_texts
+from uota.io.reading import NotRegularError, open_regular
+from uota.settings.pretrain import IMAGE_MEGABYTES
+
+JPEG_MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
+# Bytes of a pixel, by Pillow's mode; of others 4.
+BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
+# Every line of an image has some bytes of its own, as has every column once it is shrunk.
+LEAST_SIDE = 64
+LIMIT = Lock()
+
+
+class UnreadableError(Exception):
+    """A file that is no whole image. For the folder that meets it, which skips it; never for a person."""
+
+
+def read_image(
+    path: Path,
+    channels: int = 3,
+    background: Colour = WHITE,
+    max_side: int | None = None,
+    pixel_range: PixelRange | None = None,
+    megabytes: int = IMAGE_MEGABYTES,
+) -> UInt8[Tensor, "channels height width"]:
+    """Read the first frame of an image, upright (by its EXIF orientation).
+
+    Args:
+        path: of a format in `formats.py`; the content counts, not the extension.
+        channels: 1 or 3.
+        background: RGB colour that shows through where an image is transparent.
+        max_side: shrink so that no side is longer, keeping the proportions; None: keep the size.
+        pixel_range: values of black and white, of images of more than 8 bits; None: 0 and 65535, of floats 0 and 1.
+        megabytes: how much an image may have when it is decoded.
+
+    Raises:
+        UnreadableError: it is no regular file, is damaged, or is larger than `megabytes`.
+        OSError: the file system does not give it.
+    """
+    try:
+        return decode_image(read_file(path), channels, background, max_side, pixel_range, megabytes)
+    except UnreadableError as error:
+        raise UnreadableError(f"{path}: {error}") from error
+
+
+def read_file(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a file.
+
+    Raises:
+        UnreadableError: it is no regular file.
+        OSError: the file system does not give it.
+    """
+    try:
+        with open(open_regular(path), "rb") as file:
+            return np.fromfile(file, dtype=np.uint8)
+    except NotRegularError as error:
+        raise UnreadableError("not a regular file") from error
+
+
+def decode_image(
+    data: NDArray[np.uint8],
+    channels: int = 3,
+    background: Colour = WHITE,
+    max_side: int | None = None,
+    pixel_range: PixelRange | None = None,
+    megabytes: int = IMAGE_MEGABYTES,
+) -> UInt8[Tensor, "channels height width"]:
+    """The bytes of an image file as `read_image` returns it.
+
+    Raises:
+        UnreadableError: they are no whole image, or one that is too large.
+    """
+    try:
+        with _opened(data, channels, megabytes) as image:
+            return shrunk(_decoded(data, image, channels, background, pixel_range), max_side)
+    except Exception as error:  # decoders raise about anything on hostile bytes
+        raise UnreadableError(_reason(data, error)) from error
+
+
+def deep_pixels(data: NDArray[np.uint8], megabytes: int = IMAGE_MEGABYTES) -> NDArray[np.generic] | None:
+    """The pixels of an image of more than 8 bits, as they are; None of any other, and of what is no image."""
+    try:
+        with _opened(data, 1, megabytes) as image:
+            return np.asarray(image) if is_deep(image.mode) else None
+    except Exception:  # whatever is wrong is said when the image is read
+        return None
+
+
+class Header(NamedTuple):
+    """What the header of an image says.
+
+    Attributes:
+        height, width: not turned upright.
+        deep: it has more than 8 bits.
+        several: it has several frames or pages.
+    """
+
+    height: int
+    width: int
+    deep: bool
+    several: bool
+
+
+def read_header(path: Path, max_side: int | None = None, channels: int = 3, megabytes: int = IMAGE_MEGABYTES) -> Header:
+    """The header of an image, its size shrunk as `read_image` does.
+
+    Raises:
+        UnreadableError: it is no regular file, no decoder knows it, or it is larger than `megabytes`.
+        OSError: the file system does not give it.
+    """
+    try:
+        with open(open_regular(path), "rb") as file:
+            return _header_of(file, path, max_side, channels, megabytes)
+    except NotRegularError as error:
+        raise UnreadableError(f"{path}: not a regular file") from error
+
+
+def _has_several(image: Image.Image) -> bool:
+    """Whether an image is an animation or has pages; the previews that cameras add do not count."""
+    return image.format in ("GIF", "PNG", "WEBP", "TIFF") and bool(getattr(image, "is_animated", False))
+
+
+def _header_of(file: BinaryIO, path: Path, max_side: int | None, channels: int, megabytes: int) -> Header:
+    head = head_of(file)
+    file.seek(0)
+    try:
+        with _opened(file if head is None else head, channels, megabytes) as image:
+            size = _shrunk_size(image.height, image.width, max_side)
+            return Header(*size, is_deep(image.mode), _has_several(image))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the file system; Pillow's own have no number
+            raise
+        raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
+
+
+def reason_of(error: UnreadableError, path: Path) -> str:
+    """Why a file cannot be read, without its name."""
+    return str(error).removeprefix(f"{path}: ")
+
+
+@contextmanager
+def _opened(data: NDArray[np.uint8] | bytes | BinaryIO, channels: int, megabytes: int) -> Iterator[Image.Image]:
+    """An image of which only the header has been read, and which is not too large."""
+    pixels = without_texts(data.data) if isinstance(data, np.ndarray) else data
+    file = BytesIO(pixels) if isinstance(pixels, bytes | memoryview) else pixels
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
+        try:
+            with _pillows_limit_lifted(megabytes):
+                image = Image.open(file, formats=readable_formats())
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"its pixels would take more than the {_allowed(megabytes)}") from error
+        with image:
+            _check_size(image, channels, megabytes)
+            yield image
+
+
+@contextmanager
+def _pillows_limit_lifted(megabytes: int) -> Iterator[None]:
+    """Let a person have larger images than Pillow would open, who asked for it."""
+    if megabytes <= IMAGE_MEGABYTES:
+        yield
+        return
+    with LIMIT:  # it holds for all threads
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _check_size(image: Image.Image, channels: int, megabytes: int) -> None:
+    pixels = max(image.width, LEAST_SIDE) * max(image.height, LEAST_SIDE)
+    size = pixels * max(BYTES.get(image.mode, 4), channels)
+    if size > megabytes * 2**20:
+        raise ValueError(
+            f"its {image.width}×{image.height} pixels would take {size / 2**20:.0f} MB, more than the "
+            + _allowed(megabytes)
+        )
+
+
+def _allowed(megabytes: int) -> str:
+    return f"{megabytes} MB that --image_megabytes allows"
+
+
+def _decoded(
+    data: NDArray[np.uint8], image: Image.Image, channels: int, background: Colour, pixel_range: PixelRange | None
+) -> Tensor:
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        with suppress(RuntimeError):  # Pillow forgives a few files that this decoder does not
+            return decode_jpeg(torch.from_numpy(data), JPEG_MODES[channels], apply_exif_orientation=True)
+    return from_pillow(image, channels, background, pixel_range)
+
+
+def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
+    """Why an image cannot be read, for a person."""
+    if not isinstance(error, Image.UnidentifiedImageError):
+        return " ".join(str(error).split()) or type(error).__name__
+    head = bytes(data[:HEAD])
+    if not head:
+        return "the file is empty"
+    known = format_of_content(head)
+    if known in REMEDIES and known not in readable_formats():
+        return f"{known} needs: {REMEDIES[known]}"
+    kind = kind_of_picture(head)
+    return f"{kind} is not read; convert it to PNG" if kind else "no image that any decoder knows"
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(HEAD)
+
+
+def shrunk(image: Tensor, max_side: int | None) -> Tensor:
+    height, width = image.shape[-2:]
+    size = _shrunk_size(height, width, max_side)
+    if size == (height, width):
+        return image
+    if 1 in size:  # torch 2.14's uint8 kernel goes wrong, silently or with an error, where a side becomes 1
+        return interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].round().to(torch.uint8)
+    return interpolate(image[None], size, mode="bilinear", antialias=True)[0].contiguous()
+
+
+def _shrunk_size(height: int, width: int, max_side: int | None) -> tuple[int, int]:
+    longest = max(height, width)
+    if max_side is None or longest <= max_side:
+        return height, width
+    # round() treats height and width alike, so that an image on its side shrinks to the same size on its side.
+    return max(1, round(height * max_side / longest)), max(1, round(width * max_side / longest))

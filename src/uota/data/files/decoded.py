@@ -1,0 +1,146 @@
+"""Images decoded when asked for, wherever their files lie; where one cannot be decoded, another stands in."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uota.data.files.cache import Cache
+from uota.data.files.decode import UnreadableError, decode_image, deep_pixels
+from uota.data.files.patience import patiently
+from uota.data.files.pixel_range import estimate_pixel_range, spread_indices
+from uota.data.files.pixels import Colour, PixelRange
+from uota.errors import UotaError
+from uota.settings.pretrain import IMAGE_MEGABYTES
+from uota.settings.ranges import RANGES, check_number, check_pixel_range
+
+
+@runtime_checkable
+class Files(Protocol):
+    """Image files by index: of a folder, in tar files, in the rows of a table."""
+
+    def __len__(self) -> int:
+        """Number of files."""
+        ...
+
+    def path(self, index: int) -> Path:
+        """What a person knows a file by."""
+        ...
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """The bytes of a file.
+
+        Raises:
+            UnreadableError: there are none.
+            OSError: the file system does not give them.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How the images of a folder are read.
+
+    Attributes:
+        channels: 1 (grey) or 3 (RGB), whatever the files are.
+        max_side: shrink images on reading so that no side is longer; None: keep their sizes.
+        background: RGB colour that shows through where an image is transparent.
+        cache_megabytes: keep decoded images in memory if all of them take no more than this; 0: never.
+        pixel_range: values that are black and white in images of more than 8 bits; None: estimated from a sample.
+        image_megabytes: larger images, decoded, are not read.
+    """
+
+    channels: int = 3
+    max_side: int | None = None
+    background: Colour = (255, 255, 255)
+    cache_megabytes: int = 512
+    pixel_range: PixelRange | None = None
+    image_megabytes: int = IMAGE_MEGABYTES
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be read so."""
+        if self.channels not in (1, 3):
+            raise UotaError(f"channels={self.channels}: images are read with 1 channel (grey) or 3 (RGB).")
+        if self.max_side is not None and self.max_side < 1:
+            raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes.")
+        if any(not 0 <= value <= 255 for value in self.background):
+            raise UotaError(f"background={self.background} must be three numbers from 0 to 255.")
+        check_number("image_megabytes", self.image_megabytes, RANGES["image_megabytes"])
+        check_pixel_range(self.pixel_range)
+
+
+def estimated_range(files: Files, options: FolderOptions) -> PixelRange | None:
+    """Black and white by some of the files; None where none of these has more than 8 bits."""
+
+    def some() -> Iterator[NDArray[np.generic]]:
+        for index in spread_indices(len(files)):
+            with suppress(UnreadableError, OSError):  # said when the image is read
+                pixels = deep_pixels(files.read(index), options.image_megabytes)
+                if pixels is not None:
+                    yield pixels
+
+    return estimate_pixel_range(some())
+
+
+class Decoded:
+    """Decodes the images of `files`, and keeps them and what could not be read in `cache`.
+
+    An image that cannot be decoded is replaced by the next one that can, first of its kin (`kin` numbers the images,
+    those of one number stand in for each other), the same in every process.
+    """
+
+    def __init__(
+        self, name: str, files: Files, options: FolderOptions, cache: Cache, kin: Int64[np.ndarray, " len"] | None
+    ) -> None:
+        """Nothing is read yet; `name` is for messages."""
+        self.name, self.files, self.options, self.cache, self.kin = name, files, options, cache, kin
+
+    def image(self, index: int) -> UInt8[Tensor, "channels _height _width"]:
+        """The image, or the next that can be decoded.
+
+        Raises:
+            UotaError: none can, or the file system does not give one.
+        """
+        for candidate in self._candidates(index):
+            image = self.own(candidate)
+            if image is not None:
+                return image
+        count = len(self.files)
+        raise UotaError(f"not one of the {count} images of {self.name} can be read: all are damaged")
+
+    def own(self, index: int) -> UInt8[Tensor, "channels _height _width"] | None:
+        """The image itself; None where it cannot be decoded."""
+        if self.cache.is_bad(index):
+            return None
+        kept = self.cache.get(index)
+        if kept is not None:
+            return kept
+        o = self.options
+        try:
+            data = patiently(lambda: self.files.read(index), self.files.path(index))
+            image = decode_image(data, o.channels, o.background, o.max_side, o.pixel_range, o.image_megabytes)
+        except UnreadableError:
+            self.cache.mark_bad(index)
+            return None
+        self.cache.put(index, image)
+        return image
+
+    def unreadable(self) -> list[Path]:
+        """Files that could not be decoded so far, by this process or its forked workers."""
+        return [self.files.path(index) for index in self.cache.bad()]
+
+    def _candidates(self, index: int) -> Iterator[int]:
+        """The image itself; those after it, first of its kin, so that its label stays true; then any."""
+        yield index
+        count = len(self.files)
+        after = (index + np.arange(1, count)) % count
+        if self.kin is not None:
+            same = self.kin[after] == self.kin[index]
+            after = np.concatenate([after[same], after[~same]])
+        yield from after.tolist()

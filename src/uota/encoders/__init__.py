@@ -1,0 +1,1 @@
+"""Encoders, and the networks around them that methods share."""

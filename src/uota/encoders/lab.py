@@ -1,0 +1,77 @@
+"""Lightness and colour apart: the CIE L*a*b* space, and an encoder for each of its two halves (CMC)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.encoders.encoder import Encoder
+from uota.errors import UotaError
+from uota.numerics import at_least_float32
+from uota.views.photometric import unnormalise
+from uota.views.presets import IMAGENET_MEAN, IMAGENET_STD
+
+# Linear sRGB to CIE XYZ under D65, each row divided by that white's X, Y or Z (IEC 61966-2-1).
+TO_XYZ = (
+    (0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
+)
+# The least and the greatest L, a and b of any colour of sRGB, which are brought to -1 and 1, as in CMC's code.
+LEAST, GREATEST = (0.0, -86.183, -107.857), (100.0, 98.233, 94.478)
+
+
+def rgb_to_lab(images: Float[Tensor, "*rest 3 height width"]) -> Float[Tensor, "*rest 3 height width"]:
+    """sRGB in [0, 1] to L (0 to 100), a and b."""
+    images = at_least_float32(images)
+    linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055).clamp_min(0) ** 2.4, images / 12.92)
+    xyz = torch.einsum("xc,...chw->...xhw", linear.new_tensor(TO_XYZ), linear)
+    x, y, z = torch.where(xyz > 216 / 24389, xyz.clamp_min(1e-6) ** (1 / 3), xyz * 841 / 108 + 4 / 29).unbind(-3)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
+
+
+class LabEncoder(nn.Module):
+    """Two encoders of one backbone: one sees lightness, the other colour; their features stand side by side.
+
+    Args:
+        name: of the backbone, as for `Encoder`.
+        channels: 3; images come normalised with ImageNet's statistics.
+        image_size: of the largest view, in pixels.
+    """
+
+    def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224) -> None:
+        super().__init__()
+        if channels != 3:
+            raise UotaError(
+                "cmc contrasts lightness with colour and these images are grey; give images in colour "
+                "(the demo's: --data demo-scenes-colour)"
+            )
+        self.lightness, self.colour = Encoder(name, 1, image_size), Encoder(name, 2, image_size)
+        self.width = self.lightness.width + self.colour.width
+
+    def forward(self, images: Float[Tensor, "rows 3 height width"]) -> Float[Tensor, "rows features"]:
+        return self.with_early_map(images)[0]
+
+    def with_early_map(
+        self, images: Float[Tensor, "rows 3 height width"]
+    ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
+        """Features of both, lightness first, and the early maps of both."""
+        lightness, colours = _halves(images)
+        halves = (self.lightness.with_early_map(lightness), self.colour.with_early_map(colours))
+        (light, light_map), (colour, colour_map) = halves
+        return torch.cat([light, colour], dim=1), torch.cat([light_map, colour_map], dim=1)
+
+    def maps(self, images: Float[Tensor, "rows 3 height width"]) -> list[Float[Tensor, "rows _ _ _"]]:
+        """The feature maps after all stages of both, side by side, the finest first."""
+        lightness, colours = _halves(images)
+        pairs = zip(self.lightness.maps(lightness), self.colour.maps(colours), strict=True)
+        return [torch.cat(pair, dim=1) for pair in pairs]
+
+
+def _halves(
+    images: Float[Tensor, "rows 3 height width"],
+) -> tuple[Float[Tensor, "rows 1 height width"], Float[Tensor, "rows 2 height width"]]:
+    """Lightness and colour of normalised images, each from -1 to 1."""
+    lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
+    least, greatest = (lab.new_tensor(ends)[:, None, None] for ends in (LEAST, GREATEST))
+    lab = (2 * (lab - least) / (greatest - least) - 1).to(images.dtype)
+    return lab[:, :1], lab[:, 1:]

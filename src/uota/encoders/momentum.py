@@ -1,0 +1,93 @@
+"""Momentum encoders: slow copies that make targets (He et al., 2020; Grill et al., 2020)."""
+
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from uota.distributed import gather_rows, share_of_rows, world_size
+from uota.encoders.encoder import EARLY_SIDE, BatchNorm, Encoder, images_of, join_parts, parts_by_statistics
+from uota.encoders.sync_batchnorm import SyncBatchNorm
+
+
+class Encoded(NamedTuple):
+    """Encoded views, each field (views, batch, …): projections, features, and early maps averaged to 4×4."""
+
+    projected: Tensor
+    features: Tensor
+    early: Tensor
+
+
+class MomentumCopy(nn.Module):
+    """A copy of an encoder and its projector that follows them slowly and is never trained.
+
+    Args:
+        encoder, projector: what is copied.
+        parts: above 1, a target does not share batch statistics with its prediction. Where several devices each have
+            their own statistics, they exchange images at random (MoCo's shuffling). Otherwise the batch of all ranks
+            is encoded in this number of parts, each of every parts-th image.
+        batch_norm: whether the views share batch statistics or each has its own.
+    """
+
+    def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1, batch_norm: BatchNorm = "joint") -> None:
+        super().__init__()
+        self.encoder, self.projector = deepcopy(encoder), deepcopy(projector)
+        self.parts = parts
+        self.batch_norm = batch_norm
+        deactivate_requires_grad(self)
+
+    @torch.no_grad()
+    def follow(self, encoder: Encoder, projector: nn.Module, momentum: float) -> None:
+        """Each parameter becomes momentum × itself + (1 - momentum) × the original's."""
+        update_momentum(encoder, self.encoder, momentum)
+        update_momentum(projector, self.projector, momentum)
+
+    def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
+        """Projections of the views."""
+        return self.encode(views).projected
+
+    @torch.no_grad()
+    def encode(self, views: Float[Tensor, "views batch channels _ _"]) -> Encoded:
+        """Projections of the views, and what an arbiter may look at."""
+        if self.parts == 1:  # nothing to exchange with other ranks or to reassemble
+            return self._encode(views)
+        if self.training and world_size() > 1 and self._has_statistics_of_a_device():
+            return self._encode_shuffled(views)
+        return self._encode_in_parts(views)
+
+    def _has_statistics_of_a_device(self) -> bool:
+        return any(isinstance(each, _BatchNorm) and not isinstance(each, SyncBatchNorm) for each in self.modules())
+
+    def _encode_shuffled(self, views: Tensor) -> Encoded:
+        """Each rank encodes as many images as it holds, taken at random from those of all (He et al., section 3.3)."""
+        own = views.flatten(0, 1)
+        images, first = gather_rows(own)
+        order = gather_rows(torch.randperm(len(images), device=images.device)[None]).rows[0]  # that of the first rank
+        mine = slice(first, first + len(own))
+        made = self._encode(images[order[mine]][None])
+        back = order.argsort()[mine]
+        return Encoded(*(gather_rows(part[0]).rows[back].unflatten(0, views.shape[:2]) for part in made))
+
+    def _encode_in_parts(self, views: Tensor) -> Encoded:
+        first, images = share_of_rows(views[0])
+        parts = min(self.parts, images)
+        starts = [(part - first) % parts for part in range(parts)]
+        made = [self._encode(views[:, start::parts]) for start in starts]
+        whole = Encoded(*(part.new_empty(*views.shape[:2], *part.shape[2:]) for part in made[0]))
+        for start, encoded in zip(starts, made, strict=True):
+            for out, part in zip(whole, encoded, strict=True):
+                out[:, start::parts] = part
+        return whole
+
+    def _encode(self, views: Tensor) -> Encoded:
+        made = [self._encode_images(images_of(part)) for part in parts_by_statistics(views, self.batch_norm)]
+        return Encoded(*(join_parts(each).unflatten(0, views.shape[:2]) for each in zip(*made, strict=True)))
+
+    def _encode_images(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features, early = self.encoder.with_early_map(images)
+        return self.projector(features), features, adaptive_avg_pool2d(early, EARLY_SIDE)

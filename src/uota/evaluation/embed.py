@@ -1,0 +1,206 @@
+"""`uota embed`: a table of images with their embeddings, and what a run's arbiter says of their views."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from uota.arbitration import Arbiter
+from uota.console import PROGRESS, printable
+from uota.data import Folder, FolderOptions, Packed, Source, found_unreadable, say_left_out, say_skipped
+from uota.data.open import folder_options, open_images
+from uota.errors import UotaError
+from uota.evaluation.features import batches
+from uota.io.atomic import whole_file
+from uota.io.csv_files import write_csv
+from uota.io.outputs import check_writable
+from uota.methods.embedded import Step
+from uota.runs.folder import check_output
+from uota.runs.run import Run, load_part
+from uota.settings.pretrain import Reading
+from uota.settings.ranges import RANGES, check_number
+from uota.training.arbiter_inputs import look
+from uota.training.batches import useful_workers
+from uota.training.loader import Loader
+from uota.training.module import Pretraining
+from uota.training.resolve import VIEWS_OF, decide
+from uota.training.setup import build_module
+from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
+from uota.views.presets import preset_of
+
+# An arbiter compares an image with the others of its batch.
+BATCH = 256
+CHUNK = 4096  # rows written at once
+IN_FILES = (Folder, Packed)  # sources whose images have a path
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an arbiter says of images: means over the views of each. NaN where it says nothing."""
+
+    mean_weight: NDArray[np.float32]
+    outlier_probability: NDArray[np.float32]
+
+
+def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, reading: Reading | None = None) -> int:
+    """Write a row for each image of both splits that can be read.
+
+    Columns: `image`, the path of a file, or the index within the split; `split`; `label` and `class`, empty where
+    nobody labelled; `mean_weight`, of the image's views (1 is the mean over the batch), and `outlier_probability`,
+    their mean, empty where the run's arbiter gives none or its views are of groups (`uota inspect --files` is for
+    those); `embedding`, the encoder's features of the whole image (in a .csv file a column each). In a .csv file, text
+    that a spreadsheet would run has an apostrophe before it.
+
+    Args:
+        run_folder: of the run whose encoder and arbiter are used.
+        out: a .parquet or .csv file.
+        data: the images; None: those the run was pretrained on.
+        seed: of the views, and of which images are compared with each other.
+        reading: how images in files are read; None: as the run did.
+
+    Returns:
+        The number of rows.
+    """
+    if out.suffix not in WRITERS:
+        raise UotaError(f"{out} is neither a .parquet nor a .csv file; give --out one of these endings")
+    if out.suffix == ".parquet" and not find_spec("pyarrow"):
+        raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
+    check_number("seed", seed, RANGES["seed"])
+    check_writable(out)
+    run = Run(run_folder)
+    settings = run.settings()
+    check_output(out, data=data or settings.data)
+    views = "auto" if data else settings.views
+    sources = _splits(data or settings.data, views, folder_options(settings, reading))
+    say_left_out(*sources.values())
+    settings = decide(settings, next(iter(sources.values())), trained=True)
+    preset = preset_of(settings)
+    module = build_module(settings, total_steps=1)
+    load_part(module, run)
+    module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    total = sum(len(source) for source in sources.values())
+    with Progress(console=PROGRESS) as bar, whole_file(out) as unfinished:
+        weighed = bar.add_task("views weighed", total=total, visible=_judge_of(module, preset)[0] is not None)
+        embedded = bar.add_task("images embedded", total=total)
+        judged = {
+            split: _judge(module, source, preset, seed, lambda count: bar.advance(weighed, count))
+            for split, source in sources.items()
+        }
+        rows = (row for split, source in sources.items() for row in _rows(module, split, source, preset, judged[split]))
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
+    say_skipped(*sources.values())
+    if preset.across_images:
+        print(f"views of groups are not weighed here; see uota inspect {printable(run.folder)} --files FILES.csv")
+    return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
+
+
+def _judge_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
+    """The run's arbiter and what it looks at; None for views of groups, of which each is of another image."""
+    arbiter, looks_at = module.judge()
+    return None if preset.across_images else arbiter, looks_at
+
+
+def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
+    """Training and test images; all as one where the data has no splits."""
+    train = open_images(data, views, "train", options)
+    test = open_images(data, views, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
+    if isinstance(train, IN_FILES) and isinstance(test, IN_FILES) and train.path(0) == test.path(0):
+        return {"all": train}
+    return {"train": train, "test": test}
+
+
+@torch.no_grad()
+def _judge(
+    module: Pretraining, source: Source, preset: ViewPreset, seed: int, advance: Callable[[int], None]
+) -> Judged:
+    """Weigh the views of all images, in batches put together by the seed so that classes mix."""
+    judged = Judged(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
+    arbiter, looks_at = _judge_of(module, preset)
+    if arbiter is None:
+        return judged
+    order = np.random.default_rng(seed).permutation(len(source))
+    parts = np.array_split(order, max(1, round(len(source) / BATCH)))
+    samples = [[(0, int(index)) for index in part] for part in parts]
+    workers = useful_workers(None, source.name in VIEWS_OF)
+    dataset = ViewDataset(source, ViewPipeline(preset, seed))
+    for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=keep):
+        views = views.to(module.device)
+        verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())), progress=1.0)
+        index = views.index.cpu().numpy()
+        judged.mean_weight[index] = verdict.weights.mean(0).cpu()
+        if verdict.outlier_probability is not None:
+            judged.outlier_probability[index] = verdict.outlier_probability.mean(0).cpu()
+        advance(len(index))
+    return judged
+
+
+def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, judged: Judged) -> Iterator[Row]:
+    labels = None if source.labels is None else source.labels.tolist()
+    classes = source.classes or []
+    first = 0
+    for images in batches(source, preset):
+        with torch.no_grad():
+            embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
+        places = torch.arange(len(embeddings))
+        for place in places[~found_unreadable(source, first + places)].tolist():
+            index = first + place
+            yield {
+                "image": printable(source.path(index)) if isinstance(source, IN_FILES) else str(index),
+                "split": split,
+                "label": labels[index] if labels and labels[index] >= 0 else None,
+                "class": printable(classes[labels[index]]) if labels and 0 <= labels[index] < len(classes) else None,
+                "mean_weight": _known(judged.mean_weight[index]),
+                "outlier_probability": _known(judged.outlier_probability[index]),
+                "embedding": embeddings[place],
+            }
+        first += len(embeddings)
+
+
+def _known(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _write_csv(path: Path, rows: Iterator[Row], width: int) -> None:
+    columns = [*list(COLUMNS)[:-1], *(f"embedding_{place}" for place in range(width))]
+    write_csv(path, chain([columns], map(_flat, rows)))
+
+
+def _flat(row: Row) -> list[Any]:
+    *others, embedding = row.values()
+    return [*others, *embedding.tolist()]
+
+
+def _write_parquet(path: Path, rows: Iterator[Row], width: int) -> None:
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    types = {name: getattr(pyarrow, kind)() for name, kind in COLUMNS.items() if name != "embedding"}
+    schema = pyarrow.schema(types | {"embedding": pyarrow.list_(pyarrow.float32(), width)})
+    with ParquetWriter(path, schema) as writer:
+        for chunk in _chunks(rows):
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
+
+
+COLUMNS = {
+    "image": "string",
+    "split": "string",
+    "label": "int64",
+    "class": "string",
+    "mean_weight": "float32",
+    "outlier_probability": "float32",
+    "embedding": "",
+}
+WRITERS: dict[str, Callable[[Path, Iterator[Row], int], None]] = {".csv": _write_csv, ".parquet": _write_parquet}
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk

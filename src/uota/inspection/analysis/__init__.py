@@ -1,0 +1,1 @@
+"""What an inspection computes from its table of views."""

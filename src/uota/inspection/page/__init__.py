@@ -1,0 +1,1 @@
+"""One HTML page, and the gallery, that show an inspection."""

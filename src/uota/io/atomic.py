@@ -1,0 +1,42 @@
+"""Atomic writes: a reader, or a crash, never meets half of a file."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from uota.errors import UotaError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, never meets half of it."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place to write a file that takes its name only when the block ends well.
+
+    Raises:
+        UotaError: it is a folder, or its folder is full or cannot be written to.
+    """
+    with _written_beside(path) as unfinished:
+        yield unfinished
+        os.replace(unfinished, path)
+
+
+@contextmanager
+def _written_beside(path: Path) -> Iterator[Path]:
+    """A place in the same folder, which exists from now on; what is there at the end is removed."""
+    if path.is_dir():
+        raise UotaError(f"{path} is a folder; give the name of a file in it")
+    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+    except OSError as error:
+        raise UotaError(f"{path} cannot be written: {error.strerror}; make room or choose another folder") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()

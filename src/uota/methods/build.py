@@ -1,0 +1,88 @@
+"""Build a method from settings."""
+
+import warnings
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import nn
+
+from uota.encoders.encoder import SMALL_IMAGE, FeatureEncoder, scale_last_norms
+from uota.errors import UotaError
+from uota.methods import METHODS, Card, check_built, own_method
+from uota.settings.parsing import options_of
+from uota.settings.pretrain import Pretrain
+from uota.views.presets import preset_of
+
+# What constructors of networks raise at numbers that they cannot be built with.
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UserWarning)
+
+
+def find_method(name: str) -> Card:
+    """A method by its name here, or a user's own by package.module.Class.
+
+    Raises:
+        UotaError: there is none, or it is a user's own that nobody allowed.
+    """
+    card = METHODS.get(name) or own_method(name)
+    if card is None:
+        raise UotaError(f"there is no method {name!r}; choose auto, {', '.join(METHODS)}, or give package.module.Class")
+    return card
+
+
+def build_method(settings: Pretrain) -> Any:
+    """The method, its encoder and heads, with weights that follow from the seed."""
+    preset, card = preset_of(settings), find_method(settings.method)
+    options = card.options | (card.small if preset.groups[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
+    torch.manual_seed(settings.seed)
+    encoder = card.encoder(settings.backbone, preset.channels, preset.groups[0].size)
+    if settings.zero_init_last is not None:
+        scale_last_norms(encoder, 0.0 if settings.zero_init_last else 1.0)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*zero-element.*")
+            method = card.build(encoder, **options)
+    except UNFIT as error:
+        raise UotaError(f"the options of {settings.method} do not fit: {error or type(error).__name__}") from error
+    check_built(method, settings.method)
+    return method.to(memory_format=torch.channels_last)
+
+
+def _own_options(card: Card, settings: Pretrain) -> dict[str, Any]:
+    """A method's options from the settings, which may lie in a file, by the types that its constructor says."""
+    known = [name for name in signature(card.build).parameters if name != "encoder"]
+    unknown = set(settings.method_options) - set(known)
+    if unknown:
+        raise UotaError(
+            f"{settings.method} has no option {', '.join(sorted(map(str, unknown)))}; it has {', '.join(known)}"
+        )
+    if settings.method not in METHODS:  # the types that a user writes need not be all there is to say of them
+        return settings.method_options
+    return options_of(card.build, settings.method_options, skip="encoder")
+
+
+def check_statistics(method: nn.Module, settings: Pretrain, images: int) -> None:
+    """Require that several images share batch statistics, where each view has its own: heads have nothing else to.
+
+    Args:
+        method: that is trained.
+        settings: of the run, decided.
+        images: of each device in a step.
+
+    Raises:
+        UotaError: there is but one.
+    """
+    sharing = images * settings.devices if settings.sync_batch_norm else images
+    if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
+        several = f" of {settings.devices} devices" if settings.devices > 1 else ""
+        raise UotaError(
+            f"batch_size {settings.batch_size}{several} leaves batch norm one image, and {settings.method} normalises "
+            "each view by itself; raise batch_size to at least 2 images a device, or set the option batch_norm to joint"
+        )
+
+
+def compile_encoders(method: nn.Module) -> None:
+    """Compile what methods call of their encoders, momentum copies too."""
+    for module in method.modules():
+        if isinstance(module, FeatureEncoder):
+            module.with_early_map = torch.compile(module.with_early_map)  # type: ignore[method-assign]

@@ -1,1 +1,0 @@
-"""Networks: encoders and what they share."""

@@ -1,0 +1,1 @@
+"""Run folders: what pretraining leaves there, and what a run may do with it."""

@@ -1,0 +1,1 @@
+"""Typed settings of commands, the ranges of their values, and what `auto` becomes."""

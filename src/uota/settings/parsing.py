@@ -1,0 +1,161 @@
+"""Arguments of commands, and settings in files, that are wrong: said in one sentence instead of a page of usage."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from uota.console import printable
+from uota.errors import UotaError
+from uota.io.reading import read_text
+
+# Of a file of settings: those of recipes have some hundred bytes, and two levels.
+CONFIG_BYTES, CONFIG_DEPTH = 10**6, 20
+
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list in brackets, such as [0.6, 0.8] or [predictor]",
+    "dict": "a mapping, such as {local: {scale: [0.1, 0.3]}}",
+    "NoneType": "null",
+}
+
+
+Settings = TypeVar("Settings")
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's, but for its errors; no name may be shortened."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what is wrong.
+
+        Raises:
+            UotaError: always.
+        """
+        parser = getattr(ex, "subcommand_parser", None) or self
+        raise UotaError(f"{sentence(message)} ({parser.prog.replace(' [options]', '')} --help)") from ex
+
+
+class FileParser(Parser):
+    """A parser of settings that a file holds."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what is wrong with the file.
+
+        Raises:
+            UotaError: always.
+        """
+        raise UotaError(f"{self.file}: {sentence(message).removeprefix('--')}; correct the file or start anew") from ex
+
+
+def settings_in_file(kind: type[Settings], values: Any, file: Path) -> Settings:
+    """Build typed settings from what a file holds, as strictly as from the command line.
+
+    Args:
+        kind: dataclass of the settings.
+        values: the file's content, as JSON or YAML gives it.
+        file: for messages.
+
+    Raises:
+        UotaError: a setting is unknown, of another type or out of its range.
+    """
+    parser = FileParser(file)
+    parser.add_class_arguments(kind, nested_key=None)
+    if not isinstance(values, dict):
+        parser.error("it holds no settings")
+    hints = get_type_hints(kind)
+    for name in values.keys() & hints.keys():  # jsonargparse takes null for any type
+        if values[name] is None and NoneType not in get_args(hints[name]):
+            parser.error(f"{name} is null; leave it out, or set it")
+    try:
+        read = parser.parse_object(values).as_dict()
+    except UotaError:
+        raise
+    except Exception as error:  # jsonargparse raises about anything at values that are nested deeply or endlessly
+        parser.error(str(error).partition("\n")[0] or type(error).__name__, error)
+    try:
+        return kind(**read)
+    except UotaError as error:  # a value out of its range
+        parser.error(str(error), error)
+
+
+def check_config(path: Path) -> None:
+    """Check that a file of settings in YAML is small, flat and whole, before a parser follows what is in it.
+
+    Raises:
+        UotaError: it is not.
+    """
+    try:
+        depth, text = 0, read_text(path, CONFIG_BYTES)
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError("it refers to parts of itself (*name); write them out")
+            if depth > CONFIG_DEPTH:
+                raise ValueError(f"it is nested more than {CONFIG_DEPTH} deep")
+    except OSError as error:
+        raise UotaError(f"{printable(path)} cannot be read: {error.strerror or error}; give a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise UotaError(f"{printable(path)} is not UTF-8; save it as UTF-8") from error
+    except (ValueError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+        raise UotaError(f"{printable(path)} is no file of settings: {why}; see `uota pretrain --help`") from error
+
+
+class OptionsParser(Parser):
+    """A parser of the options of a method, which are a mapping within the settings."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what is wrong with an option.
+
+        Raises:
+            UotaError: always.
+        """
+        raise UotaError(f"method_options: {sentence(message).removeprefix('--')}") from ex
+
+
+def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> dict[str, Any]:
+    """Read the options of a constructor by the types that it says.
+
+    Args:
+        build: the constructor.
+        values: some of its options.
+        skip: the parameter that is no option.
+
+    Raises:
+        UotaError: one is of another type.
+    """
+    parser = OptionsParser()
+    parser.add_class_arguments(build, nested_key=None, skip={skip})  # type: ignore[arg-type]
+    read = parser.parse_object(values).as_dict()
+    return {name: read[name] for name in values}
+
+
+def sentence(message: str) -> str:
+    """What jsonargparse says of an argument, for a person."""
+    key = re.search(r'Parser key "(?:[^"]*\.)?([^".]+)"', message)
+    value = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
+    choices = re.search(r"Literal\[(.*?)\]", message)
+    expected = re.split(r"(?:Got|Given) value", message)[0]
+    kinds = [KINDS[kind] for kind in re.findall(r"<class '(\w+)'>", expected) if kind in KINDS]
+    if not (key and value and (choices or kinds)):
+        return " ".join(message.split())
+    if choices:
+        must = f"choose one of {choices[1]}".replace("'", "")
+    else:
+        must = f"it must be {' or '.join(dict.fromkeys(kinds))}"
+    return f"--{key[1]} is {' '.join(value[1].split())}; {must}"

@@ -1,0 +1,124 @@
+"""Data sets that Hugging Face's library saved to disk."""
+
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from uota import UotaError
+from uota.data import FolderOptions, Packed, Source, open_groups, open_source
+from uota.data.files.decode import read_image
+
+datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
+
+
+@pytest.fixture
+def table(write):
+    """Twenty images in two classes, their bytes in the table."""
+    files = [str(write(f"pictures/{number:02}.png", seed=number)) for number in range(20)]
+    features = datasets.Features({"image": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])})
+    made = datasets.Dataset.from_dict({"image": files, "kind": [number % 2 for number in range(20)]}, features)
+    return made.map(lambda row: row, batched=True)  # which reads the files
+
+
+def number_of(source, index):
+    return int(source.path(index).name.removeprefix("row "))
+
+
+def test_a_saved_data_set_is_a_source(table, tmp_path):
+    table.save_to_disk(tmp_path / "saved")
+    train, test = (open_source(tmp_path / "saved", split) for split in ("train", "test"))
+    assert isinstance(train, Packed)
+    assert isinstance(train, Source)
+    assert (len(train), len(test), train.classes) == (16, 4, ["cat", "dog"])
+    rows = [number_of(source, index) for source in (train, test) for index in range(len(source))]
+    assert sorted(rows) == list(range(20))
+    assert test.labels.bincount().tolist() == [2, 2]
+    for index, image in enumerate(train.images(range(16))):
+        number = number_of(train, index)
+        assert torch.equal(image, read_image(tmp_path / f"pictures/{number:02}.png"))
+        assert train.labels[index] == number % 2
+    assert train.skipped == []
+
+
+def test_saved_splits_are_the_splits(table, tmp_path):
+    parts = {"train": table.select(range(15)), "validation": table.select(range(15, 20))}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    train, test = (open_source(str(tmp_path / "saved"), split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (15, 5)
+    assert torch.equal(test.images([0])[0], read_image(tmp_path / "pictures/15.png"))
+    assert test.path(0) == tmp_path / "saved" / "validation" / "row 0"
+
+
+def test_columns_are_chosen_where_there_are_several(table, tmp_path):
+    labels = datasets.ClassLabel(names=["small", "large"])
+    cells = table.cast_column("image", datasets.Image(decode=False))["image"][:]
+    table = table.add_column("left", cells, feature=datasets.Image())
+    table.add_column("size", [1] * 10 + [0] * 10, feature=labels).save_to_disk(tmp_path / "saved")
+    with pytest.raises(UotaError, match=r"choose one by #image= image or left"):
+        open_source(tmp_path / "saved")
+    with pytest.raises(UotaError, match=r"choose one by #label= kind or size"):
+        open_source(f"{tmp_path}/saved#image=left")
+    with pytest.raises(UotaError, match="'kind' is no column of the type Image"):
+        open_source(f"{tmp_path}/saved#image=kind&label=kind")
+    source = open_source(f"{tmp_path}/saved#image=left&label=size")
+    assert source.classes == ["small", "large"]
+    assert [int(label) for label in source.labels] == [int(number_of(source, index) < 10) for index in range(16)]
+
+
+def test_without_labels_both_splits_are_all_images_and_one_without_is_for_training(table, tmp_path):
+    table.remove_columns("kind").save_to_disk(tmp_path / "plain")
+    some = table.map(lambda row, index: {"kind": None if index == 3 else 1}, with_indices=True)
+    some.save_to_disk(tmp_path / "some")
+    train, test = (open_source(tmp_path / "plain", split) for split in ("train", "test"))
+    assert len(train) == len(test) == 20
+    assert train.labels is None
+    train, test = (open_source(tmp_path / "some", split) for split in ("train", "test"))
+    assert len(train) + len(test) == 20
+    assert [number_of(train, index) for index in range(len(train)) if train.labels[index] == -1] == [3]
+    assert test.labels.min() == 1
+    assert train.left_out.sentences() == ["1 row(s) have no label of a class, and are not evaluated on: row 3"]
+
+
+def test_damaged_images_are_replaced_and_named(table, tmp_path):
+    cells = [{"bytes": b"no image", "path": None} if n == 2 else cell for n, cell in
+             enumerate(table.cast_column("image", datasets.Image(decode=False))["image"])]  # fmt: skip
+    cells[5] = None
+    features = datasets.Features({"image": datasets.Image()})
+    datasets.Dataset.from_dict({"image": cells}, features).save_to_disk(tmp_path / "saved")
+    source = open_source(tmp_path / "saved", folder=FolderOptions(channels=1))
+    images = source.images(range(20))
+    assert torch.equal(images[2], images[3])
+    assert [path.name for path in source.skipped] == ["row 2", "row 5"]
+
+
+def test_goes_to_workers_forked_and_spawned(table, tmp_path):
+    table.save_to_disk(tmp_path / "saved")
+    source = open_source(tmp_path / "saved")
+    expected = source.images(range(16))
+    copy = pickle.loads(ForkingPickler.dumps(source))
+    assert all(torch.equal(a, b) for a, b in zip(copy.images(range(16)), expected, strict=True))
+    loader = DataLoader(range(16), num_workers=2, collate_fn=source.images, multiprocessing_context="fork")
+    assert all(torch.equal(a[0], b) for a, b in zip(loader, expected, strict=True))
+
+
+def test_mistakes(table, tmp_path, monkeypatch):
+    table.save_to_disk(tmp_path / "saved")
+    table.remove_columns("image").save_to_disk(tmp_path / "blind")
+    datasets.DatasetDict({"a": table, "b": table}).save_to_disk(tmp_path / "parts")
+    with pytest.raises(UotaError, match="no groups"):
+        open_groups(tmp_path / "saved")
+    with pytest.raises(UotaError, match="no column of images, only kind"):
+        open_source(tmp_path / "blind")
+    with pytest.raises(UotaError, match="has the splits a, b"):
+        open_source(tmp_path / "parts")
+    assert len(open_source(tmp_path / "parts" / "a")) == 16
+    for arrow in (tmp_path / "saved").glob("*.arrow"):
+        arrow.write_bytes(arrow.read_bytes()[:100])
+    with pytest.raises(UotaError, match="cannot be read"):
+        open_source(tmp_path / "saved")
+    monkeypatch.setattr("uota.data.packed.saved.find_spec", lambda name: None)
+    with pytest.raises(UotaError, match=r"pip install 'uota\[datasets\]'"):
+        open_source(tmp_path / "saved")

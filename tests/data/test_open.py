@@ -1,0 +1,64 @@
+"""Names and folders, and what is neither."""
+
+import doctest
+
+import pytest
+
+import uota.data.open as opening
+from uota import UotaError
+from uota.data import NAMES, Source, open_source
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_name_opens(name, split):
+    source = open_source(name, split)
+    assert isinstance(source, Source)
+    assert source.name == name
+    assert len(source) == len(source.labels)
+    assert source.images([0, 1])[1].shape[0] == source.channels
+
+
+def test_a_folder_is_a_source(write, tmp_path):
+    write("a.png"), write("b.png")
+    assert isinstance(open_source(tmp_path), Source)
+
+
+def test_a_name_comes_before_a_folder_of_that_name(write, tmp_path, monkeypatch):
+    write("demo/a.png"), write("demo/b.png")
+    monkeypatch.chdir(tmp_path)
+    assert len(open_source("demo")) == 8000
+    assert len(open_source("./demo")) == 2
+
+
+def test_the_home_folder_is_found(write, tmp_path, monkeypatch):
+    write("pictures/a.png"), write("pictures/b.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(open_source("~/pictures")) == 2
+
+
+@pytest.mark.parametrize("name", ["imagenet", "/nowhere/at/all"])
+def test_what_is_neither_name_nor_folder_is_said_to_be_neither(name):
+    with pytest.raises(UotaError, match=f"no folder {name}.*demo, demo-scenes"):
+        open_source(name)
+
+
+def test_a_file_is_pointed_to_its_folder(write):
+    with pytest.raises(UotaError, match="is a file: give the folder"):
+        open_source(write("a.png"))
+
+
+def test_nothing(tmp_path):
+    with pytest.raises(UotaError, match="Say which images"):
+        open_source("")
+
+
+def test_a_split_that_is_not():
+    with pytest.raises(UotaError, match="choose train or test"):
+        open_source("demo", "validation")
+
+
+def test_the_examples_hold():
+    result = doctest.testmod(opening)
+    assert result.attempted > 0
+    assert result.failed == 0

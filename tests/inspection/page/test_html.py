@@ -1,0 +1,250 @@
+"""The page in a browser: what it shows against what Python says. With UOTA_SCREENSHOTS=FOLDER the pictures of it that
+the tests take are left there, inspect-WIDTH-SCHEME-SECTION.png."""
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import uota
+from uota.arbitration import effective_sample_size
+from uota.arbitration.strengths.temperature import softmax_weights
+from uota.data.source import InMemory
+from uota.inspection.analysis.causes import FACTORS
+from uota.runs.run import Run
+from uota.settings.pretrain import Pretrain
+
+SHOWN, VIEWS = 24, 6
+WINDOWS = [(width, scheme) for width in (1280, 400) for scheme in ("light", "dark")]
+CLASSES = ["cat <b>", "dog"]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """An inspection with everything that a page can show but files: truth, causes, two runs."""
+    seconds = 20.0 if "UOTA_SCREENSHOTS" in os.environ else 4.0
+    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, judged=256)
+    runs = []
+    for number in range(2):
+        folder = tmp_path_factory.mktemp(f"run{number}")
+        settings = Pretrain(arbiter=("none", "learned")[number])
+        (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
+        (folder / "logs/version_0").mkdir(parents=True)
+        lines = [f"{epoch},{5 - epoch * 0.1 - number},{epoch}" for epoch in range(9)]
+        (folder / "logs/version_0/metrics.csv").write_text("\n".join(["epoch,loss,step", *lines]))
+        (folder / "knn.json").write_text(json.dumps({"top1": 40.0 + number}))
+        runs.append(Run(folder))
+    return uota.inspection.Inspection(found.subject, found.panel, found.table, None, runs)
+
+
+@pytest.fixture(scope="module")
+def page(found, tmp_path_factory):
+    return found.save(tmp_path_factory.mktemp("page") / "inspect.html")
+
+
+@pytest.fixture
+def opened(window, page):
+    window.open(page)
+    return window
+
+
+@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+def test_every_section_is_drawn_without_an_error_or_a_sideways_scroll(window, page, tmp_path, width, scheme):
+    window.open(page, width, scheme=scheme)
+    folder = Path(os.environ.get("UOTA_SCREENSHOTS", tmp_path))
+    for section in ("source", "gallery", "causes", "map", "calibration", "runs"):
+        window(
+            "document.getElementById(arguments[0]).scrollIntoView(); await new Promise(requestAnimationFrame)", section
+        )
+        assert window.driver.save_screenshot(str(folder / f"inspect-{width}-{scheme}-{section}.png"))
+    assert window("return document.documentElement.scrollWidth") == width
+    assert window.log() == []
+    assert window.all("section:not([hidden]) > h2", "e.textContent") == [
+        "Gallery", "What makes an outlier", "Embedding map", "Calibration", "The runs"]  # fmt: skip
+    sizes = window.all("main *", "parseFloat(getComputedStyle(e).fontSize)")
+    assert min(sizes) >= 12
+    ground, ink = window(
+        "const s = getComputedStyle(document.body);"
+        "return [s.backgroundColor, s.color].map((colour) => parseInt(colour.slice(4)))"
+    )
+    assert (ground > ink) == (scheme == "light")
+
+
+def weights_shown(window):
+    rows = window.all(".view", "[Number(e.dataset.index), Number(e.dataset.weight)]")
+    return np.array([weight for _, weight in sorted(rows)])
+
+
+@pytest.mark.parametrize("tau", [3.0, 64.0, 172.8, 1000.0])
+def test_the_temperature_changes_weights_order_and_sample_size_as_python_does(opened, found, tau):
+    opened(
+        "const e = document.getElementById('tau-typed'); e.value = arguments[0]; e.dispatchEvent(new Event('change'))",
+        tau,
+    )
+    weights = softmax_weights(-found.table.verdicts["mahalanobis"].distances.double(), tau)
+    expected = weights.T.flatten().numpy()
+    np.testing.assert_allclose(weights_shown(opened), expected[: SHOWN * VIEWS], rtol=1e-4, atol=1e-4)
+    ess = effective_sample_size(weights)
+    assert float(opened("return document.getElementById('ess').dataset.value")) == pytest.approx(ess, abs=1e-4)
+    bars = opened.all("#histogram rect", "Number(e.dataset.count)")
+    np.testing.assert_array_equal(bars, np.histogram(np.minimum(expected, 2.9999), 30, (0, 3))[0])
+    assert opened("return document.querySelector('input[name=arbiter]:checked').value") == "mahalanobis"
+    for row in opened.all(".views", "[...e.children].map((v) => Number(v.dataset.weight))"):
+        assert row == sorted(row, reverse=True)
+
+
+def test_the_slider_moves_by_keys_and_shows_its_temperature(opened, found):
+    from selenium.webdriver.common.keys import Keys
+
+    opened.driver.find_element("id", "tau").send_keys(Keys.ARROW_LEFT)
+    tau = float(opened("return document.getElementById('tau-typed').value"))
+    assert 160 < tau < 172.8
+    expected = softmax_weights(-found.table.verdicts["mahalanobis"].distances, tau).T.flatten()
+    np.testing.assert_allclose(weights_shown(opened), expected[: SHOWN * VIEWS], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("arbiter", ["learned", "two_groups"])
+def test_automatic_weights_are_those_of_the_arbiter(opened, found, arbiter):
+    opened.driver.find_element("css selector", f"input[value={arbiter}]").click()
+    verdict = found.table.verdicts[arbiter]
+    np.testing.assert_allclose(weights_shown(opened), verdict.weights.T.flatten()[: SHOWN * VIEWS], atol=1e-4)
+    opened(
+        "const e = document.getElementById('caption'); e.value = 'probability'; e.dispatchEvent(new Event('change'))"
+    )
+    said = opened.all(".view", "[Number(e.dataset.index), e.querySelector('.number').textContent]")
+    probability = verdict.outlier_probability.T.flatten()
+    assert all(text == f"{100 * probability[index]:.0f}\u00a0%" for index, text in said)
+
+
+def test_images_are_filtered_by_class_and_sorted_by_their_worst_view(opened, found):
+    names = found.subject.source.classes
+    labels = [names[label] for label in found.subject.source.labels[found.table.item[:SHOWN]]]
+    worst = [min(row) for row in opened.all(".views", "[...e.children].map((v) => Number(v.dataset.weight))")]
+    assert worst == sorted(worst)
+    opened(
+        "const e = document.getElementById('filter'); e.value = arguments[0]; e.dispatchEvent(new Event('change'))",
+        labels[0],
+    )
+    assert len(opened.all(".row", "1")) == labels.count(labels[0])
+    assert set(opened.all(".row b", "e.textContent")) == {labels[0]}
+    assert opened("return document.getElementById('count').textContent").startswith(
+        f"{labels.count(labels[0])} of {SHOWN}"
+    )
+
+
+def test_a_view_opens_with_its_crop_box_and_what_was_done_to_it(opened, found):
+    from selenium.webdriver.common.keys import Keys
+
+    button = opened.driver.find_element("css selector", ".row .view")
+    index = int(button.get_attribute("data-index"))
+    button.click()
+    row = found.to_frame().iloc[index]
+    box = opened(
+        "const s = document.querySelector('.crop i').style; return [s.left, s.top, s.width, s.height].map(parseFloat)"
+    )
+    expected = [row.crop_left, row.crop_top, row.crop_width, row.crop_height] / np.float64(56) * 100
+    np.testing.assert_allclose(box, expected, atol=1e-3)
+    told = opened("return document.querySelector('.facts').textContent")
+    (share,) = re.findall(r"([\d.]+)\u00a0% of the image", told)
+    assert float(share) == pytest.approx(100 * row.area, abs=0.051)  # halves are rounded up there, to even here
+    assert ("Mirrored" in told) == row.flip
+    assert f"brightness × {row.brightness:.2f}" in told
+    dialog = opened.driver.find_element("id", "detail")
+    dialog.send_keys(Keys.ARROW_RIGHT)
+    second = opened("return [...document.querySelectorAll('.row .view')].map((e) => e.dataset.index)[1]")
+    assert dialog.get_attribute("data-index") == second
+    dialog.send_keys(Keys.ESCAPE)
+    assert not opened("return document.getElementById('detail').open")
+
+
+def test_tab_goes_from_row_to_row_and_arrows_along_one(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    stops = opened.all(".views", "[...e.children].filter((v) => v.tabIndex === 0).length")
+    assert stops == [1] * SHOWN
+    first = opened.driver.find_element("css selector", ".row .view")
+    first.send_keys(Keys.ARROW_RIGHT)
+    assert opened("return document.activeElement === document.querySelectorAll('.row .view')[1]")
+
+
+def test_every_picture_has_words(opened):
+    opened("document.querySelector('.row .view').click()")
+    assert all(opened.all("img", "e.alt.trim().length > 3"))
+    assert all(opened.all("svg:not([aria-hidden])", "(e.getAttribute('aria-label') ?? '').length > 3"))
+    assert all(opened.all("input, select", "e.labels.length > 0 || e.ariaLabel"))
+
+
+def test_causes_and_advice_are_as_found(opened, found):
+    assert len(opened.all("#factors figure", "1")) == len(found.causes.ranking)
+    shown = opened.all("#ranking text.strong", "e.textContent")
+    assert shown == [FACTORS[cause.key].name for cause in found.causes.ranking]
+    assert opened.all("#advice li", "e.textContent.replaceAll('\\u00a0', ' ')") == found.advice.sentences
+    assert opened.all("#yaml", "e.textContent") == ([found.advice.yaml] if found.advice.yaml else [])
+
+
+def test_the_map_shows_the_picture_under_the_pointer_and_goes_by_keys(opened, found):
+    from selenium.webdriver.common.keys import Keys
+
+    points = opened.all("#map-body circle", "[Number(e.getAttribute('cx')), Number(e.getAttribute('cy'))]")
+    assert len(points) == SHOWN * VIEWS
+    plane = found.planes[0].views[:, :SHOWN].transpose(0, 1).flatten(0, 1)
+    assert abs(np.corrcoef([x for x, _ in points], plane[:, 0])[0, 1]) > 0.9999
+    canvas = opened.driver.find_element("css selector", "#map-body svg")
+    opened("arguments[0].focus()", canvas)
+    canvas.send_keys(Keys.ARROW_RIGHT)
+    worst = found.table.verdict.weights.T.flatten()[: SHOWN * VIEWS].min()
+    assert f"weight {worst:.2f}" in opened("return document.querySelector('.tip').textContent")
+    assert opened("return document.querySelector('.tip img').src").startswith("data:image/webp")
+
+
+def test_calibration_and_runs_are_as_found(opened, found):
+    rows = opened.all("#calibration tbody tr", "[e.dataset.arbiter, ...[...e.cells].map((c) => c.textContent)]")
+    for name, _, auroc, estimated, true in rows:
+        told = found.calibrations[name]
+        assert float(auroc) == pytest.approx(told.auroc, abs=5e-4)
+        assert estimated == ("–" if told.estimated is None else f"{100 * told.estimated:.1f}\u00a0%")
+        assert float(true[:-2]) == pytest.approx(100 * float(found.table.wrong.float().mean()), abs=0.06)
+    assert len(opened.all("#runs figure", "1")) == 1
+    assert len(opened.all("#runs figure path", "1")) == 2
+    assert opened.all("#runs tbody td:last-child", "e.textContent") == ["40.0", "41.0 (+1.0)"]
+
+
+def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
+    for thing in range(12):
+        (tmp_path / "things" / f"thing, {thing}").mkdir(parents=True)
+        for file in range(4):
+            pixels = np.full((20, 20, 3), (20 * thing, 255 - 20 * thing, 5 * file), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "things" / f"thing, {thing}" / f"{file}.png")
+    found = uota.inspect(tmp_path / "things", views="groups", seconds=0.0, files=True)
+    found.filing.judged.probability[:] = torch.linspace(0.95, 0.05, 48)
+    window.open(found.save(tmp_path / "files.html"), 400)
+    assert window.log() == []
+    assert window("return document.documentElement.scrollWidth") == 400
+    rows = list(csv.DictReader(window("return filingCsv()").splitlines()))
+    assert [float(row["outlier_probability"]) for row in rows] == pytest.approx(np.linspace(0.95, 0.05, 48), abs=1e-4)
+    assert rows[0]["file"] == found.filing.groups.files.files[0]
+    assert rows[0]["group"] == "thing, 0"
+    assert all(row["fits_better"] != row["group"] for row in rows)
+    assert len(window.all(".misfiled", "1")) == 24
+
+
+def test_names_are_text_and_nothing_else_and_large_pages_stay_small(window, tmp_path):
+    pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
+    source = InMemory("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
+    page = uota.inspect(source, seconds=0.0, shown=200, judged=200).save(tmp_path / "large.html")
+    assert page.stat().st_size < 15e6
+    assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
+    window.open(page)
+    assert window.log() == []
+    assert window("return document.getElementById('source').textContent") == "</script><b>"
+    assert set(window.all(".row .face b", "e.textContent")) == set(CLASSES)
+    assert len(window.all(".view", "1")) == 200 * VIEWS
+    assert "200 of the 210 training images, drawn at random" in window(
+        "return document.getElementById('lead').textContent"
+    )

@@ -1,0 +1,207 @@
+import csv
+import re
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import Dataset
+
+import uota
+from uota.encoders.encoder import Encoder
+from uota.errors import UotaError
+from uota.inspection.command import inspect_and_write
+from uota.views import PRESETS
+
+QUICK = {"seconds": 0.0, "judged": 32, "shown": 4}
+
+
+class Pictures(Dataset):
+    """As torchvision's folders are: pictures of Pillow with a label, targets and classes."""
+
+    targets, classes = [0, 1] * 10, ["cat", "dog"]
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        return Image.fromarray(pixels), self.targets[index]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [torch.randint(0, 256, (20, 3, 40, 50), dtype=torch.uint8), torch.rand(20, 1, 40, 50), Pictures(),
+     [np.zeros((40, 50), dtype=np.uint8)] * 20, "demo"],
+    ids=["uint8", "floats", "dataset", "arrays", "name"],
+)  # fmt: skip
+def test_any_images_are_inspected_and_every_view_is_in_the_frame(images):
+    found = uota.inspect(images, **QUICK)
+    frame = found.to_frame()
+    count = min(32, 20 if images != "demo" else 32)
+    assert isinstance(frame, pandas.DataFrame)
+    assert len(frame) == 6 * count
+    assert frame["image"].nunique() == count
+    for arbiter in ("learned", "two_groups", "mahalanobis"):
+        assert frame[f"weight_{arbiter}"].mean() == pytest.approx(1, abs=1e-5)
+    if images != "demo":
+        share = frame.crop_height * frame.crop_width / (40 * 50)
+        np.testing.assert_allclose(frame.area, share)
+    if isinstance(images, Pictures):
+        assert (frame["class"] == np.array(["cat", "dog"])[frame.image.astype(int) % 2]).all()
+
+
+def test_the_table_says_what_the_arbiters_said():
+    found = uota.inspect("demo", inject=0.3, **QUICK)
+    frame, table = found.to_frame(), found.table
+    by_view = frame[frame.view == 3]
+    np.testing.assert_allclose(by_view.score_learned, table.verdicts["learned"].scores[3], rtol=1e-6)
+    assert (by_view.image.astype(int) == table.item.numpy()).all()
+    assert (by_view.shows.astype(int) == table.parameters.image[3].numpy()).all()
+    assert (by_view.wrong == (by_view.shows != by_view.image)).all()
+    z = table.embeddings.double().numpy()
+    rows = (z - z.mean(0)).reshape(-1, 64)
+    inverse = np.linalg.inv(rows.T @ rows / len(rows) + 1e-8 * np.eye(64))
+    distance = np.einsum("ni,ij,nj->n", rows, inverse, rows).reshape(6, -1).T.flatten()
+    np.testing.assert_allclose(frame.distance, distance, rtol=1e-5)
+    weights = frame.weight_mahalanobis * np.exp(frame.distance / table.tau)
+    np.testing.assert_allclose(weights, weights.iloc[0])
+
+
+def test_the_same_seed_draws_the_same_images_and_views_and_another_others():
+    one, same, other = (uota.inspect("demo", seed=seed, **QUICK).table for seed in (1, 1, 2))
+    assert torch.equal(one.item, same.item)
+    assert torch.equal(one.parameters.box, same.parameters.box)
+    assert not torch.equal(one.item, other.item)
+
+
+def test_any_module_or_backbone_or_file_of_weights_gives_the_features(tmp_path, capsys):
+    by_module = uota.inspect("demo", nn.AdaptiveAvgPool2d(3), **QUICK)
+    assert by_module.panel.learned.score.width == 9
+    by_name = uota.inspect("demo", "tiny", **QUICK)
+    assert by_name.panel.learned.score.width == 32 * 16 + 128
+    torch.save(Encoder("tiny", 1, 24).backbone.state_dict(), tmp_path / "weights.pth")
+    by_file = uota.inspect("demo", weights=tmp_path / "weights.pth", **QUICK)
+    assert "loaded" in capsys.readouterr().out
+    assert by_file.panel.learned.score.width == by_name.panel.learned.score.width
+    with pytest.raises(UotaError, match="there is no file"):
+        uota.inspect("demo", "tiny", weights=tmp_path / "none.pth", **QUICK)
+
+
+def test_views_may_be_a_preset_of_ones_own_and_changed():
+    preset = PRESETS["small-grey"].with_local_views(1)
+    found = uota.inspect("demo", views=preset, view_options={"local": {"scale": [0.2, 0.25]}}, **QUICK)
+    area = found.to_frame().query("kind == 'local'").area
+    assert found.table.shape == (3, 32)
+    assert area.between(0.15, 0.3).all()
+
+
+def test_an_inspection_shows_and_saves_itself(tmp_path):
+    found = uota.inspect(Pictures(), **QUICK)
+    assert re.match(r'<iframe [^>]*srcdoc="&lt;!doctype|<iframe [^>]*srcdoc="<!doctype', found._repr_html_())
+    assert min(found.gallery(2).size) > 100
+    found.save(tmp_path / "views.csv")
+    rows = list(csv.DictReader((tmp_path / "views.csv").read_text().splitlines()))
+    assert len(rows) == 120
+    assert {row["class"] for row in rows} == {"cat", "dog"}
+    found.save(tmp_path / "views.parquet")
+    read = pandas.read_parquet(tmp_path / "views.parquet")
+    pandas.testing.assert_frame_equal(read, found.to_frame(), check_dtype=False)
+    assert float(rows[7]["distance"]) == pytest.approx(read.distance[7])
+
+
+@pytest.mark.parametrize(
+    ("images", "model", "says"),
+    [([1, 2, 3, 4], None, "no picture"), (object(), None, "nothing that images"), ("demo", 3, "a model is"),
+     (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "no backbone 'nope'")],
+)  # fmt: skip
+def test_what_cannot_be_inspected_is_said(images, model, says):
+    with pytest.raises(UotaError, match=says):
+        uota.inspect(images, model, **QUICK)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_seconds_that_are_none_are_refused(seconds):
+    with pytest.raises(UotaError, match="0 seconds"):
+        uota.inspect("demo", seconds=seconds)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 200.0])
+def test_floats_that_are_no_picture_are_refused(value):
+    images = torch.rand(20, 3, 8, 8)
+    images[7, 0, 0, 0] = value
+    with pytest.raises(UotaError, match=r"picture 7: pixels are (NaN|floats from .* to 200, not in \[0, 1\])"):
+        uota.inspect(images, **QUICK)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_nothing_is_said_of_what_stands_in_for_a_damaged_file(tmp_path, grouped):
+    for number in range(32):
+        place = tmp_path / f"{number // 4 if grouped else 0}" / f"{number}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.effect_noise((40, 40), 9.0 + number).convert("RGB").save(place)
+    damaged = tmp_path / "0" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    found = uota.inspect(tmp_path, views="small-groups" if grouped else "small", files=grouped, **QUICK)
+    assert damaged in found.subject.source.skipped
+    assert not found.to_frame().shows.str.endswith("0/2.png").any()
+    assert found.table.shape[1] == (3 if grouped else 31)  # of groups a half is judged
+    assert "0/2.png" not in found.html()
+    if grouped:
+        assert int(found.filing.group[2]) == -1
+
+
+def test_a_name_without_an_ending_is_refused(tmp_path):
+    with pytest.raises(UotaError, match="no ending"):
+        inspect_and_write([], tmp_path / "page", data="demo", seconds=0.0)
+    with pytest.raises(UotaError, match="no ending"):
+        uota.inspect("demo", **QUICK).save(tmp_path / "page")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_inspection_prints_as_a_line():
+    assert re.fullmatch(
+        r"Inspection of demo: 6 views of 32 images, outlier rate 0\.\d+", repr(uota.inspect("demo", **QUICK))
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"table": "x.txt"}, "neither"),
+        ({"images": 0}, "at least 1"),
+        ({"weights": "nope.pth"}, "no file"),
+        ({"files": "/"}, "is a folder"),
+    ],
+)
+def test_what_the_command_cannot_write_is_said_before_anything_is_done(tmp_path, arguments, says):
+    with pytest.raises(UotaError, match=says):
+        inspect_and_write([], tmp_path / "page.html", data="demo", seconds=0.0, **arguments)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_folder_is_named_alone_and_a_run_that_is_none_is_refused(pictures, tmp_path):
+    inspect_and_write([str(pictures)], tmp_path / "views.png", seconds=0.0, images=2)
+    assert (tmp_path / "views.png").exists()
+    with pytest.raises(UotaError, match="no settings"):
+        inspect_and_write([str(pictures), str(pictures)], tmp_path / "views.png", seconds=0.0)
+
+
+def test_of_a_large_folder_a_sample_is_looked_at_and_that_is_said(pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("uota.inspection.input.SAMPLE", 40)
+    found = uota.inspect(pictures, **QUICK)
+    said = capsys.readouterr().out
+    assert f"40 of the {found.subject.total} images" in said
+    assert len(found.subject.source) == 40
+    assert found.subject.total > 60
+    frame = found.to_frame()
+    assert all((pictures / name).exists() for name in frame.image)
+    assert (frame.image.str.split("/").str[0] == frame["class"]).all()
+
+
+def test_views_that_were_put_in_are_not_at_home():
+    found = uota.inspect("demo", inject=0.4, **QUICK)
+    assert torch.equal(found.table.at_home, ~found.table.wrong)
+    assert 0.2 < found.table.wrong.float().mean() < 0.6

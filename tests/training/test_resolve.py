@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from uota.data import Folder, Groups, open_source
+from uota.data.open import open_items
+from uota.data.source import InMemory
+from uota.errors import UotaError
+from uota.methods import Step
+from uota.methods.build import check_statistics
+from uota.settings.pretrain import Pretrain
+from uota.training.resolve import decide
+from uota.training.setup import build_module
+from uota.views import ViewPipeline
+from uota.views.presets import preset_of
+
+
+def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_copy(monkeypatch):
+    called = []
+
+    def compiled(function):
+        def counted(images):
+            called.append(function.__self__)
+            return function(images)
+
+        return counted
+
+    monkeypatch.setattr("torch.compile", compiled)
+    source = open_source("demo")
+    settings = decide(Pretrain(data="demo", method="byol", compile=True), source)
+    preset = preset_of(settings)
+    views = ViewPipeline(preset, 0)(source, [(0, index) for index in range(8)])
+    method = build_module(settings, total_steps=2).method
+
+    method.embed(views.groups, Step())
+
+    of_targets, of_views = [method.target.encoder] * preset.global_views, [method.encoder] * preset.views
+    assert called == of_targets + of_views  # each view by itself
+    assert not any("compiled" in name for name in method.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("cuda", "channels", "views", "backbone"),
+    [
+        (False, 3, "small-groups", "tiny"),
+        (True, 3, "large-groups", "resnet50"),
+        (False, 1, "small-grey-groups", "tiny"),
+    ],
+)
+def test_views_of_groups_follow_from_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    groups = Groups(InMemory("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
+    settings = decide(Pretrain(views="groups"), groups)
+    assert (settings.views, settings.backbone, settings.look) == (views, backbone, "features")
+    assert settings.method == "simclr"
+    assert decide(settings, groups) == settings
+
+
+def test_a_preset_across_images_opens_groups(tmp_path):
+    for thing in "ab":
+        (tmp_path / thing).mkdir()
+        for name in ("0.png", "1.png"):
+            Image.new("RGB", (4, 4)).save(tmp_path / thing / name)
+    for views in ("groups", "small-groups", "large-groups"):
+        assert isinstance(open_items(str(tmp_path), views), Groups)
+    for views in ("auto", "small", "no such preset"):
+        assert isinstance(open_items(str(tmp_path), views), Folder)
+
+
+def test_images_are_counted_for_a_method_that_remembers_each(pictures):
+    source = open_source(str(pictures))
+    settings = Pretrain(data=str(pictures), method="cmc", method_options={"negatives": 5})
+    assert decide(settings, source).method_options == {"negatives": 5, "images": len(source)}
+    assert decide(settings, source, trained=True).method_options == {"negatives": 5}
+    assert decide(replace(settings, method_options={}), source).method_options == {}
+
+
+def test_memories_are_not_sent_between_processes_in_every_step():
+    """What torch's DistributedDataParallel is told to leave alone are buffers by their names in the module."""
+    settings = Pretrain(method="cmc", views="small", backbone="tiny", method_options={"negatives": 5, "images": 7})
+    module = build_module(replace(settings, arbiter="none"), total_steps=1)
+    left = module._ddp_params_and_buffers_to_ignore
+    assert sorted(left) == ["method.contrast.colour.rows", "method.contrast.light.rows"]
+    assert set(left) <= {name for name, _ in module.named_buffers()}
+
+
+@pytest.mark.parametrize("method", ["simsiam", "byol", "barlow_twins"])
+def test_one_image_has_no_batch_statistics_where_each_view_has_its_own(method):
+    settings = decide(Pretrain(data="demo", method=method, batch_size=2, devices=2), open_source("demo"))
+    built = build_module(settings, total_steps=2).method
+    check_statistics(built, settings, images=1)  # synchronised, as published: two images share statistics
+    with pytest.raises(UotaError, match="at least 2 images a device"):
+        check_statistics(built, replace(settings, sync_batch_norm=False), images=1)
+    with pytest.raises(UotaError, match="batch_size 1 leaves batch norm one image"):
+        check_statistics(built, replace(settings, batch_size=1, devices=1), images=1)
+    joint = replace(settings, batch_size=1, devices=1, method_options={"batch_norm": "joint"})
+    check_statistics(build_module(joint, total_steps=2).method, joint, images=1)
