@@ -195,7 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_missing(asked.out, runs, partial(measure, tiny=True), processes=1)
     else:
         make_missing(asked.out, runs_of(asked.methods, asked.seeds, asked.arms), measure)
-    print("\n".join(table(read_lines(asked.before), read_lines(asked.out))))
+    before = [] if asked.tiny else read_lines(asked.before)
+    print("\n".join(table(before, read_lines(asked.out))))
 
 
 if __name__ == "__main__":
