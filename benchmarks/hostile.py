@@ -459,9 +459,7 @@ def run(count: int, chosen: list[str], seed: int, out: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make all attempts."""
     parser = make_parser("hostile", __doc__)
-    parser.add_argument(
-        "--attempts", type=positive, help="attempts of a kind, of some kinds more or fewer (default 400)"
-    )
+    parser.add_argument("--attempts", type=positive, help="attempts of each kind, some kinds excepted (default 400)")
     parser.add_argument("--kinds", default="", help=f"some of {','.join(KINDS)} (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     asked = parse(parser, arguments, OUT)

@@ -35,6 +35,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from benchmarks.command_line import RESULTS, Parser, make_parser, parse, start
 from benchmarks.images import first_images, smooth_images
 from benchmarks.lightly_steps import STEPS
+from uota import UotaError
 from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
@@ -120,11 +121,16 @@ def forever(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
 
 
+def on_thumbnails(settings: Pretrain) -> Pretrain:
+    """Let the arbiter, if there is one, look at thumbnails."""
+    return settings if settings.arbiter == "none" else replace(settings, look="thumbnails")
+
+
 def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
     """Return a step from files to weights, as `uota pretrain` makes it."""
     asked = {"method": name, "arbiter": arbiter, "backbone": size.backbone, "batch_size": size.batch, "views": name}
     settings, source, done = Pretrain(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
-    settings = replace(decide(settings, source), look="thumbnails", optimizer="sgd")
+    settings = replace(on_thumbnails(decide(settings, source)), optimizer="sgd")
     module = build_module(settings, 10_000)
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), size.batch, 0, 0, 1, lambda: done[0])
@@ -263,7 +269,7 @@ def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Ca
         optimizer="adamw",
         learning_rate=RATE,
     )
-    module = build_module(replace(decide(asked, source), look="thumbnails"), 10_000)
+    module = build_module(on_thumbnails(decide(asked, source)), 10_000)
     optimizer, pipeline = module.configure_optimizers(), ViewPipeline(preset, 0)
     batches = GlobalBatches(len(source), DEMO_BATCH, 0, 0, 1, lambda: done[0])
 
