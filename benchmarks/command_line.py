@@ -22,13 +22,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {message}; see --help\n")
 
 
-def make_parser(name: str, documentation: str | None) -> Parser:
-    """Return the parser of `python -m benchmarks.NAME`, which knows `--tiny` and `--out`."""
+def make_parser(name: str, documentation: str | None, measures: bool = True) -> Parser:
+    """Return the parser of `python -m benchmarks.NAME`; if the command measures, it knows `--tiny` and `--out`."""
     prog = f"python -m benchmarks.{name}"
     formatter = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog=prog, description=documentation, formatter_class=formatter, allow_abbrev=False)
-    parser.add_argument("--tiny", action="store_true", help="run the smallest form: seconds, figures mean nothing")
-    parser.add_argument("--out", type=Path, help="file for the results, instead of the one in benchmarks/results")
+    if measures:
+        parser.add_argument("--tiny", action="store_true", help="run the smallest form: seconds, figures mean nothing")
+        parser.add_argument("--out", type=Path, help="file for the results, instead of the one in benchmarks/results")
     return parser
 
 

@@ -58,7 +58,7 @@ LARGE = Shape(8, 64, 4096, 256)
 
 
 def papers_work(shape: Shape) -> list[float]:
-    """Count multiplications of the scatter and the triangular solve, those of the factor, passes over entries, calls."""
+    """Count multiplications of scatter and triangular solve, those of the factor, passes over entries, and calls."""
     rows, dim = shape.rows, shape.dim
     return [1.5 * rows * dim**2, dim**3 / 6, rows * dim, 1]
 

@@ -48,6 +48,8 @@ class Setup(NamedTuple):
 
 SETUPS = (Setup("tiny", 128, ((2, 24), (4, 16))), Setup("resnet18", 64, ((2, 96), (6, 48))))
 BACKBONES = tuple(setup.backbone for setup in SETUPS)
+# One method without and one with a momentum encoder, and the one with more views.
+TINY_METHODS = ("simclr", "moco_v2", "swav")
 TINY_SETUP = Setup("tiny", 4, ((2, 24), (4, 16)))
 COST_SETUP = Setup("resnet18", BATCH, ((2, 224), (6, 96)))
 
@@ -112,11 +114,17 @@ def our_step(name: str, backbone: str, groups: list[Tensor], compiled: bool = Fa
     return step
 
 
-def peers(out: Path, setups: Sequence[Setup], repetitions: int = REPETITIONS, compiled: bool = True) -> None:
+def peers(
+    out: Path,
+    setups: Sequence[Setup],
+    methods: Sequence[str] = tuple(STEPS),
+    repetitions: int = REPETITIONS,
+    compiled: bool = True,
+) -> None:
     """Measure the steps of uota and of lightly, and write them after each method."""
     torch.set_num_threads(2)
     rows: dict[str, dict] = json.loads(out.read_text()) if out.exists() else {}
-    for (backbone, batch, sizes), name in product(setups, STEPS):
+    for (backbone, batch, sizes), name in product(setups, methods):
         groups = [torch.randn(count, batch, 3, size, size) for count, size in (sizes if name == "swav" else sizes[:1])]
         views = [view for group in groups for view in group]
         steps = {
@@ -139,8 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print and write the figures of one part."""
     parser = make_parser("step", __doc__)
     parser.add_argument("what", choices=("cost", "peers"), help="what is measured")
-    # nargs="*" with choices refuses an empty list, so that the check is below.
-    parser.add_argument("backbones", nargs="*", help=f"of peers: {', '.join(BACKBONES)} (default: all)")
+    parser.add_argument("backbones", nargs="*", default=[], help=f"of peers: {', '.join(BACKBONES)} (default: all)")
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.backbones if name not in BACKBONES]:
         parser.error(f"there is no backbone {unknown[0]!r} here; choose among {', '.join(BACKBONES)}")
@@ -150,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.what == "cost":
         cost(asked.out, asked.tiny)
     elif asked.tiny:
-        peers(asked.out, (TINY_SETUP,), repetitions=1, compiled=False)
+        peers(asked.out, (TINY_SETUP,), TINY_METHODS, repetitions=1, compiled=False)
     else:
         peers(asked.out, [setup for setup in SETUPS if setup.backbone in (asked.backbones or BACKBONES)])
 

@@ -55,13 +55,13 @@ class Card:
             return
         part = self.waiting.pop(0)
         if part == "recipes":
-            tiny = ["tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
+            tiny = ["--tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
             self._start("recipes", ["recipes", str(self.out / "recipes.jsonl"), *tiny], RECIPES_LIMIT)
             return
         self.measured = True
         for arbiter, precision in SMOKES[:1] if self.tiny else SMOKES:
             file = self.folder / f"smoke-{arbiter}.json"
-            tiny = ["tiny"] if self.tiny else []
+            tiny = ["--tiny"] if self.tiny else []
             self._start(f"smoke-{arbiter}", ["smoke", arbiter, precision, str(file), *tiny], SMOKE_LIMIT)
 
     def _start(self, name: str, arguments: list[str], limit: float) -> None:

@@ -1,16 +1,16 @@
-"""The published recipes at their real size: python -m benchmarks.on_device.recipes FILE [tiny] [RECIPE...]
+"""The published recipes at their real size: python -m benchmarks.on_device.recipes FILE [RECIPE...] [--tiny]
 
-Each `uota/recipes/*_imagenet.yaml` as one device runs it: its backbone, heads, views of the published sizes (random
-numbers, already in memory) and its share of the batch, in bf16, without and with an arbiter. A line per recipe and
-arbiter goes to FILE: losses of a first step and of one at 60 % of the training, images per second of forward, backward
-and optimiser, the arbiter's share of a step, peak memory. Then a small version's first step in float32, on the card and
-on the CPU: how far losses and gradients are apart. `tiny`: all is small, so that a CPU can run it.
+Each `uota/recipes/*_imagenet.yaml` is run as on one of its devices: with its backbone, heads, views of the published
+sizes (random numbers in memory) and its share of the batch, in bf16, without and with an arbiter. A line per recipe and
+arbiter is appended to FILE: losses of the first step and of one at 60 % of the training, images per second of forward,
+backward and optimiser, the arbiter's share of a step, peak memory. Then the first step of a small version is computed
+in float32 on the accelerator and on the CPU, and the difference of losses and gradients is written. With --tiny
+everything is small enough for a CPU.
 """
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.command_line import make_parser, start
 from uota.data import InMemory
 from uota.methods import Step
 from uota.methods.build import find_method
@@ -254,13 +255,20 @@ def name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
 
 
-def main(file: str, *words: str) -> None:
-    tiny, asked = "tiny" in words, [word for word in words if word != "tiny"]
-    device = torch.device("cuda" if torch.cuda.is_available() and not tiny else "cpu")
-    with Path(file).open("a") as lines:
-        for name in asked or names():
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure recipes, and append their lines."""
+    parser = make_parser("on_device.recipes", __doc__, measures=False)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("recipes", nargs="*", default=[], metavar="RECIPE", help="default: all published ones")
+    parser.add_argument("--tiny", action="store_true", help="make everything small enough for a CPU")
+    asked = parser.parse_args(arguments)
+    if unknown := [name for name in asked.recipes if name not in names()]:
+        parser.error(f"there is no recipe {unknown[0]!r}; choose among {', '.join(names())}")
+    device = torch.device("cuda" if torch.cuda.is_available() and not asked.tiny else "cpu")
+    with asked.file.open("a") as lines:
+        for name in asked.recipes or names():
             try:
-                for row in rows_of(name, device, tiny):
+                for row in rows_of(name, device, asked.tiny):
                     print(json.dumps(row), file=lines, flush=True)
             except Exception as error:  # go on with the next recipe
                 row = {"part": "recipe", "recipe": name, "device": name_of(device), "error": first_line(error)}
@@ -270,4 +278,4 @@ def main(file: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    start(main)
