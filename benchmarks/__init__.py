@@ -19,9 +19,7 @@ BENCHMARKS = {
     "arbitration": Benchmark("time of arbitrate() compared with the released formulation", "seconds"),
     "views": Benchmark("views per second compared with lightly's SwAV transform", "15 seconds"),
     "scale": Benchmark("cost of arbitration as a function of its size, modelled and measured", "2 minutes"),
-    "step": Benchmark(
-        "share of an arbiter in a training step (cost); steps compared with lightly's (peers)", "20 minutes"
-    ),
+    "step": Benchmark("share of an arbiter in a training step; steps compared with lightly's", "20 minutes"),
     "packed": Benchmark("images per second from a folder, tar shards and a saved data set", "2 minutes"),
     "peers": Benchmark("training end to end compared with lightly: speed, memory, time to an accuracy", "30 minutes"),
     "kill": Benchmark("that kills do not change the result of pretraining and evaluation", "5 minutes"),
@@ -36,10 +34,8 @@ BENCHMARKS = {
     "groups": Benchmark("what arbitration is worth for folders with misfiled files", "1 hour"),
     "third_party_loop": Benchmark("what a ViewSampler is worth in lightly's SwAV and DINO", "1 hour"),
     "transfer": Benchmark("what a pretrained encoder is worth for boxes and masks", "40 minutes"),
-    "on_device": Benchmark("everything that needs an accelerator, with one table", "9 minutes on an accelerator"),
-    "on_device.recipes": Benchmark(
-        "part of it: the published recipes at their real size", "3 minutes on an accelerator"
-    ),
-    "on_device.smoke": Benchmark("part of it: SwAV from the command line", "2 minutes on an accelerator"),
-    "on_device.learn": Benchmark("part of it: one run of learns", "2 minutes on an accelerator"),
+    "on_device": Benchmark("everything that needs an accelerator, with one table", "9 minutes, accelerator"),
+    "on_device.recipes": Benchmark("part of it: the published recipes in full size", "3 minutes, accelerator"),
+    "on_device.smoke": Benchmark("part of it: SwAV from the command line", "2 minutes, accelerator"),
+    "on_device.learn": Benchmark("part of it: one run of learns", "2 minutes, accelerator"),
 }

@@ -5,7 +5,7 @@ from benchmarks import BENCHMARKS
 
 def main() -> None:
     """Print what each benchmark shows and how long it takes."""
-    name_width, shows_width = (max(map(len, texts)) for texts in zip(*((n, b.shows) for n, b in BENCHMARKS.items())))
+    name_width, shows_width = max(map(len, BENCHMARKS)), max(len(each.shows) for each in BENCHMARKS.values())
     print("python -m benchmarks.NAME  (--help says more; --tiny takes seconds, to see whether it runs)\n")
     for name, (shows, takes) in BENCHMARKS.items():
         print(f"  {name:{name_width}}  {shows:{shows_width}}  {takes}")
