@@ -34,15 +34,15 @@ from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
 from uota import Arbiter, thumbnails
 from uota.data import Groups, SceneOptions, open_source
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
 from uota.methods.build import build_method
-from uota.misfiled.files import Judged, judge, judge_by_halves
+from uota.misfiled.files import FileVerdicts, score_files, score_files_by_halves
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline, ViewPreset, Views
 from uota.views.presets import preset_of
 
@@ -104,21 +104,23 @@ class Archive(NamedTuple):
 
     groups: Groups
     wrong: Tensor
-    train: InMemory
-    test: InMemory
+    train: TensorSource
+    test: TensorSource
 
 
 def archive(rate: float, seed: int, size: Size = FULL) -> Archive:
     """Photograph the garments, and move a share of the files to the folder of another garment each."""
     garments = size.garments
     pixels, labels, classes = photographs("train", seed, size.photographs)
-    files = InMemory("photographs", pixels[:garments].transpose(0, 1).flatten(0, 1).contiguous())
+    files = TensorSource("photographs", pixels[:garments].transpose(0, 1).flatten(0, 1).contiguous())
     # File f shows garment f mod `garments`.
     folder = torch.arange(garments).repeat(size.photographs)
     misfiled = misfile(folder, rate, seed)
     members = [torch.nonzero(misfiled == garment)[:, 0].tolist() for garment in range(garments)]
-    train = InMemory("train", pixels[:garments, 0], labels[:garments], classes)
-    return Archive(Groups(files, members), misfiled != folder, train, InMemory("test", *seen_once(seed, size.tests)))
+    train = TensorSource("train", pixels[:garments, 0], labels[:garments], classes)
+    return Archive(
+        Groups(files, members), misfiled != folder, train, TensorSource("test", *seen_once(seed, size.tests))
+    )
 
 
 def misfile(folder: Tensor, rate: float, seed: int) -> Tensor:
@@ -164,7 +166,7 @@ def measure(run: Run, size: Size = FULL) -> dict[str, Any]:
     data = archive(run.rate, run.seed, size)
     plain = recipe(f"{run.method}_demo")
     settings = replace(plain, views="groups", epochs=size.epochs, batch_size=size.batch, seed=run.seed, arbiter="none")
-    settings = decide(settings, data.groups)
+    settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
     return run._asdict() | {"epochs": size.epochs} | found(run, data, settings, size)
 
@@ -180,9 +182,9 @@ def of_trained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look(watched.at, method.embed(views.groups, Step()))
+        return look(watched.at, method.embed(views.by_size, Step()))
 
-    judged = judge(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, size.draws, bar=False)
+    judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, size.draws, bar=False)
     told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
     return accuracy(method.encoder, data.train, data.test, preset) | told | by_features(method, data, preset)
 
@@ -194,9 +196,9 @@ def of_untrained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dic
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look("features", method.embed(views.groups, Step()))
+        return look("features", method.embed(views.by_size, Step()))
 
-    precision = learned_now(run, data, preset, see, size)
+    precision = train_arbiter(run, data, preset, see, size)
     return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)
 
 
@@ -204,12 +206,12 @@ def of_pixels(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[s
     """Evaluate pixels without an encoder, and the lists that they give."""
     preset = preset_of(settings)
     x = pixel_features(labelled(data.groups.files), preset).x
-    precision = learned_now(run, data, preset, lambda views: thumbnails(views.groups), size)
+    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.by_size), size)
     found = top1(*(pixel_features(source, preset) for source in (data.train, data.test)))
     return found | precision | average_precision(data, **baselines(x, data))
 
 
-def learned_now(run: Run, data: Archive, preset: ViewPreset, see: Any, size: Size) -> dict[str, float]:
+def train_arbiter(run: Run, data: Archive, preset: ViewPreset, see: Any, size: Size) -> dict[str, float]:
     """Make the list without a pretraining run, as `uota inspect --data` does."""
     pipeline = ViewPipeline(preset, run.seed)
 
@@ -220,10 +222,10 @@ def learned_now(run: Run, data: Archive, preset: ViewPreset, see: Any, size: Siz
             arbiter(see(pipeline(half, [(step, index) for index in chosen])))
         return arbiter.score
 
-    return listed(data, judge_by_halves(data.groups, pipeline, learn, see, size.draws, bar=False))
+    return listed(data, score_files_by_halves(data.groups, pipeline, learn, see, size.draws, bar=False))
 
 
-def listed(data: Archive, judged: Judged) -> dict[str, float]:
+def listed(data: Archive, judged: FileVerdicts) -> dict[str, float]:
     """Evaluate a list: its average precision, and the mean of its probabilities, which estimates the rate."""
     rate = {"listed_rate": round(float(judged.probability.mean()), 4)}
     return rate | average_precision(data, outliers=-judged.worst_first().argsort())
@@ -235,9 +237,9 @@ def by_features(method: Any, data: Archive, preset: ViewPreset) -> dict[str, flo
     return average_precision(data, **baselines(x, data))
 
 
-def labelled(files: InMemory) -> InMemory:
+def labelled(files: TensorSource) -> TensorSource:
     """Add placeholder labels, since features are computed of labelled sources only."""
-    return InMemory(files.name, files.pixels, torch.zeros(len(files), dtype=torch.int64), ["file"])
+    return TensorSource(files.name, files.pixels, torch.zeros(len(files), dtype=torch.int64), ["file"])
 
 
 def average_precision(data: Archive, **suspicion: Tensor) -> dict[str, float]:

@@ -28,7 +28,7 @@ from PIL import Image
 from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from uota import UotaError
 from uota.commands.cli import main as uota
-from uota.data import open_groups, open_source, say_left_out
+from uota.data import open_groups, open_source, warn_left_out
 from uota.data.files.decode import UnreadableError, read_header, read_image
 from uota.data.files.formats import ENDINGS, readable_formats
 from uota.data.packed.tar_index import make_index
@@ -212,7 +212,7 @@ def folders(chance: random.Random, place: Path) -> None:
             path.write_bytes(picture(chance, chance.choice(("PNG", "JPEG"))))
     for split in ("train", "test"):
         source = open_source(place, split)
-        say_left_out(source)
+        warn_left_out(source)
         source.images(range(len(source)))
     if chance.random() < 0.3:
         open_groups(place)

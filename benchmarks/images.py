@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import to_pil_image
 
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 
 
 def smooth_images(count: int, channels: int, height: int, width: int) -> Tensor:
@@ -31,7 +31,7 @@ def write_pictures(folder: Path, count: int, side: int) -> Path:
     return folder
 
 
-def first_images(source: InMemory, count: int | None) -> InMemory:
+def first_images(source: TensorSource, count: int | None) -> TensorSource:
     """Return a source with the first `count` images only; None: all of them."""
     if count is None:
         return source

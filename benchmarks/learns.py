@@ -28,7 +28,7 @@ from uota.encoders.encoder import Encoder
 from uota.evaluation.evaluate import evaluate
 from uota.methods import METHODS
 from uota.recipes import recipe
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
@@ -116,7 +116,7 @@ def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
         (log,) = (folder / "logs").glob("*/metrics.csv")
         ranks = [row["rankme"] for row in csv.DictReader(log.read_text().splitlines()) if row["rankme"]]
         began = time.monotonic()
-        top1 = {protocol: round(evaluate(protocol, Origin(str(trained.folder))).top1, 2) for protocol in FIGURES}
+        top1 = {protocol: round(evaluate(protocol, EncoderSpec(str(trained.folder))).top1, 2) for protocol in FIGURES}
         spent["evaluation_seconds"] = time.monotonic() - began
     figures = {"rankme": round(float(ranks[-1]), 1)} | {name: round(value) for name, value in spent.items()}
     return run._asdict() | top1 | figures

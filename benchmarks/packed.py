@@ -28,7 +28,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.images import smooth_images
 from benchmarks.timing import seconds
-from uota.data import Folder, FolderOptions, Packed, open_source
+from uota.data import Folder, FolderOptions, PackedSource, open_source
 from uota.data.packed.sharding import shard
 from uota.training.batches import shuffled
 from uota.views import PRESETS, ViewPipeline
@@ -47,7 +47,7 @@ class Size(NamedTuple):
 
 FULL, TINY = Size(4000, 500, 120, 6), Size(64, 8, 4, 1)
 NEVER = FolderOptions(cache_megabytes=0)
-In = Folder | Packed
+In = Folder | PackedSource
 
 
 def write_jpegs(folder: Path, count: int) -> None:

@@ -39,15 +39,15 @@ from uota import UotaError
 from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
-from uota.io.atomic import write_atomically
+from uota.io.atomic import write_text_atomically
 from uota.methods import Step
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
 from uota.training.batches import GlobalBatches
 from uota.training.loader import Loader
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
-from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, keep
+from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, identity_collate
 
 DEMO_BATCH = 128
 STAMPS, JPEGS, COUNT, SIDE = Path("/usr/share/tuxpaint/stamps"), Path("runs/benchmark-peers/images"), 1200, 500
@@ -111,8 +111,8 @@ def make_jpegs() -> None:
 def resized(name: str) -> ViewPreset:
     """Return the views of a method, of the sizes in `SIZES`."""
     preset = PRESETS[name]
-    groups = [replace(group, size=size) for group, size in zip(preset.groups, SIZES[name], strict=True)]
-    return replace(preset, groups=tuple(groups))
+    groups = [replace(group, size=size) for group, size in zip(preset.sizes, SIZES[name], strict=True)]
+    return replace(preset, sizes=tuple(groups))
 
 
 def forever(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -130,18 +130,20 @@ def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
     """Return a step from files to weights, as `uota pretrain` makes it."""
     asked = {"method": name, "arbiter": arbiter, "backbone": size.backbone, "batch_size": size.batch, "views": name}
     settings, source, done = Pretrain(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
-    settings = replace(on_thumbnails(decide(settings, source)), optimizer="sgd")
+    settings = replace(on_thumbnails(resolve_auto(settings, source)), optimizer="sgd")
     module = build_module(settings, 10_000)
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), size.batch, 0, 0, 1, lambda: done[0])
     persistent = size.workers > 0
-    loader = Loader(dataset, size.workers, batch_sampler=batches, collate_fn=keep, persistent_workers=persistent)
+    loader = Loader(
+        dataset, size.workers, batch_sampler=batches, collate_fn=identity_collate, persistent_workers=persistent
+    )
     optimizer, stream = module.configure_optimizers(), forever(loader)
     method = module.method.to(memory_format=torch.channels_last)
 
     def step() -> None:
         views = next(stream)
-        embedded = method.embed(views.groups, Step(1000, 0.5))
+        embedded = method.embed(views.by_size, Step(1000, 0.5))
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
             weights = module.arbiter(look("thumbnails", embedded)).weights
@@ -269,13 +271,13 @@ def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Ca
         optimizer="adamw",
         learning_rate=RATE,
     )
-    module = build_module(on_thumbnails(decide(asked, source)), 10_000)
+    module = build_module(on_thumbnails(resolve_auto(asked, source)), 10_000)
     optimizer, pipeline = module.configure_optimizers(), ViewPipeline(preset, 0)
     batches = GlobalBatches(len(source), DEMO_BATCH, 0, 0, 1, lambda: done[0])
 
     def epoch() -> None:
         for samples in batches:
-            embedded = module.method.embed(pipeline(source, samples).groups, Step(done[0]))
+            embedded = module.method.embed(pipeline(source, samples).by_size, Step(done[0]))
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
                 weights = module.arbiter(look("thumbnails", embedded)).weights
@@ -289,7 +291,7 @@ def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Ca
 
 def _lightly_on_demo(preset: ViewPreset, size: Size) -> tuple[Encoder, Callable[[], None]]:
     """Train on grey views like those of uota: the first of three equal channels."""
-    group = preset.groups[0]
+    group = preset.sizes[0]
     made = SimCLRTransform(
         input_size=group.size, min_scale=group.scale[0], gaussian_blur=0.0, random_gray_scale=0.0,
         cj_prob=group.jitter_probability, cj_bright=group.brightness, cj_contrast=group.contrast,
@@ -328,10 +330,10 @@ def compare(out: Path) -> None:
         ratios = {who: round(row[who]["images_per_second"] / row["lightly"]["images_per_second"], 3) for who in PEERS}
         result[name] = row | {"ratio": ratios}
         print(name, json.dumps(result[name]), flush=True)
-        write_atomically(out, json.dumps(result, indent=1) + "\n")
+        write_text_atomically(out, json.dumps(result, indent=1) + "\n")
     result["until"] = {who: measured("until", who) for who in PEERS}
     print(json.dumps(result["until"]))
-    write_atomically(out, json.dumps(result, indent=1) + "\n")
+    write_text_atomically(out, json.dumps(result, indent=1) + "\n")
 
 
 def compare_tiny(out: Path) -> None:
@@ -346,7 +348,7 @@ def compare_tiny(out: Path) -> None:
         result: dict[str, Any] = {name: {who: once(who, name, size) for who in PEERS} for name in METHODS_TIMED}
         result["until"] = {who: until(who, size) for who in PEERS}
     print(json.dumps(result))
-    write_atomically(out, json.dumps(result, indent=1) + "\n")
+    write_text_atomically(out, json.dumps(result, indent=1) + "\n")
 
 
 def make_own_parser() -> Parser:

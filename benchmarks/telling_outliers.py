@@ -26,7 +26,7 @@ from uota.data import Source, open_source
 from uota.methods.embedded import Embedded
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import Views
 from uota.views.presets import preset_of
@@ -80,7 +80,7 @@ class Watching:
 
 def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
     """Return a row per part of the run and arbiter; without `train` the learning rate is zero."""
-    settings = decide(settings if train else replace(settings, learning_rate=0.0), source)
+    settings = resolve_auto(settings if train else replace(settings, learning_rate=0.0), source)
     training = Training(settings, Arm(lambda dim, seed: Watching(dim)), source, preset_of(settings))
     rows = []
     for _ in training.parts(training.total):

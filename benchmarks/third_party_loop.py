@@ -28,7 +28,7 @@ from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.schedules import learning_rate
 from uota.training.setup import build_sampler
 from uota.views import ViewPipeline
@@ -80,7 +80,7 @@ def measure(run: Run, tiny: bool = False) -> dict:
     train, test = (first_images(open_source(settings.data, split), count) for split in ("train", "test"))
     if tiny:
         settings = replace(settings, epochs=1, batch_size=TINY_IMAGES // 2)
-    settings = decide(settings, train)
+    settings = resolve_auto(settings, train)
     torch.manual_seed(seed)
     encoder = Encoder("tiny", train.channels).to(memory_format=torch.channels_last)
     began = process_time()
@@ -101,9 +101,9 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     while step < total:
         for samples in batches:
-            groups = pipeline(source, samples).groups
+            groups = pipeline(source, samples).by_size
             if sampler:
-                groups = sampler(groups).groups
+                groups = sampler(groups).by_size
             views = [view.contiguous(memory_format=torch.channels_last) for group in groups for view in group]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, total, settings)

@@ -23,7 +23,7 @@ from benchmarks.lines import make_missing, read_lines
 from uota.commands.demonstration import DEMO_EPOCHS
 from uota.data.demo.coco_scenes import write_coco_scenes
 from uota.recipes import recipe
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.transfer import Transfer
 from uota.training.pretrain import pretrain
 from uota.transfer.transfer import transfer
@@ -78,7 +78,7 @@ def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
     line: dict[str, Any] = run._asdict() | {"batch_size": batch}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        origin = Origin(str(pretrained_briefly(folder) if tiny else pretrained(run.seed)))
+        origin = EncoderSpec(str(pretrained_briefly(folder) if tiny else pretrained(run.seed)))
         write_coco_scenes(folder / "coco", *((TINY_IMAGES, TINY_BATCH) if tiny else ()))
         for encoder in ENCODERS:
             began = time.process_time()

@@ -20,7 +20,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from benchmarks.images import smooth_images
 from benchmarks.timing import seconds
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.views import PRESETS, ViewPipeline
 
 RESULT = RESULTS / "views.json"
@@ -28,7 +28,7 @@ IMAGES, REPETITIONS = 8, 9
 SMALL_BATCH, SMALL_BATCHES, WARM_UP = 128, 40, 5
 
 
-class Stack(InMemory):
+class Stack(TensorSource):
     """A source of decoded images that keep their own memory layout."""
 
     def __init__(self, images: Sequence[Tensor]) -> None:

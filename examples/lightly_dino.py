@@ -57,7 +57,7 @@ def main(folder: str, sizes: tuple[int, int] = (224, 96), epochs: int = 10, batc
         momentum, total = cosine_schedule(epoch, epochs, 0.996, 1), 0.0
         for views, _ in loader:
             candidates = [torch.stack(views[:2] + views[8:10]), torch.stack(views[2:8] + views[10:])]
-            large, small = sampler(candidates).groups  # 3
+            large, small = sampler(candidates).by_size  # 3
             loss = model.loss([*large, *small], momentum, epoch)
             loss.backward()
             model.student_head.cancel_last_layer_gradients(current_epoch=epoch)

@@ -52,7 +52,7 @@ def main(folder: str, sizes: tuple[int, int] = (224, 96), epochs: int = 10, batc
     for epoch in range(epochs):
         total = 0.0
         for views, _ in loader:
-            large, small = sampler([torch.stack(views[:4]), torch.stack(views[4:])]).groups  # 3
+            large, small = sampler([torch.stack(views[:4]), torch.stack(views[4:])]).by_size  # 3
             loss = model.loss([*large, *small])
             optimizer.zero_grad()
             loss.backward()

@@ -44,14 +44,14 @@ def embeddings():
 def lit_patterns():
     """Colour pictures of 30 × 30 pixels of things: each a pattern of its own of 3×3 colours, in several lights."""
 
-    from uota.data.source import InMemory  # not above: shapes are checked in what is imported after this file
+    from uota.data.source import TensorSource  # not above: shapes are checked in what is imported after this file
 
     def make(things, lights):
         random = torch.Generator().manual_seed(0)
         patterns = torch.rand(things, 1, 3, 3, 3, generator=random)
         brightness = 0.5 + 0.5 * torch.rand(things, lights, 1, 1, 1, generator=random)
         pixels = (255 * patterns * brightness).to(torch.uint8).flatten(0, 1)
-        return InMemory("patterns", pixels.repeat_interleave(10, -1).repeat_interleave(10, -2))
+        return TensorSource("patterns", pixels.repeat_interleave(10, -1).repeat_interleave(10, -2))
 
     return make
 

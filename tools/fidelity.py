@@ -172,7 +172,7 @@ def _of_views(preset: ViewPreset, path: str) -> Any:
     group, _, field = path.rpartition(".")
     if not group and hasattr(preset, field):
         return getattr(preset, field)
-    return getattr(preset.groups[GROUP_NAMES.index(group or GROUP_NAMES[0])], field)
+    return getattr(preset.sizes[GROUP_NAMES.index(group or GROUP_NAMES[0])], field)
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -15,22 +15,22 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.command_line import make_parser, start
-from uota.data import InMemory
+from uota.data import TensorSource
 from uota.methods import Step
 from uota.methods.build import find_method
 from uota.recipes import recipe, recipe_names
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
 from uota.training.module import Pretraining
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_arbiter, build_module
+from uota.views import Views
 from uota.views.presets import preset_of
 
 IMAGES, CLASSES = 1_281_167, 1000  # of ImageNet
@@ -43,7 +43,7 @@ SMALL_BATCH = 8
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-2
 
 
-class ImageNet(InMemory):
+class ImageNet(TensorSource):
     """A stand-in for ImageNet: the number, labels and channels of its images, but no images."""
 
     def __init__(self) -> None:
@@ -54,6 +54,13 @@ class ImageNet(InMemory):
 
 
 SOURCE = ImageNet()
+
+
+@dataclass
+class RandomViews(Views):
+    """Views of random numbers, which have no parameters."""
+
+    parameters: None
 
 
 @dataclass
@@ -71,7 +78,7 @@ class Training:
     """One device's share of a recipe, ready to take steps."""
 
     module: Pretraining
-    views: Any
+    views: RandomViews
     clock: Clock
     precision: str
 
@@ -85,7 +92,7 @@ class Training:
 
     def autocast(self) -> torch.autocast:
         """As Lightning does in the run's precision."""
-        device = self.views.groups[0].device.type
+        device = self.views.by_size[0].device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def backward(self) -> float:
@@ -126,7 +133,7 @@ def arms(settings: Pretrain) -> Iterator[Pretrain]:
 def of_one_device(settings: Pretrain) -> Pretrain:
     """One device's share of a recipe, in bf16."""
     own = replace(settings, devices=1, batch_size=settings.batch_size // settings.devices, precision="bf16")
-    return decide(replace(own, accelerator="auto"), SOURCE)
+    return resolve_auto(replace(own, accelerator="auto"), SOURCE)
 
 
 def small(settings: Pretrain, backbone: str) -> Pretrain:
@@ -141,21 +148,21 @@ def small_size(size: int) -> int:
     return max(32, size * 2 // 7)
 
 
-def random_views(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Any:
+def random_views(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> RandomViews:
     """Views of the preset's counts; the same numbers on every device."""
     random = torch.Generator().manual_seed(0)
     batch = settings.batch_size
     groups = [
         torch.randn(group.count, batch, 3, size(group.size), size(group.size), generator=random)
-        for group in preset_of(settings).groups
+        for group in preset_of(settings).sizes
     ]
     labels, index = (torch.randint(most, (batch,), generator=random).to(device) for most in (CLASSES, IMAGES))
-    return SimpleNamespace(groups=[group.to(device) for group in groups], labels=labels, index=index)
+    return RandomViews([group.to(device) for group in groups], None, index, wrong=None, labels=labels)
 
 
 def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Iterator[dict[str, Any]]:
     """A row per arbiter. The network is built once, and keeps learning from one to the next."""
-    arbitrated = [decide(each, SOURCE) for each in arms(settings)]  # type: ignore[arg-type]
+    arbitrated = [resolve_auto(each, SOURCE) for each in arms(settings)]  # type: ignore[arg-type]
     training = Training.of(arbitrated[0], device, size)
     for each in arbitrated:
         training.module.settings = each
@@ -193,7 +200,7 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
     step = Step(training.clock.global_step, LATE, True, training.views.labels)
     with training.autocast():
         with torch.no_grad():
-            embedded = module.method.embed(training.views.groups, step)
+            embedded = module.method.embed(training.views.by_size, step)
         return timed(lambda: arbiter(look(module.settings.look, embedded), LATE), device)
 
 

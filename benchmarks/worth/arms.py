@@ -66,7 +66,7 @@ class Shuffled:
 
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
         verdict = self.judge(embedded, views, progress)
-        groups = verdict.weights.split([len(group) for group in views.groups])
+        groups = verdict.weights.split([len(group) for group in views.by_size])
         shuffled = [group.flatten()[torch.randperm(group.numel())].view_as(group) for group in groups]
         return replace(verdict, weights=torch.cat(shuffled))
 
@@ -103,9 +103,9 @@ def paper(tau_per_dimension: float = TAU_PER_DIMENSION, start: float = 0.0, anch
 
 def milder(preset: ViewPreset) -> ViewPreset:
     """Local crops of the upper half of the scale they had."""
-    *others, local = preset.groups
+    *others, local = preset.sizes
     low, high = local.scale
-    return replace(preset, groups=(*others, replace(local, scale=((low + high) / 2, high))))
+    return replace(preset, sizes=(*others, replace(local, scale=((low + high) / 2, high))))
 
 
 TAUS = (0.1, 0.3, 1.0, 2.7, 10.0)

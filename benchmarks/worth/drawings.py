@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from uota.data import FolderOptions, Source, open_source
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.errors import UotaError
 
 FOLDER = Path("/usr/share/openclipart/png")
@@ -34,7 +34,7 @@ def open_drawings(split: str) -> Source:
                 (Path(chosen) / category / f"{number:03}.png").symlink_to(file)
         source = open_source(chosen, split, FolderOptions(channels=1, background=(255, 255, 255), max_side=4 * SIDE))
         pixels = torch.stack([_small(image) for image in source.images(range(len(source)))])
-    return InMemory("drawings", pixels, source.labels, source.classes)
+    return TensorSource("drawings", pixels, source.labels, source.classes)
 
 
 def _small(image: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
 from uota.training.module import Pretraining
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.schedules import learning_rate
 from uota.training.setup import build_sampler
 from uota.views import ViewPipeline, ViewPreset, Views
@@ -58,7 +58,7 @@ def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
     if tiny:
         train, test = (first_images(source, TINY_IMAGES) for source in (train, test))
         settings = replace(settings, epochs=1, batch_size=TINY_BATCH)
-    settings = decide(settings, train)
+    settings = resolve_auto(settings, train)
     preset = arm.preset(preset_of(settings))
     training = Training(settings, arm, train, preset)
     began, evaluating, way = process_time(), 0.0, []
@@ -119,7 +119,7 @@ class Training:
         step = Step(self.step, self.step / self.total, self.arm.both)
         torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
         views = self._chosen(self.pipeline(self.source, samples))
-        embedded = self.module.method.embed(views.groups, step)
+        embedded = self.module.method.embed(views.by_size, step)
         verdict = self.judge(embedded, views, step.progress)
         if not self.sampler:
             self._note(verdict, views.wrong)
@@ -137,9 +137,9 @@ class Training:
         """Return the views that the sampler keeps, and note its scores; all views without a sampler."""
         if not self.sampler:
             return views
-        sampled = self.sampler(views.groups)
+        sampled = self.sampler(views.by_size)
         self._note(sampled.verdict, views.wrong)
-        return views.kept(sampled.chosen, sampled.groups)
+        return views.kept(sampled.chosen, sampled.by_size)
 
     def _loss(self, embedded: Embedded, verdict: Arbitration, step: Step) -> Tensor:
         method = self.module.method

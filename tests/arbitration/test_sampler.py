@@ -44,16 +44,16 @@ def test_views_are_drawn_in_proportion_to_their_probability_of_being_right():
 
 def test_kept_views_are_candidates_of_their_size_and_none_is_kept_twice():
     views = candidates(0)
-    sampled = ViewSampler(KEEP)(views.groups)
+    sampled = ViewSampler(KEEP)(views.by_size)
 
-    assert [len(group) for group in sampled.groups] == KEEP
+    assert [len(group) for group in sampled.by_size] == KEEP
     large, small = sampled.chosen[:2], sampled.chosen[2:]
     assert int(large.max()) < 4 <= int(small.min())
     assert bool((large.diff(dim=0) > 0).all())
     assert bool((small.diff(dim=0) > 0).all())
     image = torch.arange(64)
-    assert torch.equal(sampled.groups[0], views.groups[0][large, image])
-    assert torch.equal(sampled.groups[1], views.groups[1][small - 4, image])
+    assert torch.equal(sampled.by_size[0], views.by_size[0][large, image])
+    assert torch.equal(sampled.by_size[1], views.by_size[1][small - 4, image])
     assert torch.equal(sampled.of(views.wrong), views.wrong[sampled.chosen, image])
 
 
@@ -62,7 +62,7 @@ def test_it_learns_to_leave_wrong_views_out():
     made, kept = [], []
     for step in range(100):
         views = candidates(step)
-        sampled = sampler(views.groups)
+        sampled = sampler(views.by_size)
         if step >= 80:
             made.append(float(views.wrong.float().mean()))
             kept.append(float(sampled.of(views.wrong).float().mean()))
@@ -71,18 +71,18 @@ def test_it_learns_to_leave_wrong_views_out():
 
 
 def test_before_it_can_tell_every_view_is_as_likely():
-    chosen = torch.cat([ViewSampler([2], seed)([candidates(0).groups[0]]).chosen for seed in range(40)])
+    chosen = torch.cat([ViewSampler([2], seed)([candidates(0).by_size[0]]).chosen for seed in range(40)])
     shares = chosen.flatten().bincount(minlength=4) / chosen.numel()
     assert bool(((shares - 0.25).abs() < 0.03).all())
 
 
 def test_in_eval_mode_it_draws_and_learns_nothing():
     sampler = ViewSampler(KEEP)
-    sampler(candidates(0).groups)
+    sampler(candidates(0).by_size)
     before = {
         name: torch.as_tensor(value).clone() for name, value in sampler.state_dict().items() if "extra" not in name
     }
-    first, again = (sampler.eval()(candidates(1).groups).chosen for _ in range(2))
+    first, again = (sampler.eval()(candidates(1).by_size).chosen for _ in range(2))
     assert torch.equal(first, again)
     assert all(torch.equal(value, before[name]) for name, value in sampler.state_dict().items() if "extra" not in name)
 
@@ -90,13 +90,13 @@ def test_in_eval_mode_it_draws_and_learns_nothing():
 def test_a_saved_sampler_goes_on_with_the_same_draws(tmp_path):
     sampler = ViewSampler(KEEP, seed=3)
     for step in range(3):
-        sampler(candidates(step).groups)
+        sampler(candidates(step).by_size)
     torch.save(sampler.state_dict(), tmp_path / "sampler.pt")
     restored = ViewSampler(KEEP, seed=3)
     restored.load_state_dict(torch.load(tmp_path / "sampler.pt"))
     for step in range(3, 6):
         views = candidates(step)
-        assert torch.equal(sampler(views.groups).chosen, restored(views.groups).chosen)
+        assert torch.equal(sampler(views.by_size).chosen, restored(views.by_size).chosen)
 
 
 def test_one_image_alone_is_drawn_from_at_random():

@@ -227,7 +227,8 @@ def test_all_parts_for_a_device_run(tmp_path, monkeypatch):
 
     lines = """
 import json, sys
-row = {"method": "swav", "data": "demo-scenes", "arm": "untrained", "device": "cpu", "seed": 0, "linear": 50.0, "knn": 40.0}
+row = {"method": "swav", "data": "demo-scenes", "arm": "untrained", "device": "cpu", "seed": 0}
+row |= {"linear": 50.0, "knn": 40.0}
 part = {"part": "recipe", "recipe": "swav", "finite": True}
 file = next(word for word in sys.argv[1:] if "." in word)
 open(file, "a").write(json.dumps(row | part) + "\\n")

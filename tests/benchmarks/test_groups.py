@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.groups import Archive, Run, baselines, by_centres, by_neighbours, main, misfile, plan
 from uota.data import Groups
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 
 THINGS, FILES = 20, 12
 
@@ -19,7 +19,7 @@ def filed():
     folder = misfile(shown, 0.1, seed=1)
     x = torch.randn(THINGS, 32, generator=random)[shown] + 0.3 * torch.randn(len(shown), 32, generator=random)
     members = [torch.nonzero(folder == thing)[:, 0].tolist() for thing in range(THINGS)]
-    files = InMemory("files", torch.zeros(len(shown), 1, 4, 4, dtype=torch.uint8))
+    files = TensorSource("files", torch.zeros(len(shown), 1, 4, 4, dtype=torch.uint8))
     return Archive(Groups(files, members), folder != shown, files, files), x, folder
 
 
@@ -50,10 +50,12 @@ def test_every_baseline_suspects_what_is_wrong(filed):
         assert suspicion[data.wrong].min() > suspicion[~data.wrong].max()
 
 
-def test_without_cleanlab_it_says_what_to_install(monkeypatch):
+def test_without_cleanlab_it_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("benchmarks.groups.find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match="pip install cleanlab"):
-        main(None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--out", str(tmp_path / "lines")])
+    assert stopped.value.code == 2
+    assert "pip install cleanlab" in capsys.readouterr().err
 
 
 def test_the_plan_has_every_run_once():

@@ -10,20 +10,22 @@ from benchmarks.worth.plan import plan
 from benchmarks.worth.robust import rince
 from benchmarks.worth.run import Run, Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.methods import Step
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
 
-def few_images() -> InMemory:
-    return InMemory("demo", open_demo("train").pixels[:64])
+def few_images() -> TensorSource:
+    return TensorSource("demo", open_demo("train").pixels[:64])
 
 
 def training(arm: str, method: str = "swav") -> Training:
     source = few_images()
-    settings = decide(replace(Run("injected-25", method, arm, seed=1).settings(), batch_size=16, epochs=1), source)
+    settings = resolve_auto(
+        replace(Run("injected-25", method, arm, seed=1).settings(), batch_size=16, epochs=1), source
+    )
     return Training(settings, ARMS[arm], source, ARMS[arm].preset(preset_of(settings)))
 
 
@@ -52,7 +54,7 @@ def test_a_run_tells_how_well_its_arbiter_told():
 def embedded_views():
     run = training("none")
     views = ViewPipeline(preset_of(run.settings), 1, inject=0.25)(run.source, [(0, index) for index in range(16)])
-    return run.module.method.embed(views.groups, Step()), views
+    return run.module.method.embed(views.by_size, Step()), views
 
 
 def test_the_oracle_leaves_wrong_views_nothing():

@@ -11,17 +11,17 @@ from PIL import Image
 from uota.commands.cli import main
 from uota.data import open_source
 from uota.data.demo.embedded import open_demo
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.encoders.encoder import SMALL_IMAGE
 from uota.inspection.analysis.advice import Advice
 from uota.methods import METHODS
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
 from uota.views.presets import preset_of
 
-PHOTOGRAPHS = InMemory("ImageNet", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 999]))
+PHOTOGRAPHS = TensorSource("ImageNet", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 999]))
 FEWER = {"barlow_twins": {"hidden": 256, "dim": 256}}  # 8192 in the recipe would take seconds and a gigabyte
 RECIPES = sorted(path for path in (files("uota") / "recipes").iterdir() if path.name.endswith(".yaml"))
 
@@ -68,8 +68,8 @@ def test_a_folder_is_inspected_and_its_advice_is_taken_by_pretrain(pictures, tmp
     flags = ["--epochs=1", "--accelerator=cpu", "--threads=1", "--workers=0", f"--out={tmp_path / 'run'}"]
     assert main(["pretrain", f"--config={milder}", f"--data={pictures}", *flags]) == 0
     preset = preset_of(Run(tmp_path / "run").settings())
-    assert (preset.groups[1].scale, preset.groups[1].grey_probability) == ((0.2, 0.3), 0.1)
-    assert preset.groups[0].scale == (0.3, 1.0)
+    assert (preset.sizes[1].scale, preset.sizes[1].grey_probability) == ((0.2, 0.3), 0.1)
+    assert preset.sizes[0].scale == (0.3, 1.0)
 
 
 def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):
@@ -104,11 +104,11 @@ def test_mistakes_end_in_a_sentence_and_code_2(arguments, says, tmp_path, monkey
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 def test_recipes_load_and_build(recipe):
     settings = Pretrain(**yaml.safe_load(recipe.read_text()))
-    settings = decide(settings, PHOTOGRAPHS if "imagenet" in recipe.name else open_source(settings.data))
+    settings = resolve_auto(settings, PHOTOGRAPHS if "imagenet" in recipe.name else open_source(settings.data))
     settings = replace(settings, method_options=settings.method_options | FEWER.get(settings.method, {}))
     module = build_module(settings, total_steps=10)
     assert recipe.name.startswith(settings.method)
-    sizes = [group.size for group in preset_of(settings).groups]
+    sizes = [group.size for group in preset_of(settings).sizes]
     assert (max(sizes) > SMALL_IMAGE) == ("imagenet" in recipe.name)
     assert settings.weigh == ("predictor" if settings.arbiter == "mahalanobis" else "both")
     assert isinstance(module.method.dim, int)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.encoders.encoder import Encoder
-from uota.evaluation.subject import Subject
-from uota.runs.encoder import Found
+from uota.evaluation.subject import LabelledEncoder
+from uota.runs.encoder import LoadedEncoder
 from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS
 
@@ -19,7 +19,7 @@ def textures():
         row, column = torch.arange(12)[:, None] // 3 % 2, torch.arange(12) // 3 % 2
         patterns = torch.stack([torch.ones(12, 12), row.expand(12, 12), column.expand(12, 12), row ^ column])
         pixels = 150 * patterns[labels][:, None] + torch.randint(0, 100, (count, 1, 12, 12), generator=random)
-        return InMemory("textures", pixels.to(torch.uint8), labels)
+        return TensorSource("textures", pixels.to(torch.uint8), labels)
 
     return make
 
@@ -31,7 +31,7 @@ def subject(textures, tmp_path):
     def make(settings: Pretrain | None = None):
         torch.manual_seed(0)
         encoder = Encoder("tiny", 1, 24).eval()
-        found = Found("untrained", encoder, "tiny", PRESETS["small-grey"], settings)
-        return Subject(found, textures(64), textures(32, seed=1), tmp_path / "out")
+        found = LoadedEncoder("untrained", encoder, "tiny", PRESETS["small-grey"], settings)
+        return LabelledEncoder(found, textures(64), textures(32, seed=1), tmp_path / "out")
 
     return make

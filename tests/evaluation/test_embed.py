@@ -11,8 +11,8 @@ from PIL import Image
 from uota.commands.cli import main
 from uota.data import open_source
 from uota.evaluation import encoder_features
-from uota.runs.encoder import find_encoder
-from uota.settings.evaluation import Origin
+from uota.runs.encoder import load_encoder
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
@@ -53,7 +53,7 @@ def test_a_csv_file_has_a_row_for_each_image(run, coloured, tmp_path, capsys):
     assert f"{COUNT} images are in" in capsys.readouterr().out
     rows = read(tmp_path / "table.csv")
     assert {row["image"] for row in rows} == {str(path) for path in coloured.glob("*/*.png")}
-    found = find_encoder(Origin(str(run)))
+    found = load_encoder(EncoderSpec(str(run)))
     for split in ("train", "test"):
         source = open_source(str(coloured), split=split)
         of_split = [row for row in rows if row["split"] == split]

@@ -14,8 +14,8 @@ from uota.commands.cli import main
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
 from uota.evaluation.evaluate import PROTOCOLS
-from uota.runs.encoder import find_encoder
-from uota.settings.evaluation import SETTINGS, Origin
+from uota.runs.encoder import load_encoder
+from uota.settings.evaluation import SETTINGS, EncoderSpec
 from uota.settings.linear_protocols import LINEAR_PROTOCOLS
 
 QUICK = {
@@ -106,8 +106,8 @@ def test_weights_of_others_are_evaluated(protocol, coloured, tmp_path, capsys):
 
 
 def test_weights_of_ours_are_evaluated_as_a_file(runs):
-    given = find_encoder(Origin(str(runs / "random")))
-    read = find_encoder(Origin(str(runs / "random" / "checkpoint.ckpt")))
+    given = load_encoder(EncoderSpec(str(runs / "random")))
+    read = load_encoder(EncoderSpec(str(runs / "random" / "checkpoint.ckpt")))
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(given.encoder(images), read.encoder(images))
     assert given.preset.evaluation_size == read.preset.evaluation_size
@@ -123,13 +123,13 @@ def test_a_timm_name_brings_published_weights_statistics_and_size(monkeypatch):
         return create(name, **options)
 
     monkeypatch.setattr("uota.encoders.encoder.timm.create_model", offline)
-    found = find_encoder(Origin("vit_tiny_patch16_224"))
+    found = load_encoder(EncoderSpec("vit_tiny_patch16_224"))
     assert asked == [("vit_tiny_patch16_224", True)]
     assert (found.preset.mean, found.preset.evaluation_size) == ((0.5, 0.5, 0.5), 224)
     assert found.preset.evaluation_resize == 249  # 224 / 0.9, as published
     monkeypatch.setattr("uota.encoders.encoder.timm.create_model", raises_offline)
     with pytest.raises(UotaError, match="is there a network"):
-        find_encoder(Origin("resnet18"))
+        load_encoder(EncoderSpec("resnet18"))
 
 
 def raises_offline(*_, **__):

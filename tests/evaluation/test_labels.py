@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.evaluation.labels import Part, balanced_share
 
 # 1000, 600 and 2 images of three classes, not in order.
@@ -28,7 +28,9 @@ def test_the_seed_fixes_the_choice_and_a_larger_share_holds_the_smaller():
 
 
 def test_a_part_is_a_source_of_its_images():
-    whole = InMemory("whole", torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 2, 2), LABELS[:10])
+    whole = TensorSource(
+        "whole", torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 2, 2), LABELS[:10]
+    )
     part = Part(whole, torch.tensor([2, 7, 8]))
     assert [int(image[0, 0, 0]) for image in part.images([2, 0])] == [8, 2]
     assert part.labels.tolist() == LABELS[[2, 7, 8]].tolist()

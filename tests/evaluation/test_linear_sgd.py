@@ -14,7 +14,7 @@ from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.linear_sgd import evaluate_linear_sgd
 from uota.settings.evaluation import LinearSGD
 from uota.settings.linear_protocols import Cosine
-from uota.views import GroupPreset, ViewPipeline
+from uota.views import ViewPipeline, ViewSizePreset
 
 FEW = Plan(
     epochs=3,
@@ -49,8 +49,8 @@ def classifier_of(subject, plan):
 
 def trained_in_float64(subject, plan, head):
     """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
-    crops = GroupPreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
-    pipeline = ViewPipeline(replace(subject.found.preset, groups=(crops,)), plan.seed)
+    crops = ViewSizePreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
+    pipeline = ViewPipeline(replace(subject.found.preset, sizes=(crops,)), plan.seed)
     weight, bias = head.weight.detach().double(), head.bias.detach().double()
     moved = [torch.zeros_like(weight), torch.zeros_like(bias)]
     images, step = len(subject.train), 0
@@ -59,7 +59,7 @@ def trained_in_float64(subject, plan, head):
         for start in range(0, images, plan.batch_size):
             chosen = order[start : start + plan.batch_size]
             views = pipeline(subject.train, [(epoch, index) for index in chosen])
-            x = subject.encoder(views.groups[0][0]).detach().double()
+            x = subject.encoder(views.by_size[0][0]).detach().double()
             wrong = torch.softmax(x @ weight.T + bias, 1)
             wrong[torch.arange(len(chosen)), subject.train.labels[chosen]] -= 1
             gradients = wrong.T @ x / len(chosen), wrong.mean(0)

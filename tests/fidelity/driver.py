@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.module import Pretraining
-from uota.training.trainer import without_warnings_of_what_is_meant
+from uota.training.trainer import ignore_expected_warnings
 from uota.views import Views
 from uota.views.parameters import ViewParameters
 
@@ -77,7 +77,7 @@ def train(method, settings: Pretrain, data: list[Views], folder, arbiter=None) -
         precision="64-true",
         default_root_dir=folder,
     )
-    with without_warnings_of_what_is_meant():
+    with ignore_expected_warnings():
         trainer.fit(module, DataLoader(data, batch_size=None, shuffle=False))
     return recorder
 

@@ -114,7 +114,7 @@ def test_presets_are_as_the_rows_say(name, row):
     if "ours" in row:
         return
     preset, (_, *place) = PRESETS[name], row["setting"].split(".")
-    owner = preset if len(place) == 1 else preset.groups[("global", "local").index(place[0])]
+    owner = preset if len(place) == 1 else preset.sizes[("global", "local").index(place[0])]
     ours = getattr(owner, place[-1])
     assert (list(ours) if isinstance(ours, tuple) else ours) == row["published"] or row.get("note")
 
@@ -361,7 +361,7 @@ def differences(preset, published, side, samples=4, exact=True):
     image = a_picture(*side)
     for sample in range(samples):
         views = ViewPipeline(preset, seed=2).of_image(image, index=sample)
-        rows = [view for group in views.groups for view in group[:, 0].double().numpy()]
+        rows = [view for group in views.by_size for view in group[:, 0].double().numpy()]
         for row, (ours, view) in enumerate(zip(rows, published, strict=True)):
             levels = ours * np.array(view.std)[:, None, None] + np.array(view.mean)[:, None, None]
             made = one_of(views.parameters, row, 0)
@@ -421,7 +421,7 @@ def test_a_kernel_of_a_tenth_of_the_view_is_not_pillows():
 
 def changed(name, **fields):
     preset = PRESETS[name]
-    return replace(preset, groups=tuple(replace(group, **fields) for group in preset.groups))
+    return replace(preset, sizes=tuple(replace(group, **fields) for group in preset.sizes))
 
 
 @pytest.mark.parametrize(
@@ -430,8 +430,8 @@ def changed(name, **fields):
         ("barlow", {"interpolation": "bilinear"}),
         ("byol", {"interpolation": "bicubic"}),
         ("simclr", {"interpolation": "bicubic"}),
-        ("mocov1", {"order": PRESETS["mocov2"].groups[0].order}),
-        ("infomin", {"order": PRESETS["mocov2"].groups[0].order}),
+        ("mocov1", {"order": PRESETS["mocov2"].sizes[0].order}),
+        ("infomin", {"order": PRESETS["mocov2"].sizes[0].order}),
         ("infomin", {"rand_augment": (3, 10)}),
         ("byol", {"blur_like": "torchvision"}),
         ("byol", {"colour_like": "simclr"}),
@@ -486,7 +486,7 @@ def test_evaluation_crops_seven_eighths_and_resizes(name, whole, side):
 
 
 def test_infomins_operations_are_those_of_its_code():
-    augment = rand_augment._augment(*PRESETS["infomin"].groups[0].rand_augment, MEAN)
+    augment = rand_augment._augment(*PRESETS["infomin"].sizes[0].rand_augment, MEAN)
     names = "AutoContrast Equalize Invert Rotate Posterize Solarize SolarizeAdd Color Contrast Brightness Sharpness"
     assert [op.name for op in augment.ops] == [*names.split(), "ShearX", "ShearY", "TranslateXRel", "TranslateYRel"]
     assert augment.num_layers == 2

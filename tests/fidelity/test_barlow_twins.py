@@ -40,7 +40,7 @@ def published(state):
     everything = learned(state, "encoder", "projector")
     optimizer, losses = PublishedLars(everything, decay=1.5e-6), []
     for step, views in enumerate(DATA):
-        z = [headed(state, encoded(state, view), "projector", "lnrlnrl") for view in views.groups[0]]
+        z = [headed(state, encoded(state, view), "projector", "lnrlnrl") for view in views.by_size[0]]
         loss, gradients = gradients_of_processes(*z, list(everything.values()), processes=1)
         losses.append(loss)
         share = step / WARMUP if step < WARMUP else cosine(1, 0.001, (step - WARMUP) / (STEPS - WARMUP))

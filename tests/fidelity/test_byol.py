@@ -21,10 +21,10 @@ def published(state):
     online = learned(state, "encoder", "projector", "predictor")
     optimizer, losses = PublishedLars(online, decay=1e-6), []
     for step, views in enumerate(DATA):
-        z = [headed(state, encoded(state, view), "projector", "lnrl") for view in views.groups[0]]
+        z = [headed(state, encoded(state, view), "projector", "lnrl") for view in views.by_size[0]]
         p = [normalize(headed(state, view, "predictor", "lnrl"), dim=1) for view in z]
         with torch.no_grad():
-            features = [encoded(state, view, "target.encoder") for view in views.groups[0]]
+            features = [encoded(state, view, "target.encoder") for view in views.by_size[0]]
             t = [normalize(headed(state, view, "target.projector", "lnrl"), dim=1) for view in features]
         loss = ((p[0] - t[1]).square().sum(1) + (p[1] - t[0]).square().sum(1)).mean()
         losses.append(loss.item())

@@ -117,7 +117,7 @@ def test_thirty_steps_are_the_released_codes(data, tmp_path, monkeypatch):
     monkeypatch.setattr("uota.methods.cmc.draw", lambda images, shape, device: negatives.pop(0))
     recorded = driver.train(ours, settings(), data, tmp_path)
     losses = [
-        theirs.step(1 + step // STEPS_OF_EPOCH, views.groups[0][0], views.index, drawn)
+        theirs.step(1 + step // STEPS_OF_EPOCH, views.by_size[0][0], views.index, drawn)
         for step, (views, drawn) in enumerate(zip(data, draws(), strict=True))
     ]
     assert len({rates[0] for rates in recorded.rates}) == 4

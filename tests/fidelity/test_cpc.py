@@ -91,7 +91,7 @@ class Reference:
 def test_thirty_steps_are_the_papers(tmp_path):
     ours, data = build_method(settings()), driver.batches([(SIDE**2, 12)])
     theirs = Reference(ours)
-    losses = [theirs.step(views.groups[0]) for views in data]
+    losses = [theirs.step(views.by_size[0]) for views in data]
     recorded = driver.train(ours, settings(), data, tmp_path)
     assert {rate for rates in recorded.rates for rate in rates} == {4e-4}
     torch.testing.assert_close(recorded.losses, losses, rtol=1e-9, atol=0)

@@ -25,7 +25,7 @@ def test_thirty_steps(tmp_path):
     released, losses = Released(method), []
     recorder = train(method, shortened(NAME, epochs=EPOCHS), data, tmp_path)
     for step, views in enumerate(data):
-        (query_view, key_view), (jigsaw_view,) = views.groups
+        (query_view, key_view), (jigsaw_view,) = views.by_size
         key = released.keys(key_view)
         query = released.queries(query_view)
         jigsaw = jigsaws(released.query, pieces(jigsaw_view[None], step)[0])

@@ -18,12 +18,12 @@ def test_thirty_steps(tmp_path):
     recorder = train(method, shortened(NAME, epochs=EPOCHS), data, tmp_path)
     for step, views in enumerate(data):
         epoch = step // 3
-        query = released.queries(views.groups[0][0])
+        query = released.queries(views.by_size[0][0])
         released.move_key()
         # A half of the images, with all their keys, shares statistics; as rows (image, key) every other image does.
         keys = torch.empty(KEYS, BATCH, DIM, dtype=torch.float64)
         for half in (0, 1):
-            keys[:, half::2] = keys_of(released, views.groups[0][1:, half::2])
+            keys[:, half::2] = keys_of(released, views.by_size[0][1:, half::2])
         mean = keys.mean(0)
         apart = (keys - mean).permute(1, 0, 2)  # image, key, dim
         covariance = apart.transpose(1, 2) @ apart / KEYS * 2.0 * (epoch + 1) / EPOCHS / TEMPERATURE

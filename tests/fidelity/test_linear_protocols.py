@@ -188,7 +188,7 @@ def test_crops_and_whole_images_are_the_published(name):
     plan = linear_plan(settings, settings.effective())
     for preset in ("mocov2", "byol", "simclr"):
         made = plan.views(PRESETS[preset])
-        (crops,) = made.groups
+        (crops,) = made.sizes
         cubic = published.images != "torchvision"
         assert (crops.count, crops.size, crops.scale, crops.ratio) == (1, 224, (published.crop, 1.0), (3 / 4, 4 / 3))
         assert (crops.crop_like, made.evaluation_like) == (published.images, published.images)
@@ -196,7 +196,7 @@ def test_crops_and_whole_images_are_the_published(name):
         assert (crops.flip_probability, crops.jitter_probability, crops.grey_probability) == (0.5, 0.0, 0.0)
         assert (made.mean, made.std) == (PRESETS[preset].mean, PRESETS[preset].std)
     small = plan.views(PRESETS["small"])
-    assert (small.groups[0].interpolation, small.groups[0].crop_like) == ("bilinear", "torchvision")
+    assert (small.sizes[0].interpolation, small.sizes[0].crop_like) == ("bilinear", "torchvision")
     assert small.evaluation_like == "torchvision"
 
 
@@ -229,7 +229,7 @@ def follow(classifier):
     classifier.log = lambda *_, **__: None
     for number, (x, labels) in enumerate(batches()):
         trainer.global_step = number
-        views = replace(made, groups=[x[None]], index=torch.arange(BATCH), wrong=None, labels=labels)
+        views = replace(made, by_size=[x[None]], index=torch.arange(BATCH), wrong=None, labels=labels)
         classifier.on_train_batch_start(views, number)
         optimizer.zero_grad()
         classifier.training_step(views, number).backward()

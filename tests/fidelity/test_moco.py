@@ -21,9 +21,9 @@ def test_thirty_steps(name, tmp_path):
     released, losses = Released(method), []
     recorder = train(method, shortened(name, epochs=EPOCHS), data, tmp_path)
     for step, views in enumerate(data):
-        query = released.queries(views.groups[0][0])
+        query = released.queries(views.by_size[0][0])
         released.move_key()
-        key = released.keys(views.groups[0][1])
+        key = released.keys(views.by_size[0][1])
         loss = first_is_right(released.logits(query, (query * key).sum(1), temperature))
         released.enqueue(key)
         released.update(loss, rate(step // 3))

@@ -57,7 +57,7 @@ def test_simclr_trains_as_published(method, tmp_path):
     recorder = train(method, settings, data, tmp_path)
     update = lars_of_simclr(network.parameters(), DECAY)
     for number, views in enumerate(data):
-        loss = contrastive_loss(network.projector(network.encoder(views.groups[0].flatten(0, 1))))
+        loss = contrastive_loss(network.projector(network.encoder(views.by_size[0].flatten(0, 1))))
         network.zero_grad()
         loss.backward()
         update(rate(number))

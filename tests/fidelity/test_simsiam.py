@@ -18,7 +18,7 @@ def published(state):
     body, predictor = learned(state, "encoder", "projector"), learned(state, "predictor")
     everything, momenta, losses = body | predictor, {}, []
     for step, views in enumerate(DATA):
-        z = [headed(state, encoded(state, view), "projector", "lnrlnrls") for view in views.groups[0]]
+        z = [headed(state, encoded(state, view), "projector", "lnrlnrls") for view in views.by_size[0]]
         p = [headed(state, view, "predictor", "lnrL") for view in z]
         cosines = [(normalize(p[a], dim=1) * normalize(z[b].detach(), dim=1)).sum(1) for a, b in ((0, 1), (1, 0))]
         loss = -(cosines[0].mean() + cosines[1].mean()) / 2

@@ -28,7 +28,7 @@ def reference(method, data):
     schedule = torch.optim.lr_scheduler.StepLR(sgd, step_size=driver.STEPS // EPOCHS, gamma=0.1)
     losses = []
     for views in data:
-        loss = cross_entropy(head(net(views.groups[0][0])), views.labels)
+        loss = cross_entropy(head(net(views.by_size[0][0])), views.labels)
         sgd.zero_grad()
         loss.backward()
         sgd.step()

@@ -105,7 +105,7 @@ def trained(settings, folder, **published):
     arbiter = build_arbiter(settings, method.dim)
     recorder = train(method, settings, data, folder, arbiter)
     for number, views in enumerate(data):
-        theirs.step(number, views.groups)
+        theirs.step(number, views.by_size)
     return method, recorder, theirs
 
 

@@ -13,11 +13,11 @@ from tests.hostile.conftest import encoded, fill, named, noise, write_tar
 
 from uota import UotaError
 from uota.commands.cli import main
-from uota.data import FolderOptions, open_groups, open_source, say_left_out
+from uota.data import FolderOptions, open_groups, open_source, warn_left_out
 from uota.data.files.formats import readable_formats
 from uota.data.files.splits import split_of
 from uota.data.packed.tar_index import make_index, stored_index
-from uota.data.source import warn_unreadable
+from uota.data.source import warn_many_unreadable
 
 SAMPLES = [(f"{n:03}.{kind}", data) for n in range(10) for kind, data in
            (("png", encoded(n, (8, 8))), ("cls", b"%d" % (n % 2)))]  # fmt: skip
@@ -153,7 +153,7 @@ def test_what_a_shard_has_besides_is_counted(tmp_path, capsys, kind):
     for _ in range(2):  # as it is found, and as its index tells it
         source = open_source(tmp_path / "a.tar")
         assert len(source) == count
-        say_left_out(source)
+        warn_left_out(source)
         assert says in capsys.readouterr().out
 
 
@@ -250,7 +250,7 @@ def test_labels_and_parts_are_told_image_by_image(tmp_path, capsys, layout):
             for index in range(len(source)):
                 name = source.classes[source.labels[index]] if source.labels[index] >= 0 else None
                 assert name is None or source.path(index).parent.name == name
-    say_left_out(open_source(tmp_path))
+    warn_left_out(open_source(tmp_path))
     said = capsys.readouterr().out
     assert (says in said) if says else said == ""
 
@@ -296,7 +296,7 @@ def test_what_is_not_read_is_named_by_kind_and_number(tmp_path, capsys, monkeypa
     fill(tmp_path, named("a", "b", each=20))
     (tmp_path / "a" / name).write_bytes(KINDS[name])
     source = open_source(tmp_path)
-    say_left_out(source)
+    warn_left_out(source)
     said = capsys.readouterr().out + "".join(str(path) for path in source.skipped)
     assert f"a/{name}" in said
     if "ftypheic" in str(KINDS[name]) and not heif:
@@ -323,11 +323,11 @@ def test_much_damage_is_said_loudly(tmp_path, capsys):
     for number in range(3):
         (tmp_path / f"a/{number}.png").write_bytes(b"damaged")
     source = open_source(tmp_path)
-    say_left_out(source)
+    warn_left_out(source)
     said = capsys.readouterr().err
     assert said.startswith("WARNING: 3 of ")
     assert "a/0.png (no image that any decoder knows)" in said
-    assert not warn_unreadable(source, 1, 100)
+    assert not warn_many_unreadable(source, 1, 100)
 
 
 def test_that_none_can_be_read_is_said_with_the_reason(tmp_path):
@@ -375,7 +375,7 @@ def test_one_that_fails_for_good_is_an_error_and_no_damage(tmp_path, impatient):
 def test_groups_name_what_is_not_used(tmp_path, capsys):
     fill(tmp_path, named("a", "b", "c"))
     (tmp_path / "a/x.dcm").write_bytes(KINDS["x.dcm"])
-    say_left_out(open_groups(tmp_path))
+    warn_left_out(open_groups(tmp_path))
     assert "1 DICOM file(s) are not read: convert them to PNG: a/x.dcm" in capsys.readouterr().out
 
 
@@ -399,7 +399,7 @@ def test_a_picture_beside_classes_goes_into_shards_without_a_label(tmp_path):
 def test_names_of_bytes_that_are_no_text_are_shown(tmp_path, capsys):
     fill(tmp_path, named("a", "b"))
     (tmp_path / "a" / os.fsdecode(b"\xff\x1b[31m.dcm")).write_bytes(KINDS["x.dcm"])
-    say_left_out(open_source(tmp_path))
+    warn_left_out(open_source(tmp_path))
     said = capsys.readouterr().out
     assert "\\x1b[31m" in said
     assert "\x1b" not in said
@@ -460,7 +460,7 @@ UNUSED = {
 @pytest.mark.parametrize("make", UNUSED, ids=lambda make: make.__name__)
 def test_nothing_that_is_not_used_goes_unsaid(tmp_path, capsys, make):
     make(tmp_path)
-    say_left_out(open_source(tmp_path), open_source(tmp_path, "test"))
+    warn_left_out(open_source(tmp_path), open_source(tmp_path, "test"))
     said = capsys.readouterr().out
     for sentence in UNUSED[make]:
         assert said.count(sentence) == 1
@@ -471,7 +471,7 @@ def test_a_clean_folder_makes_no_noise(tmp_path, capsys):
     for name in (".DS_Store", "a/._0.png", "__MACOSX/a/0.png", ".git/x.png", "@eaDir/0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"left by another program")
-    say_left_out(open_source(tmp_path))
+    warn_left_out(open_source(tmp_path))
     assert capsys.readouterr() == ("", "")
 
 
@@ -517,7 +517,7 @@ def test_labels_of_a_saved_data_set_that_are_no_classes_are_named(tmp_path, caps
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
     rows = {"image": [{"bytes": encoded(n), "path": None} for n in range(6)], "label": [n % 2 for n in range(6)]}
     datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "saved")
-    say_left_out(open_source(tmp_path / "saved"))
+    warn_left_out(open_source(tmp_path / "saved"))
     assert "the column 'label' is no ClassLabel, and is not read: save it with class_encode" in capsys.readouterr().out
     with pytest.raises(UotaError, match=r"class_encode_column\('label'\)"):
         open_source(f"{tmp_path}/saved#label=label")

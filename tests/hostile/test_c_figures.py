@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from uota.commands.cli import main
 from uota.data import labels_of
 from uota.data.demo.coco_scenes import write_coco_scenes
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.encoders.weights import load_weights, read_weights
 from uota.errors import UotaError
@@ -30,15 +30,15 @@ from uota.evaluation.features import Features, encoder_features, top_k_accuracy
 from uota.evaluation.knn import evaluate_knn
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import evaluate_linear, hold_out
-from uota.evaluation.subject import Subject
+from uota.evaluation.subject import LabelledEncoder
 from uota.methods.baselines import Supervised
 from uota.methods.embedded import Step
-from uota.runs.encoder import Found
+from uota.runs.encoder import LoadedEncoder
 from uota.runs.run import Run, load_part
 from uota.settings.evaluation import SETTINGS, Finetune, LinearSGD
 from uota.settings.pretrain import Pretrain
 from uota.training.neighbours import Neighbours
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.transfer.annotations import open_annotations, open_both
 from uota.transfer.average_precision import as_results, average_precision
 from uota.transfer.images import CocoImages, TrainingImages
@@ -424,7 +424,7 @@ def test_whatever_is_in_a_file_it_is_used_or_refused(sound_coco, task, data):
 def source(labels, name="made", classes=None):
     random = torch.Generator().manual_seed(len(labels))
     pixels = torch.randint(0, 255, (len(labels), 1, 12, 12), generator=random, dtype=torch.uint8)
-    return InMemory(name, pixels, torch.tensor(labels), classes)
+    return TensorSource(name, pixels, torch.tensor(labels), classes)
 
 
 SHORT = {
@@ -450,10 +450,10 @@ LABELS = {
 def test_every_protocol_takes_labels_as_they_come(protocol, train, test, tmp_path, monkeypatch):
     monkeypatch.setattr("uota.evaluation.fit.CSVLogger", lambda *_, **__: False)  # seconds in all
     torch.manual_seed(0)
-    found = Found("untrained", Encoder("tiny", 1, 24).eval(), "tiny", PRESETS["small-grey"], None)
+    found = LoadedEncoder("untrained", Encoder("tiny", 1, 24).eval(), "tiny", PRESETS["small-grey"], None)
     train_part, test_part, _ = evaluated_images(source(train), source(test))
     assert len(train_part) == sum(label >= 0 for label in train)
-    subject = Subject(found, train_part, test_part, tmp_path)
+    subject = LabelledEncoder(found, train_part, test_part, tmp_path)
     assert subject.classes == len({label for label in train if label >= 0})
     result = PROTOCOLS[protocol](subject, SHORT[protocol])
     asked = [label for label in test if label >= 0]
@@ -538,13 +538,13 @@ CLASSES = {"a huge label": ([0, 10**15], {}, "number its classes from 0"),
 def test_classes_that_cannot_be_learned_are_refused(labels, options, says):
     settings = Pretrain(method="supervised", views="small-grey", method_options=options)
     with pytest.raises(UotaError, match=says):
-        decide(settings, source(labels))
+        resolve_auto(settings, source(labels))
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 5], [-1, -1]], ids=["more classes", "no labels"])
 def test_a_trained_supervised_run_looks_at_images_of_other_classes(labels):
     settings = Pretrain(method="supervised", views="small-grey", method_options={"classes": 3})
-    assert decide(settings, source(labels), trained=True).method_options == {"classes": 3}
+    assert resolve_auto(settings, source(labels), trained=True).method_options == {"classes": 3}
 
 
 def test_images_without_a_label_teach_a_supervised_method_nothing():

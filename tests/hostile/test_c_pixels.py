@@ -14,7 +14,7 @@ from uota import UotaError, inspect
 from uota.data import FolderOptions, open_source
 from uota.data.files.decode import UnreadableError, decode_image, read_header, read_image
 from uota.data.files.pixel_range import estimate_pixel_range
-from uota.data.memory import Sequenced, as_image
+from uota.data.memory import SequenceSource, as_image
 from uota.settings.ranges import check_pixel_range
 
 RANDOM = np.random.default_rng(0)
@@ -62,8 +62,8 @@ def test_a_picture_is_the_same_from_a_file_and_from_memory(tmp_path, kind):
     files = open_source(tmp_path)
     with Image.open(tmp_path / f"0.{ending}") as opened:
         opened.load()
-        memory = Sequenced([opened, opened, opened])
-    paths = Sequenced([tmp_path / f"{number}.{ending}" for number in range(3)])
+        memory = SequenceSource([opened, opened, opened])
+    paths = SequenceSource([tmp_path / f"{number}.{ending}" for number in range(3)])
     ours, theirs, listed = files.images([0])[0], memory.images([0])[0], paths.images([0])[0]
     assert torch.equal(ours, theirs)
     assert torch.equal(ours, listed)
@@ -96,7 +96,7 @@ def test_numbers_of_any_type_are_scaled_not_wrapped(kind, form):
         if pixels.dtype == np.uint16:
             pytest.skip("torch has few operations on uint16")
         item = torch.from_numpy(pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
-    source = Sequenced([item] * 3 if form != "list of a tensor and a label" else [[item, 7]] * 3)
+    source = SequenceSource([item] * 3 if form != "list of a tensor and a label" else [[item, 7]] * 3)
     found = source.images([1])[0].double().permute(1, 2, 0).numpy()
     expected = np.broadcast_to(np.atleast_3d(reference(pixels)), found.shape)
     assert np.abs(found - expected).max() <= 0.51 + (kind == "float16")
@@ -125,7 +125,7 @@ NO_PICTURES = {
 @pytest.mark.parametrize("kind", NO_PICTURES)
 def test_what_is_no_picture_is_a_sentence(kind, impatient):
     with pytest.raises(UotaError):
-        Sequenced([NO_PICTURES[kind]] * 4).images([0])
+        SequenceSource([NO_PICTURES[kind]] * 4).images([0])
     with pytest.raises(UotaError):
         inspect([NO_PICTURES[kind]] * 4, seconds=0.0)
 
@@ -134,7 +134,7 @@ def test_what_is_no_picture_is_a_sentence(kind, impatient):
 def test_normalised_pictures_are_told_to_be_given_before(mean):
     pictures = (torch.rand(8, 3, 8, 8) - mean) / 0.25
     with pytest.raises(UotaError, match=r"Normalize"):
-        Sequenced(pictures).images(range(8))
+        SequenceSource(pictures).images(range(8))
 
 
 @pytest.mark.parametrize("pictures", [3, None, "", {"a": 1}, iter([1]), object()])
@@ -160,7 +160,7 @@ class Dataset(list):
      (torch.zeros(6, 3), None), ([[0, 1]] * 6, None), ([True] * 6, None), ((n for n in range(6)), [0, 1, 2, 3, 4, 5])],
 )  # fmt: skip
 def test_targets_are_labels_where_they_are_numbers_or_names_of_classes(targets, labels):
-    source = Sequenced(Dataset(targets))
+    source = SequenceSource(Dataset(targets))
     assert (source.labels if source.labels is None else source.labels.tolist()) == labels
     lost = labels is None and not (isinstance(targets, list) and targets == [-1] * 6)
     assert bool(source.left_out.sentences()) == lost

@@ -466,7 +466,7 @@ def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):
     def fail(*_, **__):
         raise OSError(5, "Input/output error", "da\x1bta")
 
-    monkeypatch.setattr("uota.evaluation.evaluate.find_encoder", fail)
+    monkeypatch.setattr("uota.evaluation.evaluate.load_encoder", fail)
     assert_refused(["evaluate", "knn", "run"], capsys, r"da\x1bta: Input/output error; see that")
 
 

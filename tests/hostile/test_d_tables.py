@@ -20,12 +20,12 @@ from uota.commands.cli import main
 from uota.comparison import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text, compare
 from uota.console import printable
 from uota.data import open_groups
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable
 from uota.io.csv_files import csv_text, write_csv
-from uota.misfiled.files import Judged, write_files
+from uota.misfiled.files import FileVerdicts, write_files
 from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPipeline
 
@@ -335,7 +335,7 @@ def test_a_csv_file_is_read_back_and_runs_nothing(text, tmp_path):
 def table():
     """A table of views of four images, one of which has no label, and one of which has a label without a name."""
     preset = PRESETS["small"]
-    images = InMemory(
+    images = TensorSource(
         "made", torch.zeros(4, 3, 40, 40, dtype=torch.uint8), torch.tensor([0, -1, 1, 7]), ["=1+1", "@b\x1b"]
     )
     views = ViewPipeline(preset)(images, [(0, index) for index in range(4)])
@@ -369,7 +369,7 @@ def test_the_list_of_files_runs_nothing(name, tmp_path):
         for number in range(2):
             Image.new("RGB", (8, 8)).save(tmp_path / "things" / group / f"{number}.png")
     groups = open_groups(tmp_path / "things", None)
-    write_files(Judged(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
+    write_files(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     with (tmp_path / "list.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["group"] for row in rows} == {as_read(name), "plain"}

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_conte
 
 import uota
 from uota import Arbiter, ViewSampler
-from uota.arbitration import Contrast, InBatches, LearnedContrast, Scores, TwoGroups, Weighing
+from uota.arbitration import Contrast, LearnedContrast, ScoreInBatches, Scores, TwoGroups, Weighing
 from uota.arbitration.inputs import _require_one_device
 from uota.arbitration.scores.learned import new_head
 from uota.arbitration.state import REMEMBERED
@@ -622,7 +622,7 @@ def test_checkpointing_draws_once(segment):
     def pooled(scale, groups):
         sampled = sampler(groups)
         seen.append(sampled.chosen)
-        return sum((scale * views).square().mean() for views in sampled.groups)
+        return sum((scale * views).square().mean() for views in sampled.by_size)
 
     scale = torch.ones((), requires_grad=True)
     SEGMENTS[segment](pooled, scale, candidates()).backward()
@@ -1037,5 +1037,5 @@ def test_parts_used_alone_are_as_safe():
     with pytest.raises(ValueError, match="no head before its first call"):
         score.embed(X)
     with torch.inference_mode():
-        InBatches(score, 2)(views(9))
+        ScoreInBatches(score, 2)(views(9))
     assert bool(torch.isfinite(score(X).observed).all())

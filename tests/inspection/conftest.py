@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from uota.arbitration import Arbitration
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.inspection.table import ViewTable
 from uota.views import ViewPipeline
-from uota.views.presets import GroupPreset, ViewPreset
+from uota.views.presets import ViewPreset, ViewSizePreset
 
 IMAGES = 400
 GROUPS = (
-    GroupPreset(2, 16, (0.3, 1.0), brightness=0.4, grey_probability=0.3),
-    GroupPreset(4, 8, (0.05, 0.3), brightness=0.4, grey_probability=0.3),
+    ViewSizePreset(2, 16, (0.3, 1.0), brightness=0.4, grey_probability=0.3),
+    ViewSizePreset(4, 8, (0.05, 0.3), brightness=0.4, grey_probability=0.3),
 )
 PRESET = ViewPreset("made", GROUPS, (0.5,) * 3, (0.5,) * 3, evaluation_size=16)
 
@@ -31,7 +31,7 @@ def _table_of(probability, parameters, wrong=None):
     pixels = torch.zeros(images, 3, 64, 64, dtype=torch.uint8)
     labels = torch.arange(images) % 2
     return ViewTable(
-        InMemory("made", pixels, labels, ["even", "odd"]),
+        TensorSource("made", pixels, labels, ["even", "odd"]),
         PRESET,
         torch.arange(images),
         parameters,
@@ -46,7 +46,9 @@ def _table_of(probability, parameters, wrong=None):
 @pytest.fixture(scope="session")
 def parameters():
     pixels = torch.zeros(IMAGES, 3, 64, 64, dtype=torch.uint8)
-    return ViewPipeline(PRESET, seed=3)(InMemory("made", pixels), [(0, index) for index in range(IMAGES)]).parameters
+    return ViewPipeline(PRESET, seed=3)(
+        TensorSource("made", pixels), [(0, index) for index in range(IMAGES)]
+    ).parameters
 
 
 @pytest.fixture(scope="session")

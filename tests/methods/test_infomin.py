@@ -58,7 +58,7 @@ def test_one_query_and_the_jigsaw_of_a_view_of_its_own_or_of_the_query(own):
 
 
 def test_the_paper_has_a_plain_view_for_jigsaws():
-    (of_jigsaw,) = PRESETS["infomin"].groups[1:]
+    (of_jigsaw,) = PRESETS["infomin"].sizes[1:]
     assert (of_jigsaw.count, of_jigsaw.size, of_jigsaw.scale, of_jigsaw.flip_probability) == (1, 255, (0.6, 1.0), 0.5)
     assert of_jigsaw.jitter_probability == of_jigsaw.grey_probability == of_jigsaw.blur_probability == 0
     assert METHODS["infomin"].options["queries"] == 1

@@ -63,7 +63,7 @@ def test_a_view_has_what_its_encoder_makes_of_it():
     encoder.eval()
     views = groups(3, 2)
     found = embed_queries_and_keys(encoder, projector, key, views, 1)
-    assert found.groups is views
+    assert found.by_size is views
     torch.testing.assert_close(found.projected[:1], projector(encoder(views[0][0]))[None])
     torch.testing.assert_close(found.projected[1:3], key(views[0][1:]))
     torch.testing.assert_close(found.projected[3:], key(views[1]))

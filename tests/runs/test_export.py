@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from uota.encoders.encoder import Encoder
 from uota.encoders.lab import LabEncoder
 from uota.errors import UotaError
-from uota.runs.encoder import Found
+from uota.runs.encoder import LoadedEncoder
 from uota.runs.export import EXPORTS, export
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.views import PRESETS
 
 
@@ -20,9 +20,9 @@ def found(name, views="supervised", encoder=None):
     """An encoder with statistics that differ from those of a new one."""
     torch.manual_seed(0)
     preset = PRESETS[views]
-    encoder = encoder or Encoder(name, preset.channels, preset.groups[0].size)
+    encoder = encoder or Encoder(name, preset.channels, preset.sizes[0].size)
     encoder(torch.randn(4, preset.channels, 64, 64))
-    return Found(name, encoder.eval(), name, preset)
+    return LoadedEncoder(name, encoder.eval(), name, preset)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_safetensors_reads_it(name, views, tmp_path):
     call = EXPORTS["safetensors"](ours, tmp_path / "weights.safetensors")
     assert call == f"safetensors.torch.load_file({str(tmp_path / 'weights.safetensors')!r})"
     preset = PRESETS[views]
-    again = Encoder(name, preset.channels, preset.groups[0].size).eval()
+    again = Encoder(name, preset.channels, preset.sizes[0].size).eval()
     again.backbone.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     images = IMAGES[:, : preset.channels]
     assert torch.equal(again(images), ours.encoder(images))
@@ -114,8 +114,8 @@ def test_a_refused_or_failed_export_leaves_no_file(tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(Encoder("tiny", 1, 24).state_dict(), file)
     with pytest.raises(UotaError, match="tiny"):
-        export(Origin(str(file)), "timm", tmp_path / "out.pth")
+        export(EncoderSpec(str(file)), "timm", tmp_path / "out.pth")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["weights.pth"]
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UotaError, match="cannot be written"):
-        export(Origin(str(file)), "safetensors", tmp_path / "taken" / "out.safetensors")
+        export(EncoderSpec(str(file)), "safetensors", tmp_path / "taken" / "out.safetensors")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from uota.errors import UotaError
-from uota.io.atomic import whole_file, write_atomically
+from uota.io.atomic import atomic_write, write_text_atomically
 from uota.io.outputs import check_writable, check_writable_folder
 from uota.runs.checkpoints import checkpoint_before
 from uota.runs.folder import empty_folder
@@ -11,7 +11,7 @@ from uota.runs.run import Run
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
     path = tmp_path / "new folder" / "result.json"
-    write_atomically(path, "first")
+    write_text_atomically(path, "first")
     with pytest.raises(EOFError):
         fail_half_way(path)
     assert path.read_text() == "first"
@@ -21,12 +21,12 @@ def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UotaError, match=r"taken/result.json cannot be written.*choose another folder"):
-        write_atomically(tmp_path / "taken" / "result.json", "")
+        write_text_atomically(tmp_path / "taken" / "result.json", "")
 
 
 def test_a_folder_is_no_file_to_write_and_a_file_no_folder_for_a_run(tmp_path):
     with pytest.raises(UotaError, match="is a folder; give the name of a file"):
-        write_atomically(tmp_path, "")
+        write_text_atomically(tmp_path, "")
     (tmp_path / "file").touch()
     with pytest.raises(UotaError, match="is a file; give --out a folder"):
         empty_folder(tmp_path / "file", overwrite=True)
@@ -43,7 +43,7 @@ def test_what_cannot_be_written_is_refused_and_what_can_is_left_alone(tmp_path):
 
 
 def fail_half_way(path):
-    with whole_file(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text("half")
         assert path.read_text() == "first"
         raise EOFError

@@ -15,7 +15,7 @@ def embedded():
         projected=random(3, 4, 8),
         features=random(3, 4, 16),
         early=[random(2 * 4, 5, 12, 12).unflatten(0, (2, 4)), random(4, 5, 6, 6).unflatten(0, (1, 4))],
-        groups=[torch.randn(2, 4, 3, 24, 24), torch.randn(1, 4, 3, 12, 12)],
+        by_size=[torch.randn(2, 4, 3, 24, 24), torch.randn(1, 4, 3, 12, 12)],
     )
 
 

@@ -17,7 +17,7 @@ from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
@@ -39,7 +39,7 @@ MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
 def settings_of(folder, method):
     views = {"views": "small-cpc"} if method == "cpc_v2" else {"views": "small", "local_views": 1}
     settings = Pretrain(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
-    return decide(settings, open_source(settings.data))
+    return resolve_auto(settings, open_source(settings.data))
 
 
 def built(settings, ranks):
@@ -62,7 +62,7 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
     found = {}
     for name, make in ARBITERS.items():
         parts = {part: getattr(everyone, part)[:, mine].clone() for part in ("projected", "features", "targets")}
-        own = replace(everyone, **parts, groups=[group[:, mine] for group in everyone.groups])
+        own = replace(everyone, **parts, by_size=[group[:, mine] for group in everyone.by_size])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
         loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
@@ -76,7 +76,7 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
 def embeddings(settings):
     """What a method knows of a batch: images apart from each other, and their views around them."""
     method, random = build_method(settings), torch.Generator().manual_seed(0)
-    groups = preset_of(settings).groups
+    groups = preset_of(settings).sizes
     views, images = sum(group.count for group in groups), MANY[1][0]
 
     def around(width):
@@ -87,7 +87,7 @@ def embeddings(settings):
         projected=around(method.dim),
         features=around(method.encoder.width),
         early=[],
-        groups=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in groups],
+        by_size=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in groups],
         targets=around(method.dim)[: groups[0].count],
     )
 
@@ -102,7 +102,7 @@ def two_steps(settings, rank=0, ranks=1):
         start = first + sum(shares[:rank])
         views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
         step = Step(first + 100, 0.5, labels=views.labels)
-        embedded = method.embed([group.double() for group in views.groups], step)
+        embedded = method.embed([group.double() for group in views.by_size], step)
         loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
         optimizer.zero_grad()
         loss.backward()

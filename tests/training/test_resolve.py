@@ -6,12 +6,12 @@ from PIL import Image
 
 from uota.data import Folder, Groups, open_source
 from uota.data.open import open_items
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.errors import UotaError
 from uota.methods import Step
 from uota.methods.build import check_statistics
 from uota.settings.pretrain import Pretrain
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
@@ -29,12 +29,12 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
 
     monkeypatch.setattr("torch.compile", compiled)
     source = open_source("demo")
-    settings = decide(Pretrain(data="demo", method="byol", compile=True), source)
+    settings = resolve_auto(Pretrain(data="demo", method="byol", compile=True), source)
     preset = preset_of(settings)
     views = ViewPipeline(preset, 0)(source, [(0, index) for index in range(8)])
     method = build_module(settings, total_steps=2).method
 
-    method.embed(views.groups, Step())
+    method.embed(views.by_size, Step())
 
     of_targets, of_views = [method.target.encoder] * preset.global_views, [method.encoder] * preset.views
     assert called == of_targets + of_views  # each view by itself
@@ -51,11 +51,11 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
 )
 def test_views_of_groups_follow_from_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
-    groups = Groups(InMemory("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
-    settings = decide(Pretrain(views="groups"), groups)
+    groups = Groups(TensorSource("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
+    settings = resolve_auto(Pretrain(views="groups"), groups)
     assert (settings.views, settings.backbone, settings.look) == (views, backbone, "features")
     assert settings.method == "simclr"
-    assert decide(settings, groups) == settings
+    assert resolve_auto(settings, groups) == settings
 
 
 def test_a_preset_across_images_opens_groups(tmp_path):
@@ -72,9 +72,9 @@ def test_a_preset_across_images_opens_groups(tmp_path):
 def test_images_are_counted_for_a_method_that_remembers_each(pictures):
     source = open_source(str(pictures))
     settings = Pretrain(data=str(pictures), method="cmc", method_options={"negatives": 5})
-    assert decide(settings, source).method_options == {"negatives": 5, "images": len(source)}
-    assert decide(settings, source, trained=True).method_options == {"negatives": 5}
-    assert decide(replace(settings, method_options={}), source).method_options == {}
+    assert resolve_auto(settings, source).method_options == {"negatives": 5, "images": len(source)}
+    assert resolve_auto(settings, source, trained=True).method_options == {"negatives": 5}
+    assert resolve_auto(replace(settings, method_options={}), source).method_options == {}
 
 
 def test_memories_are_not_sent_between_processes_in_every_step():
@@ -88,7 +88,7 @@ def test_memories_are_not_sent_between_processes_in_every_step():
 
 @pytest.mark.parametrize("method", ["simsiam", "byol", "barlow_twins"])
 def test_one_image_has_no_batch_statistics_where_each_view_has_its_own(method):
-    settings = decide(Pretrain(data="demo", method=method, batch_size=2, devices=2), open_source("demo"))
+    settings = resolve_auto(Pretrain(data="demo", method=method, batch_size=2, devices=2), open_source("demo"))
     built = build_module(settings, total_steps=2).method
     check_statistics(built, settings, images=1)  # synchronised, as published: two images share statistics
     with pytest.raises(UotaError, match="at least 2 images a device"):

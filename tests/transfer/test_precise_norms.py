@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from uota.encoders.sync_batchnorm import SyncBatchNorm
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.training.batches import GlobalBatches
 from uota.transfer.module import Detection
 from uota.transfer.precise_norms import batches_from, measure_moments
@@ -32,7 +32,7 @@ def test_a_transfer_is_evaluated_with_measured_moments(weights, short, tmp_path,
         seen.update({name: each.clone() for name, each in module.state_dict().items()})
 
     monkeypatch.setattr(Detection, "test_step", test_step)
-    transfer("detection", Origin(str(weights)), short(steps=3), str(tmp_path / "out"), bar=False)
+    transfer("detection", EncoderSpec(str(weights)), short(steps=3), str(tmp_path / "out"), bar=False)
     saved = torch.load(tmp_path / "out/checkpoint.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     moments = [name for name in saved if "running" in name]
     assert len(moments) == 2 * (4 + 2 * 3 + 12)  # box head, pyramid, encoder

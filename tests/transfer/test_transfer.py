@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from uota.commands.cli import main
 from uota.errors import UotaError
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.transfer import Transfer, learning_rate
 from uota.transfer.transfer import transfer
 
@@ -32,7 +32,7 @@ def state(out):
 
 
 def start(task, weights, out, settings, **options):
-    return transfer(task, Origin(str(weights)), settings, str(out), bar=False, **options)
+    return transfer(task, EncoderSpec(str(weights)), settings, str(out), bar=False, **options)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 0 < state(killed)["global_step"] < 16
-    found = transfer("segmentation", Origin(str(weights)), None, str(killed), resume=True, bar=False)
+    found = transfer("segmentation", EncoderSpec(str(weights)), None, str(killed), resume=True, bar=False)
     assert found == whole
     for name, tensor in state(tmp_path / "whole")["state_dict"].items():
         assert torch.equal(tensor, state(killed)["state_dict"][name]), name
@@ -118,7 +118,7 @@ def test_two_processes_find_together_what_one_finds(weights, short, tmp_path):
     shutil.copytree(two, one)
     alone = (one / "settings.json").read_text().replace('"devices": 2', '"devices": 1')
     (one / "settings.json").write_text(alone)
-    transfer("detection", Origin(str(weights)), None, str(one), resume=True, bar=False)
+    transfer("detection", EncoderSpec(str(weights)), None, str(one), resume=True, bar=False)
     assert state(one)["global_step"] == 3
     both = [json.loads((out / "detections.json").read_text()) for out in (one, two)]
     assert len(both[0]) > 100
@@ -215,7 +215,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(weights, c
     assert main(["transfer", "detection", str(weights), f"--coco={coco}", *flags]) == 2
     assert "--overwrite" in capsys.readouterr().err
     with pytest.raises(UotaError, match="--out"):
-        transfer("detection", Origin(str(weights)), short())
+        transfer("detection", EncoderSpec(str(weights)), short())
 
 
 def test_diverged_training_says_so(weights, short, tmp_path):

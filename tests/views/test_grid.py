@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from uota.errors import UotaError
-from uota.views import PRESETS, GroupPreset, ViewPipeline
+from uota.views import PRESETS, ViewPipeline, ViewSizePreset
 from uota.views.parameters import grid_cells
 
 
@@ -26,7 +26,7 @@ def test_cells_fill_their_box_and_stay_inside(box):
 
 def test_the_patches_of_an_image_share_one_crop(small_source):
     views = ViewPipeline(PRESETS["small-grey-cpc"])(small_source, [(0, 1), (0, 2)])
-    assert views.groups[0].shape == (16, 2, 1, 12, 12)
+    assert views.by_size[0].shape == (16, 2, 1, 12, 12)
     box = views.parameters.box.view(4, 4, 2, 4)
     assert bool((box[..., 2:] == box[:1, :1, :, 2:]).all())
     assert bool((box[..., 0] == box[:, :1, :, 0]).all())
@@ -36,8 +36,8 @@ def test_the_patches_of_an_image_share_one_crop(small_source):
 
 def test_a_grid_has_as_many_views_as_cells():
     with pytest.raises(UotaError, match="9 views, not 8"):
-        GroupPreset(8, 12, (0.5, 1.0), grid=3)
+        ViewSizePreset(8, 12, (0.5, 1.0), grid=3)
     with pytest.raises(UotaError, match="overlap"):
-        GroupPreset(9, 12, (0.5, 1.0), grid=3, overlap=1.0)
+        ViewSizePreset(9, 12, (0.5, 1.0), grid=3, overlap=1.0)
     with pytest.raises(UotaError, match="16 views"):
         PRESETS["small-cpc"].with_counts([4])

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from uota.data import Groups
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.views import PRESETS, ViewPipeline
 
 PLAIN = PRESETS["small-grey-groups"]
-FLAT = replace(PLAIN, groups=tuple(replace(group, jitter_probability=0.0) for group in PLAIN.groups))
+FLAT = replace(PLAIN, sizes=tuple(replace(group, jitter_probability=0.0) for group in PLAIN.sizes))
 SIZES = (2, 3, 6, 9, 40)
 
 
@@ -20,7 +20,7 @@ def groups():
     levels = torch.arange(sum(SIZES), dtype=torch.uint8).view(-1, 1, 1, 1) * 4
     starts = [sum(SIZES[:place]) for place in range(len(SIZES))]
     members = [range(start, start + size) for start, size in zip(starts, SIZES, strict=True)]
-    return Groups(InMemory("levels", levels.expand(-1, 1, 28, 28).contiguous(), torch.arange(len(levels))), members)
+    return Groups(TensorSource("levels", levels.expand(-1, 1, 28, 28).contiguous(), torch.arange(len(levels))), members)
 
 
 def samples(epochs=50):
@@ -29,7 +29,7 @@ def samples(epochs=50):
 
 def test_views_show_the_images_that_their_parameters_name(groups):
     views = ViewPipeline(FLAT, inject=0.3)(groups, samples(3))
-    shown = torch.cat([group.mean((-3, -2, -1)) for group in views.groups]) * FLAT.std[0] + FLAT.mean[0]
+    shown = torch.cat([group.mean((-3, -2, -1)) for group in views.by_size]) * FLAT.std[0] + FLAT.mean[0]
     torch.testing.assert_close(shown * 255 / 4, views.parameters.image.float(), atol=1e-3, rtol=0)
     assert views.index.tolist() == [index for _, index in samples(3)]
     assert torch.equal(views.labels, groups.labels[views.index])
@@ -54,7 +54,7 @@ def test_draws_follow_from_seed_epoch_and_index(groups):
     pipeline = ViewPipeline(PLAIN, seed=1)
     together, alone = pipeline(groups, [(0, 0), (2, 4), (0, 3)]), pipeline(groups, [(2, 4)])
     assert torch.equal(together.parameters.image[:, 1:2], alone.parameters.image)
-    torch.testing.assert_close(together.groups[0][:, 1:2], alone.groups[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.by_size[0][:, 1:2], alone.by_size[0], atol=1e-5, rtol=0)
     assert not torch.equal(alone.parameters.image, pipeline(groups, [(3, 4)]).parameters.image)
     assert not torch.equal(alone.parameters.image, replace(pipeline, seed=2)(groups, [(2, 4)]).parameters.image)
 
@@ -79,6 +79,6 @@ def test_without_injection_nothing_is_known_to_be_wrong(groups):
 def test_presets_of_groups_are_two_large_and_four_small_views_across_images():
     across = {name: preset for name, preset in PRESETS.items() if preset.across_images}
     assert across.keys() == {"large-groups", "small-groups", "small-grey-groups"}
-    assert [[group.size for group in preset.groups] for preset in across.values()] == [[224, 96], [32, 20], [24, 16]]
-    assert all([group.count for group in preset.groups] == [2, 4] for preset in across.values())
+    assert [[group.size for group in preset.sizes] for preset in across.values()] == [[224, 96], [32, 20], [24, 16]]
+    assert all([group.count for group in preset.sizes] == [2, 4] for preset in across.values())
     assert [preset.channels for preset in across.values()] == [3, 3, 1]

@@ -9,7 +9,7 @@ from scipy.stats import chisquare, ks_2samp, kstest
 from torchvision.transforms import v2
 
 from uota.errors import UotaError
-from uota.views import PRESETS, GroupPreset, ViewPreset
+from uota.views import PRESETS, ViewPreset, ViewSizePreset
 from uota.views.parameters import UNIFORMS, column, resized_crop_boxes, sample_uniforms, view_parameters
 
 DRAWS = 4000
@@ -24,7 +24,7 @@ def parameters_of(preset, draws=DRAWS, size=(375, 500)):
 
 
 def one_view(**settings):
-    group = GroupPreset(1, 32, settings.pop("scale", (0.08, 1.0)), **settings)
+    group = ViewSizePreset(1, 32, settings.pop("scale", (0.08, 1.0)), **settings)
     return ViewPreset("test", (group,), (0.5,) * 3, (0.5,) * 3, evaluation_size=32)
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageFilter
 from torchvision.transforms.v2 import functional as F
 
-from uota.views import PRESETS, GroupPreset, ViewPreset, unnormalise
+from uota.views import PRESETS, ViewPreset, ViewSizePreset, unnormalise
 from uota.views.parameters import sample_uniforms, view_parameters
 from uota.views.photometric import blur_matrices, photometric
 
@@ -41,7 +41,7 @@ def reference(view, parameters, row, group, mean, std):
     return F.normalize(view, list(mean), list(std))
 
 
-STRONG = GroupPreset(
+STRONG = ViewSizePreset(
     count=3,
     size=40,
     scale=(0.1, 1.0),
@@ -72,7 +72,7 @@ def test_views_equal_torchvision(channels, size, dtype):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_solarised_views_equal_torchvision(channels):
     torch.manual_seed(0)
-    group = GroupPreset(2, 16, (0.1, 1.0), solarise_probability=(0.5, 1.0), blur_probability=0.5)
+    group = ViewSizePreset(2, 16, (0.1, 1.0), solarise_probability=(0.5, 1.0), blur_probability=0.5)
     crops = torch.randint(0, 256, (40, channels, 16, 16), dtype=torch.uint8)
     parameters = drawn(group, 20, channels)
     ours = photometric(crops, parameters, group, MEAN[channels], STD[channels])
@@ -90,7 +90,7 @@ def test_blur_like_pillow_is_pillows(channels, size):
     image = torch.randint(0, 256, (size, size, channels), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     picture = Image.fromarray(image.squeeze(-1).numpy())
     for sigma in (0.1, 0.35, 1.0, 2.0, 5.3):
-        group = GroupPreset(1, size, (0.1, 1.0), blur_probability=1.0, blur_sigma=(sigma, sigma), blur_like="pillow")
+        group = ViewSizePreset(1, size, (0.1, 1.0), blur_probability=1.0, blur_sigma=(sigma, sigma), blur_like="pillow")
         parameters = drawn(group, 2, channels)
         crops = image.permute(2, 0, 1).expand(2, -1, -1, -1)
         ours = photometric(crops, parameters, group, (0.0,) * channels, (1.0,) * channels)
@@ -100,7 +100,7 @@ def test_blur_like_pillow_is_pillows(channels, size):
 
 @pytest.mark.parametrize("like", ["simclr", "byol"])
 def test_colours_of_grey_views_are_brightness_and_contrast(like):
-    group = GroupPreset(1, 6, (0.1, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, colour_like=like)
+    group = ViewSizePreset(1, 6, (0.1, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, colour_like=like)
     parameters = drawn(group, 40, 1)
     crops = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     ours = photometric(crops.clone(), parameters, group, (0.0,), (1.0,))
@@ -118,7 +118,7 @@ def test_colours_of_grey_views_are_brightness_and_contrast(like):
 
 def test_the_order_of_steps_is_the_groups():
     """Grey before a saturation that grey does not have, or after it."""
-    strong = GroupPreset(1, 8, (0.1, 1.0), jitter_probability=1.0, hue=0.5, brightness=0.8, grey_probability=1.0)
+    strong = ViewSizePreset(1, 8, (0.1, 1.0), jitter_probability=1.0, hue=0.5, brightness=0.8, grey_probability=1.0)
     first = replace(strong, order=("grey", "jitter", "blur", "solarise", "rand_augment"))
     parameters, colour = drawn(strong, 1, 3), torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     after, before = (
@@ -134,7 +134,7 @@ def test_the_order_of_steps_is_the_groups():
 
 def test_hue_of_plain_colours_equals_torchvision():
     colours = torch.cartesian_prod(*(torch.tensor([0.0, 0.3, 1.0]),) * 3).T.reshape(3, 3, 9)
-    group = GroupPreset(1, 9, (0.1, 1.0), jitter_probability=1.0, hue=0.5)
+    group = ViewSizePreset(1, 9, (0.1, 1.0), jitter_probability=1.0, hue=0.5)
     parameters = drawn(group, 30, 3)
     crops = colours.repeat_interleave(3, 1).expand(30, -1, -1, -1)
     ours = photometric(crops.clone(), parameters, group, (0.0,) * 3, (1.0,) * 3)
@@ -145,7 +145,7 @@ def test_hue_of_plain_colours_equals_torchvision():
 
 def test_what_is_done_to_a_view_does_not_depend_on_the_others():
     torch.manual_seed(0)
-    group = PRESETS["swav"].groups[1]
+    group = PRESETS["swav"].sizes[1]
     crops, parameters = torch.rand(6 * 4, 3, 96, 96), drawn(group, 4, 3)
     all_views = photometric(crops.clone(), parameters, group, MEAN[3], STD[3])
     first = photometric(crops[:4].clone(), parameters[:1], group, MEAN[3], STD[3])

@@ -9,28 +9,28 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
 from uota.errors import UotaError
-from uota.views import PRESETS, GroupPreset, ViewDataset, ViewPipeline, ViewPreset, evaluation_view, keep
+from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, ViewSizePreset, evaluation_view, identity_collate
 
 GREY = PRESETS["small-grey"]
 LARGE = replace(
     PRESETS["swav"],
-    groups=(replace(PRESETS["swav"].groups[0], size=32), replace(PRESETS["swav"].groups[1], size=20)),
+    sizes=(replace(PRESETS["swav"].sizes[0], size=32), replace(PRESETS["swav"].sizes[1], size=20)),
 )
 
 
 def same(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one.groups, other.groups, strict=True))
+    return all(torch.equal(a, b) for a, b in zip(one.by_size, other.by_size, strict=True))
 
 
 def test_shapes_and_counts(small_source):
     views = ViewPipeline(GREY)(small_source, [(0, 3), (0, 5), (1, 5)])
-    assert [tuple(group.shape) for group in views.groups] == [(2, 3, 1, 24, 24), (4, 3, 1, 16, 16)]
+    assert [tuple(group.shape) for group in views.by_size] == [(2, 3, 1, 24, 24), (4, 3, 1, 16, 16)]
     assert (views.views, views.batch, views.index.tolist()) == (6, 3, [3, 5, 5])
     assert views.parameters.box.shape == (6, 3, 4)
     assert views.parameters.image.tolist() == [[3, 5, 5]] * 6
     assert views.wrong is None
-    assert all(group.dtype == torch.float32 and group.isfinite().all() for group in views.groups)
-    assert views.to("cpu").groups[0].shape == views.groups[0].shape
+    assert all(group.dtype == torch.float32 and group.isfinite().all() for group in views.by_size)
+    assert views.to("cpu").by_size[0].shape == views.by_size[0].shape
 
 
 @pytest.mark.parametrize(("preset", "source"), [(GREY, "small_source"), (LARGE, "large_source")])
@@ -38,7 +38,7 @@ def test_a_sample_has_the_same_views_in_any_batch(preset, source, request):
     source, pipeline = request.getfixturevalue(source), ViewPipeline(preset, seed=3)
     together = pipeline(source, [(0, 1), (4, 2), (0, 3)])
     alone = pipeline(source, [(4, 2)])
-    for group, single in zip(together.groups, alone.groups, strict=True):
+    for group, single in zip(together.by_size, alone.by_size, strict=True):
         torch.testing.assert_close(group[:, 1:2], single, atol=1e-5, rtol=0)
     assert not same(alone, pipeline(source, [(5, 2)]))
     assert not same(alone, replace(pipeline, seed=4)(source, [(4, 2)]))
@@ -47,12 +47,12 @@ def test_a_sample_has_the_same_views_in_any_batch(preset, source, request):
 def test_views_without_local_ones_are_the_same_globals(small_source):
     all_views = ViewPipeline(GREY, seed=1)(small_source, [(0, 1), (0, 2)])
     globals_only = ViewPipeline(GREY.with_local_views(0), seed=1)(small_source, [(0, 1), (0, 2)])
-    assert len(globals_only.groups) == 1
-    torch.testing.assert_close(globals_only.groups[0], all_views.groups[0], atol=1e-6, rtol=0)
+    assert len(globals_only.by_size) == 1
+    torch.testing.assert_close(globals_only.by_size[0], all_views.by_size[0], atol=1e-6, rtol=0)
 
 
 def test_a_view_is_the_crop_that_its_parameters_say(large_source):
-    group = GroupPreset(2, 24, (0.2, 1.0), jitter_probability=0.0)
+    group = ViewSizePreset(2, 24, (0.2, 1.0), jitter_probability=0.0)
     preset = ViewPreset("plain", (group,), (0.5,) * 3, (0.5,) * 3, evaluation_size=24)
     views = ViewPipeline(preset)(large_source, [(0, index) for index in range(4)])
     for view in range(2):
@@ -60,7 +60,7 @@ def test_a_view_is_the_crop_that_its_parameters_say(large_source):
             box = [int(side) for side in views.parameters.box[view, row]]
             crop = F.resized_crop(large_source.stored[row], *box, [24, 24], antialias=True)
             crop = F.horizontal_flip(crop) if views.parameters.flip[view, row] else crop
-            torch.testing.assert_close(views.groups[0][view, row], crop / 127.5 - 1, atol=0.01, rtol=0)
+            torch.testing.assert_close(views.by_size[0][view, row], crop / 127.5 - 1, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("place", ["strangers", "batch"])
@@ -93,9 +93,9 @@ def test_injected_views_are_those_of_the_other_image():
         def truth(self, index, boxes):
             return None
 
-    preset = replace(GREY, groups=tuple(replace(group, jitter_probability=0.0) for group in GREY.groups))
+    preset = replace(GREY, sizes=tuple(replace(group, jitter_probability=0.0) for group in GREY.sizes))
     views = ViewPipeline(preset, inject=0.5)(Constant(), [(0, index) for index in range(8)])
-    shown = torch.cat([group.mean((-3, -2, -1)) for group in views.groups]) * preset.std[0] + preset.mean[0]
+    shown = torch.cat([group.mean((-3, -2, -1)) for group in views.by_size]) * preset.std[0] + preset.mean[0]
     torch.testing.assert_close(shown * 255 / 20, views.parameters.image.float(), atol=1e-3, rtol=0)
 
 
@@ -119,7 +119,7 @@ def test_everything_injected_and_nothing_to_inject_from(small_source):
 def test_a_loader_gives_the_same_views_with_and_without_workers(small_source, workers):
     batches = [[(0, 1), (0, 2)], [(0, 3), (1, 4), (1, 0)]]
     dataset = ViewDataset(small_source, ViewPipeline(GREY, seed=2, inject=0.2))
-    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=keep, num_workers=workers)
+    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=identity_collate, num_workers=workers)
     for made, samples in zip(loader, batches, strict=True):
         assert same(made, dataset.pipeline(small_source, samples))
     assert len(dataset) == 12
@@ -135,7 +135,7 @@ def test_one_image_is_enough():
     image = torch.randint(0, 256, (3, 100, 130), dtype=torch.uint8)
     pipeline = ViewPipeline(LARGE)
     views = pipeline.of_image(image)
-    assert [tuple(group.shape) for group in views.groups] == [(2, 1, 3, 32, 32), (6, 1, 3, 20, 20)]
+    assert [tuple(group.shape) for group in views.by_size] == [(2, 1, 3, 32, 32), (6, 1, 3, 20, 20)]
     assert same(views, pipeline.of_image(image))
     assert not same(views, pipeline.of_image(image, epoch=1))
     assert not same(views, pipeline.of_image(image, index=1))
@@ -148,15 +148,15 @@ def test_one_image_is_enough():
 def test_every_preset_makes_its_views(name, side):
     preset, image = PRESETS[name], torch.randint(0, 256, (3, side, side), dtype=torch.uint8)
     views = ViewPipeline(preset).of_image(image)
-    shapes = [(group.count, 1, preset.channels, group.size, group.size) for group in preset.groups]
-    assert [tuple(group.shape) for group in views.groups] == shapes
+    shapes = [(group.count, 1, preset.channels, group.size, group.size) for group in preset.sizes]
+    assert [tuple(group.shape) for group in views.by_size] == shapes
     assert evaluation_view([image], preset).shape == (1, preset.channels, *(preset.evaluation_size,) * 2)
 
 
 def test_channels_follow_the_preset():
     grey = torch.randint(0, 256, (1, 60, 60), dtype=torch.uint8)
-    assert ViewPipeline(LARGE).of_image(grey).groups[0].shape[2] == 3
-    assert ViewPipeline(GREY).of_image(grey.expand(3, -1, -1)).groups[0].shape[2] == 1
+    assert ViewPipeline(LARGE).of_image(grey).by_size[0].shape[2] == 3
+    assert ViewPipeline(GREY).of_image(grey.expand(3, -1, -1)).by_size[0].shape[2] == 1
     same_grey = evaluation_view([grey.expand(3, -1, -1)], GREY)
     torch.testing.assert_close(same_grey, evaluation_view([grey], GREY), atol=0.02, rtol=0)
 
@@ -179,7 +179,7 @@ def test_evaluation_of_small_images_shows_them_whole(small_source):
 def test_views_of_one_pixel_and_of_one_row():
     for shape in ((3, 1, 1), (3, 1, 50), (3, 700, 2)):
         views = ViewPipeline(LARGE).of_image(torch.full(shape, 128, dtype=torch.uint8))
-        assert all(group.isfinite().all() for group in views.groups)
+        assert all(group.isfinite().all() for group in views.by_size)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from uota.errors import UotaError
-from uota.views import PRESETS, GroupPreset, ViewPreset, find_preset
+from uota.views import PRESETS, ViewPreset, ViewSizePreset, find_preset
 
 
 def test_every_preset_is_found_by_its_name():
@@ -21,13 +21,13 @@ def test_views_are_counted_over_groups():
 
 
 def test_blur_kernels_are_a_tenth_of_the_view_and_odd():
-    assert [group.blur_kernel for group in PRESETS["swav"].groups] == [23, 9]
+    assert [group.blur_kernel for group in PRESETS["swav"].sizes] == [23, 9]
 
 
 @pytest.mark.parametrize(("count", "views", "groups"), [(0, 2, 1), (1, 3, 2), (9, 11, 2)])
 def test_the_number_of_local_views_is_changed(count, views, groups):
     preset = PRESETS["swav"].with_local_views(count)
-    assert (preset.views, len(preset.groups), preset.global_views) == (views, groups, 2)
+    assert (preset.views, len(preset.sizes), preset.global_views) == (views, groups, 2)
 
 
 def test_a_preset_without_local_views_says_so():
@@ -37,7 +37,7 @@ def test_a_preset_without_local_views_says_so():
 
 
 def test_per_view_values_are_repeated_with_their_views():
-    twice = PRESETS["byol"].with_counts([4]).groups[0]
+    twice = PRESETS["byol"].with_counts([4]).sizes[0]
     assert twice.blur_probabilities == (1.0, 0.1, 1.0, 0.1)
     assert twice.solarise_probabilities == (0.0, 0.2, 0.0, 0.2)
 
@@ -55,11 +55,11 @@ def test_per_view_values_are_repeated_with_their_views():
 )
 def test_what_cannot_be_drawn_is_refused(settings, message):
     with pytest.raises(UotaError, match=message):
-        GroupPreset(**{"count": 2, "size": 8, "scale": (0.1, 1.0), **settings})
+        ViewSizePreset(**{"count": 2, "size": 8, "scale": (0.1, 1.0), **settings})
 
 
 def test_statistics_must_fit_an_image():
-    group = GroupPreset(2, 8, (0.1, 1.0))
+    group = ViewSizePreset(2, 8, (0.1, 1.0))
     with pytest.raises(UotaError, match="one value per channel"):
         ViewPreset("odd", (group,), (0.5, 0.5), (0.5, 0.5), evaluation_size=8)
     with pytest.raises(UotaError, match="no views left"):
@@ -68,12 +68,12 @@ def test_statistics_must_fit_an_image():
 
 def test_views_are_changed_by_size_and_field():
     changed = PRESETS["swav"].with_options({"local": {"scale": [0.08, 0.14], "hue": 0.1}})
-    assert changed.groups[0] == PRESETS["swav"].groups[0]
-    assert (changed.groups[1].scale, changed.groups[1].hue) == ((0.08, 0.14), 0.1)
-    assert changed.group_of_view == ["global"] * 2 + ["local"] * 6
+    assert changed.sizes[0] == PRESETS["swav"].sizes[0]
+    assert (changed.sizes[1].scale, changed.sizes[1].hue) == ((0.08, 0.14), 0.1)
+    assert changed.size_name_of_view == ["global"] * 2 + ["local"] * 6
     assert PRESETS["swav"].with_options({}) == PRESETS["swav"]
     order = ["grey", "jitter", "blur", "solarise", "rand_augment"]
-    assert PRESETS["swav"].with_options({"global": {"order": order}}).groups[0].order == tuple(order)
+    assert PRESETS["swav"].with_options({"global": {"order": order}}).sizes[0].order == tuple(order)
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_changes_that_cannot_be_are_refused(options, message):
 @pytest.mark.parametrize("name", ["interpolation", "crop_like", "colour_like", "blur_like"])
 def test_whose_arithmetic_must_be_known(name):
     with pytest.raises((UotaError, TypeError), match=r"torchvision|bilinear"):  # a type checker at run time is quicker
-        GroupPreset(2, 8, (0.1, 1.0), **{name: "timm"})
+        ViewSizePreset(2, 8, (0.1, 1.0), **{name: "timm"})

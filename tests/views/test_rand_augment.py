@@ -8,7 +8,7 @@ import torch
 from timm.data.auto_augment import rand_augment_transform
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from uota.views import PRESETS, GroupPreset, ViewPipeline, ViewPreset
+from uota.views import PRESETS, ViewPipeline, ViewPreset, ViewSizePreset
 from uota.views.rand_augment import _global_generators_kept, rand_augment_
 
 MEAN = (0.485, 0.456, 0.406)
@@ -52,8 +52,8 @@ def test_views_neither_disturb_the_global_generators_nor_follow_them():
 
 
 def test_a_pipeline_draws_and_records_the_seeds(large_source):
-    plain = GroupPreset(2, 32, (0.2, 1.0), jitter_probability=0.0)
-    with_it = GroupPreset(2, 32, (0.2, 1.0), jitter_probability=0.0, rand_augment=(2, 10))
+    plain = ViewSizePreset(2, 32, (0.2, 1.0), jitter_probability=0.0)
+    with_it = ViewSizePreset(2, 32, (0.2, 1.0), jitter_probability=0.0, rand_augment=(2, 10))
     samples = [(0, 0), (0, 1), (1, 1)]
     one, two = (
         ViewPipeline(ViewPreset("x", (group,), (0.0,) * 3, (1.0,) * 3, 32))(large_source, samples)
@@ -62,11 +62,11 @@ def test_a_pipeline_draws_and_records_the_seeds(large_source):
     assert not one.parameters.rand_augment.any()
     seeds = two.parameters.rand_augment
     assert len(seeds.unique()) == seeds.numel()
-    again = augmented(one.groups[0].flatten(0, 1).mul(255).round(), seeds.flatten(), (0.0,) * 3)
-    torch.testing.assert_close(again.float() / 255, two.groups[0].flatten(0, 1), atol=1e-5, rtol=0)
+    again = augmented(one.by_size[0].flatten(0, 1).mul(255).round(), seeds.flatten(), (0.0,) * 3)
+    torch.testing.assert_close(again.float() / 255, two.by_size[0].flatten(0, 1), atol=1e-5, rtol=0)
 
 
 def test_infomin_has_it_after_the_blur_and_before_grey():
-    group = PRESETS["infomin"].groups[0]
+    group = PRESETS["infomin"].sizes[0]
     assert group.rand_augment == (2, 10)
     assert group.order[:4] == ("jitter", "blur", "rand_augment", "grey")

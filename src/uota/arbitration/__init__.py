@@ -7,7 +7,7 @@ a **strength** (how much a score changes a weight). The paper is one pair, `Maha
 from uota.arbitration.arbiter import PRESETS, Arbiter, arbitrate
 from uota.arbitration.result import Arbitration, Scores, Weighing, effective_sample_size
 from uota.arbitration.sampler import Sampled, ViewSampler
-from uota.arbitration.scores import Contrast, InBatches, LearnedContrast, Mahalanobis
+from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis, ScoreInBatches
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 from uota.arbitration.thumbnails import thumbnails
 
@@ -17,10 +17,10 @@ __all__ = [
     "Arbitration",
     "Contrast",
     "EffectiveSampleSize",
-    "InBatches",
     "LearnedContrast",
     "Mahalanobis",
     "Sampled",
+    "ScoreInBatches",
     "Scores",
     "Temperature",
     "TwoGroups",

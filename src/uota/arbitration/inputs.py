@@ -33,7 +33,7 @@ def check_views(x: object) -> Tensor:
     return x
 
 
-def check_groups(groups: object) -> Sequence[Tensor]:
+def check_views_by_size(groups: object) -> Sequence[Tensor]:
     """The groups, which must be a list of tensors of views of the same images, one for each size of view.
 
     Raises:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from uota.arbitration.arbiter import Arbiter
-from uota.arbitration.inputs import check_groups, check_seed
+from uota.arbitration.inputs import check_seed, check_views_by_size
 from uota.arbitration.result import Arbitration
 from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, may_be_repeated, own_modes
 from uota.arbitration.thumbnails import thumbnails_and_total
@@ -28,12 +28,12 @@ class Sampled:
     """The views that were kept.
 
     Attributes:
-        groups: them, one tensor per size.
+        by_size: them, one tensor per size.
         chosen: which of all candidates each is, rising within an image's views of a size.
         verdict: on all candidates.
     """
 
-    groups: list[Float[Tensor, "_ batch channels _ _"]]
+    by_size: list[Float[Tensor, "_ batch channels _ _"]]
     chosen: Int64[Tensor, "views batch"]
     verdict: Arbitration
 
@@ -48,7 +48,7 @@ class Sampled:
         return take(x, self.chosen)
 
     def __repr__(self) -> str:
-        shapes = ", ".join(" × ".join(str(size) for size in views.shape) for views in self.groups)
+        shapes = ", ".join(" × ".join(str(size) for size in views.shape) for views in self.by_size)
         return f"Sampled({len(self.chosen)} of {len(self.verdict.weights)} views: {shapes}; verdict={self.verdict!r})"
 
 
@@ -56,7 +56,7 @@ class ViewSampler(nn.Module):
     """Keeps some of the candidate views of every image; three lines in anybody's training loop.
 
         sampler = ViewSampler(keep=[2, 6])
-        views = sampler([large, small]).groups      # large (4, batch, 3, 224, 224) → (2, batch, …), small (12, …) → 6
+        views = sampler([large, small]).by_size      # large (4, batch, 3, 224, 224) → (2, batch, …), small (12, …) → 6
 
     Per image and size it draws without replacement, with probabilities in proportion to 1 − P(outlier) by a learned
     arbiter on thumbnails (Gumbel top-k). While the arbiter cannot tell, that is drawing at random. In `eval()` mode it
@@ -98,7 +98,7 @@ class ViewSampler(nn.Module):
             ValueError: no list of float tensors of views, other sizes than are to be kept, fewer candidates of a size,
                 or NaN or infinite pixels.
         """
-        checked = check_groups(candidates)
+        checked = check_views_by_size(candidates)
         counts = [len(views) for views in checked]
         if len(counts) != len(self.keep):
             raise ValueError(
@@ -111,7 +111,7 @@ class ViewSampler(nn.Module):
         sampled = self._recall(seen, total, lambda: self._choose(seen, counts), may_be_repeated())
         parts = zip(checked, sampled.chosen.split(self.keep), firsts(counts), strict=True)
         with torch.no_grad():
-            return replace(sampled, groups=[take(views, chosen - first) for views, chosen, first in parts])
+            return replace(sampled, by_size=[take(views, chosen - first) for views, chosen, first in parts])
 
     def _choose(self, seen: Float[Tensor, "views batch dim"], counts: list[int]) -> Sampled:
         """Which candidates to keep; their pixels are not among it."""

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
-from uota.arbitration.inputs import check_groups, detached_float, finite_total
+from uota.arbitration.inputs import check_views_by_size, detached_float, finite_total
 from uota.arbitration.state import own_modes
 from uota.numerics import at_least_float32
 
@@ -35,7 +35,7 @@ def thumbnails(groups: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Ten
 
 def thumbnails_and_total(groups: object) -> tuple[Float[Tensor, "views batch dim"], float]:
     """Thumbnails, and the sum of all their entries."""
-    checked = check_groups(groups)
+    checked = check_views_by_size(groups)
     with own_modes(checked[0].device):
         found = torch.cat([_described(detached_float(views)) for views in checked])
         return found, finite_total(found, "pixels", "an image or an augmentation is broken, leave it out")

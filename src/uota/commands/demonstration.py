@@ -17,13 +17,13 @@ from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
 from uota.inspection import inspect
-from uota.io.atomic import write_atomically
+from uota.io.atomic import write_text_atomically
 from uota.methods.build import build_method
 from uota.runs.folder import require_free
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import DEMO_EPOCHS, Pretrain
 from uota.training.pretrain import pretrain
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views.presets import preset_of
 
 WITHOUT, WITH = "SwAV", "SwAV + arbitration"
@@ -51,7 +51,7 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     table = {name: _accuracies(name, run, plain) for name, run in rows.items()}
     found = inspect(model=Run(out / "arbitrated"), beside=[Run(out / "plain")], seed=seed)
     picture, page = found.save(out / "views.png"), found.save(out / "inspect.html")
-    write_atomically(out / "demo.json", json.dumps({"seed": seed, "epochs": epochs, "top1": table}, indent=1))
+    write_text_atomically(out / "demo.json", json.dumps({"seed": seed, "epochs": epochs, "top1": table}, indent=1))
     _print_table(console, table)
     console.print(
         f"runs      {out / 'plain'}, {out / 'arbitrated'}\ntable     {out / 'demo.json'}\n"
@@ -101,7 +101,7 @@ def _accuracies(name: str, run: Run | None, settings: Pretrain) -> dict[str, flo
 
 def _features(name: str, run: Run | None, settings: Pretrain) -> tuple[Features, Features]:
     train, test = (open_source(settings.data, split=split) for split in ("train", "test"))
-    settings = decide(settings, train)
+    settings = resolve_auto(settings, train)
     preset = preset_of(settings)
     if name == "raw pixels":
         return pixel_features(train, preset), pixel_features(test, preset)

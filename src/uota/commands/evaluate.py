@@ -6,7 +6,7 @@ from dataclasses import asdict
 from jsonargparse import Namespace
 
 from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method, take_origin, take_reading
-from uota.settings.evaluation import SETTINGS, Origin
+from uota.settings.evaluation import SETTINGS, EncoderSpec
 from uota.settings.parsing import Parser
 
 
@@ -20,7 +20,7 @@ def add_protocols(parser: Parser) -> None:
     protocols = parser.add_subcommands(dest="protocol", metavar="PROTOCOL")
     for name, (settings, description) in SETTINGS.items():
         made = Parser(description=description)
-        made.add_class_arguments(Origin, nested_key=None, as_positional=True)
+        made.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
         made.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
         made.add_argument("--out", type=str | None, default=None, help="folder of the result; null: the run's")
         add_reading(made)

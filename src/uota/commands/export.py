@@ -5,14 +5,14 @@ from typing import Literal
 from jsonargparse import Namespace
 
 from uota.commands.parser import Command, add_own_method, drop_own_method, take_origin
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.parsing import Parser
 
 
 def parser() -> Parser:
     """An encoder, and who shall read it."""
     parser = Parser(description="Write an encoder as another library reads it.")
-    parser.add_class_arguments(Origin, nested_key=None, as_positional=True)
+    parser.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
     parser.add_argument(
         "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="who shall read it"
     )

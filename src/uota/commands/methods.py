@@ -37,7 +37,7 @@ def table_of_methods() -> "Table":
     for title, width in widths.items():
         table.add_column(title, min_width=width, no_wrap=title == "recipes", overflow="fold")
     for name, card in METHODS.items():
-        sizes = " + ".join(f"{group.count}×{group.size}" for group in find_preset(card.views).groups)
+        sizes = " + ".join(f"{group.count}×{group.size}" for group in find_preset(card.views).sizes)
         recipes = "\n".join(sorted(file.stem.removeprefix(f"{name}_") for file in FOLDER.glob(f"{name}_*.yaml")))
         top1 = "–" if card.top1 is None else f"{card.top1:.1f}"
         paper = f"{card.title}: {card.paper}" if card.paper else card.title

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jsonargparse import Namespace
 
 from uota.errors import UotaError
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.parsing import Parser
 from uota.settings.pretrain import Reading
 
@@ -34,9 +34,9 @@ def add_resume(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
 
 
-def take_origin(values: dict[str, Any]) -> Origin:
+def take_origin(values: dict[str, Any]) -> EncoderSpec:
     """Takes what tells of an encoder out of a command's values."""
-    return Origin(**{field.name: values.pop(field.name) for field in fields(Origin)})
+    return EncoderSpec(**{field.name: values.pop(field.name) for field in fields(EncoderSpec)})
 
 
 def add_reading(parser: Parser) -> None:

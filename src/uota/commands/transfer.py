@@ -3,7 +3,7 @@
 from jsonargparse import Namespace
 
 from uota.commands.parser import Command, add_own_method, add_resume, drop_own_method, take_origin
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.parsing import Parser
 from uota.settings.transfer import TASKS, Transfer
 
@@ -18,7 +18,7 @@ def add_tasks(parser: Parser) -> None:
     tasks = parser.add_subcommands(dest="task", metavar="TASK")
     for name, description in TASKS.items():
         made = Parser(description=description)
-        made.add_class_arguments(Origin, nested_key=None, as_positional=True)
+        made.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
         made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
         add_resume(made)
         add_own_method(made)

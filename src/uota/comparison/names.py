@@ -14,7 +14,7 @@ SHOWN = {"method", "epochs", "batch_size"}
 IMAGES = {"data", "inject", "inject_from"}
 
 
-def called(entry: Entry, others: list[Entry]) -> str:
+def row_title(entry: Entry, others: list[Entry]) -> str:
     """As a table of a paper would call it: SwAV + learned on features."""
     card = METHODS.get(entry.method)
     title = card.title if card else entry.method.rpartition(".")[2] if entry.shared else entry.method
@@ -28,10 +28,10 @@ def called(entry: Entry, others: list[Entry]) -> str:
     alike = [other.arbitration for other in others if other.arbitration and other.method == entry.method]
     alike = [each for each in alike if all(each[name] == entry.arbitration[name] for name in ("arbiter", "look"))]
     names = [name for name in differing(alike) if name != "candidates"]
-    return f"{title} + {', '.join(parts + ([told(entry.arbitration, names)] if names else []))}"
+    return f"{title} + {', '.join(parts + ([format_settings(entry.arbitration, names)] if names else []))}"
 
 
-def telling(entry: Entry, others: list[Entry]) -> list[str]:
+def distinguishing_keys(entry: Entry, others: list[Entry]) -> list[str]:
     """The shared settings that tell an entry from others."""
     if not entry.shared:
         return []
@@ -46,7 +46,7 @@ def differing(settings: Sequence[dict[str, Any]]) -> list[str]:
     return [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
 
 
-def told(settings: dict[str, Any], names: Iterable[str]) -> str:
+def format_settings(settings: dict[str, Any], names: Iterable[str]) -> str:
     """As inject 0.1, tau 350."""
     return ", ".join(f"{name} {as_words(settings.get(name))}" for name in names)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uota.comparison.entries import Entry, Unread, read_entries
-from uota.comparison.names import as_words, brief, called, differing, telling, told
+from uota.comparison.names import as_words, brief, differing, distinguishing_keys, format_settings, row_title
 from uota.comparison.results import PRECISIONS, Column
 from uota.comparison.statistics import Estimate, Gain
 from uota.errors import UotaError
@@ -103,9 +103,9 @@ def compare(folders: Iterable[Path]) -> Comparison:
         figures = tuple(_figure(column, group, plain, notes) for column in columns)
         first = group[0]
         epochs = None if first.planned is None else _of(first.shared["epochs"], first.planned)
-        others = told(first.shared, telling(first, names))
+        others = format_settings(first.shared, distinguishing_keys(first, names))
         broken = [f"{entry.folder.name}/{file} cannot be read" for entry in group for file in entry.unread]
-        method = called(first, names)
+        method = row_title(first, names)
         others = ", ".join(filter(None, [others, *broken]))
         rows.append(Row(method, epochs, first.shared.get("batch_size"), others, tuple(group), figures))
     return Comparison(_titles(columns, notes), tuple(rows), tuple(unread), tuple(notes))
@@ -216,7 +216,7 @@ def _titles(columns: Sequence[Column], notes: list[str]) -> tuple[str, ...]:
     for column in columns:
         kinds = {other.conditions for other in columns if other.protocol == column.protocol}
         names = differing([json.loads(kind) for kind in sorted(kinds)])
-        kind = f" ({told(json.loads(column.conditions), names)})" if names else ""
+        kind = f" ({format_settings(json.loads(column.conditions), names)})" if names else ""
         titles.append(_unlike(titles, brief(f"{column.protocol}{kind} {column.figure}", LONGEST_TITLE)))
         if names:
             _add(notes, f"{column.protocol} was not run alike everywhere ({', '.join(names)}): several columns of it")

@@ -13,7 +13,7 @@ from uota.data.files.folder import Folder
 from uota.data.files.groups import Groups
 from uota.data.packed.saved import Rows
 from uota.data.packed.shards import Shards
-from uota.data.packed.source import Packed
+from uota.data.packed.source import PackedSource
 from uota.data.source import Source
 from uota.errors import UotaError
 from uota.io.reading import read_json
@@ -69,7 +69,7 @@ def _listing(source: Source) -> Iterator[bytes]:
         yield from _listing(source.files)
     elif isinstance(source, Folder):
         yield from map(os.fsencode, source.files)
-    elif isinstance(source, Packed):
+    elif isinstance(source, PackedSource):
         yield from _packed(source.files)
     else:
         yield f"{source.name} {len(source)}".encode()

@@ -28,7 +28,7 @@ KINDS = "give a folder, a uint8 tensor (n, channels, height, width), or a list o
 CHANNELS = 3
 
 
-class Sequenced:
+class SequenceSource:
     """A source of whatever has a length and gives pictures by index, alone or with a label; three channels.
 
     A picture is of Pillow, the path of a file, an array (height, width[, channels]) or a tensor

@@ -54,7 +54,7 @@ class Source(Protocol):
         ...
 
 
-class InMemory:
+class TensorSource:
     """A source of images of one size, kept in one tensor."""
 
     def __init__(
@@ -122,7 +122,7 @@ def _with_reason(path: Path, reasons: dict[Path, str]) -> str:
     return f"{printable(path)} ({reasons[path]})" if path in reasons else printable(path)
 
 
-def warn_unreadable(source: Source, unreadable: int, tried: int) -> bool:
+def warn_many_unreadable(source: Source, unreadable: int, tried: int) -> bool:
     """Say loudly that many images cannot be read, on stderr; returns whether they are that many."""
     many = unreadable > MANY_UNREADABLE * tried
     if many:
@@ -131,7 +131,7 @@ def warn_unreadable(source: Source, unreadable: int, tried: int) -> bool:
     return many
 
 
-def say_skipped(*sources: Source) -> None:
+def warn_skipped(*sources: Source) -> None:
     """Print which files could not be read, if there are any."""
     for source in sources:
         if skipped := describe_skipped(source):

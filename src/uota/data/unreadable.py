@@ -7,7 +7,7 @@ from torch import Tensor
 from uota.data.files.cache import Cache
 from uota.data.files.folder import Folder
 from uota.data.files.groups import Groups
-from uota.data.packed.source import Packed
+from uota.data.packed.source import PackedSource
 from uota.data.source import Source
 
 
@@ -27,4 +27,4 @@ def unreadable_so_far(source: Source) -> tuple[int, int]:
 
 def _cache_of(source: Source) -> Cache | None:
     files = source.files if isinstance(source, Groups) else source
-    return files.decoded.cache if isinstance(files, Folder | Packed) else None
+    return files.decoded.cache if isinstance(files, Folder | PackedSource) else None

@@ -28,16 +28,18 @@ class MomentumCopy(nn.Module):
 
     Args:
         encoder, projector: what is copied.
-        parts: above 1, a target does not share batch statistics with its prediction. Where several devices each have
-            their own statistics, they exchange images at random (MoCo's shuffling). Otherwise the batch of all ranks
-            is encoded in this number of parts, each of every parts-th image.
+        ghost_batches: above 1, a target does not share batch statistics with its prediction. Several devices that each
+            have their own statistics exchange images at random (MoCo's shuffling). Otherwise the batch of all ranks
+            is encoded in this number of ghost batches, each of every `ghost_batches`-th image.
         batch_norm: whether the views share batch statistics or each has its own.
     """
 
-    def __init__(self, encoder: Encoder, projector: nn.Module, parts: int = 1, batch_norm: BatchNorm = "joint") -> None:
+    def __init__(
+        self, encoder: Encoder, projector: nn.Module, ghost_batches: int = 1, batch_norm: BatchNorm = "joint"
+    ) -> None:
         super().__init__()
         self.encoder, self.projector = deepcopy(encoder), deepcopy(projector)
-        self.parts = parts
+        self.ghost_batches = ghost_batches
         self.batch_norm = batch_norm
         deactivate_requires_grad(self)
 
@@ -54,11 +56,11 @@ class MomentumCopy(nn.Module):
     @torch.no_grad()
     def encode(self, views: Float[Tensor, "views batch channels _ _"]) -> Encoded:
         """Projections of the views, and what an arbiter may look at."""
-        if self.parts == 1:  # nothing to exchange with other ranks or to reassemble
+        if self.ghost_batches == 1:  # nothing to exchange with other ranks or to reassemble
             return self._encode(views)
         if self.training and world_size() > 1 and self._has_statistics_of_a_device():
             return self._encode_shuffled(views)
-        return self._encode_in_parts(views)
+        return self._encode_in_ghost_batches(views)
 
     def _has_statistics_of_a_device(self) -> bool:
         return any(isinstance(each, _BatchNorm) and not isinstance(each, SyncBatchNorm) for each in self.modules())
@@ -73,15 +75,15 @@ class MomentumCopy(nn.Module):
         back = order.argsort()[mine]
         return Encoded(*(gather_rows(part[0]).rows[back].unflatten(0, views.shape[:2]) for part in made))
 
-    def _encode_in_parts(self, views: Tensor) -> Encoded:
+    def _encode_in_ghost_batches(self, views: Tensor) -> Encoded:
         first, images = share_of_rows(views[0])
-        parts = min(self.parts, images)
-        starts = [(part - first) % parts for part in range(parts)]
-        made = [self._encode(views[:, start::parts]) for start in starts]
+        ghost_batches = min(self.ghost_batches, images)
+        starts = [(part - first) % ghost_batches for part in range(ghost_batches)]
+        made = [self._encode(views[:, start::ghost_batches]) for start in starts]
         whole = Encoded(*(part.new_empty(*views.shape[:2], *part.shape[2:]) for part in made[0]))
         for start, encoded in zip(starts, made, strict=True):
             for out, part in zip(whole, encoded, strict=True):
-                out[:, start::parts] = part
+                out[:, start::ghost_batches] = part
         return whole
 
     def _encode(self, views: Tensor) -> Encoded:

@@ -19,10 +19,10 @@ def exchanged(module: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
 
 def with_layer_norm(module: nn.Module) -> nn.Module:
     """The module with every batch norm exchanged for a layer norm over channels and places, scaled by channel."""
-    return exchanged(_refuse_timms_own(module), lambda norm: nn.GroupNorm(1, norm.num_features, norm.eps))
+    return exchanged(_require_plain_batch_norm(module), lambda norm: nn.GroupNorm(1, norm.num_features, norm.eps))
 
 
-def _refuse_timms_own(module: nn.Module) -> nn.Module:
+def _require_plain_batch_norm(module: nn.Module) -> nn.Module:
     """timm fuses batch norm and activation in some models; exchanging only the others would leave patches coupled."""
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm) and type(child) not in (nn.BatchNorm1d, nn.BatchNorm2d):

@@ -81,7 +81,7 @@ class Classifier(pl.LightningModule):
     def training_step(self, views: Views, batch_index: int) -> Float[Tensor, ""]:
         """Cross-entropy of a batch."""
         assert views.labels is not None
-        loss = cross_entropy(self(views.groups[0][0]), views.labels)
+        loss = cross_entropy(self(views.by_size[0][0]), views.labels)
         if not bool(torch.isfinite(loss.detach())):
             raise UotaError(f"NaN or infinite loss at step {self.global_step}: lower --learning_rate")
         self.log("loss", loss.detach(), prog_bar=True, sync_dist=True)

@@ -14,11 +14,11 @@ from rich.progress import Progress
 
 from uota.arbitration import Arbiter
 from uota.console import PROGRESS, printable
-from uota.data import Folder, FolderOptions, Packed, Source, found_unreadable, say_left_out, say_skipped
+from uota.data import Folder, FolderOptions, PackedSource, Source, found_unreadable, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
 from uota.errors import UotaError
 from uota.evaluation.features import batches
-from uota.io.atomic import whole_file
+from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
 from uota.io.outputs import check_writable
 from uota.methods.embedded import Step
@@ -30,15 +30,15 @@ from uota.training.arbiter_inputs import look
 from uota.training.batches import useful_workers
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
-from uota.training.resolve import VIEWS_OF, decide
+from uota.training.resolve import VIEWS_OF, resolve_auto
 from uota.training.setup import build_module
-from uota.views import ViewDataset, ViewPipeline, ViewPreset, keep
+from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
 from uota.views.presets import preset_of
 
 # An arbiter compares an image with the others of its batch.
 BATCH = 256
 CHUNK = 4096  # rows written at once
-IN_FILES = (Folder, Packed)  # sources whose images have a path
+IN_FILES = (Folder, PackedSource)  # sources whose images have a path
 Row = dict[str, Any]
 
 
@@ -80,14 +80,14 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     check_output(out, data=data or settings.data)
     views = "auto" if data else settings.views
     sources = _splits(data or settings.data, views, folder_options(settings, reading))
-    say_left_out(*sources.values())
-    settings = decide(settings, next(iter(sources.values())), trained=True)
+    warn_left_out(*sources.values())
+    settings = resolve_auto(settings, next(iter(sources.values())), trained=True)
     preset = preset_of(settings)
     module = build_module(settings, total_steps=1)
     load_part(module, run)
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
-    with Progress(console=PROGRESS) as bar, whole_file(out) as unfinished:
+    with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
         weighed = bar.add_task("views weighed", total=total, visible=_judge_of(module, preset)[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
         judged = {
@@ -96,7 +96,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         }
         rows = (row for split, source in sources.items() for row in _rows(module, split, source, preset, judged[split]))
         WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
-    say_skipped(*sources.values())
+    warn_skipped(*sources.values())
     if preset.across_images:
         print(f"views of groups are not weighed here; see uota inspect {printable(run.folder)} --files FILES.csv")
     return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
@@ -131,9 +131,9 @@ def _judge(
     samples = [[(0, int(index)) for index in part] for part in parts]
     workers = useful_workers(None, source.name in VIEWS_OF)
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
-    for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=keep):
+    for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
-        verdict = arbiter(look(looks_at, module.method.embed(views.groups, Step())), progress=1.0)
+        verdict = arbiter(look(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         judged.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

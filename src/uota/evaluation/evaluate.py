@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from uota.console import printable
-from uota.data import FolderOptions, Source, labels_of, open_source, say_left_out, say_skipped
+from uota.data import FolderOptions, Source, labels_of, open_source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
 from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
@@ -18,19 +18,19 @@ from uota.evaluation.knn import evaluate_knn_of_two
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import check_can_hold_out, evaluate_linear
 from uota.evaluation.linear_sgd import evaluate_linear_sgd, with_own_protocol
-from uota.evaluation.subject import Subject
-from uota.io.atomic import write_atomically
+from uota.evaluation.subject import LabelledEncoder
+from uota.io.atomic import write_text_atomically
 from uota.io.outputs import check_writable, path_of
-from uota.runs.encoder import Found, find_encoder
-from uota.settings.evaluation import SETTINGS, Finetune, LinearSGD, Origin
+from uota.runs.encoder import LoadedEncoder, load_encoder
+from uota.settings.evaluation import SETTINGS, EncoderSpec, Finetune, LinearSGD
 from uota.settings.pretrain import Pretrain, Reading
 from uota.training.accelerators import check_accelerator
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 
 
 def evaluate(
     protocol: str,
-    origin: Origin,
+    origin: EncoderSpec,
     settings: Any = None,
     data: str | None = None,
     out: str | None = None,
@@ -54,7 +54,7 @@ def evaluate(
     _check_writable(origin, out, name)
     if isinstance(settings, LinearSGD | Finetune):
         check_accelerator(settings.accelerator, settings.devices)
-    found = find_encoder(origin)
+    found = load_encoder(origin)
     if isinstance(settings, LinearSGD):  # the result names the protocol
         settings = with_own_protocol(settings, found)
     subject = _subject(found, data, out, reading)
@@ -69,19 +69,19 @@ def evaluate(
         **asdict(result),
         "settings": asdict(settings),
     }
-    rank_zero_only(write_atomically)(subject.folder / f"{name}.json", json.dumps(written, indent=1))
-    rank_zero_only(say_skipped)(subject.train, subject.test)
+    rank_zero_only(write_text_atomically)(subject.folder / f"{name}.json", json.dumps(written, indent=1))
+    rank_zero_only(warn_skipped)(subject.train, subject.test)
     return result
 
 
-def _check_writable(origin: Origin, out: str | None, name: str) -> None:
+def _check_writable(origin: EncoderSpec, out: str | None, name: str) -> None:
     """Check that the result can be written, before an encoder is loaded; `_subject` refuses what is not a run."""
     folder = path_of(origin.run if out is None else out)
     if out is not None or folder.is_dir():
         check_writable(folder / f"{name}.json")
 
 
-def _subject(found: Found, data: str | None, out: str | None, reading: Reading | None) -> Subject:
+def _subject(found: LoadedEncoder, data: str | None, out: str | None, reading: Reading | None) -> LabelledEncoder:
     run = found.settings
     if run is None and (data is None or out is None):
         raise UotaError(f"{found.name} is no run: say which labelled images by --data and where results go by --out")
@@ -89,13 +89,13 @@ def _subject(found: Found, data: str | None, out: str | None, reading: Reading |
     train = _images(run, data, "train", options)
     # Both are read alike, whatever each by itself would be taken for.
     test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
-    rank_zero_only(say_left_out)(train, test)
+    rank_zero_only(warn_left_out)(train, test)
     if run:
-        decide(run, train, trained=True)
+        resolve_auto(run, train, trained=True)
     train, test, notes = evaluated_images(train, test)
     for note in notes:
         rank_zero_only(print)(printable(note))
-    return Subject(found, train, test, path_of(found.name if out is None else out))
+    return LabelledEncoder(found, train, test, path_of(found.name if out is None else out))
 
 
 def _images(run: Pretrain | None, data: str | None, split: str, options: FolderOptions) -> Source:
@@ -106,10 +106,10 @@ def _images(run: Pretrain | None, data: str | None, split: str, options: FolderO
 
 def _on_features(
     evaluated: Callable[[Features, Features], Any], check: Callable[[Tensor], None] | None = None
-) -> Callable[[Subject, Any], Any]:
+) -> Callable[[LabelledEncoder, Any], Any]:
     """A protocol on features, for which the training labels are checked before any is computed."""
 
-    def protocol(subject: Subject, settings: Any) -> Any:
+    def protocol(subject: LabelledEncoder, settings: Any) -> Any:
         encoder, preset = subject.encoder, subject.found.preset
         if check:
             check(labels_of(subject.train))
@@ -119,7 +119,7 @@ def _on_features(
     return protocol
 
 
-PROTOCOLS: dict[str, Callable[[Subject, Any], Any]] = {
+PROTOCOLS: dict[str, Callable[[LabelledEncoder, Any], Any]] = {
     "linear": _on_features(evaluate_linear, check_can_hold_out),
     "knn": _on_features(evaluate_knn_of_two),
     "linear-sgd": evaluate_linear_sgd,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
 from uota.evaluation.labels import Part, balanced_share
-from uota.evaluation.subject import Subject
+from uota.evaluation.subject import LabelledEncoder
 from uota.settings.evaluation import Finetune
 from uota.settings.linear_protocols import BATCH_OF_RATES, Cosine, Drops
 
@@ -27,7 +27,7 @@ class FinetuneAccuracy:
     images: int
 
 
-def evaluate_finetune(subject: Subject, settings: Finetune, bar: bool = True) -> FinetuneAccuracy:
+def evaluate_finetune(subject: LabelledEncoder, settings: Finetune, bar: bool = True) -> FinetuneAccuracy:
     """Train encoder and classifier on a balanced share of the training images."""
     assert subject.train.labels is not None
     share = float(settings.labels.removesuffix("%")) / 100

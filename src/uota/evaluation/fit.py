@@ -14,8 +14,8 @@ from uota.data import Source
 from uota.encoders.sync_batchnorm import synchronised
 from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
-from uota.io.atomic import write_atomically
-from uota.runs.checkpoints import checkpoint_before, whole_checkpoint
+from uota.io.atomic import write_text_atomically
+from uota.runs.checkpoints import checkpoint_before, find_whole_checkpoint
 from uota.settings.ranges import check_multiple
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
@@ -24,11 +24,11 @@ from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
     hold_by_first,
+    ignore_expected_warnings,
     make_trainer,
     translate_stops,
-    without_warnings_of_what_is_meant,
 )
-from uota.views import GroupPreset, ViewDataset, ViewPipeline, ViewPreset
+from uota.views import ViewDataset, ViewPipeline, ViewPreset, ViewSizePreset
 from uota.views.presets import ALIASED, EvaluationLike
 
 CHECKPOINT_EVERY = 200
@@ -68,7 +68,7 @@ class Plan:
         Presets of small images shrink whole ones to a square; theirs are cut and resized as torchvision does.
         """
         like = self.images_like if preset.evaluation_resize else "torchvision"
-        crops = GroupPreset(
+        crops = ViewSizePreset(
             1,
             preset.evaluation_size,
             (self.smallest_crop, 1.0),
@@ -76,7 +76,7 @@ class Plan:
             interpolation="bilinear" if like == "torchvision" else ALIASED,
             crop_like=like,
         )
-        return replace(preset, groups=(crops,), evaluation_like=like)
+        return replace(preset, sizes=(crops,), evaluation_like=like)
 
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
@@ -133,7 +133,7 @@ def _fit(
     in_memory = train.name in VIEWS_OF
     loader = ViewsOfRank(plan, ViewDataset(train, pipeline), in_memory)
     again = "run the same command again to go on from there"
-    with without_warnings_of_what_is_meant(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
+    with ignore_expected_warnings(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
         with translate_restore_errors(trainer, start):
             trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
         raise_if_stopped()
@@ -165,11 +165,11 @@ def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
     identity_file = folder / "identity.json"
     before = identity_file.read_text(encoding="utf-8", errors="replace") if identity_file.is_file() else None
     same = before == json.dumps(identity)
-    if same and (start := whole_checkpoint(checkpoint)):
+    if same and (start := find_whole_checkpoint(checkpoint)):
         rank_zero_only(print)(f"going on from {printable(start)}; remove it to begin anew")
         return start
     _remove(checkpoint)
-    rank_zero_only(write_atomically)(identity_file, json.dumps(identity))
+    rank_zero_only(write_text_atomically)(identity_file, json.dumps(identity))
     return None
 
 

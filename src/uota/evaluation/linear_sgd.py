@@ -11,8 +11,8 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from uota.evaluation.classifier import Classifier, Training
 from uota.evaluation.fit import Plan, epoch_steps_and_batch, fit
-from uota.evaluation.subject import Subject
-from uota.runs.encoder import Found
+from uota.evaluation.subject import LabelledEncoder
+from uota.runs.encoder import LoadedEncoder
 from uota.settings.evaluation import LinearSGD
 from uota.settings.linear_protocols import BATCH_OF_RATES, LinearProtocol
 
@@ -35,7 +35,7 @@ class LinearSGDAccuracy:
     effective: dict[str, Any]
 
 
-def evaluate_linear_sgd(subject: Subject, settings: LinearSGD, bar: bool = True) -> LinearSGDAccuracy:
+def evaluate_linear_sgd(subject: LabelledEncoder, settings: LinearSGD, bar: bool = True) -> LinearSGDAccuracy:
     """Train a linear classifier on the frozen encoder's features of augmented training images.
 
     Raises:
@@ -53,7 +53,7 @@ def evaluate_linear_sgd(subject: Subject, settings: LinearSGD, bar: bool = True)
     )
 
 
-def with_own_protocol(settings: LinearSGD, found: Found) -> LinearSGD:
+def with_own_protocol(settings: LinearSGD, found: LoadedEncoder) -> LinearSGD:
     """The settings with `auto` replaced by the protocol of an encoder's run."""
     run = found.settings
     return settings.decided(run.method if run else None, run.arbiter if run else None)

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from uota.data import Source, labels_of
-from uota.runs.encoder import Found
+from uota.runs.encoder import LoadedEncoder
 
 
 @dataclass(frozen=True)
-class Subject:
+class LabelledEncoder:
     """An encoder with the images it is evaluated on.
 
     Attributes:
@@ -18,7 +18,7 @@ class Subject:
         folder: where results are written.
     """
 
-    found: Found
+    found: LoadedEncoder
     train: Source
     test: Source
     folder: Path

@@ -8,17 +8,17 @@ from typing import Any
 
 from PIL import Image
 
-from uota.data import say_left_out, say_skipped
+from uota.data import warn_left_out, warn_skipped
 from uota.errors import UotaError
 from uota.inspection.analysis.filing import file_groups
-from uota.inspection.arbiters import seat_panel
+from uota.inspection.arbiters import build_arbiters
 from uota.inspection.export import frame_of, write_table
-from uota.inspection.input import open_subject
-from uota.inspection.page.gallery import Row, draw_gallery
+from uota.inspection.input import open_input
+from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
 from uota.inspection.result import Findings
-from uota.inspection.table import judge
-from uota.io.atomic import write_atomically
+from uota.inspection.table import score_views
+from uota.io.atomic import write_text_atomically
 from uota.misfiled.files import ENOUGH
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
@@ -57,9 +57,9 @@ class Inspection(Findings):
             UotaError: the file has no ending, or cannot be written.
         """
         out = Path(out)
-        refuse_no_ending(out)
+        require_suffix(out)
         if out.suffix == PAGE:
-            write_atomically(out, self.html())
+            write_text_atomically(out, self.html())
         elif out.suffix in TABLES:
             write_table(self.table, out)
         else:
@@ -77,7 +77,7 @@ class Inspection(Findings):
         page = self.html().replace("&", "&amp;").replace('"', "&quot;")
         return f'<iframe title="uota inspect" srcdoc="{page}" style="width:100%;height:800px;border:0"></iframe>'
 
-    def _rows(self, images: int) -> list[Row]:
+    def _rows(self, images: int) -> list[GalleryRow]:
         """The first images with their views as a person sees them; of a group, its best view's image."""
         table = self.table
         weights, shown = table.verdict.weights.float(), table.pictures[0].shape[1]
@@ -85,7 +85,7 @@ class Inspection(Findings):
         for place, image in enumerate(self.subject.source.images(self.faces(min(images, shown)))):
             views = [view[place].float() / 255 for group in table.pictures for view in group]
             wrong = None if table.wrong is None else table.wrong[:, place]
-            rows.append(Row(image, views, weights[:, place].cpu(), wrong))
+            rows.append(GalleryRow(image, views, weights[:, place].cpu(), wrong))
         return rows
 
     def _title(self) -> str:
@@ -97,7 +97,7 @@ class Inspection(Findings):
         return f"{title}; estimated share of outlier views {100 * self.outlier_rate:.0f} %"
 
 
-def refuse_no_ending(out: Path) -> None:
+def require_suffix(out: Path) -> None:
     """Refuse a name that does not say what is to be written.
 
     Raises:
@@ -160,17 +160,17 @@ def inspect(
         raise UotaError(f"seconds is {seconds}; an arbiter learns for 0 seconds (one step) or more")
     run = model if isinstance(model, Run) else None
     reading = Reading(None if pixel_range is None else list(pixel_range), image_megabytes)
-    subject = open_subject(images, run, views, view_options or {}, inject, seed, reading)
+    subject = open_input(images, run, views, view_options or {}, inject, seed, reading)
     if files and subject.groups is None:
         raise UotaError("files are listed by the group that they lie in; add --views groups, or leave --files out")
-    say_left_out(subject.source)
+    warn_left_out(subject.source)
     file = None if weights is None else Path(weights)
-    panel = seat_panel(subject, None if run else model, file, seconds, compare)
-    table = judge(subject, panel, max(judged, shown), shown)
+    panel = build_arbiters(subject, None if run else model, file, seconds, compare)
+    table = score_views(subject, panel, max(judged, shown), shown)
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= ENOUGH
         if subject.groups is not None and not files:
             print(f"there are {len(subject.groups)} groups; to say which files are misfiled {ENOUGH} are needed")
     filing = file_groups(subject, panel, seconds) if files else None
-    say_skipped(subject.source)
+    warn_skipped(subject.source)
     return Inspection(subject, panel, table, filing, ([run] if run else []) + list(beside))

@@ -15,18 +15,18 @@ from uota.arbitration import Arbiter, LearnedContrast, TwoGroups, thumbnails
 from uota.console import PROGRESS
 from uota.encoders.encoder import Encoder, encode
 from uota.errors import UotaError
-from uota.inspection.input import Stream, Subject, read_ahead
+from uota.inspection.input import InspectionInput, Stream, read_ahead
 from uota.methods.embedded import Embedded, Step
-from uota.runs.encoder import find_encoder
+from uota.runs.encoder import load_encoder
 from uota.runs.run import load_part
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.training.arbiter_inputs import early_and_late, look
 from uota.training.setup import build_module
 from uota.views import ViewPreset, Views
 
 
 @dataclass(frozen=True)
-class Seen:
+class ViewFeatures:
     """What is seen of a batch of views.
 
     Attributes:
@@ -38,11 +38,11 @@ class Seen:
     embeddings: Float[Tensor, "views batch embedding"] | None
 
 
-Eyes = Callable[[Views], Seen]
+FeatureExtractor = Callable[[Views], ViewFeatures]
 
 
 @dataclass(frozen=True)
-class Panel:
+class ArbiterSet:
     """Who judges.
 
     Attributes:
@@ -54,14 +54,14 @@ class Panel:
         space: where distances are measured, for a person.
     """
 
-    eyes: Eyes
+    eyes: FeatureExtractor
     own: str
     learned: Arbiter | None
     two_groups: Arbiter
     mahalanobis: Arbiter | None
     space: str
 
-    def embeddings(self, seen: Seen) -> Float[Tensor, "views batch embedding"]:
+    def embeddings(self, seen: ViewFeatures) -> Float[Tensor, "views batch embedding"]:
         """Where distances are measured."""
         if seen.embeddings is not None:
             return seen.embeddings
@@ -70,9 +70,13 @@ class Panel:
         return self.learned.score.embed(seen.features)
 
 
-def seat_panel(
-    subject: Subject, model: Any = None, weights: Path | None = None, seconds: float = 20.0, compare: bool = True
-) -> Panel:
+def build_arbiters(
+    subject: InspectionInput,
+    model: Any = None,
+    weights: Path | None = None,
+    seconds: float = 20.0,
+    compare: bool = True,
+) -> ArbiterSet:
     """The run's arbiter, or one that learns for some seconds, and those that it is compared with.
 
     Args:
@@ -84,15 +88,15 @@ def seat_panel(
         compare: let one learn beside a run's arbiter that does not.
     """
     if subject.run is not None:
-        return _panel_of_run(subject, seconds, compare)
+        return _arbiters_of_run(subject, seconds, compare)
     eyes = _eyes(model, weights, subject.preset)
-    learned = learned_now(Stream(subject.learned_on, subject.pipeline), lambda views: eyes(views).features, seconds)
+    learned = train_arbiter(Stream(subject.learned_on, subject.pipeline), lambda views: eyes(views).features, seconds)
     through = "thumbnails" if model is None and weights is None else f"features of {_called(model or weights)}"
     space = f"the 64 dimensions of an arbiter that learned on {through} for {seconds:g} s"
-    return Panel(eyes, "learned", learned, Arbiter("two_groups").eval(), None, space)
+    return ArbiterSet(eyes, "learned", learned, Arbiter("two_groups").eval(), None, space)
 
 
-def _panel_of_run(subject: Subject, seconds: float, compare: bool) -> Panel:
+def _arbiters_of_run(subject: InspectionInput, seconds: float, compare: bool) -> ArbiterSet:
     """As the run's checkpoint left them: what weighed; or what chose among candidates."""
     run = subject.run
     assert run is not None
@@ -104,17 +108,17 @@ def _panel_of_run(subject: Subject, seconds: float, compare: bool) -> Panel:
     looks_at = looks_at if own == "learned" else "features"
 
     @torch.no_grad()
-    def eyes(views: Views) -> Seen:
-        embedded = method.embed(views.groups, Step())
-        return Seen(look(looks_at, embedded), embedded.z.detach())
+    def eyes(views: Views) -> ViewFeatures:
+        embedded = method.embed(views.by_size, Step())
+        return ViewFeatures(look(looks_at, embedded), embedded.z.detach())
 
     learned = arbiter if own == "learned" else None
     if learned is None and compare:
-        learned = learned_now(Stream(subject.source, subject.pipeline), lambda views: eyes(views).features, seconds)
+        learned = train_arbiter(Stream(subject.source, subject.pipeline), lambda views: eyes(views).features, seconds)
     two_groups = arbiter if arbiter is not None and own == "two_groups" else Arbiter("two_groups")
     mahalanobis = arbiter.eval() if arbiter is not None and own == "mahalanobis" else None
     space = f"the {method.dim} dimensions of the run's embeddings"
-    return Panel(eyes, own, learned.eval() if learned else None, two_groups.eval(), mahalanobis, space)
+    return ArbiterSet(eyes, own, learned.eval() if learned else None, two_groups.eval(), mahalanobis, space)
 
 
 def _kind(arbiter: Arbiter) -> str:
@@ -123,10 +127,10 @@ def _kind(arbiter: Arbiter) -> str:
     return "two_groups" if isinstance(arbiter.strength, TwoGroups) else "mahalanobis"
 
 
-def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> Eyes:
+def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtractor:
     """Thumbnails, an encoder, or whatever makes features of images."""
     if model is None and weights is None:
-        return lambda views: Seen(thumbnails(views.groups), None)
+        return lambda views: ViewFeatures(thumbnails(views.by_size), None)
     if model is None or isinstance(model, str):
         return _eyes_of_encoder(_encoder(model, weights, preset))
     if weights is not None or not callable(model):
@@ -135,12 +139,12 @@ def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> Eyes:
         model.eval()
 
     @torch.no_grad()
-    def eyes(views: Views) -> Seen:
+    def eyes(views: Views) -> ViewFeatures:
         try:
-            rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.groups]
-            return Seen(torch.cat(rows).float(), None)
+            rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.by_size]
+            return ViewFeatures(torch.cat(rows).float(), None)
         except Exception as error:  # of somebody else's module
-            shape = tuple(views.groups[0].flatten(0, 1).shape)
+            shape = tuple(views.by_size[0].flatten(0, 1).shape)
             raise UotaError(
                 f"the model makes no rows of features of images {shape}: {type(error).__name__}: {error}"
             ) from error
@@ -150,17 +154,17 @@ def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> Eyes:
 
 def _encoder(name: str | None, weights: Path | None, preset: ViewPreset) -> Encoder:
     if weights is None:
-        return Encoder(name or "tiny", preset.channels, preset.groups[0].size).eval()
+        return Encoder(name or "tiny", preset.channels, preset.sizes[0].size).eval()
     if not weights.is_file():
         raise UotaError(f"there is no file {weights}; give a state dict, or leave --weights out")
-    return find_encoder(Origin(str(weights), name, preset.name)).encoder
+    return load_encoder(EncoderSpec(str(weights), name, preset.name)).encoder
 
 
-def _eyes_of_encoder(encoder: Encoder) -> Eyes:
+def _eyes_of_encoder(encoder: Encoder) -> FeatureExtractor:
     @torch.no_grad()
-    def eyes(views: Views) -> Seen:
-        features, early = encode(encoder, views.groups)
-        return Seen(early_and_late(Embedded(features, features, early, views.groups)), None)
+    def eyes(views: Views) -> ViewFeatures:
+        features, early = encode(encoder, views.by_size)
+        return ViewFeatures(early_and_late(Embedded(features, features, early, views.by_size)), None)
 
     return eyes
 
@@ -169,7 +173,7 @@ def _called(model: Any) -> str:
     return str(model) if isinstance(model, str | Path) else type(model).__name__
 
 
-def learned_now(stream: Stream, look: Callable[[Views], Tensor], seconds: float) -> Arbiter:
+def train_arbiter(stream: Stream, look: Callable[[Views], Tensor], seconds: float) -> Arbiter:
     """An arbiter that learned for some seconds, at least one step."""
     read_ahead(stream.source)
     arbiter = Arbiter("learned")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from uota.errors import UotaError
-from uota.inspection.api import PAGE, SHOWN, TABLES, Inspection, inspect, refuse_no_ending
+from uota.inspection.api import PAGE, SHOWN, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
 from uota.misfiled.files import write_files
 from uota.runs.folder import check_output
@@ -46,7 +46,7 @@ def inspect_and_write(
         raise UotaError(f"{run.folder} is a run, which has its own backbone; leave out --backbone and --weights")
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these endings")
-    refuse_no_ending(out)
+    require_suffix(out)
     written = [out, *(path_of(other) for other in (files, table) if other is not None)]
     check_writable(*written)
     check_output(*written, data=data if data is not None or run is None else run.settings().data)

@@ -7,7 +7,7 @@ from typing import Any
 
 from uota.errors import UotaError
 from uota.inspection.table import ViewTable
-from uota.io.atomic import whole_file
+from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
 
 
@@ -33,7 +33,7 @@ def write_table(table: ViewTable, out: Path) -> None:
     columns = table.columns()
     if out.suffix == ".csv":
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        with whole_file(out) as unfinished:
+        with atomic_write(out) as unfinished:
             write_csv(unfinished, chain([columns], rows))
         return
     if not find_spec("pyarrow"):
@@ -41,5 +41,5 @@ def write_table(table: ViewTable, out: Path) -> None:
     import pyarrow
     from pyarrow.parquet import write_table as write
 
-    with whole_file(out) as unfinished:
+    with atomic_write(out) as unfinished:
         write(pyarrow.table(columns), unfinished)

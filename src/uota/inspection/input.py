@@ -13,14 +13,14 @@ from rich.progress import track
 from uota.console import PROGRESS, printable
 from uota.data import Folder, FolderOptions, Groups, Source
 from uota.data.files.paths import are_paths, open_paths
-from uota.data.memory import Sequenced
+from uota.data.memory import SequenceSource
 from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.misfiled.files import BATCH, ENOUGH, halves_of, some_groups
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
 from uota.training.batches import GlobalBatches
-from uota.training.resolve import decide
+from uota.training.resolve import resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
@@ -32,11 +32,11 @@ SIDES, LONGEST, MEGABYTES, SAMPLE = 5, 640, 256, 2048
 JUDGED_EPOCH = 2**31
 LEAST = 3
 # The largest view of presets for images of folders without an accelerator.
-SMALL = PRESETS["small"].groups[0].size
+SMALL = PRESETS["small"].sizes[0].size
 
 
 @dataclass(frozen=True)
-class Subject:
+class InspectionInput:
     """What is inspected.
 
     Attributes:
@@ -99,7 +99,7 @@ class Stream:
         return self.pipeline(self.source, samples)
 
 
-def open_subject(
+def open_input(
     data: Any,
     run: Run | None,
     views: str | ViewPreset,
@@ -107,11 +107,11 @@ def open_subject(
     inject: float,
     seed: int,
     reading: Reading | None = None,
-) -> Subject:
+) -> InspectionInput:
     """Open the images, and decide how views are made of them.
 
     Args:
-        data: a name or folder, a `Source`, or pictures as `Sequenced` takes them; None: the run's, or demo-scenes.
+        data: a name or folder, a `Source`, or pictures as `SequenceSource` takes them; None: the run's, or demo-scenes.
         run: None: there is none.
         views: a preset or its name; auto: the run's, or by the data.
         view_options: changes to the preset, beside those of the run.
@@ -141,23 +141,23 @@ def open_subject(
     if isinstance(views, ViewPreset):
         preset = views.with_options(view_options)
     else:
-        settings = decide(settings, source, trained=run is not None)
+        settings = resolve_auto(settings, source, trained=run is not None)
         preset = preset_of(settings)
-    return Subject(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
+    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
     if isinstance(data, Source):
         return data
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
-    largest = preset.groups[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
+    largest = preset.sizes[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
     side = min(LONGEST, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
         return open_items(str(data), name, split=None, folder=options)
     if are_paths(data):
         return open_paths(data, options)
-    return Sequenced(data, side, options.pixel_range, options.image_megabytes)
+    return SequenceSource(data, side, options.pixel_range, options.image_megabytes)
 
 
 def read_ahead(source: Source) -> None:

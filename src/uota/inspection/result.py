@@ -12,8 +12,8 @@ from uota.inspection.analysis.causes import Causes, find_causes
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import History, history_of
 from uota.inspection.analysis.plane import Plane, planes
-from uota.inspection.arbiters import Panel
-from uota.inspection.input import Subject
+from uota.inspection.arbiters import ArbiterSet
+from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
 from uota.runs.run import Run
 
@@ -33,8 +33,8 @@ class Findings:
         runs: whose history is shown.
     """
 
-    subject: Subject
-    panel: Panel
+    subject: InspectionInput
+    panel: ArbiterSet
     table: ViewTable
     filing: Filing | None = None
     runs: list[Run] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Findings:
     @property
     def mean_weight(self) -> list[float]:
         """Of global and of local views."""
-        sizes = [group.count for group in self.table.preset.groups]
+        sizes = [group.count for group in self.table.preset.sizes]
         return [float(part.mean()) for part in self.table.verdict.weights.split(sizes)]
 
     @property

@@ -10,14 +10,14 @@ from numpy import ndarray
 from rich.progress import track
 from torch import Tensor
 
-from uota.arbitration import Arbiter, Arbitration, InBatches, TwoGroups
+from uota.arbitration import Arbiter, Arbitration, ScoreInBatches, TwoGroups
 from uota.console import PROGRESS, printable
 from uota.data import Groups, Source, found_unreadable
 from uota.data.files.folder import Folder
-from uota.data.packed.source import Packed
+from uota.data.packed.source import PackedSource
 from uota.errors import UotaError
-from uota.inspection.arbiters import Panel
-from uota.inspection.input import LEAST, Subject
+from uota.inspection.arbiters import ArbiterSet
+from uota.inspection.input import LEAST, InspectionInput
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import ViewParameters, ViewPreset, Views, unnormalise
 from uota.views.pipeline import Sample
@@ -91,7 +91,7 @@ class ViewTable:
                 classes = np.array([printable(name) for name in self.source.classes], dtype=object)
                 made["class"] = np.broadcast_to(_or_none(classes[label * known], known), self.shape)
         made["view"] = np.broadcast_to(np.arange(self.shape[0])[:, None], self.shape)
-        made["kind"] = np.broadcast_to(np.array(self.preset.group_of_view, dtype=object)[:, None], self.shape)
+        made["kind"] = np.broadcast_to(np.array(self.preset.size_name_of_view, dtype=object)[:, None], self.shape)
         made |= _how_made(self.parameters)
         if self.wrong is not None:
             made["wrong"] = self.wrong.numpy()
@@ -112,7 +112,7 @@ class ViewTable:
         grouped = isinstance(self.source, Groups) and not file
         files = self.source.files if isinstance(self.source, Groups) else self.source
         place = self.source.members[index][0] if isinstance(self.source, Groups) and grouped else index
-        if isinstance(files, Packed):
+        if isinstance(files, PackedSource):
             return printable(files.path(place))
         if not isinstance(files, Folder):
             return str(index)
@@ -124,7 +124,7 @@ class ViewTable:
         return np.array([[names[index] for index in row] for row in indices.tolist()], dtype=object)
 
 
-def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = True) -> ViewTable:
+def score_views(subject: InspectionInput, panel: ArbiterSet, images: int, shown: int, bar: bool = True) -> ViewTable:
     """Make the views of some images and let every arbiter of the panel judge them.
 
     Args:
@@ -146,9 +146,9 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
         looked = panel.eyes(views)
         features.append(looked.features)
         seen.append((views, panel.embeddings(looked)))
-        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.groups])
+        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.by_size])
         left -= min(left, views.batch)
-        views.groups = []  # their pixels are not needed any more, and would fill the memory
+        views.by_size = []  # their pixels are not needed any more, and would fill the memory
     if sum(views.batch for views, _ in seen) < LEAST:
         raise UotaError(f"fewer than {LEAST} images of {subject.source.name} can be read; are the others damaged?")
     embeddings = torch.cat([z for _, z in seen], 1)
@@ -164,7 +164,7 @@ def judge(subject: Subject, panel: Panel, images: int, shown: int, bar: bool = T
     )
 
 
-def _readable(subject: Subject, samples: list[Sample]) -> Views | None:
+def _readable(subject: InspectionInput, samples: list[Sample]) -> Views | None:
     """Views of those samples whose images can all be read: nothing is said of what stands in for a damaged file."""
     views = subject.pipeline(subject.source, samples)
     lost = found_unreadable(subject.source, views.parameters.image).any(0).tolist()
@@ -193,7 +193,7 @@ def _paper(embeddings: Tensor) -> Arbiter:
 
 def _learned(arbiter: Arbiter, features: list[Float[Tensor, "views batch dim"]]) -> Arbitration:
     """By densities of these very scores: those that an arbiter remembers are of a head that had learned less."""
-    return Arbiter((InBatches(arbiter.score, len(features)), TwoGroups())).eval()(torch.cat(features, 1))
+    return Arbiter((ScoreInBatches(arbiter.score, len(features)), TwoGroups())).eval()(torch.cat(features, 1))
 
 
 def _pixels(views: Tensor, preset: ViewPreset) -> UInt8[Tensor, "_ shown channels _ _"]:

@@ -8,14 +8,14 @@ from pathlib import Path
 from uota.errors import UotaError
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, never meets half of it."""
-    with whole_file(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A place to write a file that takes its name only when the block ends well.
 
     Raises:

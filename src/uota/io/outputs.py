@@ -100,7 +100,7 @@ def _unwritable(path: Path, error: OSError | ValueError) -> UotaError:
     return UotaError(f"{printable(path)} cannot be written: {why}; make room or choose another folder")
 
 
-def holds_something(folder: Path) -> bool:
+def is_nonempty_dir(folder: Path) -> bool:
     """Whether a folder that is to be written to is there, and not empty; a lock alone is nothing.
 
     Raises:

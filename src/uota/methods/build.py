@@ -33,9 +33,9 @@ def find_method(name: str) -> Card:
 def build_method(settings: Pretrain) -> Any:
     """The method, its encoder and heads, with weights that follow from the seed."""
     preset, card = preset_of(settings), find_method(settings.method)
-    options = card.options | (card.small if preset.groups[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
+    options = card.options | (card.small if preset.sizes[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
     torch.manual_seed(settings.seed)
-    encoder = card.encoder(settings.backbone, preset.channels, preset.groups[0].size)
+    encoder = card.encoder(settings.backbone, preset.channels, preset.sizes[0].size)
     if settings.zero_init_last is not None:
         scale_last_norms(encoder, 0.0 if settings.zero_init_last else 1.0)
     try:

@@ -39,7 +39,7 @@ class Embedded:
         features: the encoder's output.
         early: early feature maps (views, batch, channels, height, width) in the order of views, a tensor for those that
             are alike in size.
-        groups: the views themselves, one tensor per size, the global ones first.
+        by_size: the views themselves, one tensor per size, the global ones first.
         targets: projections by a momentum encoder, without gradient, in the places of the first views, the global ones
             at least; only those of views that act as targets are used. None: the method has none.
     """
@@ -47,7 +47,7 @@ class Embedded:
     projected: Float[Tensor, "views batch dim"]
     features: Float[Tensor, "views batch features"]
     early: list[Tensor]
-    groups: list[Tensor]
+    by_size: list[Tensor]
     targets: Float[Tensor, "targets batch dim"] | None = None
 
     @property
@@ -58,7 +58,7 @@ class Embedded:
     @property
     def globals(self) -> int:
         """Number of global views, those of the first group."""
-        return len(self.groups[0])
+        return len(self.by_size[0])
 
 
 def embed(

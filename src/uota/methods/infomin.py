@@ -74,12 +74,12 @@ class InfoMin(nn.Module):
         """InfoNCE of the views and of the jigsaws, every term times the weight of its view, or of both views."""
         assert embedded.targets is not None
         keys, negatives = unit(embedded.targets), self.queue.rows.clone()
-        if self._cuts_second(embedded.groups):
+        if self._cuts_second(embedded.by_size):
             views, solved = embedded.globals, embedded.z
             jigsaws = range(views, len(solved))
         else:
             views = len(embedded.projected)
-            solved = unit(self._solve(embedded.groups[0][: self.queries], step.number)[0])
+            solved = unit(self._solve(embedded.by_size[0][: self.queries], step.number)[0])
             jigsaws = range(len(solved))
         roles = roles_of(self.queries, views, embedded.globals)
         if self.training:
@@ -99,7 +99,7 @@ class InfoMin(nn.Module):
         projected = torch.cat([embedded.projected, *(each[0] for each in made)])
         features = torch.cat([embedded.features, *(each[1] for each in made)])
         early = [*embedded.early, *(each[2] for each in made)]
-        return replace(embedded, projected=projected, features=features, early=early, groups=groups)
+        return replace(embedded, projected=projected, features=features, early=early, by_size=groups)
 
     def _solve(self, views: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings of jigsaws, and the means over their pieces of features and early maps."""

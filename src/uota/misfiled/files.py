@@ -18,7 +18,7 @@ from uota.console import PROGRESS
 from uota.data import Groups, found_unreadable
 from uota.data.files.folder import Folder
 from uota.errors import UotaError
-from uota.io.atomic import write_atomically
+from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
 from uota.views import ViewPipeline, Views
 
@@ -27,11 +27,11 @@ BATCH = 128
 # Groups of which halves can judge each other.
 ENOUGH = 6
 Look = Callable[[Views], Float[Tensor, "views batch dim"]]
-Hand = Sequence[int]
+Chunk = Sequence[int]
 
 
 @dataclass(frozen=True)
-class Judged:
+class FileVerdicts:
     """What an arbiter says of files, mean over the views that showed them.
 
     Attributes:
@@ -47,9 +47,9 @@ class Judged:
         return torch.from_numpy(np.lexsort((self.score.numpy(), -self.probability.numpy())).copy())
 
 
-def judge(
+def score_files(
     groups: Groups, pipeline: ViewPipeline, score: Score, see: Look, draws: int = DRAWS, bar: bool = True
-) -> Judged:
+) -> FileVerdicts:
     """Show every file of the groups in at least `draws` views, among others of its group, and score them.
 
     What scores are normal is estimated first, in a pass of its own, of these groups: what a score says of groups that
@@ -70,41 +70,43 @@ def judge(
     arbiter = Arbiter((score, strength)).eval()
     random = np.random.default_rng(pipeline.seed)
     views_of_item = pipeline.preset.views
-    deals = ((draw, hands) for draw in range(draws + 1) for hands in deal(groups.members, views_of_item, random))
-    total = (draws + 1) * sum(1 for _ in deal(groups.members, views_of_item, np.random.default_rng(0)))
+    passes = (
+        (draw, chunks) for draw in range(draws + 1) for chunks in iter_batches(groups.members, views_of_item, random)
+    )
+    total = (draws + 1) * sum(1 for _ in iter_batches(groups.members, views_of_item, np.random.default_rng(0)))
     sums = torch.zeros(3, len(groups.files), dtype=torch.float64)
-    shown = track(deals, "looking at files", total, transient=True, disable=not bar, console=PROGRESS)
-    for number, (draw, hands) in enumerate(shown):
+    shown = track(passes, "looking at files", total, transient=True, disable=not bar, console=PROGRESS)
+    for number, (draw, chunks) in enumerate(shown):
         strength.train(draw == 0)
-        views = pipeline(Groups(groups.files, hands), [(number, place) for place in range(len(hands))])
+        views = pipeline(Groups(groups.files, chunks), [(number, place) for place in range(len(chunks))])
         verdict = arbiter(see(views))
         if draw:
             assert verdict.outlier_probability is not None
             told = (verdict.outlier_probability, verdict.scores, torch.ones_like(verdict.scores))
             sums.index_add_(1, views.parameters.image.flatten(), torch.stack(told).flatten(1).double().cpu())
     probability, score_of_file = sums[:2] / sums[2]
-    return Judged(probability, score_of_file)
+    return FileVerdicts(probability, score_of_file)
 
 
-def judge_by_halves(
+def score_files_by_halves(
     groups: Groups,
     pipeline: ViewPipeline,
     learn: Callable[[Groups], Score],
     see: Look,
     draws: int = DRAWS,
     bar: bool = True,
-) -> Judged:
+) -> FileVerdicts:
     """As `judge`, by a score that learned on the other half of the groups.
 
     A file is wrong in its folder in every draw; a score that learned there has learned that it belongs there.
     """
     halves = [some_groups(groups, half) for half in halves_of(groups, pipeline.seed)]
     first, second = (
-        judge(judged, pipeline, learn(other), see, draws, bar)
+        score_files(judged, pipeline, learn(other), see, draws, bar)
         for judged, other in zip(halves, reversed(halves), strict=True)
     )
     unseen = first.probability.isnan()
-    return Judged(
+    return FileVerdicts(
         torch.where(unseen, second.probability, first.probability), torch.where(unseen, second.score, first.score)
     )
 
@@ -120,7 +122,7 @@ def some_groups(groups: Groups, places: Sequence[int]) -> Groups:
     return Groups(groups.files, [groups.members[place] for place in places])
 
 
-def refuse_few(groups: Groups, least: int) -> None:
+def require_groups(groups: Groups, least: int) -> None:
     """Say that files cannot be told, where there are too few groups to know what is normal.
 
     Raises:
@@ -132,23 +134,23 @@ def refuse_few(groups: Groups, least: int) -> None:
         )
 
 
-def deal(members: Sequence[Hand], views: int, random: np.random.Generator) -> Iterator[list[Hand]]:
+def iter_batches(members: Sequence[Chunk], views: int, random: np.random.Generator) -> Iterator[list[Chunk]]:
     """Hands of up to `views` images of one group, so that each image is dealt, in batches.
 
-    No batch has two hands of one group, which would look like strangers that are alike; where few groups have hands
+    No batch has two chunks of one group, which would look like strangers that are alike; where few groups have chunks
     left, others play again, so that there are always strangers.
     """
-    hands = [_hands(random.permutation(group), views) for group in members]
-    for turn in range(max(map(len, hands))):
-        order = random.permutation(len(hands)).tolist()
-        playing = [hands[group][turn] for group in order if turn < len(hands[group])]
-        again = [hands[group][0] for group in order if turn >= len(hands[group])]
-        playing += again[: max(0, BATCH - len(playing))]
-        for batch in np.array_split(np.arange(len(playing)), ceil(len(playing) / BATCH)):
-            yield [playing[place] for place in batch]
+    chunks = [_chunks(random.permutation(group), views) for group in members]
+    for turn in range(max(map(len, chunks))):
+        order = random.permutation(len(chunks)).tolist()
+        active = [chunks[group][turn] for group in order if turn < len(chunks[group])]
+        again = [chunks[group][0] for group in order if turn >= len(chunks[group])]
+        active += again[: max(0, BATCH - len(active))]
+        for batch in np.array_split(np.arange(len(active)), ceil(len(active) / BATCH)):
+            yield [active[place] for place in batch]
 
 
-def write_files(judged: Judged, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:
+def write_files(judged: FileVerdicts, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:
     """Write file, group, outlier probability and the other group that the file is most like, worst first, as CSV.
 
     Text that a spreadsheet would run has an apostrophe before it.
@@ -170,10 +172,10 @@ def write_files(judged: Judged, groups: Groups, fits: Int64[Tensor, " files"], o
             better = groups.members[int(fits[index])][0]
             group, other = (groups.files.files[place].rpartition("/")[0] for place in (index, better))
             rows.append((groups.files.path(index), group, f"{float(judged.probability[index]):.4f}", other))
-    write_atomically(out, csv_text(rows))
+    write_text_atomically(out, csv_text(rows))
 
 
-def _hands(images: np.ndarray, views: int) -> list[Hand]:
+def _chunks(images: np.ndarray, views: int) -> list[Chunk]:
     """All images, `views` at a time; the last hand is filled up with images of the first."""
     size = min(views, len(images))
     return [np.take(images, range(start, start + size), mode="wrap").tolist() for start in range(0, len(images), size)]

@@ -56,7 +56,7 @@ def checkpoint_before(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".before.ckpt")
 
 
-def whole_checkpoint(checkpoint: Path) -> Path | None:
+def find_whole_checkpoint(checkpoint: Path) -> Path | None:
     """The last checkpoint; if it is not as it was written, the one before it, and that is said. None: there is neither.
 
     Raises:
@@ -83,9 +83,9 @@ def remove_if_damaged(checkpoint: Path) -> None:
         checkpoint.unlink()
 
 
-def checkpoint_to_go_on_from(checkpoint: Path) -> Path | None:
-    """As `whole_checkpoint`; that there is none yet, because a run was killed early, is said."""
-    whole = whole_checkpoint(checkpoint)
+def find_resume_checkpoint(checkpoint: Path) -> Path | None:
+    """As `find_whole_checkpoint`; that there is none yet, because a run was killed early, is said."""
+    whole = find_whole_checkpoint(checkpoint)
     if whole is None:
         _say_once(f"{checkpoint.parent} has no checkpoint yet; it begins from its settings")
     return whole

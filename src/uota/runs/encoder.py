@@ -13,7 +13,7 @@ from uota.errors import UotaError
 from uota.io.outputs import path_of
 from uota.methods.build import build_method
 from uota.runs.run import Run, load_part
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.views import ViewPreset, find_preset
 from uota.views.presets import preset_of
@@ -24,7 +24,7 @@ SMALL_CONVOLUTION, SMALL_PATCH = 3, 4  # of encoders for small images; ConvNeXt 
 
 
 @dataclass(frozen=True)
-class Found:
+class LoadedEncoder:
     """An encoder, and how images are brought to it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found:
     settings: Pretrain | None = None
 
 
-def find_encoder(origin: Origin, untrained: bool = False) -> Found:
+def load_encoder(origin: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
     """The encoder of a run, of a file of weights, or of timm; says what was loaded of a file.
 
     Args:
@@ -65,7 +65,7 @@ def find_encoder(origin: Origin, untrained: bool = False) -> Found:
     )
 
 
-def _of_run(run: Run, origin: Origin, untrained: bool) -> Found:
+def _of_run(run: Run, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     if origin.backbone or origin.views != "auto":
         raise UotaError(
             f"{run.folder} is a run, which has its own backbone and views; leave out --backbone and --views"
@@ -74,17 +74,17 @@ def _of_run(run: Run, origin: Origin, untrained: bool) -> Found:
     encoder = build_method(settings).encoder
     if not untrained:
         load_part(encoder, run, "method.encoder")
-    return Found(str(run.folder), encoder.eval(), settings.backbone, preset_of(settings), settings)
+    return LoadedEncoder(str(run.folder), encoder.eval(), settings.backbone, preset_of(settings), settings)
 
 
-def _of_file(path: Path, origin: Origin, untrained: bool) -> Found:
+def _of_file(path: Path, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     weights = read_weights(path, origin.pickle)
     backbone = origin.backbone or backbone_of(weights, path)
     preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
-    encoder = Encoder(backbone, preset.channels, preset.groups[0].size)
+    encoder = Encoder(backbone, preset.channels, preset.sizes[0].size)
     if not untrained:
         print(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
-    return Found(str(path), encoder.eval(), backbone, preset)
+    return LoadedEncoder(str(path), encoder.eval(), backbone, preset)
 
 
 def _views_of(weights: Weights, backbone: str, path: Path) -> str:
@@ -95,11 +95,11 @@ def _views_of(weights: Weights, backbone: str, path: Path) -> str:
     return VIEWS[channels, small]
 
 
-def _of_timm(origin: Origin, untrained: bool) -> Found:
+def _of_timm(origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     if origin.backbone:
         raise UotaError(f"{origin.run} is a timm model and --backbone is set; that goes with a file of weights")
     preset = find_preset("supervised" if origin.views == "auto" else origin.views)
-    size = preset.groups[0].size
+    size = preset.sizes[0].size
     if size < SMALL_IMAGE:
         raise UotaError(f"{origin.run} has weights for large images and views {preset.name!r} are small; choose others")
     try:
@@ -109,7 +109,7 @@ def _of_timm(origin: Origin, untrained: bool) -> Found:
             f"the weights of timm's {origin.run} cannot be had: {str(error).splitlines()[0]}; "
             "is there a network? else give a file of weights with --backbone"
         ) from error
-    return Found(origin.run, encoder.eval(), origin.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
+    return LoadedEncoder(origin.run, encoder.eval(), origin.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
 
 
 def _as_timm(preset: ViewPreset, published: dict[str, Any]) -> ViewPreset:

@@ -16,18 +16,18 @@ from torch import Tensor, nn
 
 from uota.encoders.encoder import SMALL_IMAGE, Encoder, timm_options
 from uota.errors import UotaError
-from uota.io.atomic import whole_file
+from uota.io.atomic import atomic_write
 from uota.io.outputs import check_writable
-from uota.runs.encoder import Found, find_encoder
+from uota.runs.encoder import LoadedEncoder, load_encoder
 from uota.runs.folder import check_output
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 
 # Largest difference of an output, as a share of the largest output, that rounding in another order explains.
 TOLERANCE = 1e-4
 EXAMPLES = 2
 
 
-def export(origin: Origin, to: str, out: Path) -> str:
+def export(origin: EncoderSpec, to: str, out: Path) -> str:
     """Write an encoder; for timm and torchvision only if their network gives the same features with its weights.
 
     Args:
@@ -42,27 +42,27 @@ def export(origin: Origin, to: str, out: Path) -> str:
         UotaError: the library has no such network, or the file cannot be written.
     """
     check_writable(out)
-    found = find_encoder(origin)
+    found = load_encoder(origin)
     check_output(out, data=found.settings.data if found.settings else None)
-    with whole_file(out) as unfinished, torch.no_grad():
+    with atomic_write(out) as unfinished, torch.no_grad():
         return EXPORTS[to](found, unfinished).replace(str(unfinished), str(out))
 
 
-def _to_timm(found: Found, file: Path) -> str:
+def _to_timm(found: LoadedEncoder, file: Path) -> str:
     name, options = found.backbone, _options(found)
-    _refuse_unlike(found, "timm", None if name == "tiny" else timm.create_model(name, **options))
+    _require_alike(found, "timm", None if name == "tiny" else timm.create_model(name, **options))
     torch.save(_weights(found.encoder.backbone), file)
     told = "".join(f", {key}={value!r}" for key, value in options.items())
     return f"timm.create_model({name!r}{told}, checkpoint_path={str(file)!r})"
 
 
-def _to_torchvision(found: Found, file: Path) -> str:
+def _to_torchvision(found: LoadedEncoder, file: Path) -> str:
     name = found.backbone.split(".")[0]
     known = "resne" in name and name in torchvision.models.list_models(torchvision.models)
     twin = torchvision.models.get_model(name, weights=None) if known else None
     if twin is not None:
         twin.fc = nn.Identity()
-    _refuse_unlike(found, "torchvision", twin)
+    _require_alike(found, "torchvision", twin)
     torch.save(_weights(found.encoder.backbone), file)
     return (
         f"model = torchvision.models.{name}(); model.fc = torch.nn.Identity(); "
@@ -70,7 +70,7 @@ def _to_torchvision(found: Found, file: Path) -> str:
     )
 
 
-def _to_safetensors(found: Found, file: Path) -> str:
+def _to_safetensors(found: LoadedEncoder, file: Path) -> str:
     whole = getattr(found.encoder, "backbone", found.encoder)
     preset = found.preset
     about = {"backbone": found.backbone, "channels": preset.channels, "mean": preset.mean, "std": preset.std}
@@ -78,7 +78,7 @@ def _to_safetensors(found: Found, file: Path) -> str:
     return f"safetensors.torch.load_file({str(file)!r})"
 
 
-def _to_onnx(found: Found, file: Path) -> str:
+def _to_onnx(found: LoadedEncoder, file: Path) -> str:
     if not (find_spec("onnx") and find_spec("onnxscript")):
         raise UotaError("ONNX files need onnx and onnxscript: pip install 'uota[onnx]'")
     encoder, example = found.encoder, _example(found)
@@ -98,7 +98,7 @@ def _to_onnx(found: Found, file: Path) -> str:
     return f"onnxruntime.InferenceSession({str(file)!r}).run(None, {{'images': images}})"
 
 
-EXPORTS: dict[str, Callable[[Found, Path], str]] = {
+EXPORTS: dict[str, Callable[[LoadedEncoder, Path], str]] = {
     "timm": _to_timm,
     "torchvision": _to_torchvision,
     "safetensors": _to_safetensors,
@@ -106,7 +106,7 @@ EXPORTS: dict[str, Callable[[Found, Path], str]] = {
 }
 
 
-def _refuse_unlike(found: Found, library: str, twin: Any) -> None:
+def _require_alike(found: LoadedEncoder, library: str, twin: Any) -> None:
     """Refuse unless the library's network takes the weights and gives the same features."""
     remedy = "export it --to safetensors or onnx"
     if found.backbone == "tiny":
@@ -126,11 +126,11 @@ def _refuse_unlike(found: Found, library: str, twin: Any) -> None:
         raise UotaError(f"{library}'s {found.backbone} gives other features than {found.name}; {remedy}")
 
 
-def _options(found: Found) -> dict[str, Any]:
+def _options(found: LoadedEncoder) -> dict[str, Any]:
     return timm_options(found.backbone, found.preset.channels, _size(found))
 
 
-def _example(found: Found) -> Float[Tensor, "rows channels side side"]:
+def _example(found: LoadedEncoder) -> Float[Tensor, "rows channels side side"]:
     """Noise of the size of an image to evaluate."""
     size = found.preset.evaluation_size
     return torch.randn(EXAMPLES, found.preset.channels, size, size, generator=torch.Generator().manual_seed(0))
@@ -140,9 +140,9 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
 
 
-def _size(found: Found) -> int:
-    return found.preset.groups[0].size
+def _size(found: LoadedEncoder) -> int:
+    return found.preset.sizes[0].size
 
 
-def _is_small(found: Found) -> bool:
+def _is_small(found: LoadedEncoder) -> bool:
     return _size(found) < SMALL_IMAGE or found.preset.channels != 3

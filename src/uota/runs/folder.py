@@ -11,7 +11,7 @@ from uota.data.files.formats import HEAD, format_of_content
 from uota.data.places import places_of
 from uota.errors import UotaError
 from uota.io.locks import LOCK, Written, finished_name
-from uota.io.outputs import holds_something
+from uota.io.outputs import is_nonempty_dir
 from uota.io.reading import is_same, open_regular, read_json
 
 LOGS: Written = {"version_*": {"metrics.csv": None, "hparams.yaml": None, "events.out.tfevents.*": None}}
@@ -41,7 +41,7 @@ def require_free(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
         UotaError: it is a file; there is something in it and it may not be overwritten, or that is no run; or it holds,
             is or lies in what is needed.
     """
-    if not holds_something(folder):
+    if not is_nonempty_dir(folder):
         return
     if not overwrite:
         raise UotaError(

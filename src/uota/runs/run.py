@@ -23,7 +23,7 @@ from torch import nn
 from uota.encoders.weights import check_finite
 from uota.errors import UotaError
 from uota.io.reading import read_json
-from uota.runs.checkpoints import first_line, read_checkpoint, whole_checkpoint
+from uota.runs.checkpoints import find_whole_checkpoint, first_line, read_checkpoint
 from uota.settings.parsing import settings_in_file
 from uota.settings.pretrain import Pretrain
 
@@ -72,7 +72,7 @@ class Run:
         Raises:
             UotaError: there is none, or it is broken.
         """
-        whole = whole_checkpoint(self.checkpoint)
+        whole = find_whole_checkpoint(self.checkpoint)
         if whole is None:
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
         return read_checkpoint(whole)

@@ -11,7 +11,7 @@ FINETUNE_RATES = {"1%": (0.02, 5.0), "10%": (0.01, 0.2), "100%": (0.01, 0.2)}
 
 
 @dataclass
-class Origin:
+class EncoderSpec:
     """Where an encoder comes from.
 
     Attributes:

@@ -24,7 +24,7 @@ def thumbnails_and_features(embedded: Embedded) -> Float[Tensor, "views batch di
 
 
 LOOKS: dict[str, Callable[[Embedded], Tensor]] = {
-    "thumbnails": lambda embedded: thumbnails(embedded.groups),
+    "thumbnails": lambda embedded: thumbnails(embedded.by_size),
     "features": early_and_late,
     "both": thumbnails_and_features,
     "embeddings": lambda embedded: embedded.z.detach(),

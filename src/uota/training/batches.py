@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
 from uota.training.loader import Loader
-from uota.views import keep
+from uota.views import identity_collate
 from uota.views.pipeline import Sample
 
 # So many larger files are read from at a time, however many there are: what is enough to mix, and a disk's cache holds.
@@ -117,7 +117,7 @@ class ViewsOfRank(pl.LightningDataModule):
         return Loader(
             self.dataset,
             batch_sampler=batches,
-            collate_fn=keep,  # the dataset makes whole batches
+            collate_fn=identity_collate,  # the dataset makes whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -149,5 +149,5 @@ def test_loader(
         batch_size=batch_size,
         sampler=range(trainer.global_rank, len(images), trainer.world_size),  # type: ignore[arg-type]
         num_workers=useful_workers(workers, in_memory, trainer.world_size),
-        collate_fn=keep,
+        collate_fn=identity_collate,
     )

@@ -93,7 +93,7 @@ class Checkpoints(pl.Callback):
             os.replace(unfinished, self.path)
 
 
-class WhereTold(TorchCheckpointIO):
+class DirectCheckpointIO(TorchCheckpointIO):
     """Writes into the folder it is told. Lightning's own writes into the system's temporary folder first, which may be
     full, or on another disk, from where no file moves in one step; and a kill leaves its file there."""
 

@@ -62,17 +62,17 @@ class Pretraining(pl.LightningModule):
 
         rate = None
         if self.sampler is not None:
-            sampled = self.sampler(views.groups)
-            views, rate = views.kept(sampled.chosen, sampled.groups), sampled.verdict.outlier_rate
-        embedded = self.method.embed(views.groups, step)
-        self._refuse_divergence(embedded.projected, "embeddings")
+            sampled = self.sampler(views.by_size)
+            views, rate = views.kept(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
+        embedded = self.method.embed(views.by_size, step)
+        self._require_finite(embedded.projected, "embeddings")
         verdict = None
         weights = torch.ones(embedded.projected.shape[:2], device=self.device)
         if self.arbiter is not None:
             verdict = self.arbiter(look(self.settings.look, embedded), progress)
             weights = verdict.weights
         loss = self.method.loss(embedded, weights, step)
-        self._refuse_divergence(loss, "loss")
+        self._require_finite(loss, "loss")
 
         told = {"embeddings": embedded.z.detach(), "features": embedded.features[0].detach()}
         seen = {"views": views, "candidates_outlier_rate": rate, "weights": weights, "verdict": verdict}
@@ -90,7 +90,7 @@ class Pretraining(pl.LightningModule):
         if hasattr(self.method, "before_update"):
             self.method.before_update(self.global_step)
 
-    def _refuse_divergence(self, x: Tensor, what: str) -> None:
+    def _require_finite(self, x: Tensor, what: str) -> None:
         if not bool(torch.isfinite(x.detach().sum())):
             raise UotaError(
                 f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower "

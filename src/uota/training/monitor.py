@@ -39,7 +39,7 @@ class Monitor(pl.Callback):
         self.images += weights.shape[1] * trainer.world_size
         self._mean("loss", outputs["loss"])
         first = 0
-        for name, group in zip(self.names, views.groups, strict=True):
+        for name, group in zip(self.names, views.by_size, strict=True):
             self._mean(f"weight_{name}", weights[first : first + len(group)].mean())
             first += len(group)
         if verdict is not None:
@@ -51,7 +51,7 @@ class Monitor(pl.Callback):
         if views.wrong is not None:
             self._mean("true_outlier_rate", views.wrong.float().mean())
             self.auroc.update(-weights.flatten().cpu(), views.wrong.flatten().cpu().int())
-            self.knows_truth = True
+            self.has_ground_truth = True
         self.embeddings = outputs["embeddings"].flatten(0, 1)
         if views.labels is not None:
             self.neighbours.add(outputs["features"], views.labels)
@@ -68,7 +68,7 @@ class Monitor(pl.Callback):
         if accuracy is not None:
             values["accuracy"] = accuracy
         values["images_per_second"] = self.images / (time.perf_counter() - self.began)
-        if self.knows_truth and module.arbiter is not None:
+        if self.has_ground_truth and module.arbiter is not None:
             values["auroc"] = float(self.auroc.compute())
         module.log_dict(values, sync_dist=True)
         if trainer.is_global_zero:
@@ -78,7 +78,7 @@ class Monitor(pl.Callback):
     def _begin_epoch(self) -> None:
         self.means: dict[str, MeanMetric] = {}
         self.auroc = BinaryAUROC()
-        self.knows_truth = False
+        self.has_ground_truth = False
         self.embeddings = torch.zeros(0)
         self.neighbours = Neighbours()
         self.began = time.perf_counter()

@@ -11,15 +11,15 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.console import printable
-from uota.data import Groups, Source, describe_skipped, say_left_out
+from uota.data import Groups, Source, describe_skipped, warn_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.open import folder_options, open_items
 from uota.data.places import located, places_of
 from uota.errors import UotaError
-from uota.io.atomic import write_atomically
+from uota.io.atomic import write_text_atomically
 from uota.methods.build import check_statistics
 from uota.methods.own import method_flag
-from uota.runs.checkpoints import checkpoint_to_go_on_from
+from uota.runs.checkpoints import find_resume_checkpoint
 from uota.runs.folder import empty_folder, require_free
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
@@ -30,15 +30,15 @@ from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import VIEWS_OF, decide
+from uota.training.resolve import VIEWS_OF, resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
     hold_by_first,
+    ignore_expected_warnings,
     loggers_of,
     make_trainer,
     translate_stops,
-    without_warnings_of_what_is_meant,
 )
 from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
 from uota.views.presets import preset_of
@@ -70,7 +70,7 @@ def pretrain(
     check_accelerator(settings.accelerator, settings.devices)
     check_optimizer(settings)
     source = open_items(settings.data, settings.views, folder=folder_options(settings))
-    settings = replace(decide(settings, source), data=located(settings.data))
+    settings = replace(resolve_auto(settings, source), data=located(settings.data))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
     with hold_by_first(out):
@@ -103,7 +103,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
-    monitor = Monitor(list(GROUP_NAMES[: len(preset.groups)]), quiet=not lines)
+    monitor = Monitor(list(GROUP_NAMES[: len(preset.sizes)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
     data = ViewsOfRank(settings, views, source.name in VIEWS_OF)
     return _Job(source, module, data, trainer, settings.threads)
@@ -120,22 +120,22 @@ def list_skipped(source: Source, run: Run) -> None:
     """Say which files could not be read, all of them in a file of the run."""
     if said := describe_skipped(source, rest=f"; all are in {printable(run.skipped_file)}"):
         print(said)
-        write_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
+        write_text_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
 def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
     if job.threads:
         torch.set_num_threads(job.threads)
-    start = checkpoint_to_go_on_from(run.checkpoint) if resume else None
+    start = find_resume_checkpoint(run.checkpoint) if resume else None
     if start:
         load_part(job.module, run)
-    rank_zero_only(say_left_out)(job.source)
+    rank_zero_only(warn_left_out)(job.source)
     if lines:
         _say_what_is_learned_from(job.source)
     flag = method_flag(job.module.settings.method)
     again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (
-        without_warnings_of_what_is_meant(),
+        ignore_expected_warnings(),
         translate_stops(job.trainer, run.folder, again),
         translate_restore_errors(job.trainer, start),
     ):
@@ -165,8 +165,8 @@ def _prepare(run: Run, settings: Pretrain, source: Source, resume: bool, overwri
     _check_folder(run, settings, source, resume, overwrite)
     if not resume:
         empty_folder(run.folder, overwrite, places_of(settings.data))
-        write_atomically(run.data_file, json.dumps(fingerprint(source), indent=1))
-        write_atomically(run.settings_file, json.dumps(settings.as_dict(), indent=1))
+        write_text_atomically(run.data_file, json.dumps(fingerprint(source), indent=1))
+        write_text_atomically(run.settings_file, json.dumps(settings.as_dict(), indent=1))
 
 
 def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool) -> pl.Trainer:

@@ -29,7 +29,7 @@ METHOD, METHOD_OF_GROUPS = "swav", "simclr"
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
 
 
-def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
+def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
     """The settings with nothing left on `auto`: a run writes these down, and everything after reads them.
 
     Args:
@@ -57,7 +57,7 @@ def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrai
             f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "
             "choose another preset with --views"
         )
-    small = preset.groups[0].size <= SMALL_IMAGE
+    small = preset.sizes[0].size <= SMALL_IMAGE
     # Two images of a thing differ in where it is, which thumbnails cannot look past.
     eyes = "features" if preset.across_images else "thumbnails"
     chosen: dict[str, Any] = {
@@ -72,12 +72,12 @@ def decide(settings: Pretrain, source: Source, trained: bool = False) -> Pretrai
     if settings.pixel_range is None and pixel_range is not None:
         settings = replace(settings, pixel_range=[float(end) for end in pixel_range])
     if not trained:
-        counted = _counted(card, settings.method_options, source)
+        counted = _options_from_data(card, settings.method_options, source)
         settings = replace(settings, method_options=settings.method_options | counted)
     return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
 
 
-def _counted(card: Card, options: dict[str, Any], source: Source) -> dict[str, Any]:
+def _options_from_data(card: Card, options: dict[str, Any], source: Source) -> dict[str, Any]:
     """The options of a method that are numbers of a source: its classes, its images."""
     classes = {"classes": _classes_of(source, options.get("classes"))} if card.needs_labels else {}
     return classes | ({"images": len(source)} if card.remembers(options) else {})

@@ -27,7 +27,7 @@ def build_sampler(settings: Pretrain) -> ViewSampler | None:
     """What chooses among candidate views, or None where all views are encoded."""
     if settings.candidates == 1:
         return None
-    return ViewSampler([group.count for group in preset_of(settings).groups], settings.seed)
+    return ViewSampler([group.count for group in preset_of(settings).sizes], settings.seed)
 
 
 def build_module(settings: Pretrain, total_steps: int) -> Pretraining:

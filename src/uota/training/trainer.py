@@ -18,25 +18,25 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException, SI
 from uota.errors import StoppedError, UotaError
 from uota.io.locks import hold
 from uota.runs.folder import EVALUATION, RUN
-from uota.training.checkpoints import WhereTold
+from uota.training.checkpoints import DirectCheckpointIO
 from uota.training.loader import DEAD_PROCESS
 from uota.training.signals import Interruption, stop_requests
 
 # Lightning says these of what is meant to be so.
-MEANT = (
+EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
     ".*treespec, LeafSpec.*",
     # `GlobalBatches` goes on within an epoch by itself.
     ".*your dataloader is not resumable.*",
-    ".*Found .* module.s. in eval mode.*",
+    ".*LoadedEncoder .* module.s. in eval mode.*",
 )
 
 
 @contextmanager
-def without_warnings_of_what_is_meant(*more: str) -> Iterator[None]:
-    """Leaves out `MEANT`, and `more`."""
+def ignore_expected_warnings(*more: str) -> Iterator[None]:
+    """Leaves out `EXPECTED_WARNINGS`, and `more`."""
     with warnings.catch_warnings():
-        for message in (*MEANT, *more):
+        for message in (*EXPECTED_WARNINGS, *more):
             warnings.filterwarnings("ignore", message=message)
         yield
 
@@ -72,7 +72,7 @@ def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int
         use_distributed_sampler=False,
         default_root_dir=folder,
         devices=devices,
-        plugins=[WhereTold()],
+        plugins=[DirectCheckpointIO()],
         strategy="ddp" if devices > 1 else "auto",
         **settings,
     )

@@ -19,7 +19,7 @@ from torchvision.ops import roi_align
 from uota.transfer.detectors import MASK_LAYERS
 
 BOX_LAYERS = 4
-Found = dict[str, Tensor]
+LoadedEncoder = dict[str, Tensor]
 
 
 class RegionHeads(RoIHeads):
@@ -39,8 +39,8 @@ class RegionHeads(RoIHeads):
         features: dict[str, Tensor],
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
-        targets: list[Found] | None = None,
-    ) -> tuple[list[Found], dict[str, Tensor]]:
+        targets: list[LoadedEncoder] | None = None,
+    ) -> tuple[list[LoadedEncoder], dict[str, Tensor]]:
         """Detections of each image, and losses: none of the former in training, none of the latter in evaluation."""
         if self.training:
             return [], self._losses(features, proposals, image_shapes, targets)
@@ -63,7 +63,7 @@ class RegionHeads(RoIHeads):
             losses["loss_keypoint"] = keypointrcnn_loss(logits, regions, keypoints, objects)
         return losses
 
-    def _detect(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Any) -> list[Found]:
+    def _detect(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Any) -> list[LoadedEncoder]:
         scores, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, shapes)))
         boxes, certain, labels = self.postprocess_detections(scores, deltas, proposals, shapes)
         found = [{"boxes": b, "scores": s, "labels": each} for b, s, each in zip(boxes, certain, labels, strict=True)]
@@ -104,7 +104,7 @@ def mask_loss(
     logits: Float[Tensor, "regions classes side side"],
     regions: list[Float[Tensor, "_ 4"]],
     objects: list[Int64[Tensor, " _"]],
-    targets: list[Found],
+    targets: list[LoadedEncoder],
 ) -> Float[Tensor, ""]:
     """Mean binary cross-entropy of the mask of the true class.
 

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from uota.training.batches import GlobalBatches, Loading, useful_workers
 from uota.training.loader import Loader
 from uota.transfer.module import Detection
-from uota.views import keep
+from uota.views import identity_collate
 from uota.views.pipeline import Sample
 
 BATCHES = 200  # TEST.PRECISE_BN.NUM_ITER; a shorter training has no more than its steps
@@ -50,7 +50,7 @@ class PreciseNorms(pl.Callback):
         s, images = self.settings, len(self.images)
         samples = batches_from(first, count, images, s.batch_size, s.seed, trainer.global_rank, trainer.world_size)
         workers = useful_workers(s.workers, False, trainer.world_size)
-        return Loader(self.images, batch_sampler=samples, collate_fn=keep, num_workers=workers)
+        return Loader(self.images, batch_sampler=samples, collate_fn=identity_collate, num_workers=workers)
 
 
 def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batches: Iterable[Any]) -> None:

@@ -19,14 +19,14 @@ from uota.data.places import located, places_of
 from uota.distributed import gather_objects, rank
 from uota.encoders.sync_batchnorm import synchronised
 from uota.errors import UotaError
-from uota.io.atomic import write_atomically
+from uota.io.atomic import write_text_atomically
 from uota.io.outputs import check_writable_folder, path_of
 from uota.io.reading import read_json
 from uota.methods.own import method_flag
-from uota.runs.checkpoints import checkpoint_to_go_on_from
-from uota.runs.encoder import Found, find_encoder
+from uota.runs.checkpoints import find_resume_checkpoint
+from uota.runs.encoder import LoadedEncoder, load_encoder
 from uota.runs.folder import empty_folder, require_free
-from uota.settings.evaluation import Origin
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.parsing import settings_in_file
 from uota.settings.transfer import Task, Transfer
 from uota.training.accelerators import check_accelerator
@@ -36,10 +36,10 @@ from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
     hold_by_first,
+    ignore_expected_warnings,
     loggers_of,
     make_trainer,
     translate_stops,
-    without_warnings_of_what_is_meant,
 )
 from uota.transfer.annotations import Annotations, open_both
 from uota.transfer.average_precision import Precision, average_precision
@@ -72,7 +72,7 @@ class Job(NamedTuple):
 
 def transfer(
     task: Task,
-    origin: Origin,
+    origin: EncoderSpec,
     settings: Transfer | None = None,
     out: str | None = None,
     resume: bool = False,
@@ -105,7 +105,7 @@ def transfer(
     settings = _started_with(folder, task, origin, settings) if resume else settings or Transfer()
     check_accelerator(settings.accelerator, settings.devices)
     torch.manual_seed(settings.seed)
-    found = find_encoder(origin, untrained=settings.from_scratch)
+    found = load_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
     trainer, checkpoints = _trainer(job, settings, folder, bar)
     started = _started(task, origin, settings) | {"images": [len(job.trained), len(job.val)], "digest": _digest(job)}
@@ -115,23 +115,23 @@ def transfer(
         if settings.threads:
             torch.set_num_threads(settings.threads)
         _say(job)
-        start = checkpoint_to_go_on_from(checkpoints.path) if resume else None
+        start = find_resume_checkpoint(checkpoints.path) if resume else None
         again = f"go on with: {_command(task, origin, found, folder)}"
-        with without_warnings_of_what_is_meant(), translate_stops(trainer, folder, again):
+        with ignore_expected_warnings(), translate_stops(trainer, folder, again):
             results = _run(trainer, job, settings, start)
         return _conclude(task, found, settings, job, results, folder)
 
 
-def _command(task: Task, origin: Origin, found: Found, folder: Path) -> str:
+def _command(task: Task, origin: EncoderSpec, found: LoadedEncoder, folder: Path) -> str:
     """The command that resumes a transfer, with all that tells of the encoder."""
     words = ["uota", "transfer", task, origin.run, "--out", str(folder), "--resume"]
-    default = asdict(Origin(origin.run))
+    default = asdict(EncoderSpec(origin.run))
     words += [f"--{name}={value}" for name, value in asdict(origin).items() if value != default[name]]
     return shlex.join(words) + (method_flag(found.settings.method) if found.settings else "")
 
 
 def _conclude(
-    task: Task, found: Found, settings: Transfer, job: Job, results: list[dict[str, Any]], folder: Path
+    task: Task, found: LoadedEncoder, settings: Transfer, job: Job, results: list[dict[str, Any]], folder: Path
 ) -> dict[str, Precision] | None:
     """Measure, and write what came out, in the first of the processes."""
     for skipped in filter(None, (job.train.skipped, job.val.skipped)):
@@ -141,18 +141,18 @@ def _conclude(
     precision = average_precision(job.val.annotations, results, task)
     parts = {part: asdict(each) for part, each in precision.items()}
     about = {"task": task, "encoder": found.name, "backbone": found.backbone, "steps": job.module.total_steps}
-    write_atomically(folder / "detections.json", json.dumps(job.val.annotations.as_given(results)))
-    write_atomically(folder / "result.json", json.dumps(about | parts | {"settings": asdict(settings)}, indent=1))
+    write_text_atomically(folder / "detections.json", json.dumps(job.val.annotations.as_given(results)))
+    write_text_atomically(folder / "result.json", json.dumps(about | parts | {"settings": asdict(settings)}, indent=1))
     return precision
 
 
-def _folder(task: Task, origin: Origin, out: str | None) -> Path:
+def _folder(task: Task, origin: EncoderSpec, out: str | None) -> Path:
     if out is None and not path_of(origin.run).is_dir():
         raise UotaError(f"{origin.run} is no run: say where results go by --out")
     return path_of(origin.run) / task if out is None else path_of(out)
 
 
-def _started(task: Task, origin: Origin, settings: Transfer) -> dict[str, Any]:
+def _started(task: Task, origin: EncoderSpec, settings: Transfer) -> dict[str, Any]:
     """What a transfer is started with, by names that hold in every working directory."""
     there = path_of(origin.run).exists()
     named = replace(origin, run=located(origin.run)) if there else origin  # else a model of timm
@@ -160,13 +160,13 @@ def _started(task: Task, origin: Origin, settings: Transfer) -> dict[str, Any]:
     return {"task": task, "origin": asdict(named), "settings": asdict(data)}
 
 
-def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | None) -> Transfer:
+def _started_with(folder: Path, task: Task, origin: EncoderSpec, asked: Transfer | None) -> Transfer:
     file = folder / "settings.json"
     try:
         written = read_json(file)
         before_heads = {"heads": "torchvision"}  # what older folders were trained with
         settings = settings_in_file(Transfer, before_heads | written["settings"], file)
-        then = _started(written["task"], Origin(**written["origin"]), settings)
+        then = _started(written["task"], EncoderSpec(**written["origin"]), settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UotaError(f"{folder} is no transfer that could be gone on with: {error}") from error
     if then != _started(task, origin, asked or settings):
@@ -174,7 +174,7 @@ def _started_with(folder: Path, task: Task, origin: Origin, asked: Transfer | No
     return settings
 
 
-def _build(task: Task, found: Found, settings: Transfer) -> Job:
+def _build(task: Task, found: LoadedEncoder, settings: Transfer) -> Job:
     train, val = open_both(settings.coco, task)
     channels, options = found.preset.channels, folder_options(found.settings)
     trained = TrainingImages(CocoImages(train, channels, options), task, settings.seed, settings.pixel_centre)
@@ -187,7 +187,7 @@ def _build(task: Task, found: Found, settings: Transfer) -> Job:
     return Job(module, trained.images, CocoImages(val, channels, options), trained, ceil(steps / len(batches)))
 
 
-def _detector(task: Task, found: Found, settings: Transfer, train: Annotations) -> Any:
+def _detector(task: Task, found: LoadedEncoder, settings: Transfer, train: Annotations) -> Any:
     """An R-CNN on the encoder, with initial weights that follow from the seed."""
     published = settings.heads == "published"
     if published and settings.from_scratch:
@@ -225,7 +225,7 @@ def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: boo
     _check_folder(folder, started, resume, overwrite)
     if not resume:
         empty_folder(folder, overwrite, _needed(started))
-        write_atomically(folder / "settings.json", json.dumps(started, indent=1))
+        write_text_atomically(folder / "settings.json", json.dumps(started, indent=1))
 
 
 def _require_same_images(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

@@ -2,21 +2,21 @@
 
 from uota.views.parameters import ViewParameters
 from uota.views.photometric import unnormalise
-from uota.views.pipeline import ViewDataset, ViewPipeline, Views, evaluation_view, keep, make_views
-from uota.views.presets import GROUP_NAMES, PRESETS, GroupPreset, ViewPreset, find_preset
+from uota.views.pipeline import ViewDataset, ViewPipeline, Views, evaluation_view, identity_collate, make_views
+from uota.views.presets import GROUP_NAMES, PRESETS, ViewPreset, ViewSizePreset, find_preset
 
 __all__ = [
     "GROUP_NAMES",
     "PRESETS",
-    "GroupPreset",
     "ViewDataset",
     "ViewParameters",
     "ViewPipeline",
     "ViewPreset",
+    "ViewSizePreset",
     "Views",
     "evaluation_view",
     "find_preset",
-    "keep",
+    "identity_collate",
     "make_views",
     "unnormalise",
 ]

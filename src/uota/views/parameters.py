@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.views.presets import CropLike, GroupPreset, ViewPreset
+from uota.views.presets import CropLike, ViewPreset, ViewSizePreset
 
 ATTEMPTS = 10  # as torchvision's RandomResizedCrop, before it falls back to the centre
 COVERED = 0.1  # least share of the image in a crop of SimCLR's
@@ -105,7 +105,7 @@ def view_parameters(
     """Turn uniforms into parameters, given the size in pixels of the image that each view is cropped from."""
     drawn: list[dict[str, ndarray]] = []
     start = 0
-    for group in preset.groups:
+    for group in preset.sizes:
         views = slice(start, start + group.count)
         drawn.append(_group_parameters(group, uniforms[views], height[views], width[views]))
         start += group.count
@@ -204,7 +204,7 @@ def grid_cells(boxes: Float[ndarray, "cells *shape 4"], grid: int, overlap: floa
     return np.stack((top + down, left + right, high, wide), -1).astype(np.float32)
 
 
-def _boxes(group: GroupPreset, uniforms: ndarray, height: ndarray, width: ndarray) -> ndarray:
+def _boxes(group: ViewSizePreset, uniforms: ndarray, height: ndarray, width: ndarray) -> ndarray:
     draw = BOXES[group.crop_like]
     if not group.grid:
         return draw(uniforms, height, width, group.scale, group.ratio)
@@ -228,7 +228,7 @@ def _central_box(height: ndarray, width: ndarray, ratio: tuple[float, float]) ->
     return np.clip(high, 1, height), np.clip(wide, 1, width)
 
 
-def _group_parameters(group: GroupPreset, uniforms: ndarray, height: ndarray, width: ndarray) -> dict[str, ndarray]:
+def _group_parameters(group: ViewSizePreset, uniforms: ndarray, height: ndarray, width: ndarray) -> dict[str, ndarray]:
     jittered = column(uniforms, "jitter") < group.jitter_probability
     blurred = column(uniforms, "blur") < np.array(group.blur_probabilities)[:, None]
     sigma = _between(column(uniforms, "sigma"), *group.blur_sigma)

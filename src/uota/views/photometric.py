@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.views.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewParameters
-from uota.views.presets import BlurLike, ColourLike, GroupPreset
+from uota.views.presets import BlurLike, ColourLike, ViewSizePreset
 from uota.views.rand_augment import rand_augment_
 
 ALONE = 16_000  # values from which a view is worked on alone: copies of the needed views cost more than calls
@@ -33,7 +33,7 @@ Step = tuple[Work, ndarray, ndarray]  # what is done in place, which of n views 
 def photometric(
     crops: UInt8[Tensor, "n channels size size"] | Float[Tensor, "n channels size size"],
     parameters: ViewParameters,
-    group: GroupPreset,
+    group: ViewSizePreset,
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float[Tensor, "n channels size size"]:
@@ -79,7 +79,7 @@ def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor,
     return scale, -torch.tensor(mean)[:, None, None] * scale
 
 
-def _steps(parameters: ViewParameters, group: GroupPreset, channels: int, mean: tuple[float, ...]) -> list[Step]:
+def _steps(parameters: ViewParameters, group: ViewSizePreset, channels: int, mean: tuple[float, ...]) -> list[Step]:
     """What to do to the flattened views, in order; on grey views colour does nothing."""
     sigma, solarise = parameters.blur_sigma.flatten().numpy(), parameters.solarise.flatten().numpy()
     seeds = parameters.rand_augment.flatten().numpy()

@@ -62,14 +62,14 @@ class Views:
     """The views of a batch of images and what was done to each.
 
     Attributes:
-        groups: one tensor per size, global first: (views of that size, batch, channels, h, w), normalised.
+        by_size: one tensor per size, global first: (views of that size, batch, channels, h, w), normalised.
         parameters: what was done to each view, every field (views, batch), in the order of the groups.
         index: (batch,), each image's index in its source; of a grouped source, each item's.
         wrong: (views, batch), True for an outlier by the known truth (injected, or the source says so); None: unknown.
         labels: (batch,), of the images asked for; None: nobody labelled them.
     """
 
-    groups: list[Float[Tensor, "_views batch channels _h _w"]]
+    by_size: list[Float[Tensor, "_views batch channels _h _w"]]
     parameters: ViewParameters
     index: Int64[Tensor, " batch"]
     wrong: Bool[Tensor, "views batch"] | None
@@ -78,7 +78,7 @@ class Views:
     @property
     def views(self) -> int:
         """Number of views of each image."""
-        return sum(len(group) for group in self.groups)
+        return sum(len(group) for group in self.by_size)
 
     @property
     def batch(self) -> int:
@@ -94,7 +94,7 @@ class Views:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Views":
         """All tensors on `device`."""
         return Views(
-            [group.to(device, non_blocking=non_blocking) for group in self.groups],
+            [group.to(device, non_blocking=non_blocking) for group in self.by_size],
             self.parameters.to(device, non_blocking),
             self.index.to(device, non_blocking=non_blocking),
             None if self.wrong is None else self.wrong.to(device, non_blocking=non_blocking),
@@ -104,7 +104,7 @@ class Views:
     def pin_memory(self) -> "Views":
         """All tensors in page-locked memory; torch's DataLoader calls this."""
         return Views(
-            [group.pin_memory() for group in self.groups],
+            [group.pin_memory() for group in self.by_size],
             self.parameters.pin_memory(),
             self.index.pin_memory(),
             None if self.wrong is None else self.wrong.pin_memory(),
@@ -125,7 +125,7 @@ class ViewPipeline:
     >>> import torch
     >>> from uota.views import PRESETS, ViewPipeline
     >>> views = ViewPipeline(PRESETS["small-grey"], seed=0).of_image(torch.zeros(1, 28, 28, dtype=torch.uint8))
-    >>> [tuple(group.shape) for group in views.groups]
+    >>> [tuple(group.shape) for group in views.by_size]
     [(2, 1, 1, 24, 24), (4, 1, 1, 16, 16)]
     """
 
@@ -211,7 +211,7 @@ def make_views(
     small = are_small(images)
     stack = torch.stack(list(images)).float().mul_(1 / 255) if small else torch.empty(0)
     groups, start = [], 0
-    for group in preset.groups:
+    for group in preset.sizes:
         views = slice(start, start + group.count)
         part = parameters[views]
         cut = which[views], part.box, part.flip, group.size, group.interpolation
@@ -238,7 +238,7 @@ def evaluation_view(
 class ViewDataset(Dataset[Views]):
     """A source and a pipeline for torch's DataLoader: whole batches are made at once.
 
-    Use it with a `batch_sampler` that yields lists of (epoch, index), and `collate_fn=keep`.
+    Use it with a `batch_sampler` that yields lists of (epoch, index), and `collate_fn=identity_collate`.
     """
 
     def __init__(self, source: ImageSource, pipeline: ViewPipeline) -> None:
@@ -258,7 +258,7 @@ class ViewDataset(Dataset[Views]):
         return self.pipeline(self.source, samples)
 
 
-def keep(batch: Any) -> Any:
+def identity_collate(batch: Any) -> Any:
     """A `collate_fn` that leaves alone what is a batch already; a function of a module, so that workers find it."""
     return batch
 

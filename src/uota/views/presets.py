@@ -42,7 +42,7 @@ ORDER = ("jitter", "grey", "blur", "solarise", "rand_augment")
 
 
 @dataclass(frozen=True)
-class GroupPreset:
+class ViewSizePreset:
     """Views of one size and how they are made.
 
     Probabilities are in [0, 1]; `scale` is the crop's share of the image's area and `ratio` its width / height;
@@ -130,7 +130,7 @@ class GroupPreset:
         """Odd width in pixels of a blur kernel of a tenth of the view (23 at 224); Pillow's follows from the sigma."""
         return 2 * int(self.size * 0.05) + 1
 
-    def times(self, count: int) -> "GroupPreset":
+    def times(self, count: int) -> "ViewSizePreset":
         """The same group with `count` views; per-view values are repeated in their order."""
         blur = tuple(self.blur_probabilities[view % self.count] for view in range(count))
         solarise = tuple(self.solarise_probabilities[view % self.count] for view in range(count))
@@ -149,7 +149,7 @@ class ViewPreset:
     """
 
     name: str
-    groups: tuple[GroupPreset, ...]
+    sizes: tuple[ViewSizePreset, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     evaluation_size: int
@@ -162,7 +162,7 @@ class ViewPreset:
         if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
             raise UotaError("mean and std of a preset need one value per channel: both 1 (grey) or both 3 (RGB).")
         _check_choice("evaluation_like", self.evaluation_like, EvaluationLike)
-        if not self.groups:
+        if not self.sizes:
             raise UotaError(f"Preset {self.name!r} has no views left: keep at least one group.")
 
     @property
@@ -173,22 +173,22 @@ class ViewPreset:
     @property
     def views(self) -> int:
         """Number of views of one image, over all groups."""
-        return sum(group.count for group in self.groups)
+        return sum(group.count for group in self.sizes)
 
     @property
     def global_views(self) -> int:
         """Number of views in the first group."""
-        return self.groups[0].count
+        return self.sizes[0].count
 
     @property
-    def group_of_view(self) -> list[str]:
+    def size_name_of_view(self) -> list[str]:
         """Of each view, what its group is called."""
-        return [name for name, group in zip(GROUP_NAMES, self.groups, strict=False) for _ in range(group.count)]
+        return [name for name, group in zip(GROUP_NAMES, self.sizes, strict=False) for _ in range(group.count)]
 
     def with_options(self, options: dict[str, dict[str, Any]]) -> "ViewPreset":
         """The same preset with some fields of its groups changed, e.g. {"local": {"scale": (0.1, 0.3)}}."""
-        names = GROUP_NAMES[: len(self.groups)]
-        known = {field.name for field in fields(GroupPreset)} - {"count", "size", "grid"}
+        names = GROUP_NAMES[: len(self.sizes)]
+        known = {field.name for field in fields(ViewSizePreset)} - {"count", "size", "grid"}
         if strange := set(options) - set(names):
             raise UotaError(f"Preset {self.name!r} has no {min(strange)!r} views to change: name {' or '.join(names)}.")
         try:
@@ -196,32 +196,32 @@ class ViewPreset:
                 raise UotaError(f"Views have no {min(unknown)!r} to change: choose of {', '.join(sorted(known))}.")
             groups = [
                 replace(group, **{field: _as_tuple(value) for field, value in options.get(name, {}).items()})
-                for name, group in zip(names, self.groups, strict=True)
+                for name, group in zip(names, self.sizes, strict=True)
             ]
         except (TypeError, ValueError) as error:
             raise UotaError(f"Views cannot be changed by {options}: {error}; write them as the presets do.") from error
-        return replace(self, groups=tuple(groups))
+        return replace(self, sizes=tuple(groups))
 
     def with_local_views(self, count: int) -> "ViewPreset":
         """The same preset with `count` views in its second group (0: global views only)."""
         if count < 0:
             raise UotaError(f"The number of local views must be 0 or more, not {count}.")
-        if count and len(self.groups) < 2:
+        if count and len(self.sizes) < 2:
             raise UotaError(f"Preset {self.name!r} has no local views to change: take one with local crops ('swav').")
-        return self.with_counts([self.global_views] + ([count] if len(self.groups) > 1 else []))
+        return self.with_counts([self.global_views] + ([count] if len(self.sizes) > 1 else []))
 
     def with_candidates(self, times: int) -> "ViewPreset":
         """The same preset with so many times the views; the cells of a grid belong together and cannot be chosen."""
-        if times > 1 and any(group.grid for group in self.groups):
+        if times > 1 and any(group.grid for group in self.sizes):
             raise UotaError(f"The views of preset {self.name!r} are cells of one crop: set candidates to 1.")
-        return self.with_counts([times * group.count for group in self.groups])
+        return self.with_counts([times * group.count for group in self.sizes])
 
     def with_counts(self, counts: Sequence[int]) -> "ViewPreset":
         """The same preset with these numbers of views per group; groups with 0 are left out."""
-        if len(counts) != len(self.groups):
-            raise UotaError(f"Preset {self.name!r} has {len(self.groups)} groups of views, {len(counts)} were counted.")
-        pairs = zip(self.groups, counts, strict=True)
-        return replace(self, groups=tuple(group.times(count) for group, count in pairs if count))
+        if len(counts) != len(self.sizes):
+            raise UotaError(f"Preset {self.name!r} has {len(self.sizes)} groups of views, {len(counts)} were counted.")
+        pairs = zip(self.sizes, counts, strict=True)
+        return replace(self, sizes=tuple(group.times(count) for group, count in pairs if count))
 
 
 def find_preset(name: str) -> ViewPreset:
@@ -258,13 +258,13 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _imagenet(name: str, *groups: GroupPreset) -> ViewPreset:
+def _imagenet(name: str, *groups: ViewSizePreset) -> ViewPreset:
     return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, evaluation_size=224, evaluation_resize=256)
 
 
-def _strong(count: int, size: int, scale: tuple[float, float], blur_like: BlurLike) -> GroupPreset:
+def _strong(count: int, size: int, scale: tuple[float, float], blur_like: BlurLike) -> ViewSizePreset:
     """Views of SimCLR's colour strength, which SwAV took over."""
-    return GroupPreset(
+    return ViewSizePreset(
         count,
         size,
         scale,
@@ -278,21 +278,23 @@ def _strong(count: int, size: int, scale: tuple[float, float], blur_like: BlurLi
     )
 
 
-def _small(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
-    return GroupPreset(count, size, scale, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey_probability=0.2)
+def _small(count: int, size: int, scale: tuple[float, float]) -> ViewSizePreset:
+    return ViewSizePreset(
+        count, size, scale, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, grey_probability=0.2
+    )
 
 
-def _plain_grey(count: int, size: int, scale: tuple[float, float]) -> GroupPreset:
-    return GroupPreset(count, size, scale, jitter_probability=1.0, brightness=0.4, contrast=0.4)
+def _plain_grey(count: int, size: int, scale: tuple[float, float]) -> ViewSizePreset:
+    return ViewSizePreset(count, size, scale, jitter_probability=1.0, brightness=0.4, contrast=0.4)
 
 
-def _grey(name: str, *groups: GroupPreset) -> ViewPreset:
+def _grey(name: str, *groups: ViewSizePreset) -> ViewPreset:
     return ViewPreset(name, groups, FASHION_MEAN, FASHION_STD, evaluation_size=groups[0].size)
 
 
-def _mild(count: int, size: int) -> GroupPreset:
+def _mild(count: int, size: int) -> ViewSizePreset:
     """Nearly whole: what differs between two images of a thing is augmentation enough. Its colour may be what it is."""
-    return GroupPreset(count, size, (0.6, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
+    return ViewSizePreset(count, size, (0.6, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
 
 
 def _across(name: str, large: int, small: int, evaluation_resize: int | None = None) -> ViewPreset:
@@ -301,7 +303,7 @@ def _across(name: str, large: int, small: int, evaluation_resize: int | None = N
     return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, large, evaluation_resize, across_images=True)
 
 
-_MOCO_V1 = GroupPreset(
+_MOCO_V1 = ViewSizePreset(
     2,
     224,
     (0.2, 1.0),
@@ -313,7 +315,7 @@ _MOCO_V1 = GroupPreset(
     grey_probability=0.2,
     order=("grey", "jitter", "blur", "solarise", "rand_augment"),
 )
-_MOCO_V2 = GroupPreset(
+_MOCO_V2 = ViewSizePreset(
     2,
     224,
     (0.2, 1.0),
@@ -325,7 +327,7 @@ _MOCO_V2 = GroupPreset(
     blur_probability=0.5,
     blur_like="pillow",
 )
-_BARLOW = GroupPreset(
+_BARLOW = ViewSizePreset(
     2,
     224,
     (0.08, 1.0),
@@ -343,14 +345,14 @@ _BYOL = replace(_BARLOW, interpolation=ALIASED, crop_like="byol", colour_like="b
 _SIMCLR = replace(
     _strong(2, 224, (0.08, 1.0), "tensorflow"), interpolation=ALIASED, crop_like="simclr", colour_like="simclr"
 )
-_CMC = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=0.0)  # colour is what it contrasts
+_CMC = ViewSizePreset(1, 224, (0.08, 1.0), jitter_probability=0.0)  # colour is what it contrasts
 _INFOMIN = replace(
     _strong(2, 224, (0.2, 1.0), "torchvision"),
     rand_augment=(2, 10),
     order=("jitter", "blur", "rand_augment", "grey", "solarise"),
 )
 # 6 × 6 cells of 80 pixels, 36 apart, of a crop of 260 out of 300. The paper also shears and posterises cells.
-_CPC = GroupPreset(
+_CPC = ViewSizePreset(
     36,
     80,
     (0.75, 1.0),
@@ -362,8 +364,8 @@ _CPC = GroupPreset(
     grid=6,
     overlap=0.55,
 )
-_SMALL_CPC = GroupPreset(16, 12, (0.6, 1.0), brightness=0.4, contrast=0.4, grid=4)
-_SUPERVISED = GroupPreset(1, 224, (0.08, 1.0), jitter_probability=0.0)
+_SMALL_CPC = ViewSizePreset(16, 12, (0.6, 1.0), brightness=0.4, contrast=0.4, grid=4)
+_SUPERVISED = ViewSizePreset(1, 224, (0.08, 1.0), jitter_probability=0.0)
 
 PRESETS: dict[str, ViewPreset] = {
     preset.name: preset
@@ -380,7 +382,7 @@ PRESETS: dict[str, ViewPreset] = {
         _imagenet("barlow", _BARLOW),
         _imagenet("simsiam", _MOCO_V2),
         _imagenet("jcl", replace(_MOCO_V2, count=5)),  # a query and four keys
-        _imagenet("infomin", _INFOMIN, GroupPreset(1, 255, (0.6, 1.0), jitter_probability=0.0)),  # and its jigsaw
+        _imagenet("infomin", _INFOMIN, ViewSizePreset(1, 255, (0.6, 1.0), jitter_probability=0.0)),  # and its jigsaw
         _imagenet("cmc", _CMC),
         ViewPreset("cpc", (_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=260, evaluation_resize=300),
         ViewPreset("small-cpc", (_SMALL_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=30),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from uota import UotaError
-from uota.data import Groups, Source, open_groups, say_left_out
+from uota.data import Groups, Source, open_groups, warn_left_out
 from uota.data.files.decode import read_image
 
 
@@ -44,13 +44,13 @@ def test_each_lowest_folder_is_a_group(things):
 
 def test_images_that_are_alone_or_beside_folders_are_left_out_and_named(things, capsys):
     groups = open_groups(things)
-    say_left_out(groups)
+    warn_left_out(groups)
     named = "are alone or beside folders, and left out: a/cover.png, a/lonely/0.png"
     assert capsys.readouterr().out == f"2 image(s) of {things} {named}\n"
-    say_left_out(groups, at_most=1)
+    warn_left_out(groups, at_most=1)
     assert capsys.readouterr().out.endswith("left out: a/cover.png and 1 more\n")
-    say_left_out(Groups(groups.files, groups.members))
-    say_left_out(groups.files)
+    warn_left_out(Groups(groups.files, groups.members))
+    warn_left_out(groups.files)
     assert capsys.readouterr().out == ""
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from uota import UotaError
-from uota.data import FolderOptions, Packed, Source, open_groups, open_source
+from uota.data import FolderOptions, PackedSource, Source, open_groups, open_source
 from uota.data.files.decode import read_image
 
 datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
@@ -30,7 +30,7 @@ def number_of(source, index):
 def test_a_saved_data_set_is_a_source(table, tmp_path):
     table.save_to_disk(tmp_path / "saved")
     train, test = (open_source(tmp_path / "saved", split) for split in ("train", "test"))
-    assert isinstance(train, Packed)
+    assert isinstance(train, PackedSource)
     assert isinstance(train, Source)
     assert (len(train), len(test), train.classes) == (16, 4, ["cat", "dog"])
     rows = [number_of(source, index) for source in (train, test) for index in range(len(source))]

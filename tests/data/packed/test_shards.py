@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 import uota.data.packed.shards
 from uota import UotaError
-from uota.data import FolderOptions, Packed, Source, open_groups, open_source
+from uota.data import FolderOptions, PackedSource, Source, open_groups, open_source
 from uota.data.packed.shards import expand_braces
 from uota.data.packed.tar_index import stored_index
 
@@ -55,7 +55,7 @@ def shards(tmp_path):
 @pytest.mark.parametrize("name", ["shards-{000..003}.tar", "shards-*.tar", "shards-00{0,1}.tar", "shards-002.tar", ""])
 def test_shards_are_a_source(shards, name):
     train, test = (open_source(f"{shards}/{name}" if name else shards, split) for split in ("train", "test"))
-    assert isinstance(train, Packed)
+    assert isinstance(train, PackedSource)
     assert isinstance(train, Source)
     numbers = []
     for source in (train, test):

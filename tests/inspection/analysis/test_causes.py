@@ -30,7 +30,7 @@ def test_what_does_not_vary_is_no_cause(made):
 
 def test_bins_hold_equally_many_views_and_their_means():
     values = np.random.default_rng(0).random((50, 8))
-    found = binned(values, values**2, np.ones_like(values, dtype=bool), yes_no=False)
+    found = binned(values, values**2, np.ones_like(values, dtype=bool), binary=False)
     assert found.views.sum() == 400
     assert (found.views == 40).all()
     order = np.sort(values.flatten()).reshape(10, 40)

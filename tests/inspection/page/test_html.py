@@ -15,7 +15,7 @@ from PIL import Image
 import uota
 from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
-from uota.data.source import InMemory
+from uota.data.source import TensorSource
 from uota.inspection.analysis.causes import FACTORS
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -236,7 +236,7 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
 
 def test_names_are_text_and_nothing_else_and_large_pages_stay_small(window, tmp_path):
     pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
-    source = InMemory("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
+    source = TensorSource("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
     page = uota.inspect(source, seconds=0.0, shown=200, judged=200).save(tmp_path / "large.html")
     assert page.stat().st_size < 15e6
     assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")

@@ -1,8 +1,8 @@
 """Scores: does a view show what the other views of its image show? Each maps views to `Scores`."""
 
 from uota.arbitration.scores.contrast import Contrast
-from uota.arbitration.scores.in_batches import InBatches
+from uota.arbitration.scores.in_batches import ScoreInBatches
 from uota.arbitration.scores.learned import LearnedContrast
 from uota.arbitration.scores.mahalanobis import Mahalanobis
 
-__all__ = ["Contrast", "InBatches", "LearnedContrast", "Mahalanobis"]
+__all__ = ["Contrast", "LearnedContrast", "Mahalanobis", "ScoreInBatches"]

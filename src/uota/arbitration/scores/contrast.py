@@ -31,7 +31,7 @@ class Contrast:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        refuse_nonpositive(temperature=self.temperature)
+        require_positive(temperature=self.temperature)
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
         largest = z.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)  # squares of it may not exist
@@ -52,7 +52,7 @@ class Cosines(NamedTuple):
     home: Int64[Tensor, " batch"]
 
 
-def refuse_nonpositive(**settings: float) -> None:
+def require_positive(**settings: float) -> None:
     """Refuse a setting, by its name, that means something above 0 only."""
     for name, value in settings.items():
         if not is_number(value) or not value > 0:

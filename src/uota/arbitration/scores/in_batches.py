@@ -11,7 +11,7 @@ from uota.arbitration.result import Scores
 
 
 @dataclass(frozen=True)
-class InBatches:
+class ScoreInBatches:
     """A score of each of `count` parts of the images by itself: their scores and nulls, put together.
 
     A score that compares images with each other means the same only among as many images as it learned on.

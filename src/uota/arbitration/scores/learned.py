@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from uota.arbitration.inputs import check_seed
 from uota.arbitration.result import Scores
-from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines, refuse_nonpositive
+from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines, require_positive
 from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
 from uota.distributed import mean_over_ranks, part_of_mean
 from uota.numerics import at_least_float32, wide
@@ -49,7 +49,7 @@ class LearnedContrast(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        refuse_nonpositive(temperature=temperature, learning_rate=learning_rate)
+        require_positive(temperature=temperature, learning_rate=learning_rate)
         self.temperature = temperature
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay

@@ -23,8 +23,8 @@ from PIL import Image
 from uota.data.demo.scenes import Scenes, open_scenes
 from uota.data.source import Split
 from uota.errors import UotaError
-from uota.io.atomic import write_atomically
-from uota.io.outputs import holds_something
+from uota.io.atomic import write_text_atomically
+from uota.io.outputs import is_nonempty_dir
 
 FOLDERS: dict[Split, str] = {"train": "train2017", "test": "val2017"}
 # Where the extremes of a silhouette lie in its image, and its centre of mass.
@@ -64,7 +64,7 @@ def write_coco_scenes(folder: Path, train: int = 400, test: int = 200) -> None:
     Raises:
         UotaError: there are not so many scenes, or the folder holds something or cannot be written.
     """
-    if holds_something(folder):
+    if is_nonempty_dir(folder):
         raise UotaError(f"{folder} is not empty: give a new folder")
     counts: dict[Split, int] = {"train": train, "test": test}
     for split, count in counts.items():
@@ -170,7 +170,7 @@ def _write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
 def _write_json(path: Path, images: list, categories: list, annotations: list) -> None:
     info = {"description": "demo scenes of uota, from Fashion-MNIST (MIT licence)"}
     parts = {"info": info, "licenses": [], "images": images, "categories": categories, "annotations": annotations}
-    write_atomically(path, json.dumps(parts))
+    write_text_atomically(path, json.dumps(parts))
 
 
 if __name__ == "__main__":

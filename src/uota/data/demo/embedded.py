@@ -10,17 +10,17 @@ from PIL import Image
 from torch import Tensor
 
 from uota.data.demo.fashion_mnist import CLASSES
-from uota.data.source import InMemory, Split
+from uota.data.source import Split, TensorSource
 
 FOLDER = Path(__file__).parent / "embedded"
 SIDE = 28
 COLUMNS = 80
 
 
-def open_demo(split: Split) -> InMemory:
+def open_demo(split: Split) -> TensorSource:
     """8,000 training or 2,000 test images (1, 28, 28) with labels, 800 or 200 of each of 10 classes, in turn."""
     pixels = _pixels(split)
-    return InMemory("demo", pixels, torch.arange(len(pixels)) % len(CLASSES), CLASSES)
+    return TensorSource("demo", pixels, torch.arange(len(pixels)) % len(CLASSES), CLASSES)
 
 
 def to_sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

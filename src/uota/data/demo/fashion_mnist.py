@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uota.data.source import InMemory, Split
+from uota.data.source import Split, TensorSource
 from uota.errors import UotaError
 
 CLASSES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
@@ -23,7 +23,7 @@ def fashion_mnist_folder(folder: Path) -> Path | None:
     return next((folder / place for place in PLACES if _file(folder / place, f"train-{IMAGES}")), None)
 
 
-def open_fashion_mnist(folder: Path, split: Split) -> InMemory:
+def open_fashion_mnist(folder: Path, split: Split) -> TensorSource:
     """All 60,000 training or 10,000 test images with their labels, (1, 28, 28) each.
 
     Raises:
@@ -33,7 +33,7 @@ def open_fashion_mnist(folder: Path, split: Split) -> InMemory:
     labels = read_idx(_need(folder, f"{PREFIX[split]}-{LABELS}"), dimensions=1)
     if len(images) != len(labels):
         raise UotaError(f"{folder} holds {len(images)} images and {len(labels)} labels of {split}: fetch it again.")
-    return InMemory(
+    return TensorSource(
         "fashion-mnist", torch.from_numpy(images)[:, None], torch.from_numpy(labels.astype(np.int64)), CLASSES
     )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from uota.data.demo.embedded import open_demo
-from uota.data.source import InMemory, Split
+from uota.data.source import Split, TensorSource
 from uota.errors import UotaError
 
 # Scenes rendered at once: enough to keep the processor busy, few enough to stay in its cache.
@@ -75,7 +75,7 @@ class Shown(NamedTuple):
     other: Float[Tensor, "views batch"]
 
 
-class Scenes(InMemory):
+class Scenes(TensorSource):
     """Scenes with their truth.
 
     Attributes:

@@ -91,15 +91,26 @@ def estimated_range(files: Files, options: FolderOptions) -> PixelRange | None:
 class Decoded:
     """Decodes the images of `files`, and keeps them and what could not be read in `cache`.
 
-    An image that cannot be decoded is replaced by the next one that can, first of its kin (`kin` numbers the images,
-    those of one number stand in for each other), the same in every process.
+    An image that cannot be decoded is replaced by the next one that can, at first of its own substitute group (images
+    with the same number in `substitute_group` stand in for each other). The choice is the same in every process.
     """
 
     def __init__(
-        self, name: str, files: Files, options: FolderOptions, cache: Cache, kin: Int64[np.ndarray, " len"] | None
+        self,
+        name: str,
+        files: Files,
+        options: FolderOptions,
+        cache: Cache,
+        substitute_group: Int64[np.ndarray, " len"] | None,
     ) -> None:
         """Nothing is read yet; `name` is for messages."""
-        self.name, self.files, self.options, self.cache, self.kin = name, files, options, cache, kin
+        self.name, self.files, self.options, self.cache, self.substitute_group = (
+            name,
+            files,
+            options,
+            cache,
+            substitute_group,
+        )
 
     def image(self, index: int) -> UInt8[Tensor, "channels _height _width"]:
         """The image, or the next that can be decoded.
@@ -136,11 +147,11 @@ class Decoded:
         return [self.files.path(index) for index in self.cache.bad()]
 
     def _candidates(self, index: int) -> Iterator[int]:
-        """The image itself; those after it, first of its kin, so that its label stays true; then any."""
+        """The image itself; then those of its substitute group, which have its label; then any."""
         yield index
         count = len(self.files)
         after = (index + np.arange(1, count)) % count
-        if self.kin is not None:
-            same = self.kin[after] == self.kin[index]
+        if self.substitute_group is not None:
+            same = self.substitute_group[after] == self.substitute_group[index]
             after = np.concatenate([after[same], after[~same]])
         yield from after.tolist()

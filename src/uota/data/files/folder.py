@@ -48,10 +48,10 @@ class Folder:
         options: FolderOptions,
         cache: Cache,
         reasons: dict[Path, str],
-        kin: NDArray[np.int64] | None = None,
+        substitute_group: NDArray[np.int64] | None = None,
         total: int | None = None,
     ) -> None:
-        """Use `open_folder`; `kin` numbers the images, those of one number stand in for each other."""
+        """Use `open_folder`; `substitute_group` numbers the images, those of one number stand in for each other."""
         self.name, self.channels, self.classes = name, options.channels, listing.classes
         labels = listing.labels()
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
@@ -59,8 +59,10 @@ class Folder:
         self.options, self.cache = options, cache
         self.reasons, self.left_out = reasons, listing.left_out
         self.total = len(listing) + len(reasons) if total is None else total
-        self._kin = np.array(labels, dtype=np.int64) if kin is None and labels is not None else kin
-        self.decoded = Decoded(name, listing, options, cache, self._kin)
+        self._substitute_group = (
+            np.array(labels, dtype=np.int64) if substitute_group is None and labels is not None else substitute_group
+        )
+        self.decoded = Decoded(name, listing, options, cache, self._substitute_group)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -103,8 +105,8 @@ class Folder:
         kept = [index for index in indices if self.files[index] in checked.sizes]
         listing = Listing(self.root, [self.files[index] for index in kept], self.classes, self.left_out)
         cache = _make_cache([checked.sizes[file] for file in listing.files], self.options.cache_megabytes)
-        kin = None if self._kin is None else self._kin[kept]
-        return Folder(self.name, listing, self.options, cache, self.reasons | checked.reasons, kin)
+        substitute_group = None if self._substitute_group is None else self._substitute_group[kept]
+        return Folder(self.name, listing, self.options, cache, self.reasons | checked.reasons, substitute_group)
 
     @property
     def keeps(self) -> bool:
@@ -149,14 +151,14 @@ class Readable(NamedTuple):
     left_out: LeftOut
     options: FolderOptions
 
-    def folder(self, listing: Listing, kin: NDArray[np.int64] | None = None) -> Folder:
+    def folder(self, listing: Listing, substitute_group: NDArray[np.int64] | None = None) -> Folder:
         """Those that are listed."""
         inner = listing.root.relative_to(self.root).as_posix()
         within = [self.sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
         listing.left_out.add_all(self.left_out)
         cache = _make_cache(within, self.options.cache_megabytes)
         total = len(self.files) + len(self.reasons)
-        return Folder(str(self.root), listing, self.options, cache, self.reasons, kin, total)
+        return Folder(str(self.root), listing, self.options, cache, self.reasons, substitute_group, total)
 
 
 def find_readable(folder: Path, options: FolderOptions) -> Readable:

@@ -16,7 +16,7 @@ from uota.data.files.folder import find_readable
 from uota.data.files.left_out import LeftOut
 from uota.data.files.listing import Listing, classes_of, list_split
 from uota.data.files.pixels import PixelRange
-from uota.data.source import Source, Split, describe_skipped, warn_unreadable
+from uota.data.source import Source, Split, describe_skipped, warn_many_unreadable
 from uota.errors import UotaError
 
 REMEDY = "give a folder with a sub-folder for each thing, and in each at least two images of it"
@@ -91,12 +91,12 @@ def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOpti
     members = [[_name(name, file) for file in images[(above / name).as_posix()]] for name in listing.files]
     sizes = [len(group) for group in members]
     files = Listing(listing.root, [file for group in members for file in group], listing.classes, listing.left_out)
-    kin = np.repeat(np.arange(len(sizes)), sizes)
+    substitute_group = np.repeat(np.arange(len(sizes)), sizes)
     ranges = [range(start, end) for start, end in pairwise(np.cumsum([0, *sizes]).tolist())]
-    return Groups(found.folder(files, kin), ranges, _alone(found.files, images))
+    return Groups(found.folder(files, substitute_group), ranges, _alone(found.files, images))
 
 
-def say_left_out(*sources: Source, at_most: int = 5) -> None:
+def warn_left_out(*sources: Source, at_most: int = 5) -> None:
     """Print what of sources is not used and why, once what holds for all; loudly, where much of one is unreadable."""
     said = (sentence for source in sources for sentence in _left_out(source, at_most))
     for sentence in dict.fromkeys(said):
@@ -104,7 +104,7 @@ def say_left_out(*sources: Source, at_most: int = 5) -> None:
     for source in {describe_skipped(source): source for source in sources}.values():
         files = source.files if isinstance(source, Groups) else source
         total = getattr(files, "total", len(files))
-        warn_unreadable(source, len(getattr(source, "reasons", {})), total)  # as far as opening looked
+        warn_many_unreadable(source, len(getattr(source, "reasons", {})), total)  # as far as opening looked
 
 
 def _left_out(source: Source, at_most: int) -> Iterator[str]:

@@ -44,7 +44,7 @@ LEAVINGS = {
 LEAVINGS_BEGIN = ("._", ".Trash", ".fuse_hidden", ".nfs", ".~")
 
 
-class Found(NamedTuple):
+class LoadedEncoder(NamedTuple):
     """What is under a folder.
 
     Attributes:
@@ -94,7 +94,7 @@ class Listing:
         return [place[class_of(file)] if "/" in file else UNLABELLED for file in self.files]
 
 
-def find_images(root: Path) -> Found:
+def find_images(root: Path) -> LoadedEncoder:
     """Image files under `root`: by their endings, and of files whose ending says nothing by their content.
 
     Follows links to folders, each real folder once. Leaves out what other programs leave behind (`LEAVINGS`); counts
@@ -103,7 +103,7 @@ def find_images(root: Path) -> Found:
     Raises:
         UotaError: `root` itself may not be entered.
     """
-    found = Found([], [], LeftOut())
+    found = LoadedEncoder([], [], LeftOut())
     entered: set[tuple[int, int]] = set()
     waiting = deque([""])
     while waiting:
@@ -126,7 +126,7 @@ def find_images(root: Path) -> Found:
     return found
 
 
-def _sort_in(entry: "os.DirEntry[str]", relative: str, found: Found, waiting: deque[str]) -> None:
+def _sort_in(entry: "os.DirEntry[str]", relative: str, found: LoadedEncoder, waiting: deque[str]) -> None:
     if entry.name in LEAVINGS or entry.name.startswith(LEAVINGS_BEGIN):
         return
     if entry.name.startswith("."):
@@ -150,7 +150,7 @@ def _sort_in(entry: "os.DirEntry[str]", relative: str, found: Found, waiting: de
         found.files.append(relative)
 
 
-def _note_hidden(entry: "os.DirEntry[str]", relative: str, found: Found) -> None:
+def _note_hidden(entry: "os.DirEntry[str]", relative: str, found: LoadedEncoder) -> None:
     if entry.is_dir(follow_symlinks=False):
         found.left_out.add("hidden folder(s) are not entered", relative)
     elif entry.name.lower().endswith(EXTENSIONS):

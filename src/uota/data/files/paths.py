@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from uota.console import printable
 from uota.data.files.decode import read_file
 from uota.data.files.decoded import FolderOptions
-from uota.data.packed.source import Packed
+from uota.data.packed.source import PackedSource
 from uota.errors import UotaError
 from uota.io.outputs import path_of
 
@@ -43,7 +43,7 @@ def are_paths(images: Any) -> TypeGuard[Sequence[str | Path]]:
     )
 
 
-def open_paths(paths: Sequence[str | Path], options: FolderOptions) -> Packed:
+def open_paths(paths: Sequence[str | Path], options: FolderOptions) -> PackedSource:
     """The images at these paths, without labels; those that cannot be read are named in `skipped`.
 
     Raises:
@@ -54,4 +54,4 @@ def open_paths(paths: Sequence[str | Path], options: FolderOptions) -> Packed:
     if missing:
         more = f" nor are {len(missing) - 1} more of the {len(found)}" if len(missing) > 1 else ""
         raise UotaError(f"there is no file {printable(missing[0])}{more}; correct the list")
-    return Packed("images", Paths(found), None, None, options)
+    return PackedSource("images", Paths(found), None, None, options)

@@ -13,7 +13,7 @@ from uota.data.files.decode import UnreadableError
 from uota.data.files.decoded import FolderOptions
 from uota.data.files.left_out import LeftOut
 from uota.data.files.splits import UNLABELLED, in_share, split_of, test_names_first
-from uota.data.packed.source import Packed
+from uota.data.packed.source import PackedSource
 from uota.data.source import Split
 from uota.errors import UotaError
 from uota.io.outputs import path_of
@@ -56,7 +56,7 @@ def is_saved(name: str) -> bool:
     return (folder / TABLE).is_file() or (folder / SPLITS).is_file()
 
 
-def open_saved(name: str, split: Split, options: FolderOptions | None = None) -> Packed:
+def open_saved(name: str, split: Split, options: FolderOptions | None = None) -> PackedSource:
     """The images of a split of a saved data set.
 
     Its splits are those that it was saved with, if both train and test (or validation) are there; where training images
@@ -100,7 +100,7 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
         raise UotaError(f"{name} has {len(rows)} image(s) for {split}: at least two are needed.")
     images = table.select_columns(image).cast_column(image, datasets.Image(decode=False)).with_format(None)
     files = Rows(folder / part, images, image, rows)
-    return Packed(name, files, labels, classes, options or FolderOptions(), left_out=left_out)
+    return PackedSource(name, files, labels, classes, options or FolderOptions(), left_out=left_out)
 
 
 def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:

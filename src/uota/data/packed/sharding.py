@@ -25,9 +25,9 @@ from uota.data.files.splits import UNLABELLED
 from uota.data.packed.shards import DESCRIPTION
 from uota.data.packed.tar_index import make_index, sample_name, stored_index
 from uota.errors import UotaError
-from uota.io.atomic import whole_file, write_atomically
+from uota.io.atomic import atomic_write, write_text_atomically
 from uota.io.locks import Written, hold
-from uota.io.outputs import holds_something
+from uota.io.outputs import is_nonempty_dir
 from uota.io.reading import open_regular, read_text
 from uota.settings.pretrain import IMAGE_MEGABYTES
 
@@ -114,7 +114,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int =
     left_out = [folder / name for name in closed]
     with hold(out, WRITTEN), Progress(console=PROGRESS) as bar:
         if not _is_begun(out, description, folder):  # looked at again, now that nobody else can change it
-            write_atomically(out / DESCRIPTION, description)
+            write_text_atomically(out / DESCRIPTION, description)
         task = bar.add_task("images", total=sum(map(len, plan.values())))
         for name, planned in plan.items():
             left_out += _write(out / name, planned, image_megabytes, lambda count: bar.advance(task, count))
@@ -183,7 +183,7 @@ def _is_begun(out: Path, description: str, folder: Path) -> bool:
     with suppress(OSError, ValueError):  # there is none, or none of ours
         if read_text(out / DESCRIPTION) == description:
             return True
-    if holds_something(out):
+    if is_nonempty_dir(out):
         raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
     return False
 
@@ -191,7 +191,7 @@ def _is_begun(out: Path, description: str, folder: Path) -> bool:
 def _write(shard: Path, planned: Planned, megabytes: int, advance: Advance) -> list[Path]:
     """Write a shard that is not there yet, and its index; return the images that are not in it."""
     if not shard.exists():
-        with whole_file(shard) as unfinished, tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as tar:
+        with atomic_write(shard) as unfinished, tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as tar:
             for member in planned.members():
                 _add(tar, member, megabytes)
                 advance(1)

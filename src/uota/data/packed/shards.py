@@ -18,7 +18,7 @@ from uota.data.files.decoded import FolderOptions
 from uota.data.files.formats import EXTENSIONS
 from uota.data.files.left_out import LeftOut
 from uota.data.files.splits import UNLABELLED, in_share, split_of
-from uota.data.packed.source import Packed
+from uota.data.packed.source import PackedSource
 from uota.data.packed.tar_index import TarIndex, joined, make_index, stored_index
 from uota.data.source import Split
 from uota.errors import UotaError
@@ -107,7 +107,7 @@ def are_shards(name: str) -> bool:
     return tars and not any(name.endswith(EXTENSIONS) for name in names)
 
 
-def open_shards(name: str, split: Split, options: FolderOptions | None = None) -> Packed:
+def open_shards(name: str, split: Split, options: FolderOptions | None = None) -> PackedSource:
     """The images of a split of tar shards.
 
     Shards that are called train and test (or val, …) are these splits. Of others a fifth of each class is test, by a
@@ -148,7 +148,7 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
         left_out.add("sample(s) have no label, and are not evaluated on", str(first), without)
     empty = [shard for shard, one in zip(shards, indices, strict=True) if not len(one)]
     parts = np.bincount(files.which, minlength=len(shards))
-    return Packed(
+    return PackedSource(
         name, files, labels if labelled else None, classes, options or FolderOptions(), parts, empty, left_out
     )
 

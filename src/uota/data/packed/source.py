@@ -16,7 +16,7 @@ from uota.data.files.pixel_range import describe_pixel_range
 from uota.data.files.pixels import PixelRange
 
 
-class Packed:
+class PackedSource:
     """Images read one by one, by their place in larger files; nothing is unpacked, and none stays in memory.
 
     One that turns out unreadable is replaced by the next readable one of its class, and is named in `skipped`.

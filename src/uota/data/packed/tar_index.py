@@ -21,7 +21,7 @@ from uota.data.files.pixel_range import spread_indices
 from uota.data.files.splits import UNLABELLED
 from uota.data.packed.tar_members import BLOCK, members_of
 from uota.errors import UotaError
-from uota.io.atomic import whole_file
+from uota.io.atomic import atomic_write
 from uota.io.reading import open_regular
 
 # What the parts of an index take beside their arrays.
@@ -137,7 +137,7 @@ def make_index(shard: Path) -> TarIndex:
     lengths = np.array([len(name) for name in names], dtype=np.int64)
     said = np.frombuffer(json.dumps([left_out.counts, left_out.examples]).encode(), dtype=np.uint8)
     index = TarIndex(starts, sizes, labels, np.frombuffer(b"".join(names), dtype=np.uint8), lengths, said)
-    with suppress(UotaError), whole_file(_beside(shard)) as unfinished, unfinished.open("wb") as file:
+    with suppress(UotaError), atomic_write(_beside(shard)) as unfinished, unfinished.open("wb") as file:
         np.savez(file, stamp=stamp, **vars(index))
     return index
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from uota.inspection.analysis.causes import resampled_images
 from uota.inspection.table import ViewTable
-from uota.views import PRESETS, GroupPreset, ViewParameters
+from uota.views import PRESETS, ViewParameters, ViewSizePreset
 
 # Cuts that are tried: shares of the views that they drop.
 DROPS = np.linspace(0.02, 0.36, 35)
@@ -55,18 +55,18 @@ class Rule:
     """One setting of a group of views that can be made milder.
 
     Attributes:
-        field: of `GroupPreset`.
+        field: of `ViewSizePreset`.
         harm: a number per view that grows with the strength of what was done.
         milder: the field's new value for a threshold of the harm; None: nothing would change.
         words: what views above a threshold are called.
-        yes_no: the operation is done or not; it is only done less often.
+        binary: the operation is done or not; it is only done less often.
     """
 
     field: str
     harm: Callable[[ViewParameters], Tensor]
-    milder: Callable[[GroupPreset, float], Any]
+    milder: Callable[[ViewSizePreset, float], Any]
     words: Callable[[float], str]
-    yes_no: bool = False
+    binary: bool = False
 
 
 def _area(parameters: ViewParameters) -> Tensor:
@@ -83,11 +83,11 @@ def _factor_rule(field: str) -> Rule:
 
 
 def _often_rule(field: str, done: Callable[[ViewParameters], Tensor], words: str) -> Rule:
-    def milder(group: GroupPreset, most: float) -> Any:
+    def milder(group: ViewSizePreset, most: float) -> Any:
         value = getattr(group, field)
         return [LESS_OFTEN * one for one in value] if isinstance(value, tuple) else LESS_OFTEN * value
 
-    return Rule(field, lambda parameters: done(parameters).double(), milder, lambda most: words, yes_no=True)
+    return Rule(field, lambda parameters: done(parameters).double(), milder, lambda most: words, binary=True)
 
 
 RULES = (
@@ -146,9 +146,9 @@ def advise(table: ViewTable, options: dict[str, dict[str, Any]], seed: int = 0) 
     """
     half = torch.from_numpy(np.random.default_rng(seed).permutation(table.shape[1]) % 2 == 0)
     outlier, counted = table.outlier_probability.double().numpy(), table.at_home.numpy()
-    kinds = np.array(table.preset.group_of_view)
+    kinds = np.array(table.preset.size_name_of_view)
     sentences, changes = [], {name: dict(fields) for name, fields in options.items()}
-    for kind, group in zip(dict.fromkeys(kinds), table.preset.groups, strict=True):
+    for kind, group in zip(dict.fromkeys(kinds), table.preset.sizes, strict=True):
         rows = kinds == kind
         for rule in RULES:
             harm = rule.harm(table.parameters).numpy()[rows]
@@ -168,7 +168,7 @@ def _cut(rule: Rule, harm: ndarray, outlier: ndarray, counted: ndarray, half: nd
     if np.ptp(harm) == 0:
         return None
     threshold = (
-        0.5 if rule.yes_no else _best_threshold(harm[:, half][counted[:, half]], outlier[:, half][counted[:, half]])
+        0.5 if rule.binary else _best_threshold(harm[:, half][counted[:, half]], outlier[:, half][counted[:, half]])
     )
     if rule.field == "scale":
         threshold = -_rounded(-threshold)
@@ -226,7 +226,7 @@ def _sentence(kind: str, rule: Rule, cut: Cut, value: Any) -> str:
         f"Of the {kind} views, {rule.words(cut.threshold)} are {cut.odds:.1f} times as likely to be outliers as the "
         f"others (95 % interval {cut.lower:.1f} to {cut.upper:.1f})"
     )
-    if rule.yes_no:
+    if rule.binary:
         return f"{said}; {rule.field}={_shown(value)} makes half as many."
     return (
         f"{said}; {rule.field}={_shown(value)} keeps {100 * cut.keeps:.0f} % of the good views "

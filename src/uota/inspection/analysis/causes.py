@@ -30,13 +30,13 @@ class Factor:
         name: for a person.
         unit: % for shares, × for factors, and so on.
         of: its values, from the table's columns.
-        yes_no: it is 0 or 1.
+        binary: it is 0 or 1.
     """
 
     name: str
     unit: str
     of: Callable[[Columns], ndarray]
-    yes_no: bool = False
+    binary: bool = False
 
 
 def _column(name: str) -> Callable[[Columns], ndarray]:
@@ -53,10 +53,10 @@ FACTORS = {
     "saturation": Factor("saturation", "×", _column("saturation")),
     "hue": Factor("hue", "turns", _column("hue")),
     "blur_sigma": Factor("blur", "sigma, pixels", _column("blur_sigma")),
-    "grey": Factor("turned grey", "", _column("grey"), yes_no=True),
-    "solarise": Factor("solarised", "", _column("solarise"), yes_no=True),
-    "flip": Factor("mirrored", "", _column("flip"), yes_no=True),
-    "small": Factor("small view", "", lambda columns: (columns["kind"] == "local").astype(np.float64), yes_no=True),
+    "grey": Factor("turned grey", "", _column("grey"), binary=True),
+    "solarise": Factor("solarised", "", _column("solarise"), binary=True),
+    "flip": Factor("mirrored", "", _column("flip"), binary=True),
+    "small": Factor("small view", "", lambda columns: (columns["kind"] == "local").astype(np.float64), binary=True),
 }
 
 
@@ -135,7 +135,7 @@ def find_causes(table: ViewTable, seed: int = 0) -> Causes:
     for place, key in enumerate(keys):
         grid, dependence = _dependence(model, x, place, seed)
         value, weight = values[key].reshape(images, views), weights.reshape(images, views)
-        bins = binned(value, weight, counted, FACTORS[key].yes_no, seed)
+        bins = binned(value, weight, counted, FACTORS[key].binary, seed)
         importance, spread = told["importances_mean"][place] / 2, told["importances_std"][place] / 2
         causes.append(Cause(key, float(importance), float(spread), bins, grid, dependence))
     explained = float(model.score(x[told_by], weights[told_by])) if weights.std() > NOTHING else None
@@ -153,11 +153,11 @@ def binned(
     values: Float[ndarray, "images views"],
     weights: Float[ndarray, "images views"],
     counted: Bool[ndarray, "images views"],
-    yes_no: bool,
+    binary: bool,
     seed: int = 0,
 ) -> Bins:
     """Means in bins of equally many of the views that count (for a factor of 0 and 1: two bins)."""
-    edges = np.array([0, 0.5, 1]) if yes_no else np.unique(np.quantile(values[counted], np.linspace(0, 1, BINS + 1)))
+    edges = np.array([0, 0.5, 1]) if binary else np.unique(np.quantile(values[counted], np.linspace(0, 1, BINS + 1)))
     bin_of = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     inside = (bin_of[..., None] == np.arange(len(edges) - 1)) & counted[..., None]
     low = np.array([values[inside[..., place]].min(initial=np.inf) for place in range(len(edges) - 1)])

@@ -12,9 +12,17 @@ from torch.nn.functional import normalize
 from uota.arbitration.arbiter import Score
 from uota.console import PROGRESS
 from uota.data import Groups, found_unreadable
-from uota.inspection.arbiters import Panel, learned_now
-from uota.inspection.input import Stream, Subject
-from uota.misfiled.files import ENOUGH, Judged, deal, judge, judge_by_halves, refuse_few, some_groups
+from uota.inspection.arbiters import ArbiterSet, train_arbiter
+from uota.inspection.input import InspectionInput, Stream
+from uota.misfiled.files import (
+    ENOUGH,
+    FileVerdicts,
+    iter_batches,
+    require_groups,
+    score_files,
+    score_files_by_halves,
+    some_groups,
+)
 from uota.views import ViewPipeline, Views
 
 # Passes over all files for what they look like.
@@ -33,7 +41,7 @@ class Filing:
     """
 
     groups: Groups
-    judged: Judged
+    judged: FileVerdicts
     group: Int64[Tensor, " files"]
     fits: Int64[Tensor, " files"]
 
@@ -43,7 +51,7 @@ class Filing:
         return float(self.judged.probability[self.group >= 0].mean())
 
 
-def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True) -> Filing:
+def file_groups(subject: InspectionInput, panel: ArbiterSet, seconds: float, bar: bool = True) -> Filing:
     """Judge all files of all groups, by a run's arbiter, or by two that learn on half of the groups each: that of the
     panel, and one more.
 
@@ -58,20 +66,20 @@ def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True
         return panel.eyes(views).features
 
     if subject.run is None:
-        refuse_few(groups, ENOUGH)
+        require_groups(groups, ENOUGH)
         assert panel.learned is not None
         assert subject.halves is not None
         known, its = panel.learned, some_groups(groups, subject.halves[0])
 
         def learn(half: Groups) -> Score:
-            return (known if half.members == its.members else learned_now(Stream(half, pipeline), see, seconds)).score
+            return (known if half.members == its.members else train_arbiter(Stream(half, pipeline), see, seconds)).score
 
-        judged = judge_by_halves(groups, pipeline, learn, see, bar=bar)
+        judged = score_files_by_halves(groups, pipeline, learn, see, bar=bar)
     else:
-        refuse_few(groups, 3)
+        require_groups(groups, 3)
         arbiter = panel.learned if panel.own == "learned" else None
         eyes = see if arbiter else lambda views: panel.embeddings(panel.eyes(views))
-        judged = judge(groups, pipeline, (arbiter or panel.two_groups).score, eyes, bar=bar)
+        judged = score_files(groups, pipeline, (arbiter or panel.two_groups).score, eyes, bar=bar)
     group = torch.full((len(groups.files),), -1)
     for place, members in enumerate(groups.members):
         group[list(members)] = place
@@ -80,10 +88,10 @@ def file_groups(subject: Subject, panel: Panel, seconds: float, bar: bool = True
     return Filing(groups, judged, group, _better(looks, group, judged.probability, len(groups)))
 
 
-def _looks(groups: Groups, pipeline: ViewPipeline, panel: Panel, bar: bool) -> Float[Tensor, "files dim"]:
+def _looks(groups: Groups, pipeline: ViewPipeline, panel: ArbiterSet, bar: bool) -> Float[Tensor, "files dim"]:
     """Mean embedding of the views of each file."""
     random = np.random.default_rng(pipeline.seed)
-    hands = [hand for _ in range(LOOKS) for hand in deal(groups.members, pipeline.preset.views, random)]
+    hands = [hand for _ in range(LOOKS) for hand in iter_batches(groups.members, pipeline.preset.views, random)]
     sums: Tensor | None = None
     for number, dealt in enumerate(track(hands, "comparing groups", transient=True, disable=not bar, console=PROGRESS)):
         views = pipeline(Groups(groups.files, dealt), [(number, place) for place in range(len(dealt))])

@@ -13,14 +13,14 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.io.atomic import whole_file
+from uota.io.atomic import atomic_write
 
 CELL = 1.05  # inches
 IMAGE_FRAME = OUTLIER = "#d62728"
 
 
 @dataclass(frozen=True)
-class Row:
+class GalleryRow:
     """One image and its views, for a person.
 
     Attributes:
@@ -36,7 +36,7 @@ class Row:
     wrong: Bool[Tensor, " views"] | None
 
 
-def draw_gallery(rows: list[Row], title: str, out: Path | BytesIO) -> None:
+def draw_gallery(rows: list[GalleryRow], title: str, out: Path | BytesIO) -> None:
     """Write the picture; the format follows the file's ending (PNG in memory).
 
     Raises:
@@ -55,7 +55,7 @@ def draw_gallery(rows: list[Row], title: str, out: Path | BytesIO) -> None:
         )
     try:
         if isinstance(out, Path):
-            with whole_file(out) as unfinished:
+            with atomic_write(out) as unfinished:
                 figure.savefig(unfinished, dpi=150, format=out.suffix[1:])
         else:
             figure.savefig(out, dpi=150)
@@ -63,7 +63,7 @@ def draw_gallery(rows: list[Row], title: str, out: Path | BytesIO) -> None:
         raise UotaError(f"the picture cannot be written to {out}: {error}; choose another --out") from error
 
 
-def _draw_row(axes: list[Axes], row: Row) -> None:
+def _draw_row(axes: list[Axes], row: GalleryRow) -> None:
     for axis in axes:
         axis.axis("off")
     _show(axes[0], row.image.float() / 255)

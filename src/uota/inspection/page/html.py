@@ -66,8 +66,8 @@ def page_data(found: Findings) -> dict[str, Any]:
         "halved": found.subject.halves is not None,
         "views": views,
         "images": images,
-        "kinds": table.preset.group_of_view,
-        "sizes": [group.size for group in table.preset.groups for _ in range(group.count)],
+        "kinds": table.preset.size_name_of_view,
+        "sizes": [group.size for group in table.preset.sizes for _ in range(group.count)],
         "preset": table.preset.name,
         "classes": found.subject.source.classes,
         "labels": None if found.subject.source.labels is None else found.subject.source.labels[table.item].tolist(),
@@ -154,7 +154,7 @@ def _planes(found: Findings) -> list[dict[str, Any]]:
 
 def _cause(cause: Cause) -> dict[str, Any]:
     factor = FACTORS[cause.key]
-    return vars(cause) | {"name": factor.name, "unit": factor.unit, "yes_no": factor.yes_no}
+    return vars(cause) | {"name": factor.name, "unit": factor.unit, "binary": factor.binary}
 
 
 def _filing(filing: Filing) -> dict[str, Any]:
