@@ -27,22 +27,30 @@ MOMENTS = {
     "evaluate": ["start", "step", "step", "step"],
 }
 UOTA = [sys.executable, "-m", "uota"]
-PRETRAIN = "--views small --epochs 30 --batch_size 32 --checkpoint_every 1 --accelerator cpu --threads 1 --workers 0"
+PRETRAIN = "--views small --batch_size 32 --checkpoint_every 1 --accelerator cpu --threads 1 --workers 0"
 EVALUATE = "--epochs 400 --batch_size 16 --accelerator cpu --workers 0"
 SIDE = 48
 
 
 class Size(NamedTuple):
-    """How many pictures there are, when processes are killed, and how many seconds later at most."""
+    """How large the runs are, and when they are killed.
+
+    Attributes:
+        pictures: to train on.
+        epochs: passes of pretraining.
+        moments: when processes are killed, of each command.
+        seconds: how much later than these moments, at most.
+    """
 
     pictures: int
+    epochs: int
     moments: dict[str, list[str]]
     seconds: float
 
 
-FULL = Size(160, MOMENTS, 2.0)
-# 30 steps instead of 150, and a kill soon after the first of them.
-TINY = Size(32, {"pretrain": ["step"], "evaluate": []}, 0.2)
+FULL = Size(160, 30, MOMENTS, 2.0)
+# 10 steps, and a kill as soon as the first has been written.
+TINY = Size(32, 10, {"pretrain": ["step"], "evaluate": []}, 0.0)
 
 
 def run(command: list[str]) -> None:
@@ -115,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(temporary)
         write_pictures(folder / "pictures", size.pictures, SIDE)
         whole, disturbed = folder / "whole", folder / "disturbed"
-        begin = [*UOTA, "pretrain", f"--data={folder / 'pictures'}", *PRETRAIN.split()]
+        begin = [*UOTA, "pretrain", f"--data={folder / 'pictures'}", f"--epochs={size.epochs}", *PRETRAIN.split()]
         run([*begin, f"--out={whole}"])
         again = [*begin, f"--out={disturbed}"]
         kills = disturb("pretrain", size, again, [*again, "--resume"], disturbed / "checkpoint.ckpt")
