@@ -65,7 +65,7 @@ class RandomViews(Views):
 
 @dataclass
 class Clock:
-    """What the training step asks of Lightning's Trainer."""
+    """The attributes of Lightning's Trainer that the training step reads."""
 
     optimizers: list[torch.optim.Optimizer]
     global_step: int = 0
@@ -84,19 +84,19 @@ class Training:
 
     @classmethod
     def of(cls, settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> "Training":
-        """Built from decided settings, whose batch is this device's; `size` says of how many pixels views are."""
+        """Build it from resolved settings with the batch of this device; `size` converts the side of a view."""
         module = build_module(settings, settings.epochs * IMAGES // settings.batch_size).to(device).train()
         clock = Clock([module.configure_optimizers()])
         module.trainer = clock  # type: ignore[assignment]
         return cls(module, random_views(settings, device, size), clock, settings.precision)
 
     def autocast(self) -> torch.autocast:
-        """As Lightning does in the run's precision."""
+        """Return the autocast context that Lightning uses for the precision."""
         device = self.views.by_size[0].device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def backward(self) -> float:
-        """Loss of a step; its gradients stay at the parameters."""
+        """Return the loss of a step, and leave its gradients in the parameters."""
         self.module.on_train_batch_start(self.views, 0)
         with self.autocast():
             loss = self.module.training_step(self.views, 0)["loss"]
@@ -105,7 +105,7 @@ class Training:
         return float(loss.detach())
 
     def step(self) -> float:
-        """Loss of a whole step, the optimiser's included."""
+        """Take a whole step, including the optimiser's, and return its loss."""
         loss = self.backward()
         (optimizer,) = self.clock.optimizers
         self.module.on_before_optimizer_step(optimizer)
@@ -114,14 +114,14 @@ class Training:
 
 
 def names() -> list[str]:
-    """All published recipes, those of the paper first."""
+    """Return all published recipes, those of the paper first."""
     return sorted(recipe_names("_imagenet"), key=lambda name: [f"{first}_imagenet" != name for first in FIRST])
 
 
 def arms(settings: Pretrain) -> Iterator[Pretrain]:
-    """Without and with arbiters that weigh from the first step on; a recipe that has one keeps it.
+    """Yield the settings without and with arbiters that are active from the first step; a recipe's own arbiter is kept.
 
-    One view has nothing to be compared with.
+    With a single view per image there is nothing to arbitrate.
     """
     if settings.arbiter != "none":
         yield replace(settings, start=0.0)
@@ -131,25 +131,25 @@ def arms(settings: Pretrain) -> Iterator[Pretrain]:
 
 
 def of_one_device(settings: Pretrain) -> Pretrain:
-    """One device's share of a recipe, in bf16."""
+    """Return the settings of one device's share of a recipe, in bf16."""
     own = replace(settings, devices=1, batch_size=settings.batch_size // settings.devices, precision="bf16")
     return resolve_auto(replace(own, accelerator="auto"), SOURCE)
 
 
 def small(settings: Pretrain, backbone: str) -> Pretrain:
-    """The same method with a small network, heads and batch in float32, for views of `small_size`."""
+    """Return settings of the same method with a small network, heads and batch in float32, for small views."""
     options = find_method(settings.method).small | ({"classes": CLASSES} if settings.method == "supervised" else {})
     network = {"backbone": backbone, "batch_size": SMALL_BATCH, "method_options": options}
     return replace(settings, precision="32", **network)  # type: ignore[arg-type]
 
 
 def small_size(size: int) -> int:
-    """Side of a small version of a view."""
+    """Return the side of the small version of a view."""
     return max(32, size * 2 // 7)
 
 
 def random_views(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> RandomViews:
-    """Views of the preset's counts; the same numbers on every device."""
+    """Make random views in the preset's counts; the numbers are the same on every device."""
     random = torch.Generator().manual_seed(0)
     batch = settings.batch_size
     groups = [
@@ -161,7 +161,7 @@ def random_views(settings: Pretrain, device: torch.device, size: Callable[[int],
 
 
 def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Iterator[dict[str, Any]]:
-    """A row per arbiter. The network is built once, and keeps learning from one to the next."""
+    """Yield a row per arbiter; the network is built once and keeps learning from one to the next."""
     arbitrated = [resolve_auto(each, SOURCE) for each in arms(settings)]  # type: ignore[arg-type]
     training = Training.of(arbitrated[0], device, size)
     for each in arbitrated:
@@ -176,7 +176,7 @@ def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]
 
 
 def steps(training: Training, device: torch.device) -> dict[str, Any]:
-    """Two losses, times and memory of one arbiter's steps."""
+    """Measure two losses, the times and the memory of one arbiter's steps."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     training.clock.global_step = 0
@@ -192,7 +192,7 @@ def steps(training: Training, device: torch.device) -> dict[str, Any]:
 
 
 def arbiter_seconds(training: Training, device: torch.device) -> float | None:
-    """Of looking at the views of a step and weighing them; None without an arbiter."""
+    """Measure the seconds in which the arbiter computes its input and weights; None without an arbiter."""
     module = training.module
     arbiter = module.arbiter
     if arbiter is None:
@@ -205,7 +205,7 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Median seconds of one call, until the device has done its work."""
+    """Return the median seconds of a call, measured until the device has finished."""
     taken = []
     warm_up, count = (WARM_UP, TIMED) if device.type == "cuda" else (0, 2)
     for _ in range(warm_up + count):
@@ -224,7 +224,7 @@ def wait(device: torch.device) -> None:
 
 
 def compare(settings: Pretrain, device: torch.device) -> dict[str, Any]:
-    """Difference of a small version's first step on a device from that on the CPU, both in float32."""
+    """Compare a small version's first step on a device with that on the CPU, both in float32."""
     (loss, gradient), (wanted, wanted_gradient) = (first_step(settings, each) for each in (device, torch.device("cpu")))
     apart = abs(loss - wanted) / max(abs(wanted), 1.0)  # SimSiam begins about 0
     gradients = float((gradient - wanted_gradient).norm() / wanted_gradient.norm())
@@ -233,7 +233,7 @@ def compare(settings: Pretrain, device: torch.device) -> dict[str, Any]:
 
 
 def first_step(settings: Pretrain, device: torch.device) -> tuple[float, Tensor]:
-    """Loss and all gradients, in one row on the CPU."""
+    """Return the loss and all gradients of the first step, as one vector on the CPU."""
     training = Training.of(settings, device, small_size)
     loss = training.backward()
     gradients = [each.grad.flatten() for each in training.module.method.parameters() if each.grad is not None]
@@ -241,12 +241,12 @@ def first_step(settings: Pretrain, device: torch.device) -> tuple[float, Tensor]
 
 
 def first_line(error: Exception) -> str:
-    """The kind of an error and the first line of its message."""
+    """Return the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
 def rows_of(name: str, device: torch.device, tiny: bool) -> Iterator[dict[str, Any]]:
-    """All rows of a recipe."""
+    """Yield all rows of a recipe."""
     settings = of_one_device(recipe(name))
     less = small(settings, "tiny" if tiny else "resnet18")
     real = less if tiny else settings
@@ -258,7 +258,7 @@ def rows_of(name: str, device: torch.device, tiny: bool) -> Iterator[dict[str, A
 
 
 def name_of(device: torch.device) -> str:
-    """The name of the card, or cpu."""
+    """Return the name of the accelerator, or cpu."""
     return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
 
 
