@@ -126,8 +126,18 @@ class SettingsFile(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Add the settings of a file to those that are parsed."""
-        read = get_loader("yaml")(read_text(values, CONFIG_BYTES))
-        self.apply_config(parser, cfg, self.dest, json.dumps(nest(read) if isinstance(read, dict) else read))
+        try:
+            read = get_loader("yaml")(read_text(values, CONFIG_BYTES))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _no_settings(Path(values), error) from error
+        if not isinstance(read, dict):
+            raise _no_settings(Path(values), "it has no names with values")
+        self.apply_config(parser, cfg, self.dest, json.dumps(nest(read), default=str))
+
+
+def _no_settings(path: Path, reason: object) -> UotaError:
+    why = " ".join(str(reason).split())
+    return UotaError(f"{printable(path)} is no file of settings: {why}; see `uota pretrain --help`")
 
 
 def add_sections(parser: Parser) -> None:
@@ -178,8 +188,7 @@ def check_config(path: Path) -> None:
     except UnicodeDecodeError as error:
         raise UotaError(f"{printable(path)} is not UTF-8; save it as UTF-8") from error
     except (ValueError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise UotaError(f"{printable(path)} is no file of settings: {why}; see `uota pretrain --help`") from error
+        raise _no_settings(path, error) from error
 
 
 class OptionsParser(Parser):
