@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from uota.arbitration.inputs import check_views, detached_float, finite_total, is_number
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
-from uota.arbitration.state import Recall, may_be_repeated, own_modes
+from uota.arbitration.state import Recall, may_be_repeated, never_compiled, own_modes
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 
 ViewTensors = Float[Tensor, "views batch dim"] | Sequence[Float[Tensor, "batch dim"]]
@@ -53,7 +53,7 @@ PRESETS: dict[str, Callable[..., tuple[Score, Strength]]] = {
 }
 
 
-@torch.compiler.disable(reason="arbitration decides on values; compile what is around it")
+@never_compiled
 def arbitrate(
     z: ViewTensors,
     tau: float | None = None,
@@ -134,7 +134,7 @@ class Arbiter(nn.Module):
     def __call__(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         return super().__call__(x, progress)
 
-    @torch.compiler.disable(reason="an arbiter decides on values and learns in each call; compile what is around it")
+    @never_compiled
     def forward(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         """Arbitrate a batch.
 

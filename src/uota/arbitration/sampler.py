@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from uota.arbitration.arbiter import Arbiter
 from uota.arbitration.inputs import check_seed, check_views_by_size
 from uota.arbitration.result import Arbitration
-from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, may_be_repeated, own_modes
+from uota.arbitration.state import (
+    Lock,
+    Recall,
+    cast_at_least_float32,
+    in_backward,
+    may_be_repeated,
+    never_compiled,
+    own_modes,
+)
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.distributed import share_of_rows
 
@@ -87,7 +95,7 @@ class ViewSampler(nn.Module):
     def __call__(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         return super().__call__(candidates)
 
-    @torch.compiler.disable(reason="a view sampler draws and learns in each call; compile what is around it")
+    @never_compiled
     def forward(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         """Choose.
 

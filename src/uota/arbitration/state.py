@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, is_dataclass
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.utils.checkpoint
@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import _disable_current_modes, _get_current_di
 from uota.numerics import wide
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 # Calls whose result is kept for their recomputation; each is a few numbers per view.
 REMEMBERED = 64
 # The modes by which selective checkpointing keeps the results of operations.
@@ -56,6 +57,15 @@ def _without_callers_modes(device: torch.device, recorded: bool, hooked: bool) -
 
 def _itself(x: Tensor) -> Tensor:
     return x
+
+
+def never_compiled(function: F) -> F:
+    """Decorate what decides on values, and learns in each call, so that `torch.compile` leaves it alone.
+
+    As `torch.compiler.disable`, which imports the compiler, and that takes as long as importing torch. The decorator
+    of torch's own optimisers imports it in the first call only.
+    """
+    return cast(F, getattr(torch, "_disable_dynamo", torch.compiler.disable)(function))
 
 
 def may_be_repeated() -> bool:
