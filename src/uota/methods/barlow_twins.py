@@ -6,11 +6,11 @@ the networks alone, as in the published code (facebookresearch/barlowtwins, main
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.distributed import count_over_ranks, sum_over_ranks
 from uota.encoders.encoder import BatchNorm, Encoder
+from uota.encoders.heads import MLP
 from uota.losses import cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
@@ -63,11 +63,9 @@ class BarlowTwins(nn.Module):
         return self.scale * (torch.stack(losses) * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
+def _mlp(inputs: int, hidden: int, outputs: int) -> MLP:
     """A projector without biases, since the mean over the batch is subtracted after every layer."""
-    norms = [nn.BatchNorm1d(hidden) for _ in range(2)]
-    layers = [(inputs, hidden, norms[0], nn.ReLU()), (hidden, hidden, norms[1], nn.ReLU())]
-    return ProjectionHead([*layers, (hidden, outputs, None, None, False)])
+    return MLP(inputs, hidden, hidden, outputs, bias=False)
 
 
 # At the recipe's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.

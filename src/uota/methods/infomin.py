@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder, images_of
+from uota.encoders.heads import MLP
 from uota.encoders.jigsaw import JigsawHead, pieces
 from uota.encoders.momentum import MomentumCopy
 from uota.encoders.queue import Queue
@@ -53,7 +53,7 @@ class InfoMin(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = MoCoProjectionHead(encoder.width, hidden, dim)
+        self.projector = MLP(encoder.width, hidden, dim, batch_norm=False)
         self.jigsaw_head = JigsawHead(encoder.width, hidden, dim)
         self.key = MomentumCopy(encoder, self.projector, parts)
         self.queue = Queue(queue_length, dim)

@@ -6,11 +6,11 @@ hand, and the InfoNCE expected over them is bounded from above in closed form.
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
 from uota.distributed import part_of_mean
 from uota.encoders.encoder import Encoder
+from uota.encoders.heads import MLP
 from uota.encoders.momentum import MomentumCopy
 from uota.encoders.queue import Queue
 from uota.losses import joint_contrastive_terms, mean_of_weighted
@@ -53,7 +53,7 @@ class JCL(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = MoCoProjectionHead(encoder.width, hidden, dim)
+        self.projector = MLP(encoder.width, hidden, dim, batch_norm=False)
         self.key = MomentumCopy(encoder, self.projector, parts)
         self.queue = Queue(queue_length, dim)
         self.temperature = temperature

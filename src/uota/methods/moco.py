@@ -5,10 +5,10 @@ a head with a hidden layer, stronger views and a softer softmax.
 """
 
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder
+from uota.encoders.heads import MLP
 from uota.encoders.momentum import MomentumCopy
 from uota.encoders.queue import Queue
 from uota.losses import info_nce_terms, pairs_between, weighted_mean
@@ -47,7 +47,7 @@ class MoCo(nn.Module):
         self.encoder = encoder
         self.dim = dim
         width = encoder.width
-        self.projector = MoCoProjectionHead(width, hidden, dim) if hidden else nn.Linear(width, dim)
+        self.projector = MLP(width, hidden, dim, batch_norm=False) if hidden else nn.Linear(width, dim)
         self.key = MomentumCopy(encoder, self.projector, parts)
         self.queue = Queue(queue_length, dim)
         self.temperature = temperature
