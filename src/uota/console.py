@@ -1,8 +1,10 @@
 """Output for people: text from outside, such as file names, is made harmless for terminals and spreadsheets."""
 
+import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,34 @@ def make_streams_tolerant() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class MessageHandler(logging.Handler):
+    """Prints what the package logs as plain text: warnings on stderr, other messages on stdout."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message; an error, such as a closed pipe, is the caller's, as with `print`."""
+        if record.levelno >= logging.WARNING:
+            print(f"{record.levelname}: {record.getMessage()}", file=sys.stderr)
+        else:
+            print(record.getMessage())
+
+
+@contextmanager
+def show_messages() -> Iterator[None]:
+    """Print what the package logs inside the block, as commands do; elsewhere that is the user's own choice."""
+    logger = logging.getLogger("uota")
+    if any(isinstance(handler, MessageHandler) for handler in logger.handlers):
+        yield
+        return
+    handler, level = MessageHandler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 # Progress goes to stderr, so that stdout has results only.

@@ -53,7 +53,7 @@ PRESETS: dict[str, Callable[..., tuple[Score, Strength]]] = {
 }
 
 
-@never_compiled
+@never_compiled("arbitration decides on values; compile what is around it")
 def arbitrate(
     z: ViewTensors,
     tau: float | None = None,
@@ -135,7 +135,7 @@ class Arbiter(nn.Module):
     def __call__(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         return super().__call__(x, progress)
 
-    @never_compiled
+    @never_compiled("an arbiter decides on values and learns in each call; compile what is around it")
     def forward(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         """Weigh the views of a batch.
 

@@ -95,7 +95,7 @@ class ViewSampler(nn.Module):
     def __call__(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         return super().__call__(candidates)
 
-    @never_compiled
+    @never_compiled("a view sampler draws and learns in each call; compile what is around it")
     def forward(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         """Choose the views to keep.
 

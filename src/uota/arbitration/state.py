@@ -59,13 +59,19 @@ def _itself(x: Tensor) -> Tensor:
     return x
 
 
-def never_compiled(function: F) -> F:
-    """Exclude a function from `torch.compile`, as it decides on the values of tensors and learns in each call.
+def never_compiled(reason: str) -> Callable[[F], F]:
+    """Exclude a function from `torch.compile`, as `torch.compiler.disable(reason=reason)` does.
 
-    `torch.compiler.disable` does so too, but imports the compiler at once, which takes as long as importing torch. The
-    decorator of torch's own optimisers imports it in the first call.
+    That one imports the compiler at once, which takes as long as importing torch; the decorator of torch's own
+    optimisers imports it in the first call.
     """
-    return cast(F, getattr(torch, "_disable_dynamo", torch.compiler.disable)(function))
+
+    def decorate(function: F) -> F:
+        excluded = getattr(torch, "_disable_dynamo", torch.compiler.disable)(function)
+        excluded._torchdynamo_disable, excluded._torchdynamo_disable_msg = True, reason  # for the compiler's messages
+        return cast(F, excluded)
+
+    return decorate
 
 
 def may_be_repeated() -> bool:

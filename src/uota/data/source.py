@@ -1,6 +1,6 @@
 """What the rest of the package asks of a source of images, and the source that holds them in one tensor."""
 
-import sys
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from uota.console import printable, some_of
 from uota.errors import UotaError
+
+logger = logging.getLogger(__name__)
 
 Split = Literal["train", "test"]
 # A larger share of images that cannot be read is more than a few damaged files.
@@ -127,7 +129,7 @@ def warn_many_unreadable(source: Source, unreadable: int, tried: int) -> bool:
     many = unreadable > MANY_UNREADABLE * tried
     if many:
         share = f"{unreadable} of {tried} images ({100 * unreadable / tried:.0f} %) of {printable(source.name)}"
-        print(f"WARNING: {share} cannot be read; {describe_skipped(source)}", file=sys.stderr)
+        logger.warning(f"{share} cannot be read; {describe_skipped(source)}")
     return many
 
 
@@ -135,4 +137,4 @@ def warn_skipped(*sources: Source) -> None:
     """Print which files could not be read, if there are any."""
     for source in sources:
         if skipped := describe_skipped(source):
-            print(skipped)
+            logger.info(skipped)

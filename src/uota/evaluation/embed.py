@@ -1,5 +1,6 @@
 """`uota embed`: a table of images with their embeddings, and what a run's arbiter says of their views."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -34,6 +35,8 @@ from uota.training.resolve import VIEWS_OF, resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # An arbiter compares an image with the others of its batch.
 BATCH = 256
@@ -98,7 +101,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
     warn_skipped(*sources.values())
     if preset.across_images:
-        print(f"views of groups are not weighed here; see uota inspect {printable(run.folder)} --files FILES.csv")
+        logger.info(f"views of groups are not weighed here; see uota inspect {printable(run.folder)} --files FILES.csv")
     return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
 
 

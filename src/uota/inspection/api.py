@@ -1,5 +1,6 @@
 """`inspect`: which views of my images are outliers, before or after anything is pretrained."""
 
+import logging
 from collections.abc import Sequence
 from io import BytesIO
 from math import inf
@@ -24,6 +25,8 @@ from uota.runs.run import Run
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
 from uota.views import ViewPreset
+
+logger = logging.getLogger(__name__)
 
 SHOWN, JUDGED = 60, 512
 PAGE, TABLES = ".html", (".parquet", ".csv")
@@ -170,7 +173,7 @@ def inspect(
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= ENOUGH
         if subject.groups is not None and not files:
-            print(f"there are {len(subject.groups)} groups; to say which files are misfiled {ENOUGH} are needed")
+            logger.info(f"there are {len(subject.groups)} groups; to say which files are misfiled {ENOUGH} are needed")
     filing = file_groups(subject, panel, seconds) if files else None
     warn_skipped(subject.source)
     return Inspection(subject, panel, table, filing, ([run] if run else []) + list(beside))

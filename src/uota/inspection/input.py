@@ -1,5 +1,6 @@
 """What is inspected: images from anywhere, and the views that are made of them."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +25,8 @@ from uota.training.resolve import resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
+
+logger = logging.getLogger(__name__)
 
 # Images of a folder are shrunk on reading, so that no side is longer than so many sides of the largest view, and not
 # longer than `LONGEST`; they are kept in so much memory, so that all fits in 2 GB; and so many are drawn at random.
@@ -132,7 +135,7 @@ def open_input(
     total = len(source)
     if isinstance(source, Folder) and total > SAMPLE:
         source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
-        print(f"{len(source)} of the {total} images of {printable(source.name)} are looked at, drawn at random")
+        logger.info(f"{len(source)} of the {total} images of {printable(source.name)} are looked at, drawn at random")
     if len(source) < LEAST:
         what = "groups" if isinstance(source, Groups) else "images"
         raise UotaError(

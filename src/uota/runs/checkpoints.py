@@ -1,6 +1,6 @@
 """Checkpoints as files: which is whole, and what is read of it."""
 
-import sys
+import logging
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,8 @@ import torch
 
 from uota.console import printable
 from uota.errors import UotaError
+
+logger = logging.getLogger(__name__)
 
 # No training takes so many steps; larger numbers would overflow.
 LARGEST_STEP = 2**53
@@ -93,7 +95,7 @@ def find_resume_checkpoint(checkpoint: Path) -> Path | None:
 
 @cache
 def _say_once(sentence: str) -> None:
-    print(printable(sentence), file=sys.stderr)
+    logger.warning(printable(sentence))
 
 
 def damage_of(checkpoint: Path) -> str | None:

@@ -1,5 +1,6 @@
 """An encoder, from wherever it is: a run of ours, a file of weights, or timm."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.views import ViewPreset, find_preset
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # Presets of views for weights of others, by channels and whether the first layer is for small images.
 VIEWS = {(3, False): "supervised", (3, True): "small", (1, True): "small-grey"}
@@ -83,7 +86,7 @@ def _of_file(path: Path, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
     encoder = Encoder(backbone, preset.channels, preset.sizes[0].size)
     if not untrained:
-        print(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
+        logger.info(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
     return LoadedEncoder(str(path), encoder.eval(), backbone, preset)
 
 

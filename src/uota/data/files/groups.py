@@ -1,5 +1,6 @@
 """Groups: several images of one thing, such as the photographs of a product or the frames of a clip."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -18,6 +19,8 @@ from uota.data.files.listing import Listing, classes_of, list_split
 from uota.data.files.pixels import PixelRange
 from uota.data.source import Source, Split, describe_skipped, warn_many_unreadable
 from uota.errors import UotaError
+
+logger = logging.getLogger(__name__)
 
 REMEDY = "give a folder with a sub-folder for each thing, and in each at least two images of it"
 
@@ -100,7 +103,7 @@ def warn_left_out(*sources: Source, at_most: int = 5) -> None:
     """Print what of sources is not used and why, once what holds for all; loudly, where much of one is unreadable."""
     said = (sentence for source in sources for sentence in _left_out(source, at_most))
     for sentence in dict.fromkeys(said):
-        print(sentence)
+        logger.info(sentence)
     for source in {describe_skipped(source): source for source in sources}.values():
         files = source.files if isinstance(source, Groups) else source
         total = getattr(files, "total", len(files))
