@@ -27,14 +27,16 @@ _MODULE_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562)."""
-    if name == "arbitration":
-        return import_module("uota.arbitration")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'uota' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
-    return value
+if not TYPE_CHECKING:  # type checkers refuse names that are not imported above
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use (PEP 562)."""
+        if name == "arbitration":
+            return import_module("uota.arbitration")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'uota' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:
