@@ -6,7 +6,7 @@ from benchmarks import telling_outliers
 from benchmarks.telling_outliers import watch
 from benchmarks.worth.run import Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.settings.pretrain import Pretrain
 
 

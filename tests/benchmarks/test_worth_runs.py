@@ -10,7 +10,7 @@ from benchmarks.worth.plan import plan
 from benchmarks.worth.robust import rince
 from benchmarks.worth.run import Run, Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.methods import Step
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline

@@ -44,12 +44,12 @@ def test_what_is_neither_name_nor_folder_is_said_to_be_neither(name):
 
 
 def test_a_file_is_pointed_to_its_folder(write):
-    with pytest.raises(UotaError, match="is a file: give the folder"):
+    with pytest.raises(UotaError, match="is a file; give its folder"):
         open_source(write("a.png"))
 
 
 def test_nothing(tmp_path):
-    with pytest.raises(UotaError, match="Say which images"):
+    with pytest.raises(UotaError, match="no images are given"):
         open_source("")
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.evaluation.labels import Part, balanced_share
 
 # 1000, 600 and 2 images of three classes, not in order.

@@ -114,7 +114,7 @@ def test_an_inspection_shows_and_saves_itself(tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "model", "says"),
-    [([1, 2, 3, 4], None, "no picture"), (object(), None, "nothing that images"), ("demo", 3, "a model is"),
+    [([1, 2, 3, 4], None, "not a picture"), (object(), None, "images cannot be taken"), ("demo", 3, "a model is"),
      (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "no backbone 'nope'")],
 )  # fmt: skip
 def test_what_cannot_be_inspected_is_said(images, model, says):

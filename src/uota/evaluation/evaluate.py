@@ -88,7 +88,7 @@ def _subject(found: LoadedEncoder, data: str | None, out: str | None, reading: R
     options = folder_options(run, reading)
     train = _images(run, data, "train", options)
     # Both are read alike, whatever each by itself would be taken for.
-    test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
+    test = _images(run, data, "test", replace(options, pixel_range=train.pixel_range))
     rank_zero_only(warn_left_out)(train, test)
     if run:
         resolve_auto(run, train, trained=True)

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import torch
 
-from uota.data import Groups
 from uota.inspection.analysis.advice import Advice, advise
 from uota.inspection.analysis.calibration import Calibration, calibrations
 from uota.inspection.analysis.causes import Causes, find_causes
@@ -82,7 +81,7 @@ class Findings:
 
     def faces(self, images: int) -> list[int]:
         """The picture that stands for each of the first items: the image itself, or of a group its best view's."""
-        if not isinstance(self.subject.source, Groups):
+        if self.subject.groups is None:
             return self.table.item[:images].tolist()
         best = self.table.verdict.weights[:, :images].argmax(0)
         return self.table.parameters.image[best, torch.arange(len(best))].tolist()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from uota.data import Source, unreadable_so_far, warn_many_unreadable
+from uota.data import Source, warn_many_unreadable
 
 # Steps between two looks, and images that must have been tried before a share of them means anything.
 EVERY, ENOUGH = 10, 20
@@ -31,5 +31,5 @@ class DamageWatch(pl.Callback):
     def _look(self, trainer: pl.Trainer) -> None:
         if self.said or not trainer.is_global_zero:
             return
-        unreadable, tried = unreadable_so_far(self.source)
+        unreadable, tried = self.source.unreadable_counts()
         self.said = tried >= ENOUGH and warn_many_unreadable(self.source, unreadable, tried)

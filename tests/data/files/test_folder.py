@@ -247,9 +247,9 @@ def test_a_real_folder_of_pictures():
 
 def test_some_images_of_a_folder_are_a_folder_with_their_labels(pictures):
     whole = open_source(pictures)
-    some = whole.some([5, 2, 9])
-    assert some.files == [whole.files[index] for index in (5, 2, 9)]
+    some = whole.subset([5, 2, 9])
+    assert some.listing.files == [whole.listing.files[index] for index in (5, 2, 9)]
     assert some.labels.tolist() == whole.labels[[5, 2, 9]].tolist()
     assert some.classes == whole.classes
     assert all(torch.equal(*pair) for pair in zip(some.images([0, 1, 2]), whole.images([5, 2, 9]), strict=True))
-    assert some.keeps
+    assert some.caches

@@ -114,7 +114,7 @@ def test_too_few_groups_of_every_class_to_set_some_aside(write, tmp_path):
 
 @pytest.mark.parametrize("name", ["demo", "demo-scenes"])
 def test_embedded_images_have_no_groups(name):
-    with pytest.raises(UotaError, match=f"{name} has no groups: give a folder"):
+    with pytest.raises(UotaError, match=f"{name} has no groups; give a folder"):
         open_groups(name)
 
 

@@ -20,10 +20,10 @@ def test_extensions_in_any_case_at_any_depth(tmp_path):
     found = find_images(tmp_path)
     assert found[:2] == (["a.PNG", "b/c/d.jpeg", "b/c/e.JPG"], [])
     assert found.left_out.sentences() == [
-        "1 .txt file(s) are no images: f.txt",
-        "1 file(s) without an ending are no images: g",
-        "1 .part file(s) are no images: h.png.part",
-        "1 .md file(s) are no images: b/README.md",
+        "1 .txt file(s) are not images: f.txt",
+        "1 file(s) without an extension are not images: g",
+        "1 .part file(s) are not images: h.png.part",
+        "1 .md file(s) are not images: b/README.md",
     ]
 
 

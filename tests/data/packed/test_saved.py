@@ -61,7 +61,7 @@ def test_columns_are_chosen_where_there_are_several(table, tmp_path):
         open_source(tmp_path / "saved")
     with pytest.raises(UotaError, match=r"choose one by #label= kind or size"):
         open_source(f"{tmp_path}/saved#image=left")
-    with pytest.raises(UotaError, match="'kind' is no column of the type Image"):
+    with pytest.raises(UotaError, match="'kind' is not a column of the type Image"):
         open_source(f"{tmp_path}/saved#image=kind&label=kind")
     source = open_source(f"{tmp_path}/saved#image=left&label=size")
     assert source.classes == ["small", "large"]
@@ -79,7 +79,7 @@ def test_without_labels_both_splits_are_all_images_and_one_without_is_for_traini
     assert len(train) + len(test) == 20
     assert [number_of(train, index) for index in range(len(train)) if train.labels[index] == -1] == [3]
     assert test.labels.min() == 1
-    assert train.left_out.sentences() == ["1 row(s) have no label of a class, and are not evaluated on: row 3"]
+    assert train.left_out.sentences() == ["1 row(s) have no class label, and are not used in evaluations: row 3"]
 
 
 def test_damaged_images_are_replaced_and_named(table, tmp_path):

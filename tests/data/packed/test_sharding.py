@@ -115,7 +115,7 @@ def test_an_interrupted_call_goes_on(folder, tmp_path, monkeypatch):
     monkeypatch.undo()
     done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tar")}
     assert 0 < len(done) < len(whole.shards)
-    with pytest.raises(UotaError, match=r"no shard .* nor are .* with uota shard FOLDER --out"):
+    with pytest.raises(UotaError, match=r"no shard .* nor are there .* with uota shard FOLDER --out"):
         open_source(tmp_path / "out")
     again = shard(folder, tmp_path / "out", shard_size=1)
     assert again.left_out == whole.left_out == [bad]

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from uota.arbitration.arbiter import Score
 from uota.console import PROGRESS
-from uota.data import Groups, found_unreadable
+from uota.data import Groups
 from uota.inspection.arbiters import ArbiterSet, train_arbiter
 from uota.inspection.input import InspectionInput, Stream
 from uota.misfiled.files import (
@@ -83,7 +83,7 @@ def file_groups(subject: InspectionInput, panel: ArbiterSet, seconds: float, bar
     group = torch.full((len(groups.files),), -1)
     for place, members in enumerate(groups.members):
         group[list(members)] = place
-    group[found_unreadable(groups, torch.arange(len(groups.files)))] = -1
+    group[groups.unreadable(torch.arange(len(groups.files)))] = -1
     looks = _looks(groups, pipeline, panel, bar)
     return Filing(groups, judged, group, _better(looks, group, judged.probability, len(groups)))
 
