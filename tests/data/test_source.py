@@ -1,6 +1,7 @@
 """A source in one file: what a class of one's own needs, and where it can be used."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,10 @@ def test_a_folder_names_its_images_and_their_groups(write, tmp_path):
     assert groups.files.display_name(3) == "b/1.png"
     assert groups.files.path(3) == Path(tmp_path / "b/1.png")
     assert open_source("demo").path(0) is None
+
+
+def test_the_example_in_the_documentation_runs():
+    document = (Path(__file__).parents[2] / "docs/inputs.md").read_text(encoding="utf-8")
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", document, re.DOTALL)[1], names)
+    assert names["found"].table.shape[1] == 64
