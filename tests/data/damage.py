@@ -92,7 +92,7 @@ CERTAIN = (truncated, empty, garbage, headless, enormous)
 
 
 def write_damaged(folder, count, seed):
-    """Write damaged files of all formats; returns the names of those that cannot be images, and of the doubtful ones."""
+    """Write damaged files of all formats; returns the names of those that cannot be images, and of doubtful ones."""
     chance = random.Random(seed)
     certain, perhaps = set(), set()
     Path(folder).mkdir(parents=True)

@@ -58,7 +58,7 @@ def picture_of(item: Any) -> Any:
 
 
 def deep_pixels_of(picture: Any, megabytes: int) -> NDArray[np.generic] | None:
-    """The unscaled pixels of a picture of more than 8 bits; None for other pictures, and for what is no picture."""
+    """The unscaled pixels of a picture of more than 8 bits; None for other pictures and anything else."""
     if isinstance(picture, Image.Image):
         return np.asarray(picture) if is_deep(picture.mode) else None
     try:
