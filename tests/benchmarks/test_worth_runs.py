@@ -18,7 +18,7 @@ from uota.views.presets import preset_of
 
 
 def few_images() -> TensorSource:
-    return TensorSource("demo", open_demo("train").pixels[:64])
+    return TensorSource("demo", open_demo("train").pixels[:64], default_views="small-grey")
 
 
 def training(arm: str, method: str = "swav") -> Training:
