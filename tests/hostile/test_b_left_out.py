@@ -213,7 +213,7 @@ def test_shards_in_capitals_and_compressed_ones_beside(tmp_path, whole):
 
 # Layouts of folders: files, then images, labelled images and classes of each split, and what is said.
 LAYOUTS = {
-    "a stray picture": ([*named("cat", "dog"), "sheet.png"], (9, 8), (2, 2), "1 image(s) lie beside the folders"),
+    "a stray picture": ([*named("cat", "dog"), "sheet.png"], (9, 8), (2, 2), "1 image(s) are beside the folders"),
     "most are strays": ([*named("cat", "dog", each=2), *[f"{n}.png" for n in range(9)]], (13, 0), (13, 0), None),
     "an unlabelled test part": ([*named("train/a", "train/b", "val/a", "val/b"), "test/1.png", "test/2.png"],
                                 (10, 10), (10, 10), "2 image(s) of test/ have no labels"),
@@ -229,9 +229,9 @@ LAYOUTS = {
     "a stray beside parts": ([*named("train/a", "train/b", "test/a", "test/b"), "1.png"], (10, 10), (10, 10),
                              "1 image(s) are in neither"),
     "a stray in a part": ([*named("train/a", "train/b", "test/a", "test/b"), "train/1.png"], (11, 10), (10, 10),
-                          "1 image(s) lie beside the folders of classes"),
+                          "1 image(s) are beside the folders of classes"),
     "unlabelled training": ([*named("val/a", "val/b"), *[f"train/{n}.png" for n in range(9)]], (9, 0), (10, 0),
-                            "9 image(s) to train on have no labels"),
+                            "9 image(s) for training have no labels"),
     "a stray beside an archive": ([*named("set/a", "set/b"), "readme.png"], (8, 8), (2, 2), "1 image(s) beside set/"),
     "no parts at all": (named("a", "b", "trainers"), (12, 12), (3, 3), None),
     "train alone": (named("train/a", "train/b"), (8, 8), (2, 2), None),
