@@ -50,7 +50,7 @@ def classifier_of(subject, plan):
 def trained_in_float64(subject, plan, head):
     """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
     crops = ViewSizePreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
-    pipeline = ViewPipeline(replace(subject.found.preset, sizes=(crops,)), plan.seed)
+    pipeline = ViewPipeline(replace(subject.loaded.preset, sizes=(crops,)), plan.seed)
     weight, bias = head.weight.detach().double(), head.bias.detach().double()
     moved = [torch.zeros_like(weight), torch.zeros_like(bias)]
     images, step = len(subject.train), 0
@@ -76,7 +76,7 @@ def test_the_classifier_is_trained_as_by_hand(subject, tmp_path):
     classifier = classifier_of(subject, FEW)
     before = {key: tensor.clone() for key, tensor in subject.encoder.state_dict().items()}
     weight, bias = trained_in_float64(subject, FEW, classifier.head)
-    fit(classifier, subject.train, subject.test, subject.found.preset, FEW, tmp_path, bar=False)
+    fit(classifier, subject.train, subject.test, subject.loaded.preset, FEW, tmp_path, bar=False)
     torch.testing.assert_close(classifier.head.weight.double(), weight, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(classifier.head.bias.double(), bias, rtol=1e-3, atol=1e-4)
     after = subject.encoder.state_dict()
@@ -97,7 +97,7 @@ def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, cap
     given = subject()
 
     def fitted(classifier, name, train):
-        fit(classifier, train, given.test, given.found.preset, FEW, tmp_path / name, bar=False)
+        fit(classifier, train, given.test, given.loaded.preset, FEW, tmp_path / name, bar=False)
 
     fitted(whole, "whole", given.train)
     with pytest.raises(UotaError, match=r"stopped at step 4; run the same command again"):
@@ -113,10 +113,10 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, c
     given, other = subject(), replace(FEW, seed=1)
     stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
-        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
+        fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fresh, again = classifier_of(subject(), other), classifier_of(subject(), other)
-    fit(fresh, given.train, given.test, given.found.preset, other, tmp_path, bar=False)
-    fit(again, given.train, given.test, given.found.preset, other, tmp_path / "elsewhere", bar=False)
+    fit(fresh, given.train, given.test, given.loaded.preset, other, tmp_path, bar=False)
+    fit(again, given.train, given.test, given.loaded.preset, other, tmp_path / "elsewhere", bar=False)
     assert "going on" not in capsys.readouterr().out
     assert torch.equal(fresh.head.weight, again.head.weight)
 
@@ -144,9 +144,9 @@ def test_fewer_loading_processes_go_on_from_the_same_checkpoint(subject, tmp_pat
     given = subject()
     stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
-        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
+        fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fewer = replace(FEW, workers=None)
-    fit(classifier_of(subject(), FEW), given.train, given.test, given.found.preset, fewer, tmp_path, bar=False)
+    fit(classifier_of(subject(), FEW), given.train, given.test, given.loaded.preset, fewer, tmp_path, bar=False)
     assert "going on from" in capsys.readouterr().out
 
 

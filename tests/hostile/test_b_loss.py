@@ -26,7 +26,7 @@ from uota.errors import StoppedError, UotaError
 from uota.io import locks
 from uota.io.atomic import atomic_write
 from uota.io.locks import hold
-from uota.runs.checkpoints import damage_of
+from uota.runs.checkpoints import find_damage
 from uota.runs.folder import empty_folder, require_free
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -477,7 +477,7 @@ def test_a_scheduler_that_signals_all_processes_finds_a_checkpoint(tmp_path):
     errors = process.communicate(timeout=100)[1]
     assert (process.returncode, "Traceback" in errors) == (143, False), errors
     assert "--resume" in errors
-    assert damage_of(out / "checkpoint.ckpt") is None
+    assert find_damage(out / "checkpoint.ckpt") is None
 
 
 # Loading processes

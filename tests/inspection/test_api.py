@@ -79,13 +79,13 @@ def test_the_same_seed_draws_the_same_images_and_views_and_another_others():
 
 def test_any_module_or_backbone_or_file_of_weights_gives_the_features(tmp_path, capsys):
     by_module = uota.inspect("demo", nn.AdaptiveAvgPool2d(3), **QUICK)
-    assert by_module.panel.learned.score.width == 9
+    assert by_module.arbiters.learned.score.width == 9
     by_name = uota.inspect("demo", "tiny", **QUICK)
-    assert by_name.panel.learned.score.width == 32 * 16 + 128
+    assert by_name.arbiters.learned.score.width == 32 * 16 + 128
     torch.save(Encoder("tiny", 1, 24).backbone.state_dict(), tmp_path / "weights.pth")
     by_file = uota.inspect("demo", weights=tmp_path / "weights.pth", **QUICK)
     assert "loaded" in capsys.readouterr().out
-    assert by_file.panel.learned.score.width == by_name.panel.learned.score.width
+    assert by_file.arbiters.learned.score.width == by_name.arbiters.learned.score.width
     with pytest.raises(UotaError, match="there is no file"):
         uota.inspect("demo", "tiny", weights=tmp_path / "none.pth", **QUICK)
 
@@ -203,5 +203,5 @@ def test_of_a_large_folder_a_sample_is_looked_at_and_that_is_said(pictures, tmp_
 
 def test_views_that_were_put_in_are_not_at_home():
     found = uota.inspect("demo", inject=0.4, **QUICK)
-    assert torch.equal(found.table.at_home, ~found.table.wrong)
+    assert torch.equal(found.table.shows_own_item, ~found.table.wrong)
     assert 0.2 < found.table.wrong.float().mean() < 0.6

@@ -17,7 +17,7 @@ from uota.misfiled.files import (
     require_groups,
     score_files,
     score_files_by_halves,
-    write_files,
+    write_verdicts,
 )
 from uota.training.arbiter_inputs import thumbnails
 from uota.views import PRESETS, ViewPipeline
@@ -114,7 +114,7 @@ def folder(tmp_path):
 
 def test_the_list_names_file_group_and_probability_worst_first(folder, tmp_path):
     judged = FileVerdicts(torch.tensor([0.25, 0.0, 0.6, 0.75]), torch.zeros(4))
-    write_files(judged, open_groups(folder, None), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
+    write_verdicts(judged, open_groups(folder, None), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
     rows = list(csv.reader((tmp_path / "list.csv").read_text().splitlines()))
     assert rows == [
         ["file", "group", "outlier_probability", "fits_better"],
@@ -132,7 +132,7 @@ def test_names_that_are_no_text_are_listed_as_text_and_broken_files_are_not(fold
     broken = folder / "a/1.png"
     broken.write_bytes(broken.read_bytes()[:40])
     groups.images(range(4))
-    write_files(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
+    write_verdicts(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     written = (tmp_path / "list.csv").read_text(encoding="utf-8")
     assert odd.decode(errors="replace") in written
     assert "a/1.png" not in written
@@ -143,4 +143,4 @@ def test_a_list_that_cannot_be_written_says_so(folder, tmp_path):
     (tmp_path / "taken").mkdir()
     judged, groups = FileVerdicts(torch.zeros(4), torch.zeros(4)), open_groups(folder, None)
     with pytest.raises(UotaError, match="is a folder; give the name of a file in it"):
-        write_files(judged, groups, torch.zeros(4).long(), tmp_path / "taken")
+        write_verdicts(judged, groups, torch.zeros(4).long(), tmp_path / "taken")

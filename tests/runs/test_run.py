@@ -4,7 +4,7 @@ import torch
 from uota.errors import UotaError
 from uota.io.atomic import atomic_write, write_text_atomically
 from uota.io.outputs import check_writable, check_writable_folder
-from uota.runs.checkpoints import checkpoint_before
+from uota.runs.checkpoints import previous_checkpoint
 from uota.runs.folder import empty_folder
 from uota.runs.run import Run
 
@@ -59,7 +59,7 @@ def run(tmp_path):
     """A run with a last checkpoint and the one before it."""
     run = Run(tmp_path)
     saved(run.checkpoint, 2.0)
-    saved(checkpoint_before(run.checkpoint), 1.0)
+    saved(previous_checkpoint(run.checkpoint), 1.0)
     return run
 
 
@@ -91,7 +91,7 @@ def test_a_checkpoint_cut_short_is_named_and_the_one_before_it_used(run, capsys,
     assert run.state()["global_step"] == 1
     said = capsys.readouterr().err
     assert f"{run.checkpoint} is damaged: " in said
-    assert f"the one before it is used, {checkpoint_before(run.checkpoint)}" in said
+    assert f"the one before it is used, {previous_checkpoint(run.checkpoint)}" in said
 
 
 def test_a_kill_between_two_names_leaves_the_one_before(run):
@@ -100,7 +100,7 @@ def test_a_kill_between_two_names_leaves_the_one_before(run):
 
 
 def test_two_damaged_checkpoints_are_both_named(run):
-    for path in (run.checkpoint, checkpoint_before(run.checkpoint)):
+    for path in (run.checkpoint, previous_checkpoint(run.checkpoint)):
         flip(path, 3000)
     with pytest.raises(UotaError, match=r"checkpoint.ckpt is damaged: .*; .*checkpoint.before.ckpt is damaged: .*copy"):
         run.state()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from uota.runs.checkpoints import checkpoint_before, damage_of
+from uota.runs.checkpoints import find_damage, previous_checkpoint
 from uota.runs.run import Run
 from uota.training.pretrain import pretrain
 
@@ -31,7 +31,7 @@ def flip_the_last(run: Run):
 
 def remove_all(run: Run):
     run.checkpoint.unlink()
-    checkpoint_before(run.checkpoint).unlink()
+    previous_checkpoint(run.checkpoint).unlink()
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_damaged_checkpoint_never_becomes_the_one_before(small, tmp_path):
     run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     flip_the_last(run)
     pretrain(settings, run.folder, resume=True, bar=False, lines=False)
-    for path in (run.checkpoint, checkpoint_before(run.checkpoint)):
-        assert damage_of(path) is None
+    for path in (run.checkpoint, previous_checkpoint(run.checkpoint)):
+        assert find_damage(path) is None
 
 
 def test_nothing_is_left_unfinished(small, tmp_path):

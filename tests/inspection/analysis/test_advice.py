@@ -22,10 +22,10 @@ def test_a_cut_is_measured_as_a_loop_would():
     cut = measure_cut(harm, outlier, np.ones_like(harm, dtype=bool), 0.7)
     rows = [(h > 0.7, p) for h, p in zip(harm.flatten(), outlier.flatten(), strict=True)]
     beyond, within = ([p for above, p in rows if above is side] for side in (np.True_, np.False_))
-    assert cut.odds == pytest.approx(np.mean(beyond) / np.mean(within))
+    assert cut.risk_ratio == pytest.approx(np.mean(beyond) / np.mean(within))
     assert cut.drops == pytest.approx(sum(beyond) / outlier.sum())
     assert cut.keeps == pytest.approx(sum(1 - p for p in within) / (1 - outlier).sum())
-    assert cut.lower < cut.odds < cut.upper
+    assert cut.lower < cut.risk_ratio < cut.upper
 
 
 def test_where_nothing_helps_nothing_is_said(table_of, parameters):

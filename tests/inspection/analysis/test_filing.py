@@ -4,7 +4,7 @@ import torch
 from uota import inspect
 from uota.data import Groups
 from uota.errors import UotaError
-from uota.inspection.analysis.filing import _better
+from uota.inspection.analysis.filing import _nearest_other_group
 
 THINGS, FILES, WRONG = 32, 5, 6
 
@@ -24,7 +24,7 @@ def test_misfiled_files_are_found_with_the_group_that_they_would_fit_better(file
     groups, moved = filed
     found = inspect(groups, views="small-groups", seconds=6.0, files=True)
     filing = found.filing
-    worst = filing.judged.worst_first()[:WRONG].tolist()
+    worst = filing.verdicts.worst_first()[:WRONG].tolist()
     assert len(set(worst) & set(moved)) >= WRONG - 1
     right = [int(filing.fits[file]) == home for file, (home, _) in moved.items()]
     assert sum(right) >= WRONG - 1
@@ -49,9 +49,9 @@ def test_the_better_group_is_never_the_own_one_and_strays_do_not_draw_their_grou
     looks = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [1, 0], [0, 1], [0.1, 1]])
     group = torch.tensor([0, 0, 0, 1, 1, 1])
     wrong = torch.tensor([0.0, 0, 1, 1, 0, 0])
-    assert _better(looks, group, wrong, 2).tolist() == [1, 1, 1, 0, 0, 0]
+    assert _nearest_other_group(looks, group, wrong, 2).tolist() == [1, 1, 1, 0, 0, 0]
     three = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0.9, 1]])
-    assert _better(three, torch.tensor([0, 0, 1, 1, 2, 2]), torch.zeros(6), 3)[5] == 1
+    assert _nearest_other_group(three, torch.tensor([0, 0, 1, 1, 2, 2]), torch.zeros(6), 3)[5] == 1
 
 
 def test_too_few_groups_are_refused_if_asked_for_and_left_out_if_not(filed):

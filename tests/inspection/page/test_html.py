@@ -40,7 +40,7 @@ def found(tmp_path_factory):
         (folder / "logs/version_0/metrics.csv").write_text("\n".join(["epoch,loss,step", *lines]))
         (folder / "knn.json").write_text(json.dumps({"top1": 40.0 + number}))
         runs.append(Run(folder))
-    return uota.inspection.Inspection(found.subject, found.panel, found.table, None, runs)
+    return uota.inspection.Inspection(found.subject, found.arbiters, found.table, None, runs)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
             pixels = np.full((20, 20, 3), (20 * thing, 255 - 20 * thing, 5 * file), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "things" / f"thing, {thing}" / f"{file}.png")
     found = uota.inspect(tmp_path / "things", views="groups", seconds=0.0, files=True)
-    found.filing.judged.probability[:] = torch.linspace(0.95, 0.05, 48)
+    found.filing.verdicts.probability[:] = torch.linspace(0.95, 0.05, 48)
     window.open(found.save(tmp_path / "files.html"), 400)
     assert window.log() == []
     assert window("return document.documentElement.scrollWidth") == 400
