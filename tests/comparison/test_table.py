@@ -128,7 +128,7 @@ def test_other_conditions_of_a_protocol_have_columns_of_their_own(make_run):
     found = compare([plain, make_run("learned", results=short, **ARBITRATED)])
     assert found.columns == ("linear-sgd (epochs 100) top-1", "linear-sgd (epochs 10) top-1")
     assert cells(found, found.columns[0]) == [("SwAV", 60.0, None), ("SwAV + learned on features", None, None)]
-    assert found.notes == ("linear-sgd was not run alike everywhere (epochs): several columns of it",)
+    assert found.notes == ("linear-sgd was run under different conditions (epochs): it has several columns",)
 
 
 def test_average_precisions_of_any_task_show_up(make_run):
@@ -201,7 +201,7 @@ def test_weights_from_elsewhere_have_a_row(make_run, tmp_path):
 
 def test_runs_without_any_evaluation_are_told_how_to_get_one(make_run):
     run = make_run("a")
-    assert compare([run]).notes == (f"nothing is evaluated yet; uota evaluate linear {run}, for one",)
+    assert compare([run]).notes == (f"no run is evaluated yet; start with: uota evaluate linear {run}",)
 
 
 def test_a_finished_run_has_all_its_epochs(pictures, tmp_path):

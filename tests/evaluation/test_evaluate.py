@@ -128,7 +128,7 @@ def test_a_timm_name_brings_published_weights_statistics_and_size(monkeypatch):
     assert (found.preset.mean, found.preset.evaluation_size) == ((0.5, 0.5, 0.5), 224)
     assert found.preset.evaluation_resize == 249  # 224 / 0.9, as published
     monkeypatch.setattr("uota.encoders.encoder.timm.create_model", raises_offline)
-    with pytest.raises(UotaError, match="is there a network"):
+    with pytest.raises(UotaError, match="check the network connection"):
         load_encoder(EncoderSpec("resnet18"))
 
 

@@ -104,7 +104,7 @@ def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, cap
         fitted(parts, "parts", PressesCtrlC(given.train, batch=5))
     parts = classifier_of(subject(), FEW)
     fitted(parts, "parts", given.train)
-    assert "going on from" in capsys.readouterr().out
+    assert "resuming from" in capsys.readouterr().out
     assert torch.equal(whole.head.weight, parts.head.weight)
     assert whole.accuracy(1) == parts.accuracy(1)
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, c
     fresh, again = classifier_of(subject(), other), classifier_of(subject(), other)
     fit(fresh, given.train, given.test, given.loaded.preset, other, tmp_path, bar=False)
     fit(again, given.train, given.test, given.loaded.preset, other, tmp_path / "elsewhere", bar=False)
-    assert "going on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     assert torch.equal(fresh.head.weight, again.head.weight)
 
 
@@ -147,7 +147,7 @@ def test_fewer_loading_processes_go_on_from_the_same_checkpoint(subject, tmp_pat
         fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fewer = replace(FEW, workers=None)
     fit(classifier_of(subject(), FEW), given.train, given.test, given.loaded.preset, fewer, tmp_path, bar=False)
-    assert "going on from" in capsys.readouterr().out
+    assert "resuming from" in capsys.readouterr().out
 
 
 def test_a_diverging_rate_is_named(subject):

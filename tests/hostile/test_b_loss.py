@@ -119,15 +119,15 @@ RELATIONS = {
     "is, by a link to the data": ("link", "x/data", "is"),
     "is, spelled otherwise": ("x/data", "x/../x/./data", "is"),
     "is, with a slash": ("x/data/", "x/data", "is"),
-    "holds": ("x/data", "x", "holds"),
-    "holds, further up": ("x/data/a/b", "x", "holds"),
-    "holds, by a link to the data": ("link", "x", "holds"),
-    "lies in": ("x/data", "x/data/runs/r", "lies in"),
-    "lies in, by a link": ("x/data", "link/runs/r", "lies in"),
-    "holds shards": ("x/shards-{000..099}.tar", "x", "holds"),
-    "holds shards, further up": ("x/y/shards-*.tar", "x", "holds"),
-    "holds a tar": ("x/one.tar", "x", "holds"),
-    "lies among folders of shards": ("x/{a,b}/s.tar", "x/a", "lies in"),
+    "holds": ("x/data", "x", "contains"),
+    "holds, further up": ("x/data/a/b", "x", "contains"),
+    "holds, by a link to the data": ("link", "x", "contains"),
+    "lies in": ("x/data", "x/data/runs/r", "is inside"),
+    "lies in, by a link": ("x/data", "link/runs/r", "is inside"),
+    "holds shards": ("x/shards-{000..099}.tar", "x", "contains"),
+    "holds shards, further up": ("x/y/shards-*.tar", "x", "contains"),
+    "holds a tar": ("x/one.tar", "x", "contains"),
+    "lies among folders of shards": ("x/{a,b}/s.tar", "x/a", "is inside"),
     "is a saved data set": ("x/data#image=left&label=kind", "x/data", "is"),
 }
 
@@ -186,7 +186,7 @@ def test_what_is_no_run_is_not_replaced(tmp_path, files):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
     before = content(tmp_path)
-    with pytest.raises(UotaError, match="no run of ours"):
+    with pytest.raises(UotaError, match="is not the folder of a run"):
         empty_folder(tmp_path, overwrite=True)
     assert content(tmp_path) == before
 
@@ -194,7 +194,7 @@ def test_what_is_no_run_is_not_replaced(tmp_path, files):
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("settings.json")], ids=["pipe", "loop"])
 def test_settings_that_cannot_be_read_do_not_make_a_run(tmp_path, make):
     make(tmp_path / "settings.json")
-    with pytest.raises(UotaError, match="no run of ours"):
+    with pytest.raises(UotaError, match="is not the folder of a run"):
         require_free(tmp_path, overwrite=True)
 
 

@@ -114,7 +114,7 @@ def test_an_inspection_shows_and_saves_itself(tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "model", "says"),
-    [([1, 2, 3, 4], None, "no picture"), (object(), None, "nothing that images"), ("demo", 3, "a model is"),
+    [([1, 2, 3, 4], None, "no picture"), (object(), None, "nothing that images"), ("demo", 3, "the model is neither"),
      (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "no backbone 'nope'")],
 )  # fmt: skip
 def test_what_cannot_be_inspected_is_said(images, model, says):
@@ -154,9 +154,9 @@ def test_nothing_is_said_of_what_stands_in_for_a_damaged_file(tmp_path, grouped)
 
 
 def test_a_name_without_an_ending_is_refused(tmp_path):
-    with pytest.raises(UotaError, match="no ending"):
+    with pytest.raises(UotaError, match="no suffix"):
         inspect_and_write([], tmp_path / "page", data="demo", seconds=0.0)
-    with pytest.raises(UotaError, match="no ending"):
+    with pytest.raises(UotaError, match="no suffix"):
         uota.inspect("demo", **QUICK).save(tmp_path / "page")
     assert not list(tmp_path.iterdir())
 

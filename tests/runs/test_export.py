@@ -90,8 +90,8 @@ def test_onnxruntime_reads_it(tmp_path):
             "tiny, uota's own, which timm does not know; export it --to safetensors or onnx",
         ),
         ("torchvision", "tiny", "small-grey", "tiny, uota's own, which torchvision does not know"),
-        ("timm", "resnet18", "small", "does not fit timm's resnet18: it has a first layer for small images"),
-        ("torchvision", "resnet18", "small", "first layer for small images or for grey ones"),
+        ("timm", "resnet18", "small", "does not fit timm's resnet18: it has a first layer for small or grey images"),
+        ("torchvision", "resnet18", "small", "first layer for small or grey images"),
         ("torchvision", "vit_tiny_patch16_224", "supervised", "torchvision has no network 'vit_tiny_patch16_224'"),
     ],
 )

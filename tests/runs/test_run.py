@@ -91,7 +91,7 @@ def test_a_checkpoint_cut_short_is_named_and_the_one_before_it_used(run, capsys,
     assert run.state()["global_step"] == 1
     said = capsys.readouterr().err
     assert f"{run.checkpoint} is damaged: " in said
-    assert f"the one before it is used, {previous_checkpoint(run.checkpoint)}" in said
+    assert f"using the previous checkpoint, {previous_checkpoint(run.checkpoint)}" in said
 
 
 def test_a_kill_between_two_names_leaves_the_one_before(run):

@@ -141,7 +141,7 @@ def test_what_does_not_learn_is_in_no_group():
 
 
 def test_a_part_that_is_not_there_is_named():
-    with pytest.raises(UotaError, match=r"constant_rate names 'head' and .* it has encoder, predictor"):
+    with pytest.raises(UotaError, match=r"constant_rate names 'head', .* choose from encoder, predictor"):
         parameter_groups(net(), settings(constant_rate=["head"]))
 
 

@@ -157,7 +157,7 @@ def test_a_run_of_an_older_version_is_not_resumed(small, tmp_path):
     with pytest.raises(UotaError, match=r"older version.*--overwrite"):
         pretrain(run.settings(), run.folder, resume=True, bar=False)
     load_part(torch.nn.ModuleDict(), run, "no.such.part")  # what fits is loaded
-    with pytest.raises(UotaError, match=r"older version .* Evaluate or export its encoder"):
+    with pytest.raises(UotaError, match=r"older version .* evaluate or export its encoder"):
         load_part(torch.nn.Linear(1, 1), run, "method.encoder")
 
 
