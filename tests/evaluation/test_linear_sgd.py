@@ -1,4 +1,4 @@
-"""The linear protocol, against the same training written out in float64."""
+"""The linear protocols, compared with an independent training loop in float64."""
 
 import math
 import signal
@@ -48,7 +48,7 @@ def classifier_of(subject, plan):
 
 
 def trained_in_float64(subject, plan, head):
-    """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
+    """SGD with momentum and a cosine schedule, written out, on the features of one crop per image and epoch."""
     crops = ViewSizePreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
     pipeline = ViewPipeline(replace(subject.loaded.preset, sizes=(crops,)), plan.seed)
     weight, bias = head.weight.detach().double(), head.bias.detach().double()
@@ -71,7 +71,7 @@ def trained_in_float64(subject, plan, head):
     return weight, bias
 
 
-def test_the_classifier_is_trained_as_by_hand(subject, tmp_path):
+def test_the_classifier_equals_that_of_the_independent_loop(subject, tmp_path):
     subject = subject()
     classifier = classifier_of(subject, FEW)
     before = {key: tensor.clone() for key, tensor in subject.encoder.state_dict().items()}
@@ -83,7 +83,7 @@ def test_the_classifier_is_trained_as_by_hand(subject, tmp_path):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_accuracy_is_that_of_whole_test_images(subject):
+def test_accuracy_is_reproducible_and_above_chance(subject):
     subject = subject()
     settings = replace(SETTINGS, epochs=10, smallest_crop=0.9)
     found = evaluate_linear_sgd(subject, settings, bar=False)
@@ -92,7 +92,7 @@ def test_accuracy_is_that_of_whole_test_images(subject):
     assert not (subject.folder / "linear-sgd" / "checkpoint.ckpt").exists()
 
 
-def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, capsys):
+def test_interrupted_and_resumed_equals_uninterrupted(subject, tmp_path, capsys):
     whole, parts = (classifier_of(subject(), FEW) for _ in range(2))
     given = subject()
 
@@ -109,7 +109,7 @@ def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, cap
     assert whole.accuracy(1) == parts.accuracy(1)
 
 
-def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, capsys):
+def test_a_checkpoint_of_other_settings_is_not_resumed_from(subject, tmp_path, capsys):
     given, other = subject(), replace(FEW, seed=1)
     stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
@@ -122,7 +122,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, c
 
 
 class PressesCtrlC:
-    """A source that interrupts this process once its images were asked for so many times."""
+    """A source that sends Ctrl-C to this process when its images are read for the given batch."""
 
     def __init__(self, source, batch):
         self.source, self.left = source, batch
@@ -140,7 +140,7 @@ class PressesCtrlC:
         return self.source.images(indices)
 
 
-def test_fewer_loading_processes_go_on_from_the_same_checkpoint(subject, tmp_path, capsys):
+def test_a_checkpoint_is_resumed_with_another_number_of_workers(subject, tmp_path, capsys):
     given = subject()
     stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
@@ -150,7 +150,7 @@ def test_fewer_loading_processes_go_on_from_the_same_checkpoint(subject, tmp_pat
     assert "resuming from" in capsys.readouterr().out
 
 
-def test_a_diverging_rate_is_named(subject):
+def test_divergence_is_reported_with_the_remedy(subject):
     with pytest.raises(UotaError, match="lower --learning_rate"):
         evaluate_linear_sgd(subject(), replace(SETTINGS, learning_rate=1e38), bar=False)
 

@@ -8,7 +8,7 @@ from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
 
 
-def test_a_history_is_read_over_all_times_that_a_run_was_resumed(tmp_path):
+def test_logs_of_all_resumptions_are_merged(tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps(Pretrain(seed=4).as_dict()))
     first, second = (tmp_path / f"logs/version_{number}" for number in (2, 10))
     for folder in (first, second):
@@ -20,6 +20,6 @@ def test_a_history_is_read_over_all_times_that_a_run_was_resumed(tmp_path):
     assert "seed 4" in history.about
 
 
-def test_a_folder_that_is_no_run_has_no_history(tmp_path):
+def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(UotaError, match=r"no settings\.json"):
         read_history(Run(tmp_path))
