@@ -58,5 +58,5 @@ def area(parameters):
 
 @pytest.fixture(scope="session")
 def made(parameters, area):
-    """A table whose outlier probability is 0.6 for crops under 12 % of the image, else 0.1, and 0.2 more for grey views."""
+    """A table with outlier probability 0.6 for crops under 12 % of the image, else 0.1, and 0.2 more for grey views."""
     return _table_of((0.1 + 0.5 * (area < 0.12) + 0.2 * parameters.grey).double(), parameters)

@@ -62,7 +62,7 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
     found = {}
     for name, make in ARBITERS.items():
         parts = {part: getattr(whole, part)[:, mine].clone() for part in ("projected", "features", "targets")}
-        own = replace(whole, **parts, by_size=[group[:, mine] for group in whole.by_size])
+        own = replace(whole, **parts, by_size=[each[:, mine] for each in whole.by_size])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
         loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
@@ -76,8 +76,8 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
 def embeddings(settings):
     """Random embeddings of a batch, in which the views of an image scatter around its centre."""
     method, random = build_method(settings), torch.Generator().manual_seed(0)
-    groups = preset_of(settings).sizes
-    views, images = sum(group.count for group in groups), MANY[1][0]
+    sizes = preset_of(settings).sizes
+    views, images = sum(size.count for size in sizes), MANY[1][0]
 
     def around(width):
         centre = torch.randn(images, width, generator=random)
@@ -87,8 +87,8 @@ def embeddings(settings):
         projected=around(method.dim),
         features=around(method.encoder.width),
         early=[],
-        by_size=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in groups],
-        targets=around(method.dim)[: groups[0].count],
+        by_size=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in sizes],
+        targets=around(method.dim)[: sizes[0].count],
     )
 
 
@@ -102,7 +102,7 @@ def two_steps(settings, rank=0, ranks=1):
         start = first + sum(shares[:rank])
         views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
         step = Step(first + 100, 0.5, labels=views.labels)
-        embedded = method.embed([group.double() for group in views.by_size], step)
+        embedded = method.embed([each.double() for each in views.by_size], step)
         loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
         optimizer.zero_grad()
         loss.backward()

@@ -136,14 +136,16 @@ def _same_settings(entries: list[Entry], notes: list[str]) -> list[list[Entry]]:
             f"{dropped.folder} has the settings and the seed {entry.seed} of {kept.folder}, so it is not an "
             "independent sample and is left out"
         )
-    ordered = sorted(by_settings.values(), key=lambda alike: _first_of_method(alike, entries))
+    ordered = sorted(by_settings.values(), key=lambda by_arbitration: _first_of_method(by_arbitration, entries))
     return [
-        list(seeds.values()) for alike in ordered for _, seeds in sorted(alike.items(), key=lambda of: of[0] != "{}")
+        list(seeds.values())
+        for by_arbitration in ordered
+        for _, seeds in sorted(by_arbitration.items(), key=lambda of: of[0] != "{}")
     ]
 
 
-def _first_of_method(alike: dict[str, dict[int | None, Entry]], entries: list[Entry]) -> int:
-    method = next(iter(next(iter(alike.values())).values())).method
+def _first_of_method(by_arbitration: dict[str, dict[int | None, Entry]], entries: list[Entry]) -> int:
+    method = next(iter(next(iter(by_arbitration.values())).values())).method
     return [entry.method for entry in entries].index(method)
 
 

@@ -25,7 +25,7 @@ from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
 from uota.views import ViewPreset
 
-SHOWN, JUDGED = 60, 512
+SHOWN, SCORED = 60, 512
 PAGE, TABLES = ".html", (".parquet", ".csv")
 
 
@@ -83,7 +83,7 @@ class Inspection(Findings):
         weights, shown = table.verdict.weights.float(), table.pictures[0].shape[1]
         rows = []
         for place, image in enumerate(self.subject.source.images(self.representatives(min(images, shown)))):
-            views = [view[place].float() / 255 for group in table.pictures for view in group]
+            views = [view[place].float() / 255 for pixels in table.pictures for view in pixels]
             wrong = None if table.wrong is None else table.wrong[:, place]
             rows.append(GalleryRow(image, views, weights[:, place].cpu(), wrong))
         return rows
@@ -117,7 +117,7 @@ def inspect(
     inject: float = 0.0,
     seconds: float = 20.0,
     shown: int = SHOWN,
-    judged: int = JUDGED,
+    scored: int = SCORED,
     files: bool | None = False,
     compare: bool = True,
     other_runs: Sequence[Run] = (),
@@ -140,7 +140,7 @@ def inspect(
         inject: share of views taken from other images, to see whether the arbiter finds them.
         seconds: training time of an arbiter; for groups, of each of the two that score the other half's files.
         shown: number of images whose views are kept for the gallery.
-        judged: number of images whose views are scored.
+        scored: number of images whose views are scored.
         files: score every file of the groups; None: if there are groups, and enough of them.
         compare: if the run's arbiter is not a learned one, train one for comparison.
         other_runs: further runs whose curves are shown.
@@ -168,7 +168,7 @@ def inspect(
     warn_left_out(subject.source)
     file = None if weights is None else Path(weights)
     arbiters = build_arbiters(subject, None if run else model, file, seconds, compare)
-    table = score_views(subject, arbiters, max(judged, shown), shown)
+    table = score_views(subject, arbiters, max(scored, shown), shown)
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:

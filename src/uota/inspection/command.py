@@ -11,7 +11,7 @@ from uota.runs.folder import check_output
 from uota.runs.run import Run
 
 # Numbers of images shown and scored if only a picture of the gallery is written.
-PICTURED, JUDGED_FOR_PICTURE = 8, 128
+PICTURED, SCORED_FOR_PICTURE = 8, 128
 
 
 def inspect_and_write(
@@ -53,7 +53,7 @@ def inspect_and_write(
     if images is not None and images < 1:
         raise UotaError(f"images is {images}; give at least 1")
     page = out.suffix == PAGE
-    size: dict[str, Any] = {} if page else {"judged": JUDGED_FOR_PICTURE, "compare": False}
+    size: dict[str, Any] = {} if page else {"scored": SCORED_FOR_PICTURE, "compare": False}
     shown = images or (SHOWN if page else PICTURED)
     found = inspect(
         data,

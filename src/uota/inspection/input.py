@@ -29,7 +29,7 @@ from uota.views.presets import GROUPS, preset_of
 # pixels; a random sample of them is inspected, and the cache is small enough for the whole process to fit in 2 GB.
 SIDES, MAX_SIDE, MEGABYTES, SAMPLE = 5, 640, 256, 2048
 # Scored views come from an epoch that no arbiter was trained on.
-JUDGED_EPOCH = 2**31
+SCORED_EPOCH = 2**31
 MIN_ITEMS = 3
 # Side of the largest view in the presets for folders of images without an accelerator.
 SMALL = PRESETS["small"].sizes[0].size
@@ -81,10 +81,10 @@ class InspectionInput:
 
     def batches(self, images: int, seed: int) -> Iterator[list[Sample]]:
         """Yield batches of about equal size of the images to score, drawn without replacement by the seed."""
-        judged = np.arange(len(self.source)) if self.halves is None else np.array(self.halves[1])
-        order = np.random.default_rng(seed).permutation(judged)[:images]
+        scored = np.arange(len(self.source)) if self.halves is None else np.array(self.halves[1])
+        order = np.random.default_rng(seed).permutation(scored)[:images]
         for part in np.array_split(order, max(1, round(len(order) / BATCH))):
-            yield [(JUDGED_EPOCH, int(index)) for index in part]
+            yield [(SCORED_EPOCH, int(index)) for index in part]
 
 
 class Stream:

@@ -17,9 +17,6 @@ from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
 from uota.runs.run import Run
 
-SHOWN, JUDGED = 60, 512
-PAGE, TABLES = ".html", (".parquet", ".csv")
-
 
 @dataclass(frozen=True)
 class Findings:

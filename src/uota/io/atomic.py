@@ -21,13 +21,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         UotaError: the path is a folder, or its folder is full or cannot be written to.
     """
-    with _written_beside(path) as unfinished:
+    with _unfinished_file(path) as unfinished:
         yield unfinished
         os.replace(unfinished, path)
 
 
 @contextmanager
-def _written_beside(path: Path) -> Iterator[Path]:
+def _unfinished_file(path: Path) -> Iterator[Path]:
     """Provide a temporary path in the same folder, which is created; a file left there is removed at the end."""
     if path.is_dir():
         raise UotaError(f"{path} is a folder; give the name of a file in it")

@@ -50,7 +50,7 @@ def export(spec: EncoderSpec, to: str, out: Path) -> str:
 
 def _to_timm(loaded: LoadedEncoder, file: Path) -> str:
     name, options = loaded.backbone, _options(loaded)
-    _require_alike(loaded, "timm", None if name == "tiny" else timm.create_model(name, **options))
+    _require_same_features(loaded, "timm", None if name == "tiny" else timm.create_model(name, **options))
     torch.save(_weights(loaded.encoder.backbone), file)
     arguments = "".join(f", {key}={value!r}" for key, value in options.items())
     return f"timm.create_model({name!r}{arguments}, checkpoint_path={str(file)!r})"
@@ -62,7 +62,7 @@ def _to_torchvision(loaded: LoadedEncoder, file: Path) -> str:
     twin = torchvision.models.get_model(name, weights=None) if known else None
     if twin is not None:
         twin.fc = nn.Identity()
-    _require_alike(loaded, "torchvision", twin)
+    _require_same_features(loaded, "torchvision", twin)
     torch.save(_weights(loaded.encoder.backbone), file)
     return (
         f"model = torchvision.models.{name}(); model.fc = torch.nn.Identity(); "
@@ -106,7 +106,7 @@ EXPORTS: dict[str, Callable[[LoadedEncoder, Path], str]] = {
 }
 
 
-def _require_alike(loaded: LoadedEncoder, library: str, twin: Any) -> None:
+def _require_same_features(loaded: LoadedEncoder, library: str, twin: Any) -> None:
     """Require that the library's network takes the weights and gives the same features."""
     remedy = "export it --to safetensors or onnx"
     if loaded.backbone == "tiny":

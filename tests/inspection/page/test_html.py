@@ -31,7 +31,7 @@ CLASSES = ["cat <b>", "dog"]
 def found(tmp_path_factory):
     """An inspection with everything that a page can show except misfiled files: ground truth, causes, two runs."""
     seconds = 20.0 if "UOTA_SCREENSHOTS" in os.environ else 4.0
-    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, judged=256)
+    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, scored=256)
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
@@ -239,7 +239,7 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
 def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path):
     pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
     source = TensorSource("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
-    page = uota.inspect(source, seconds=0.0, shown=200, judged=200).save(tmp_path / "large.html")
+    page = uota.inspect(source, seconds=0.0, shown=200, scored=200).save(tmp_path / "large.html")
     assert page.stat().st_size < 15e6
     assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
     window.open(page)

@@ -68,7 +68,7 @@ def page_data(found: Findings) -> dict[str, Any]:
         "views": views,
         "images": images,
         "kinds": table.preset.size_name_of_view,
-        "sizes": [group.size for group in table.preset.sizes for _ in range(group.count)],
+        "sizes": [size.size for size in table.preset.sizes for _ in range(size.count)],
         "preset": table.preset.name,
         "classes": found.subject.source.classes,
         "labels": None if found.subject.source.labels is None else found.subject.source.labels[table.item].tolist(),
