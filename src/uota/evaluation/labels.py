@@ -108,7 +108,7 @@ class Part:
 
     @property
     def reasons(self) -> dict[Path, str]:
-        """Why files of the whole source cannot be read, as far as it is known."""
+        """The known reasons why files of the whole source cannot be read."""
         return getattr(self.whole, "reasons", {})
 
     def __len__(self) -> int:

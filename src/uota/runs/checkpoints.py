@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _wrong_content(state: Any) -> str | None:
-    """Say what a checkpoint lacks of the content that this package reads; None: nothing."""
+    """Describe what a checkpoint lacks of the content that this package reads; None: nothing."""
     if not isinstance(state, dict):
         return f"it holds a {type(state).__name__}"
     weights = state.get("state_dict")
@@ -97,7 +97,7 @@ def _warn_once(sentence: str) -> None:
 
 
 def find_damage(checkpoint: Path) -> str | None:
-    """Say how a checkpoint file is damaged, by the checksums that PyTorch writes but does not check; None: intact."""
+    """Describe the damage of a checkpoint file by its checksums, which PyTorch writes but does not check; None: intact."""
     return _damage(checkpoint, checkpoint.stat().st_mtime_ns)
 
 

@@ -108,7 +108,7 @@ def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
 
 
 def _relation(folder: Path, place: Path) -> str | None:
-    """Say whether a folder is a place, contains it or is inside it; None: they do not overlap. Links are followed."""
+    """Return how a folder overlaps with a place, after following links: "is", "contains", "is inside", or None."""
     folder, place = _resolved(folder), _resolved(place)
     if is_same_path(folder, place):
         return "is"

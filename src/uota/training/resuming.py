@@ -62,7 +62,7 @@ def translate_restore_errors(trainer: pl.Trainer, checkpoint: Path | None) -> It
 
 
 def _wrong_training(state: dict[str, Any], trainer: pl.Trainer) -> str | None:
-    """Say what a checkpoint lacks that Lightning needs to resume, instead of silently starting over; None: nothing."""
+    """Name what a checkpoint lacks that Lightning needs to resume, instead of silently starting over; None: nothing."""
     if lacking := [name for name in PARTS if name not in state]:
         return f"it lacks {', '.join(lacking)}"
     if not isinstance(state["optimizer_states"], list) or not state["optimizer_states"]:
@@ -74,7 +74,7 @@ def _wrong_training(state: dict[str, Any], trainer: pl.Trainer) -> str | None:
 
 
 def _wrong_count(name: str, progress: Any) -> str | None:
-    """Say which count of steps or epochs in the state of Lightning's loops is impossible; None: none is."""
+    """Describe which count of steps or epochs in the state of Lightning's loops is impossible; None: none is."""
     if isinstance(progress, dict):
         inside = (_wrong_count(str(key), value) for key, value in progress.items())
         return next((wrong for wrong in inside if wrong), None)
