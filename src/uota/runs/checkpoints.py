@@ -97,7 +97,7 @@ def _warn_once(sentence: str) -> None:
 
 
 def find_damage(checkpoint: Path) -> str | None:
-    """Describe the damage of a checkpoint file by its checksums, which PyTorch writes but does not check; None: intact."""
+    """Describe the damage of a checkpoint file, by the checksums that PyTorch writes but never checks; None: intact."""
     return _damage(checkpoint, checkpoint.stat().st_mtime_ns)
 
 
