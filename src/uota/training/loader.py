@@ -11,8 +11,8 @@ from uota.training.signals import current_request, hold_back_signals, leave_sign
 
 # The beginning of torch's message when a worker process has died.
 DEAD_PROCESS = "DataLoader worker"
-# Python's own choice on Linux until 3.13. Forked processes share their parent's memory, so that the images that they
-# cache and the files that they find unreadable are known to all of them; those of a fork server, from 3.14 on, do not.
+# The default on Linux until Python 3.13. Forked processes share their parent's memory, so all of them know which images
+# are cached and which files are unreadable; processes of a fork server, the default from 3.14 on, do not.
 START_METHOD = "fork" if sys.platform == "linux" else None
 
 
