@@ -365,7 +365,7 @@ def test_two_signals_together_are_one(images, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_stops_at_once(images, tmp_path, monkeypatch):
-    monkeypatch.setattr("uota.training.signals.TOGETHER", -1.0)
+    monkeypatch.setattr("uota.training.signals.SAME_REQUEST", -1.0)
     step = Pretraining.training_step
 
     def signalled(self, views, batch_index):
