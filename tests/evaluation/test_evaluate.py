@@ -156,7 +156,7 @@ def test_mistakes_are_reported_in_one_sentence_with_exit_status_2(runs, coloured
         (["knn", run, "--data=demo"], "images of 1 channel"),
         (["knn", f"{run}/checkpoint.ckpt"], "a folder with --out"),
         (["knn", grey_file, data, out], "choose one with --views"),
-        (["knn", grey_file, data, out, "--views=supervised"], "of another shape than resnet18: conv1.weight"),
+        (["knn", grey_file, data, out, "--views=supervised"], "does not fit resnet18: conv1.weight"),
         (["knn", f"{run}/checkpoint.ckpt", data, out, "--backbone=nope"], "no backbone 'nope'"),
         (["finetune", run, "--epochs=0"], "epochs is 0"),
         (["linear-sgd", run, "--protocol=mocov9"], "--protocol is mocov9; choose one of auto, swav, uota, moco, jcl, "),

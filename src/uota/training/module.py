@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from uota.arbitration import Arbiter, ViewSampler
-from uota.encoders.memory import Memory
+from uota.encoders.memory import MemoryBank
 from uota.errors import UotaError
 from uota.methods.embedded import Step
 from uota.settings.pretrain import Pretrain
@@ -44,7 +44,7 @@ class Pretraining(pl.LightningModule):
         self.settings = settings
         self.total_steps = total_steps
         # Alike on every rank by themselves, and too large for DistributedDataParallel to send in every step.
-        remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, Memory)]
+        remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, MemoryBank)]
         self._ddp_params_and_buffers_to_ignore = remembered
 
     def judge(self) -> tuple[Arbiter | None, str]:
@@ -63,7 +63,7 @@ class Pretraining(pl.LightningModule):
         rate = None
         if self.sampler is not None:
             sampled = self.sampler(views.by_size)
-            views, rate = views.kept(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
+            views, rate = views.select(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
         embedded = self.method.embed(views.by_size, step)
         self._require_finite(embedded.projected, "embeddings")
         verdict = None

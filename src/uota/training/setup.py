@@ -1,7 +1,7 @@
 """Build the arbiter, the sampler and the Lightning module of a run."""
 
 from uota.arbitration import Arbiter, ViewSampler
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.methods.build import build_method, compile_encoders
 from uota.settings.pretrain import Pretrain
 from uota.training.module import Pretraining
@@ -34,7 +34,7 @@ def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     """The Lightning module of a run with decided settings."""
     method = build_method(settings)
     if settings.devices > 1 and settings.sync_batch_norm:
-        synchronised(method)
+        with_sync_batch_norm(method)
     if settings.compile:
         compile_encoders(method)
     return Pretraining(method, build_arbiter(settings, method.dim), build_sampler(settings), settings, total_steps)
