@@ -34,7 +34,7 @@ from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
 from uota import Arbiter, thumbnails
 from uota.data import Groups, SceneOptions, open_source
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
 from uota.methods.build import build_method

@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from uota.commands.cli import main
 from uota.data import labels_of
 from uota.data.demo.coco_scenes import write_coco_scenes
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.encoders.weights import load_weights, read_weights
 from uota.errors import UotaError

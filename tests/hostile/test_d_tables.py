@@ -20,7 +20,7 @@ from uota.commands.cli import main
 from uota.comparison import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text, compare
 from uota.console import printable
 from uota.data import open_groups
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable

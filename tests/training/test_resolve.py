@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from uota.data import Folder, Groups, open_source
+from uota.data.memory import TensorSource
 from uota.data.open import open_items
-from uota.data.source import TensorSource
 from uota.errors import UotaError
 from uota.methods import Step
 from uota.methods.build import check_statistics

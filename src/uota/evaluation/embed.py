@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from uota.arbitration import Arbiter
 from uota.console import PROGRESS, printable
-from uota.data import Folder, FolderOptions, PackedSource, Source, found_unreadable, warn_left_out, warn_skipped
+from uota.data import FolderOptions, Source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
 from uota.errors import UotaError
 from uota.evaluation.features import batches
@@ -30,7 +30,7 @@ from uota.training.arbiter_inputs import look
 from uota.training.batches import resolve_workers
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
-from uota.training.resolve import VIEWS_OF, resolve_auto
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
 from uota.views.presets import preset_of
@@ -38,7 +38,6 @@ from uota.views.presets import preset_of
 # Images that an arbiter compares with each other.
 BATCH = 256
 CHUNK = 4096  # rows written at once
-IN_FILES = (Folder, PackedSource)  # sources whose images have a path
 Row = dict[str, Any]
 
 
@@ -101,7 +100,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     warn_skipped(*sources.values())
     if preset.across_images:
         print(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
-    return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
+    return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
 
 
 def _arbiter_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
@@ -113,8 +112,8 @@ def _arbiter_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None
 def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
     """Open the training and test images, or a single source if the data has no splits."""
     train = open_images(data, views, "train", options)
-    test = open_images(data, views, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
-    if isinstance(train, IN_FILES) and isinstance(test, IN_FILES) and train.path(0) == test.path(0):
+    test = open_images(data, views, "test", replace(options, pixel_range=train.pixel_range))
+    if train.path(0) is not None and train.path(0) == test.path(0):
         return {"all": train}
     return {"train": train, "test": test}
 
@@ -131,7 +130,7 @@ def _score_views(
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))
     samples = [[(0, int(index)) for index in part] for part in parts]
-    workers = resolve_workers(None, source.name in VIEWS_OF)
+    workers = resolve_workers(None, source.in_memory)
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
@@ -152,10 +151,10 @@ def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, v
         with torch.no_grad():
             embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
         places = torch.arange(len(embeddings))
-        for place in places[~found_unreadable(source, first + places)].tolist():
+        for place in places[~source.unreadable(first + places)].tolist():
             index = first + place
             yield {
-                "image": printable(source.path(index)) if isinstance(source, IN_FILES) else str(index),
+                "image": printable(source.path(index) or source.display_name(index)),
                 "split": split,
                 "label": labels[index] if labels and labels[index] >= 0 else None,
                 "class": printable(classes[labels[index]]) if labels and 0 <= labels[index] < len(classes) else None,

@@ -88,7 +88,7 @@ def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: 
     options = folder_options(run, reading)
     train = _images(run, data, "train", options)
     # The pixel range estimated on the training images also applies to the test images.
-    test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
+    test = _images(run, data, "test", replace(options, pixel_range=train.pixel_range))
     rank_zero_only(warn_left_out)(train, test)
     if run:
         resolve_auto(run, train, trained=True)

@@ -11,9 +11,8 @@ import torch
 from rich.progress import track
 
 from uota.console import PROGRESS, printable
-from uota.data import Folder, FolderOptions, Groups, Source
+from uota.data import FolderOptions, Groups, MinimalSource, SequenceSource, Source, as_source
 from uota.data.files.paths import are_paths, open_paths
-from uota.data.memory import SequenceSource
 from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.misfiled.files import BATCH, MIN_GROUPS, select_groups, split_in_halves
@@ -134,13 +133,13 @@ def open_input(
     settings = replace(settings, views=name, view_options=settings.view_options | view_options)
     source = _opened(settings.data if data is None else data, views, settings.views, folder_options(settings, reading))
     total = len(source)
-    if isinstance(source, Folder) and total > SAMPLE:
-        source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
+    source = source.sampled(SAMPLE, seed)
+    if len(source) < total:
         print(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
     if len(source) < MIN_ITEMS:
-        what = "groups" if isinstance(source, Groups) else "images"
         raise UotaError(
-            f"{source.name} has {len(source)} {what}, too few to compare with each other; give at least {MIN_ITEMS}"
+            f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
+            f"give at least {MIN_ITEMS}"
         )
     if isinstance(views, ViewPreset):
         preset = views.with_options(view_options)
@@ -151,8 +150,8 @@ def open_input(
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
-    if isinstance(data, Source):
-        return data
+    if isinstance(data, MinimalSource):
+        return as_source(data)
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
     largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else SMALL
     side = min(MAX_SIDE, SIDES * largest)
@@ -166,6 +165,6 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
 
 def read_ahead(source: Source) -> None:
     """Fill the cache of a folder of images, so that training time is not spent on reading."""
-    if isinstance(source, Folder) and source.keeps:
+    if source.caches:
         for index in track(range(len(source)), "reading images", transient=True, console=PROGRESS):
             source.images([index])
