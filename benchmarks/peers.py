@@ -34,6 +34,7 @@ from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
 from uota.io.atomic import write_text_atomically
+from uota.losses import ViewWeights
 from uota.methods import Step
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
@@ -103,7 +104,7 @@ def our_training(name: str, arbiter: str) -> Callable[[], None]:
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
             weights = module.arbiter(look("thumbnails", embedded)).weights
-        method.loss(embedded, weights, Step(1000, 0.5)).backward()
+        method.loss(embedded, ViewWeights(weights), Step(1000, 0.5)).backward()
         optimizer.step()
         optimizer.zero_grad()
         done[0] += 1
@@ -234,7 +235,7 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
                 weights = module.arbiter(look("thumbnails", embedded)).weights
-            module.method.loss(embedded, weights, Step(done[0])).backward()
+            module.method.loss(embedded, ViewWeights(weights), Step(done[0])).backward()
             optimizer.step()
             optimizer.zero_grad()
             done[0] += 1

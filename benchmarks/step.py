@@ -25,6 +25,7 @@ from benchmarks.lightly_steps import STEPS, lightly_step
 from benchmarks.timing import seconds
 from uota import Arbiter
 from uota.encoders.encoder import Encoder
+from uota.losses import ViewWeights
 from uota.methods import METHODS, Step
 from uota.methods.build import compile_encoders
 from uota.settings.pretrain import Pretrain
@@ -56,7 +57,7 @@ def cost() -> None:
     }
 
     def step() -> None:
-        loss = method.loss(method.embed(groups, Step()), torch.ones(8, BATCH), Step(1000, 0.5))
+        loss = method.loss(method.embed(groups, Step()), ViewWeights.uniform(8, BATCH), Step(1000, 0.5))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -87,7 +88,7 @@ def our_step(name: str, backbone: str, groups: list[Tensor], compiled: bool = Fa
 
     def step() -> None:
         embedded = method.embed(groups, Step(1000, 0.5))
-        weights = arbiter(look("thumbnails", embedded)).weights
+        weights = ViewWeights(arbiter(look("thumbnails", embedded)).weights)
         method.loss(embedded, weights, Step(1000, 0.5)).backward()
         optimizer.step()
         optimizer.zero_grad()

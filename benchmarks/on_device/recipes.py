@@ -189,7 +189,7 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
     arbiter = module.arbiter
     if arbiter is None:
         return None
-    step = Step(training.clock.global_step, LATE, True, training.views.labels)
+    step = Step(training.clock.global_step, LATE, training.views.labels)
     with training.autocast():
         with torch.no_grad():
             embedded = module.method.embed(training.views.by_size, step)

@@ -17,6 +17,7 @@ from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
 from uota.arbitration import Arbitration
 from uota.data import Source
+from uota.losses import Side, ViewWeights
 from uota.methods import Embedded, Step
 from uota.methods.build import build_method
 from uota.recipes import recipe
@@ -111,7 +112,7 @@ class Training:
 
     def take_step(self, samples: list[tuple[int, int]]) -> None:
         """One step of the method, weighed by the judge."""
-        step = Step(self.step, self.step / self.total, self.arm.both)
+        step = Step(self.step, self.step / self.total)
         torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
         views = self._chosen(self.pipeline(self.source, samples))
         embedded = self.module.method.embed(views.by_size, step)
@@ -140,7 +141,8 @@ class Training:
         method = self.module.method
         if self.arm.robust is not None:
             return ROBUST[self.settings.method](method, embedded, self.arm.robust)
-        loss = method.loss(embedded, verdict.weights, step)
+        side: Side = "both" if self.arm.both else "predictor"
+        loss = method.loss(embedded, ViewWeights(verdict.weights, side), step)
         return loss + method.auxiliary(embedded) if self.arm.auxiliary else loss
 
     def _note(self, verdict: Arbitration, wrong: Tensor | None) -> None:

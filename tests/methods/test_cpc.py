@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods import CPC, Embedded, Step
 from uota.methods.cpc import layer_norm_encoder
 
@@ -19,10 +20,10 @@ def rows(seed=0, dim=128):
     return torch.randn(PATCHES, BATCH, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def loss_of(method, features, weights=None, both=True):
+def loss_of(method, features, weights=None, side="both"):
     weights = torch.ones(features.shape[:2], dtype=features.dtype) if weights is None else weights
     projected = method.projector(features)
-    return method.loss(Embedded(projected, features, [], [projected]), weights, Step(both=both))
+    return method.loss(Embedded(projected, features, [], [projected]), ViewWeights(weights, side), Step())
 
 
 def test_uniform_weights_give_the_papers_loss(method):
@@ -69,8 +70,8 @@ def test_a_patch_of_weight_0_leaves_no_gradient(method):
 def test_a_predicted_patch_of_weight_0_has_no_terms(method):
     features, weights = rows(), torch.ones(PATCHES, BATCH, dtype=torch.float64)
     weights[::2] = 0
-    parts = [loss_of(method, features, w, both=False) for w in (weights, 1 - weights)]
-    torch.testing.assert_close(sum(parts), loss_of(method, features, both=False))
+    parts = [loss_of(method, features, w, side="predictor") for w in (weights, 1 - weights)]
+    torch.testing.assert_close(sum(parts), loss_of(method, features, side="predictor"))
 
 
 def test_only_ratios_of_weights_matter(method):

@@ -5,6 +5,7 @@ from torch import nn
 from uota.encoders.encoder import Encoder
 from uota.encoders.momentum import MomentumCopy
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods import JCL, InfoMin, MoCo, Step
 from uota.methods.jcl import strength_at
 from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
@@ -25,7 +26,7 @@ class Counting(Encoder):
         return super().with_early_map(images)
 
 
-def groups(*counts):
+def views_by_size(*counts):
     random = torch.Generator().manual_seed(1)
     return [torch.randn(n, BATCH, 1, size, size, generator=random) for n, size in zip(counts, (24, 16), strict=False)]
 
@@ -48,8 +49,8 @@ def make(cls, **options):
 def test_how_many_rows_are_encoded_and_queued(cls, counts, queries, of_query, of_key, queued):
     """As published: 4 rows of queries, as many of keys as there are key views, and a row of each image in the queue."""
     method = make(cls, queries=queries)
-    embedded = method.embed(groups(*counts), Step())
-    method.loss(embedded, torch.ones(sum(counts), BATCH), Step())
+    embedded = method.embed(views_by_size(*counts), Step())
+    method.loss(embedded, ViewWeights.uniform(sum(counts), BATCH), Step())
     assert method.encoder.rows == of_query
     assert method.key.encoder.rows == of_key
     assert int(method.queue.pushed) == queued
@@ -61,7 +62,7 @@ def test_a_view_has_what_its_encoder_makes_of_it():
     key = MomentumCopy(encoder, projector).eval()
     nn.init.normal_(key.projector.weight)
     encoder.eval()
-    views = groups(3, 2)
+    views = views_by_size(3, 2)
     found = embed_queries_and_keys(encoder, projector, key, views, 1)
     assert found.by_size is views
     torch.testing.assert_close(found.projected[:1], projector(encoder(views[0][0]))[None])
@@ -78,7 +79,7 @@ def test_queries_may_be_more_than_the_views_of_the_first_size():
     torch.manual_seed(0)
     encoder, projector = Encoder("tiny", 1, 24).eval(), nn.Linear(128, 8)
     key = MomentumCopy(encoder, projector).eval()
-    views = groups(2, 2)
+    views = views_by_size(2, 2)
     found = embed_queries_and_keys(encoder, projector, key, views, 3)
     torch.testing.assert_close(found.projected[2:3], projector(encoder(views[1][0]))[None])
     torch.testing.assert_close(found.projected[3:], key(views[1][1:]))

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
-
-from scipy import stats
+from statistics import mean
 
 CONFIDENCE = 0.95
-# Below this a p is not a number that anybody should read.
+# Smaller values of p are not reliable, and only bounded.
 LEAST_P = 0.001
 
 
@@ -21,15 +19,16 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Estimate":
-        """From one value per seed."""
-        count = len(values)
-        if count < 2:
-            return cls(mean(values), float("nan"), count)
-        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
-        return cls(mean(values), quantile * stdev(values) / count**0.5, count)
+        """Estimate from one value per seed."""
+        from scipy import stats  # takes long to import
+
+        if len(values) < 2 or _are_equal(values):  # without a spread, SciPy divides by zero
+            return cls(mean(values), 0.0 if len(values) > 1 else float("nan"), len(values))
+        low, high = stats.t.interval(CONFIDENCE, len(values) - 1, scale=stats.sem(values))
+        return cls(mean(values), float(high - low) / 2, len(values))
 
     def __str__(self) -> str:
-        """As 55.5 ± 0.8."""
+        """Format like 55.5 ± 0.8."""
         return f"{self.mean:.1f}" + (f" ± {self.half:.1f}" if self.count > 1 else "")
 
 
@@ -44,24 +43,28 @@ class Gain:
 
     @classmethod
     def of(cls, differences: Sequence[float]) -> "Gain":
-        """From one difference per seed."""
+        """Estimate and test from one difference per seed."""
         estimate = Estimate.of(differences)
-        return cls(estimate.mean, estimate.half, _p_of_none(differences), estimate.count)
+        return cls(estimate.mean, estimate.half, _p_value(differences), estimate.count)
 
     def __str__(self) -> str:
-        """As +1.2 ± 0.3, p 0.02."""
+        """Format like +1.2 ± 0.3, p 0.02."""
         if self.pairs < 2:
             return f"{self.mean:+.1f}"
         p = f"p < {LEAST_P}" if self.p < LEAST_P else f"p {self.p:.2g}"
         return f"{self.mean:+.1f} ± {self.half:.1f}, {p}"
 
 
-def _p_of_none(differences: Sequence[float]) -> float:
-    """Of the paired t-test, two-sided."""
-    count = len(differences)
-    if count < 2:
+def _p_value(differences: Sequence[float]) -> float:
+    """Two-sided p of the paired t-test, which is the one-sample t-test of the differences."""
+    from scipy import stats
+
+    if len(differences) < 2:
         return float("nan")
-    error = stdev(differences) / count**0.5
-    if error == 0:
+    if _are_equal(differences):
         return float(not any(differences))
-    return float(2 * stats.t.sf(abs(mean(differences)) / error, count - 1))
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def _are_equal(values: Sequence[float]) -> bool:
+    return len(set(values)) == 1

@@ -13,6 +13,7 @@ from uota.errors import UotaError
 from uota.evaluation.initial import INITIAL
 from uota.evaluation.optimizers import OPTIMIZERS
 from uota.numerics import at_least_float32
+from uota.seeds import seed_of
 from uota.settings.linear_protocols import Schedule
 from uota.views import Views
 
@@ -74,7 +75,7 @@ class Classifier(pl.LightningModule):
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
         """Set the rates, and what is drawn at random, by the step alone."""
         self.encoder.train(self.how.encoder_rate is not None)
-        torch.manual_seed(hash((self.how.seed, self.global_step)) % 2**63)
+        torch.manual_seed(seed_of(self.how.seed, self.global_step))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group["top"] * self.how.decay(self.global_step)
 

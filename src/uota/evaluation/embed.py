@@ -16,6 +16,7 @@ from uota.arbitration import Arbiter
 from uota.console import PROGRESS, printable
 from uota.data import Folder, FolderOptions, PackedSource, Source, found_unreadable, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
+from uota.encoders.encoder import FeatureEncoder
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.io.atomic import atomic_write
@@ -87,6 +88,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     load_part(module, run)
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
+    encoder = module.method.encoder
+    assert isinstance(encoder, FeatureEncoder)
     with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
         weighed = bar.add_task("views weighed", total=total, visible=_judge_of(module, preset)[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
@@ -95,7 +98,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
             for split, source in sources.items()
         }
         rows = (row for split, source in sources.items() for row in _rows(module, split, source, preset, judged[split]))
-        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), encoder.width)
     warn_skipped(*sources.values())
     if preset.across_images:
         print(f"views of groups are not weighed here; see uota inspect {printable(run.folder)} --files FILES.csv")

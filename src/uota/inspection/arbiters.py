@@ -103,7 +103,7 @@ def _arbiters_of_run(subject: InspectionInput, seconds: float, compare: bool) ->
     settings = run.settings()
     module = build_module(settings, total_steps=1)
     load_part(module, run)
-    method, (arbiter, looks_at) = module.method.eval(), module.judge()
+    method, (arbiter, looks_at) = module.eval().method, module.judge()
     own = "two_groups" if arbiter is None else _kind(arbiter)
     looks_at = looks_at if own == "learned" else "features"
 

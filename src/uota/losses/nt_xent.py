@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from uota.distributed import gather_rows
 from uota.losses.pairs import Pairs
-from uota.losses.weighted import log_negative_weights
+from uota.losses.weights import log_negative_weights
 from uota.numerics import at_least_float32
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.distributed import gather_rows
-from uota.losses.weighted import log_negative_weights
+from uota.losses.weights import log_negative_weights
 from uota.numerics import at_least_float32
 
 

@@ -4,7 +4,7 @@ from uota.methods import barlow_twins, baselines, byol, cmc, cpc, infomin, jcl, 
 from uota.methods.barlow_twins import BarlowTwins
 from uota.methods.baselines import Supervised, Untrained
 from uota.methods.byol import BYOL
-from uota.methods.card import Card, Method
+from uota.methods.card import BeforeUpdate, Card, Method
 from uota.methods.cmc import CMC
 from uota.methods.cpc import CPC
 from uota.methods.embedded import Embedded, Step, embed
@@ -39,6 +39,7 @@ __all__ = [
     "JCL",
     "METHODS",
     "BarlowTwins",
+    "BeforeUpdate",
     "Card",
     "Embedded",
     "InfoMin",

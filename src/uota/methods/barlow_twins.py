@@ -9,9 +9,8 @@ from jaxtyping import Float
 from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
-from uota.distributed import count_over_ranks, sum_over_ranks
 from uota.encoders.encoder import BatchNorm, Encoder
-from uota.losses import cross_correlation_loss, unordered_pairs
+from uota.losses import ViewWeights, cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 
@@ -44,23 +43,22 @@ class BarlowTwins(nn.Module):
         self.scale = scale
         self.batch_norm: BatchNorm = batch_norm
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
-        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
+        return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """Each image counts in a pair's moments as the product of its two views' weights, and a pair as their sum.
 
         There is no term of one view, so the weights of both views always enter.
         """
-        pairs = unordered_pairs(len(weights), embedded.globals)
-        weight = weights[pairs.predictor] * weights[pairs.target]
-        pair_weight = sum_over_ranks(weight.sum(1)) / count_over_ranks(weight[0])
+        z = embedded.projected
+        pairs = unordered_pairs(len(z), embedded.globals)
         losses = [
-            cross_correlation_loss(embedded.projected[a], embedded.projected[b], w, self.off_diagonal)
-            for a, b, w in zip(pairs.predictor, pairs.target, weight, strict=True)
+            cross_correlation_loss(z[a], z[b], weight, self.off_diagonal)
+            for a, b, weight in zip(pairs.predictor, pairs.target, weights.moments(pairs), strict=True)
         ]
-        return self.scale * (torch.stack(losses) * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
+        return self.scale * weights.mean_of_moments(torch.stack(losses), pairs)
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
@@ -72,12 +70,12 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
 
 # At the recipe's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.
 CARD = Card(
-    BarlowTwins,
-    "Barlow Twins",
-    "Zbontar et al., ICML 2021, arXiv 2103.03230",
-    2021,
-    "moments of the cross-correlation",
-    73.2,
+    build=BarlowTwins,
+    title="Barlow Twins",
+    paper="Zbontar et al., ICML 2021, arXiv 2103.03230",
+    year=2021,
+    weighs="moments of the cross-correlation",
+    top1=73.2,
     views="barlow",
     small={"hidden": 256, "dim": 256, "scale": 0.1},
 )

@@ -5,9 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from uota.distributed import part_of_mean
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
 from uota.numerics import at_least_float32
@@ -26,12 +26,12 @@ class Untrained(nn.Module):
         self.dim = encoder.width
         self.nothing = nn.Parameter(torch.zeros(()))  # an optimiser wants a parameter
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Features of all views."""
         self.encoder.eval()  # the statistics of batch norm stay too
-        return embed(self.encoder, nn.Identity(), groups)
+        return embed(self.encoder, nn.Identity(), views)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """Nothing."""
         return 0 * self.nothing
 
@@ -50,11 +50,11 @@ class Supervised(nn.Module):
         self.dim = encoder.width
         self.classifier = nn.Linear(encoder.width, classes)
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Features of all views, which are their embeddings."""
-        return embed(self.encoder, nn.Identity(), groups)
+        return embed(self.encoder, nn.Identity(), views)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """Cross-entropy, every term times the weight of its view."""
         if step.labels is None:
             raise UotaError("supervised needs labels; give a folder with one sub-folder per class")
@@ -62,13 +62,13 @@ class Supervised(nn.Module):
         labels = step.labels.expand(len(logits), -1)
         # Images without a label, -1, teach nothing.
         terms = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", ignore_index=-1)
-        return part_of_mean(weights * terms.view(labels.shape))
+        return weights.mean_of_rows(terms.view(labels.shape), range(len(labels)))
 
 
-RANDOM = Card(Untrained, "random", weighs="–")
+RANDOM = Card(build=Untrained, title="random", weighs="–")
 SUPERVISED = Card(
-    Supervised,
-    "supervised",
+    build=Supervised,
+    title="supervised",
     weighs="the view",
     views="supervised",
     needs_labels=True,

@@ -9,7 +9,7 @@ from torch import nn
 
 from uota.encoders.encoder import SMALL_IMAGE, FeatureEncoder, scale_last_norms
 from uota.errors import UotaError
-from uota.methods import METHODS, Card, check_built, own_method
+from uota.methods import METHODS, Card, Method, check_built, own_method
 from uota.settings.parsing import options_of
 from uota.settings.pretrain import Pretrain
 from uota.views.presets import preset_of
@@ -30,7 +30,7 @@ def find_method(name: str) -> Card:
     return card
 
 
-def build_method(settings: Pretrain) -> Any:
+def build_method(settings: Pretrain) -> Method:
     """The method, its encoder and heads, with weights that follow from the seed."""
     preset, card = preset_of(settings), find_method(settings.method)
     options = card.options | (card.small if preset.sizes[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
@@ -45,6 +45,7 @@ def build_method(settings: Pretrain) -> Any:
     except UNFIT as error:
         raise UotaError(f"the options of {settings.method} do not fit: {error or type(error).__name__}") from error
     check_built(method, settings.method)
+    assert isinstance(method, nn.Module)  # which every class of a method is
     return method.to(memory_format=torch.channels_last)
 
 
@@ -61,7 +62,7 @@ def _own_options(card: Card, settings: Pretrain) -> dict[str, Any]:
     return options_of(card.build, settings.method_options, skip="encoder")
 
 
-def check_statistics(method: nn.Module, settings: Pretrain, images: int) -> None:
+def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
     """Require that several images share batch statistics, where each view has its own: heads have nothing else to.
 
     Args:

@@ -1,32 +1,54 @@
-"""What the package knows of a method besides its algorithm."""
+"""What training asks of a method, and what the package knows of it besides its algorithm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder
+from uota.losses import ViewWeights
 from uota.methods.embedded import Embedded, Step
 
 
+@runtime_checkable
 class Method(Protocol):
     """What training asks of a method, which is also an `nn.Module`. Nothing is inherited."""
 
-    encoder: nn.Module
-    dim: int
-
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Encode and project all views."""
+    @property
+    def encoder(self) -> nn.Module:
+        """Images to features; the part that is evaluated."""
         ...
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """The weighted loss of a batch."""
+    @property
+    def dim(self) -> int:
+        """Width of the projections."""
+        ...
+
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
+        """Encode and project all views, of which there is one tensor per size."""
+        ...
+
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """Compute the weighted loss of a batch."""
         ...
 
 
-@dataclass(frozen=True)
+@runtime_checkable
+class BeforeUpdate(Protocol):
+    """A method that changes gradients before the optimiser takes its step."""
+
+    def before_update(self, number: int) -> None:
+        """Change gradients, such as drop those of what is frozen at first.
+
+        Args:
+            number: of steps done before this one.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """A row of `uota methods`.
 
@@ -36,7 +58,7 @@ class Card:
         weighs: what the weights act on.
         top1: published linear top-1 on ImageNet, per cent, in the UOTA paper's table; None: not in it.
         views: preset of views for large images, the paper's.
-        small_views: preset of small views by channels, where those for any method do not do.
+        small_views: preset of small views by channels, where the general ones do not fit the method.
         options: of `build`, where they differ from its defaults.
         small: options for views of up to 64 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
@@ -46,7 +68,7 @@ class Card:
         sync_batch_norm: published with batch statistics over all devices, not with those of each.
     """
 
-    build: Callable[..., Any]
+    build: Callable[..., Method]
     title: str
     paper: str = ""
     year: int | None = None

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uota.distributed import part_of_mean
 from uota.encoders.lab import LabEncoder
 from uota.encoders.memory import Memory, draw
 from uota.errors import UotaError
-from uota.losses import all_pairs, mean_of_weighted, nce_terms, nt_xent_terms, weighted_mean
+from uota.losses import ViewWeights, all_pairs, nce_terms, nt_xent_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, unit
 
@@ -59,11 +58,11 @@ class CMC(nn.Module):
             light, colour = (Memory(images, dim, momentum, temperature) for _ in range(2))
             self.contrast = AmongMemories(light, colour, negatives)
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode all views; the projections of lightness and colour side by side, each on the unit sphere."""
-        return embed(self.encoder, self._project, groups)
+        return embed(self.encoder, self._project, views)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """The sum of two losses: lightness picks its colour, and colour picks its lightness."""
         light, colour = embedded.projected.chunk(2, dim=-1)
         return self.contrast(light, colour, weights, step)
@@ -84,13 +83,13 @@ class AmongBatch(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
+    def forward(self, light: Rows, colour: Rows, weights: ViewWeights, step: Step) -> Tensor:
         """The loss, every term times the weight of its anchor, or of both views, which then weigh as negatives too."""
         pairs = all_pairs(len(light), len(light))
         losses = []
         for anchors, others in ((light, colour), (colour, light)):
-            terms = nt_xent_terms(anchors, pairs, self.temperature, weights if step.both else None, others)
-            losses.append(weighted_mean(terms, pairs, weights, step.both))
+            terms = nt_xent_terms(anchors, pairs, self.temperature, weights.negatives(), others)
+            losses.append(weights.mean(terms, pairs))
         return torch.stack(losses).sum()
 
 
@@ -109,7 +108,7 @@ class AmongMemories(nn.Module):
         self.light, self.colour = light, colour
         self.negatives = negatives
 
-    def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
+    def forward(self, light: Rows, colour: Rows, weights: ViewWeights, step: Step) -> Tensor:
         """The loss, every term times the weight of its view."""
         if step.index is None:
             raise UotaError("cmc keeps a memory of every image; say which ones these are with Step(index=…)")
@@ -123,17 +122,16 @@ class AmongMemories(nn.Module):
         if self.training:
             self.light.follow(step.index, light.mean(0))
             self.colour.follow(step.index, colour.mean(0))
-        both = torch.stack(terms).sum(0)
-        return mean_of_weighted(both, weights) if step.both else part_of_mean(weights * both)
+        return weights.mean_of_rows(torch.stack(terms).sum(0), range(len(light)))
 
 
 CARD = Card(
-    CMC,
-    "CMC",
-    "Tian et al., ECCV 2020, arXiv 1906.05849",
-    2020,
-    "the anchor channel's view",
-    64.8,
+    build=CMC,
+    title="CMC",
+    paper="Tian et al., ECCV 2020, arXiv 1906.05849",
+    year=2020,
+    weighs="the anchor channel's view",
+    top1=64.8,
     views="cmc",
     small={"dim": 64, "temperature": 0.2},
     encoder=LabEncoder,

@@ -13,11 +13,10 @@ from jaxtyping import Float
 from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
-from uota.arbitration.result import rescaled_to_mean_one
 from uota.encoders.encoder import Encoder
 from uota.encoders.norms import with_layer_norm
 from uota.errors import UotaError
-from uota.losses import Pairs, patch_prediction_terms, weighted_mean
+from uota.losses import Pairs, ViewWeights, patch_prediction_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 
@@ -67,36 +66,33 @@ class CPC(nn.Module):
         self.distances = range(skip + 1, skip + steps + 1)
         self.scale = scale
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode and project all patches."""
-        side = isqrt(len(groups[0]))
-        if len(groups) > 1 or side**2 != len(groups[0]) or side <= self.distances[-1]:
+        side = isqrt(len(views[0]))
+        if len(views) > 1 or side**2 != len(views[0]) or side <= self.distances[-1]:
             raise UotaError(
                 f"cpc_v2 predicts over {self.distances[-1]} steps in a grid of patches, and these views are "
-                f"{' + '.join(str(len(group)) for group in groups)}; choose --views cpc, small-cpc or small-grey-cpc"
+                f"{' + '.join(str(len(each)) for each in views)}; choose --views cpc, small-cpc or small-grey-cpc"
             )
         if self.average is not None and self.training:
             update_momentum(self.learner, self.encoder, self.average)
-        return embed(self.encoder if self.average is None else self.learner, self.projector, groups)
+        return embed(self.encoder if self.average is None else self.learner, self.projector, views)
 
-    def before_update(self, step: int) -> None:
+    def before_update(self, number: int) -> None:
         """Clip the gradient's norm."""
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters(), self.clip)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """InfoNCE, every term times the weight of its predicted patch.
 
         Where both sides are weighed, also times that of the patch at which its context ends; contexts then see every
         patch times its weight (as dropout would blank it), and patches weigh as negatives.
         """
-        seen = embedded.features
-        if step.both:
-            seen = seen * rescaled_to_mean_one(weights)[..., None].to(seen)
-        predictions, pairs = self._predict(seen)
-        negative_weights = weights if step.both else None
-        terms = patch_prediction_terms(self.scale * predictions, embedded.projected, pairs.predictor, negative_weights)
-        return weighted_mean(terms, pairs, weights, step.both)
+        predictions, pairs = self._predict(weights.weigh_inputs(embedded.features))
+        predicted, negatives = pairs.predictor, weights.negatives()
+        terms = patch_prediction_terms(self.scale * predictions, embedded.projected, predicted, negatives)
+        return weights.mean(terms, pairs)
 
     def _predict(self, seen: Float[Tensor, "views batch features"]) -> tuple[Float[Tensor, "rows batch dim"], Pairs]:
         """Predictions, and of each the patch that it is about and the patch at which its context ends."""
@@ -136,12 +132,12 @@ def layer_norm_encoder(name: str, channels: int, image_size: int) -> nn.Module:
 
 
 CARD = Card(
-    CPC,
-    "CPC v2",
-    "Hénaff et al., ICML 2020, arXiv 1905.09272",
-    2020,
-    "the predicted patch",
-    63.8,
+    build=CPC,
+    title="CPC v2",
+    paper="Hénaff et al., ICML 2020, arXiv 1905.09272",
+    year=2020,
+    weighs="the predicted patch",
+    top1=63.8,
     views="cpc",
     small={"blocks": 2, "hidden": 64, "skip": 1, "steps": 2},
     small_views={1: "small-grey-cpc", 3: "small-cpc"},

@@ -18,14 +18,12 @@ class Step:
     Attributes:
         number: steps done before this one.
         progress: share of training done.
-        both: weights multiply both views of a pair; False: the predicting view's only, as in the paper.
         labels: of the batch's images, for methods that learn from them.
         index: of the batch's images among all, for methods with a memory of every image.
     """
 
     number: int = 0
     progress: float = 0.0
-    both: bool = True
     labels: Int64[Tensor, " batch"] | None = None
     index: Int64[Tensor, " batch"] | None = None
 
@@ -57,20 +55,20 @@ class Embedded:
 
     @property
     def globals(self) -> int:
-        """Number of global views, those of the first group."""
+        """Number of global views, those of the first size."""
         return len(self.by_size[0])
 
 
 def embed(
     encoder: FeatureEncoder,
     projector: Callable[[Tensor], Tensor],
-    groups: list[Float[Tensor, "_ batch channels _ _"]],
+    views: list[Float[Tensor, "_ batch channels _ _"]],
     targets: Tensor | None = None,
     batch_norm: BatchNorm = "joint",
 ) -> Embedded:
     """Encode and project all views; `batch_norm` says which of them share batch statistics."""
-    features, early = encode(encoder, groups, batch_norm)
-    return Embedded(project(projector, features, batch_norm), features, early, groups, targets)
+    features, early = encode(encoder, views, batch_norm)
+    return Embedded(project(projector, features, batch_norm), features, early, views, targets)
 
 
 def project(

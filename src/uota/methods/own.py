@@ -16,11 +16,11 @@ from typing import Any
 from torch import nn
 
 from uota.errors import UotaError
-from uota.methods.card import Card
+from uota.methods.card import Card, Method
 
 MEMBERS = ("embed", "loss")
 # By name; None: not imported yet.
-_allowed: dict[str, type[nn.Module] | None] = {}
+_allowed: dict[str, type[Method] | None] = {}
 
 
 def is_own(name: str) -> bool:
@@ -81,7 +81,7 @@ def own_method(name: str) -> Card | None:
     own = _allowed[name]
     if own is None:
         own = _allowed[name] = _check_class(_import(name), name)
-    return Card(own, title=own.__name__)
+    return Card(build=own, title=own.__name__)
 
 
 def check_built(method: Any, name: str) -> None:
@@ -109,9 +109,13 @@ def _import(name: str) -> Any:
         ) from error
 
 
-def _check_class(own: Any, name: str) -> type[nn.Module]:
+def _is_network_class(x: object) -> bool:
+    return isinstance(x, type) and issubclass(x, nn.Module)
+
+
+def _check_class(own: Any, name: str) -> type[Method]:
     """Check a class before anything of it is called."""
-    if not (isinstance(own, type) and issubclass(own, nn.Module)):
+    if not _is_network_class(own):
         raise UotaError(f"{name} is not a class of torch.nn.Module; see docs/your-own-method.md")
     lacking = [member for member in MEMBERS if not callable(getattr(own, member, None))]
     if lacking:

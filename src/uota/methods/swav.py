@@ -14,7 +14,7 @@ from torch.nn.functional import linear, normalize
 
 from uota.distributed import gather_rows, max_over_ranks, rank, sum_over_ranks, world_size
 from uota.encoders.encoder import BatchNorm, Encoder
-from uota.losses import ordered_pairs, swapped_prediction_terms, weighted_mean
+from uota.losses import ViewWeights, ordered_pairs, swapped_prediction_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 from uota.numerics import at_least_float32
@@ -73,23 +73,23 @@ class SwAV(nn.Module):
         self.register_buffer("queue", torch.zeros(crops, queue_length, dim))
         self.register_buffer("queued", torch.zeros((), dtype=torch.long))
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Encode and project all views; the first group holds the global ones. Training normalises the prototypes."""
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
+        """Encode and project all views; those of the first size are global. Training normalises the prototypes."""
         if self.training:
             with torch.no_grad():  # outside the graph: their gradient is not projected on the sphere
                 self.prototypes.copy_(normalize(self.prototypes, dim=-1))
-        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
+        return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """Swapped prediction, every term times the weight of its predicting view, or of both views."""
         z = embedded.z
         logits = linear(z, self.prototypes)
-        codes = self._codes(logits[: self.crops].detach())
+        codes = self.codes(logits[: self.crops].detach())
         if self.training and step.progress >= self.queue_start:
             self._enqueue(z[: self.crops].detach())
         pairs = ordered_pairs(len(logits), self.crops)
         terms = swapped_prediction_terms(logits, codes, pairs, self.temperature)
-        return weighted_mean(terms, pairs, weights, step.both)
+        return weights.mean(terms, pairs)
 
     def before_update(self, number: int) -> None:
         """Keep the prototypes as they are during the first steps: without a gradient they neither decay nor coast."""
@@ -97,7 +97,8 @@ class SwAV(nn.Module):
             self.prototypes.grad = None
 
     @torch.no_grad()
-    def _codes(self, logits: Float[Tensor, "crops batch prototypes"]) -> Float[Tensor, "crops batch prototypes"]:
+    def codes(self, logits: Float[Tensor, "crops batch prototypes"]) -> Float[Tensor, "crops batch prototypes"]:
+        """Spread the global crops evenly over the prototypes, beside the queue once that is full."""
         batch, length = logits.shape[1], self.queue.shape[1]
         if length and int(self.queued) >= length:
             mine = self.queue[:, rank() :: world_size()]  # every row counts once, on one rank
@@ -128,11 +129,11 @@ def sinkhorn(
 # Epsilon: with the paper's 0.05 and batches of 128, seeds 1 and 2 of the demo ended below an untrained encoder; 0.02
 # did best of 0.02 and 0.03.
 CARD = Card(
-    SwAV,
-    "SwAV",
-    "Caron et al., NeurIPS 2020, arXiv 2006.09882",
-    2020,
-    "the predicting view",
-    72.7,
+    build=SwAV,
+    title="SwAV",
+    paper="Caron et al., NeurIPS 2020, arXiv 2006.09882",
+    year=2020,
+    weighs="the predicting view",
+    top1=72.7,
     small={"hidden": 256, "dim": 64, "prototypes": 100, "frozen_steps": 30, "epsilon": 0.02},
 )
