@@ -6,7 +6,7 @@ named: on the command line, or in code by `allow`.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
@@ -20,7 +20,7 @@ from uota.methods.card import Card, Method
 
 MEMBERS = ("embed", "loss")
 # By name; None: not imported yet.
-_allowed: dict[str, type[Method] | None] = {}
+_allowed: dict[str, Callable[..., Method] | None] = {}
 
 
 def is_own(name: str) -> bool:
@@ -113,7 +113,7 @@ def _is_network_class(x: object) -> bool:
     return isinstance(x, type) and issubclass(x, nn.Module)
 
 
-def _check_class(own: Any, name: str) -> type[Method]:
+def _check_class(own: Any, name: str) -> Callable[..., Method]:
     """Check a class before anything of it is called."""
     if not _is_network_class(own):
         raise UotaError(f"{name} is not a class of torch.nn.Module; see docs/your-own-method.md")
