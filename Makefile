@@ -1,9 +1,10 @@
-PYTHON ?= python3.11
+# The first of these that is Python 3.11 or later makes the environment.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 VENV := .venv
 RUN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint worth worth-table lowest clean
+.PHONY: demo test lint lint-versions worth worth-table lowest clean
 
 demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
@@ -16,9 +17,15 @@ lint: $(VENV)/installed
 	$(RUN)/ruff format --check src tests benchmarks examples tools
 	$(RUN)/mypy
 
+# What 3.12 and later removed or deprecate, and whether everything the package needs installs there without a compiler.
+lint-versions: $(VENV)/installed
+	$(RUN)/ruff check --target-version py314 --select E9,F,UP,YTT,DTZ003,DTZ004 --ignore F722,UP037,UP040,UP046,UP047 src tests benchmarks examples tools
+	for version in 3.11 3.12 3.13 3.14; do $(RUN)/mypy --python-version $$version --enable-error-code deprecated || exit 1; done
+	$(RUN)/python tools/resolve_wheels.py
+
 # Made again only when the dependencies change; the package itself is installed editable.
 $(VENV)/installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	test -x $(RUN)/python || { python=$$(tools/find_python.sh $(PYTHON)) && "$$python" -m venv $(VENV); }
 	$(RUN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
@@ -31,7 +38,7 @@ worth-table: $(VENV)/installed
 
 # The tests with the oldest releases that pyproject.toml allows; what those deprecate among themselves is not ours.
 lowest:
-	$(PYTHON) -m venv $(VENV)-lowest
+	python=$$(tools/find_python.sh $(PYTHON)) && "$$python" -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python tools/lower_bounds.py > $(VENV)-lowest/constraints.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(VENV)-lowest/constraints.txt
 	$(VENV)-lowest/bin/python -m pytest tests -W ignore::DeprecationWarning

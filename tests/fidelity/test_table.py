@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
-from tools import fidelity
 
+from tools import fidelity
 from uota.recipes import recipe_file
 from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS

@@ -27,7 +27,7 @@ from uota.io import locks
 from uota.io.atomic import atomic_write
 from uota.io.locks import hold
 from uota.runs.checkpoints import damage_of
-from uota.runs.folder import empty_folder, require_free
+from uota.runs.folder import EVALUATION, RUN, empty_folder, require_free
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
 from uota.training import checkpoints
@@ -432,7 +432,7 @@ def test_checkpoints_are_written_by_time(images, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", ["methods", "inspect", "evaluate"])
 def test_a_signal_to_any_other_command_is_a_sentence(monkeypatch, capsys, tmp_path, command, number, code):
     def run(options):
-        with locks.hold(tmp_path):
+        with hold(tmp_path, RUN | EVALUATION):
             signal.raise_signal(number)
 
     monkeypatch.setitem(COMMANDS, command, COMMANDS[command]._replace(run=run))
@@ -440,7 +440,7 @@ def test_a_signal_to_any_other_command_is_a_sentence(monkeypatch, capsys, tmp_pa
     assert main([command, *{"evaluate": ["knn", "x"]}.get(command, [])]) == code
     assert "stopped" in said(capsys)
     assert signal.getsignal(number) == before
-    with hold(tmp_path):
+    with hold(tmp_path, RUN | EVALUATION):
         pass
 
 
@@ -578,7 +578,7 @@ def test_a_signal_ends_waiting_for_a_loading_process():
 def test_a_folder_in_use_is_refused(images, trained, tmp_path, capsys):
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     before = content(run)
-    with hold(run):
+    with hold(run, RUN | EVALUATION):
         assert main(["pretrain", f"--out={run}", "--resume"]) == 2
         assert f"{run} is in use by another process" in said(capsys)
         assert main(["pretrain", f"--data={images}", f"--out={run}", "--overwrite", *SMALL]) == 2
@@ -590,7 +590,7 @@ def test_a_folder_in_use_is_refused(images, trained, tmp_path, capsys):
 @pytest.mark.parametrize("protocol", ["linear-sgd", "finetune"])
 def test_two_evaluations_do_not_write_into_one_folder(trained, capsys, protocol):
     folder = trained / {"finetune": "finetune-10"}.get(protocol, protocol)
-    with hold(folder):
+    with hold(folder, RUN | EVALUATION):
         flags = ["--epochs=1", "--batch_size=4", "--accelerator=cpu", "--workers=0"]
         flags += ["--labels=10%"] if protocol == "finetune" else []
         assert main(["evaluate", protocol, str(trained), *flags]) == 2
@@ -599,7 +599,7 @@ def test_two_evaluations_do_not_write_into_one_folder(trained, capsys, protocol)
 
 
 def test_two_processes_do_not_write_the_same_shards(images, tmp_path, capsys):
-    with hold(tmp_path / "out"):
+    with hold(tmp_path / "out", RUN | EVALUATION):
         assert main(["shard", str(images), "--out", str(tmp_path / "out")]) == 2
     assert "in use" in said(capsys)
     assert main(["shard", str(images), "--out", str(tmp_path / "out")]) == 0
@@ -607,11 +607,11 @@ def test_two_processes_do_not_write_the_same_shards(images, tmp_path, capsys):
 
 def test_a_kill_leaves_the_lock_harmless(tmp_path):
     if (process := os.fork()) == 0:
-        with hold(tmp_path):
+        with hold(tmp_path, RUN | EVALUATION):
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
     assert (tmp_path / ".uota.lock").exists()
-    with hold(tmp_path):
+    with hold(tmp_path, RUN | EVALUATION):
         pass
 
 
@@ -631,13 +631,13 @@ UNFINISHED = {
 @pytest.mark.parametrize(("name", "stays"), UNFINISHED.items(), ids=UNFINISHED)
 def test_unfinished_files_of_a_killed_run_are_removed(tmp_path, name, stays):
     (tmp_path / name).write_text("half")
-    with hold(tmp_path):
+    with hold(tmp_path, RUN | EVALUATION):
         assert (tmp_path / name).exists() == stays
 
 
 def test_unfinished_files_of_a_running_process_stay(tmp_path):
     (tmp_path / f".{os.getppid()}.knn.json").write_text("half")
-    with hold(tmp_path):
+    with hold(tmp_path, RUN | EVALUATION):
         assert (tmp_path / f".{os.getppid()}.knn.json").exists()
 
 

@@ -1,5 +1,6 @@
 """torch's DataLoader as every part of the package wants it: its processes leave signals and errors to their parent."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ from uota.training.signals import current_request, hold_back_signals, leave_sign
 
 # How torch's message begins when a loading process has died.
 DEAD_PROCESS = "DataLoader worker"
+# Python's own choice on Linux until 3.13. Forked processes share their parent's memory, so that the images that they
+# cache and the files that they find unreadable are known to all of them; those of a fork server, from 3.14 on, do not.
+START_METHOD = "fork" if sys.platform == "linux" else None
 
 
 class Loader(DataLoader[Any]):
@@ -28,6 +32,7 @@ class Loader(DataLoader[Any]):
         if num_workers > 0:
             dataset = _Reporting(dataset)
             options["worker_init_fn"] = _begin
+            options.setdefault("multiprocessing_context", START_METHOD)
         super().__init__(dataset, num_workers=num_workers, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
