@@ -18,7 +18,7 @@ from uota.arbitration.result import Arbitration
 from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, may_be_repeated, own_modes
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.distributed import share_of_rows
-from uota.seeds import seed_of
+from uota.numerics import seed_of
 
 # Added to the probability of being no outlier, so that no view is impossible.
 FLOOR = 1e-3

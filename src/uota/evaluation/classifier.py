@@ -12,8 +12,7 @@ from uota.distributed import gather_objects
 from uota.errors import UotaError
 from uota.evaluation.initial import INITIAL
 from uota.evaluation.optimizers import OPTIMIZERS
-from uota.numerics import at_least_float32
-from uota.seeds import seed_of
+from uota.numerics import at_least_float32, seed_of
 from uota.settings.linear_protocols import Schedule
 from uota.views import Views
 

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.distributed import count_over_ranks, gather_rows, part_of_mean, sum_over_ranks
-from uota.errors import UotaError
 from uota.losses.pairs import Pairs
 
 # Which views of a pair are weighed: the predicting one, as in the UOTA paper, or the target as well.
@@ -37,15 +36,15 @@ class ViewWeights:
         """Check shape, type and side, and detach the values.
 
         Raises:
-            UotaError: these are no weights of views.
+            ValueError: these are no weights of views.
         """
         if self.values.ndim != 2 or not self.values.is_floating_point():
-            raise UotaError(
+            raise ValueError(
                 f"weights are {self.values.dtype} of shape {tuple(self.values.shape)}; "
                 "give a floating-point tensor of shape (views, batch)"
             )
         if self.side not in get_args(Side):
-            raise UotaError(f"the weighted side is {self.side!r}; choose {' or '.join(get_args(Side))}")
+            raise ValueError(f"the weighted side is {self.side!r}; choose {' or '.join(get_args(Side))}")
         object.__setattr__(self, "values", self.values.detach())
 
     @classmethod

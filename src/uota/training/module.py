@@ -13,7 +13,7 @@ from uota.errors import UotaError
 from uota.losses import Side, ViewWeights
 from uota.methods.card import BeforeUpdate, Method
 from uota.methods.embedded import Embedded, Step
-from uota.seeds import seed_of
+from uota.numerics import seed_of
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import look
 from uota.training.optimizer import build_optimizer

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from uota.errors import UotaError
-from uota.seeds import seed_of
+from uota.numerics import seed_of
 from uota.settings.transfer import BATCH_OF_SCHEDULES, Transfer, learning_rate
 from uota.transfer.annotations import Annotations
 from uota.transfer.average_precision import as_results
