@@ -1,4 +1,4 @@
-"""Loss terms, unreduced, one per pair of views and image; and the one place that weighs and averages them."""
+"""Unreduced loss terms as pure functions, and `ViewWeights`, the one place where they are weighted and averaged."""
 
 from uota.losses.cross_correlation import cross_correlation_loss
 from uota.losses.info_nce import info_nce_terms, joint_contrastive_terms

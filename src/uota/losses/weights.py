@@ -1,4 +1,4 @@
-"""Weights of views, and the one place where they meet the terms of a loss."""
+"""Weights of views: the one place where they meet the terms of a loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,32 +11,31 @@ from torch import Tensor
 from uota.distributed import count_over_ranks, gather_rows, part_of_mean, sum_over_ranks
 from uota.losses.pairs import Pairs
 
-# Which views of a pair are weighed: the predicting one, as in the UOTA paper, or the target as well.
+# The views of a pair that are weighed: the predicting one, as in the UOTA paper, or both.
 Side = Literal["predictor", "both"]
 
 
 @dataclass(frozen=True, eq=False)
 class ViewWeights:
-    """What each view of a batch counts in a loss. A method hands its terms to these functions and multiplies nothing.
+    """Weights of a batch of views, and the ways in which they enter a loss. Methods multiply nothing by them.
 
-    Weights have mean 1 over the batches of all ranks, as an arbiter makes them; uniform ones give the plain loss.
-    Their values are not inspected: that would wait for the device, and a NaN among them makes the loss NaN, which
-    training refuses.
+    An arbiter's weights have mean 1 over the batches of all ranks, and uniform weights give the plain loss. Values are
+    not checked, since that would wait for the device; a NaN among them makes the loss NaN, which stops training.
 
     Attributes:
-        values: one weight per view and image, detached here.
-        side: "predictor": a term counts what its predicting view weighs. "both": it counts the product of what both of
-            its views weigh, since a wrong view does as much harm as a target or as a negative.
+        values: one weight per view and image; detached.
+        side: "predictor": a term is multiplied by the weight of its predicting view. "both": by the product of both
+            weights, since a wrong view also does harm as a target and as a negative.
     """
 
     values: Float[Tensor, "views batch"]
     side: Side = "both"
 
     def __post_init__(self) -> None:
-        """Check shape, type and side, and detach the values.
+        """Check shape, dtype and side, and detach the values.
 
         Raises:
-            ValueError: these are no weights of views.
+            ValueError: the values are not weights of views, or there is no such side.
         """
         if self.values.ndim != 2 or not self.values.is_floating_point():
             raise ValueError(
@@ -56,13 +55,13 @@ class ViewWeights:
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
     ) -> "ViewWeights":
-        """Weights of 1, which give the plain loss."""
+        """Make weights of 1, which give the plain loss."""
         return cls(torch.ones(views, batch, dtype=dtype, device=device), side)
 
     def mean(self, terms: Float[Tensor, "pairs batch"], pairs: Pairs) -> Float[Tensor, ""]:
-        """Mean of weight × term, where each row of terms belongs to a pair of views.
+        """Mean of weight × term over rows of terms that each belong to a pair of views.
 
-        On several ranks each returns its part of the mean over all (`part_of_mean`), as all means here do.
+        With several ranks, this and the other means are a rank's part of the mean over all (`part_of_mean`).
         """
         return self.mean_of_rows(terms, pairs.predictor, self.values[pairs.target])
 
@@ -72,13 +71,13 @@ class ViewWeights:
         predictor: Sequence[int],
         target_weights: Float[Tensor, "rows batch"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Mean of weight × term, where each row of terms belongs to one view and to any number of targets.
+        """Mean of weight × term over rows of terms that each belong to one view and to any number of targets.
 
         Args:
             terms: of the loss.
-            predictor: the view of each row.
-            target_weights: what the targets of each row weigh together, which counts only if both sides are weighed;
-                None: the targets are no views of this batch.
+            predictor: index of the predicting view of each row.
+            target_weights: joint weight of the targets of each row, which enters if both sides are weighed; None: the
+                targets are not views of this batch.
         """
         weights = self.values[list(predictor)]
         if self.side == "predictor":
@@ -88,30 +87,30 @@ class ViewWeights:
         return part_of_mean(_scaled_to_mean_one(weights) * terms)
 
     def moments(self, pairs: Pairs | None = None) -> Float[Tensor, "rows batch"]:
-        """What images count in moments over the batch (means, covariances, correlations).
+        """Weights of images in moments over the batch, such as means, covariances and correlations.
 
-        Moments mix the views that enter them, and have no predicting side: all weights enter, whatever `side` is.
+        Moments mix all images and have no predicting side, so that all weights enter whatever `side` is.
 
         Args:
-            pairs: for moments of two views at once, to which an image contributes the product of its two weights.
+            pairs: for moments of two views at once, where the weight of an image is the product of its two weights;
                 None: for moments of single views.
         """
         return self.values if pairs is None else self.values[pairs.predictor] * self.values[pairs.target]
 
     def mean_of_moments(self, losses: Float[Tensor, " pairs"], pairs: Pairs) -> Float[Tensor, ""]:
-        """Mean of losses that were each computed from `moments` of a pair, which counts as much as its images do."""
+        """Mean of losses that were each computed with the `moments` of a pair, weighted by the mean of these."""
         products = self.moments(pairs)
         pair_weight = sum_over_ranks(products.sum(1)) / count_over_ranks(products[0])
         return (losses * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
 
     def negatives(self) -> Float[Tensor, "views batch"] | None:
-        """What views count as negatives of other images; None, alike, if only predicting views are weighed."""
+        """Weights of views as negatives of other images; None if only predicting views are weighed."""
         return self.values if self.side == "both" else None
 
     def weigh_inputs(self, inputs: Float[Tensor, "views batch features"]) -> Float[Tensor, "views batch features"]:
-        """Scale what a network reads of several views at once, if both sides are weighed; a weight of 0 blanks a view.
+        """Scale the inputs of a network that predicts from several views at once, if both sides are weighed.
 
-        A prediction from a context of views cannot be split into terms of one view each.
+        Such a prediction cannot be split into terms of single views.
         """
         if self.side == "predictor":
             return inputs
@@ -119,7 +118,7 @@ class ViewWeights:
 
 
 def log_negative_weights(weights: Float[Tensor, "views batch"]) -> Float[Tensor, "images views"]:
-    """What is added to the logits of the images of all ranks, so that each counts as a negative what it weighs."""
+    """Offsets of the logits of the images of all ranks that make their weights factors in the sum over negatives."""
     counts = gather_rows(weights.T).rows
     return (counts / counts.mean().clamp_min(1e-12)).log()
 

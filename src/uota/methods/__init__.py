@@ -1,4 +1,4 @@
-"""Self-supervised methods: a file each, with the whole algorithm in it."""
+"""Self-supervised methods, each in one file with its whole algorithm."""
 
 from uota.methods import barlow_twins, baselines, byol, cmc, cpc, infomin, jcl, moco, simclr, simsiam, swav
 from uota.methods.barlow_twins import BarlowTwins

@@ -1,7 +1,7 @@
 """Barlow Twins: Zbontar et al., *Self-Supervised Learning via Redundancy Reduction*, ICML 2021.
 
-The cross-correlation of the projections of two views, over the batch, is pulled to the identity. Each view goes through
-the networks alone, as in the published code (facebookresearch/barlowtwins, main.py).
+The cross-correlation of the projections of two views over the batch is pulled towards the identity. Each view goes
+through the networks alone, as in the published code (facebookresearch/barlowtwins, main.py).
 """
 
 import torch
@@ -16,7 +16,7 @@ from uota.methods.embedded import Embedded, Step, embed
 
 
 class BarlowTwins(nn.Module):
-    """Barlow Twins with any number of views: a cross-correlation for each view with each global one.
+    """Barlow Twins with any number of views: one cross-correlation for each view with each global view.
 
     Args:
         encoder: images to features.
@@ -48,9 +48,9 @@ class BarlowTwins(nn.Module):
         return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """Each image counts in a pair's moments as the product of its two views' weights, and a pair as their sum.
+        """Mean over pairs of views of the loss of their cross-correlation, whose moments are weighted.
 
-        There is no term of one view, so the weights of both views always enter.
+        No term belongs to one view, so the weights of both views of a pair always enter.
         """
         z = embedded.projected
         pairs = unordered_pairs(len(z), embedded.globals)
@@ -62,13 +62,13 @@ class BarlowTwins(nn.Module):
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
-    """A projector without biases, since the mean over the batch is subtracted after every layer."""
+    """A projector without biases, since every layer is followed by a normalisation over the batch."""
     norms = [nn.BatchNorm1d(hidden) for _ in range(2)]
     layers = [(inputs, hidden, norms[0], nn.ReLU()), (hidden, hidden, norms[1], nn.ReLU())]
     return ProjectionHead([*layers, (hidden, outputs, None, None, False)])
 
 
-# At the recipe's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.
+# With the scale of the published recipe, the learning rates of small runs would hardly reduce the loss.
 CARD = Card(
     build=BarlowTwins,
     title="Barlow Twins",

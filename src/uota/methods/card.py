@@ -1,4 +1,4 @@
-"""What training asks of a method, and what the package knows of it besides its algorithm."""
+"""The protocol of a method, and the card that describes it to the package."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from uota.methods.embedded import Embedded, Step
 
 @runtime_checkable
 class Method(Protocol):
-    """What training asks of a method, which is also an `nn.Module`. Nothing is inherited."""
+    """A method as training sees it: an `nn.Module` with these members, which need not be inherited."""
 
     @property
     def encoder(self) -> nn.Module:
@@ -54,18 +54,18 @@ class Card:
 
     Attributes:
         build: the method's class.
-        title, paper, year: as a person would cite it.
-        weighs: what the weights act on.
-        top1: published linear top-1 on ImageNet, per cent, in the UOTA paper's table; None: not in it.
+        title, paper, year: for citation.
+        weighs: what the weights act on, for the table of methods.
+        top1: linear top-1 on ImageNet in per cent as the UOTA paper's table gives it; None: it is not in the table.
         views: preset of views for large images, the paper's.
         small_views: preset of small views by channels, where the general ones do not fit the method.
-        options: of `build`, where they differ from its defaults.
+        options: of `build` that differ from its defaults.
         small: options for views of up to 64 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
-        needs_labels: it learns from labels.
+        needs_labels: whether it learns from labels.
         memory: name of the option that turns on a memory of every image, for which the method must know their number;
             "": it has none.
-        sync_batch_norm: published with batch statistics over all devices, not with those of each.
+        sync_batch_norm: whether it was published with batch statistics over all devices instead of those of each.
     """
 
     build: Callable[..., Method]

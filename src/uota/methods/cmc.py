@@ -1,8 +1,8 @@
 """CMC: Tian et al., *Contrastive Multiview Coding*, ECCV 2020.
 
-The lightness of a view must pick the colour of its image among the colours of other images, and the other way round.
-Each has an encoder of its own; what is evaluated is both side by side. The other images are drawn from memories of all
-images, as published, or are those of the batch.
+The lightness of a view must pick the colour of its image among the colours of other images, and vice versa. Each has
+its own encoder; what is evaluated is the concatenation of both. The other images are drawn from memories of all images,
+as published, or are those of the batch.
 """
 
 import torch
@@ -20,16 +20,16 @@ Rows = Float[Tensor, "views batch dim"]
 
 
 class CMC(nn.Module):
-    """CMC with any number of views; with one, each image has two in the paper's sense, its lightness and its colour.
+    """CMC with any number of views; with one, an image has the two views of the paper, its lightness and its colour.
 
     Args:
-        encoder: images to features of lightness and of colour, side by side.
+        encoder: images to concatenated features of lightness and of colour.
         dim: width of each of the two linear projectors.
         temperature: 0.07 in the paper.
-        negatives: drawn for each image from memories of all images (16,384 in the released code); null: those of the
-            batch, by InfoNCE.
-        images: their number, which memories need; `uota pretrain` counts them.
-        momentum: share of an image's old embedding that stays in its memory.
+        negatives: number drawn for each image from memories of all images (16,384 in the released code); None: the
+            other images of the batch, by InfoNCE.
+        images: number of all images, which memories need; `uota pretrain` counts them.
+        momentum: share of an image's old embedding that remains in the memory.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class CMC(nn.Module):
             self.contrast = AmongMemories(light, colour, negatives)
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
-        """Encode all views; the projections of lightness and colour side by side, each on the unit sphere."""
+        """Encode all views; the projections of lightness and colour, each on the unit sphere, are concatenated."""
         return embed(self.encoder, self._project, views)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """The sum of two losses: lightness picks its colour, and colour picks its lightness."""
+        """Sum of two losses: lightness picks its colour, and colour picks its lightness."""
         light, colour = embedded.projected.chunk(2, dim=-1)
         return self.contrast(light, colour, weights, step)
 
@@ -84,7 +84,7 @@ class AmongBatch(nn.Module):
         self.temperature = temperature
 
     def forward(self, light: Rows, colour: Rows, weights: ViewWeights, step: Step) -> Tensor:
-        """The loss, every term times the weight of its anchor, or of both views, which then weigh as negatives too."""
+        """The loss, each term times the weight of its anchor; or of both views, and negatives then weigh too."""
         pairs = all_pairs(len(light), len(light))
         losses = []
         for anchors, others in ((light, colour), (colour, light)):
@@ -99,8 +99,8 @@ class AmongMemories(nn.Module):
     An image has one embedding in each memory, which follows the mean of its views.
 
     Args:
-        light, colour: memories of both.
-        negatives: drawn for each image.
+        light, colour: the two memories.
+        negatives: number drawn for each image.
     """
 
     def __init__(self, light: Memory, colour: Memory, negatives: int) -> None:
@@ -109,9 +109,9 @@ class AmongMemories(nn.Module):
         self.negatives = negatives
 
     def forward(self, light: Rows, colour: Rows, weights: ViewWeights, step: Step) -> Tensor:
-        """The loss, every term times the weight of its view."""
+        """The loss, each term times the weight of its view."""
         if step.index is None:
-            raise UotaError("cmc keeps a memory of every image; say which ones these are with Step(index=…)")
+            raise UotaError("cmc keeps a memory of every image and does not know which these are; give Step(index=…)")
         images = len(self.light.rows)
         drawn = draw(images, (len(step.index), self.negatives), step.index.device)
         among = torch.cat([step.index[:, None], drawn], dim=1)

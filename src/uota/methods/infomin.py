@@ -1,6 +1,6 @@
 """InfoMin Aug.: Tian et al., *What Makes for Good Views for Contrastive Learning?*, NeurIPS 2020.
 
-MoCo v2 with harsher views and, as PIRL (Misra & van der Maaten, CVPR 2020) has it, a second branch: the shuffled
+MoCo v2 with stronger augmentations and the second branch of PIRL (Misra & van der Maaten, CVPR 2020): the shuffled
 pieces of a view must pick the same key as the query.
 """
 
@@ -28,10 +28,10 @@ class InfoMin(MomentumQueue):
         temperature: of the softmax (0.15 in the released code).
         queue_length: keys kept as negatives.
         momentum: of the key encoder.
-        jigsaw: share of the jigsaw's terms in the loss (0.5 in the released code).
-        queries: the first so many global views are queries and the other global ones keys (the released code: 1 of 2);
-            jigsaws are made of the views of the second size, or of the queries where there is none. None: each view is
-            a query for the keys of the other global views, and jigsaws are made of all global ones.
+        jigsaw: share of the jigsaws' terms in the loss (0.5 in the released code).
+        queries: number of global views, the first ones, that are queries; the other global ones are keys (1 of 2 in the
+            released code). Jigsaws are made of the views of the second size, or of the queries if there is none. None:
+            each view is a query for the keys of the other global views, and jigsaws are made of all global ones.
         parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
             shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
@@ -61,7 +61,7 @@ class InfoMin(MomentumQueue):
         return self._with_jigsaws(self.queries_and_keys(views[:1]), views, step.number)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """InfoNCE of the views and of the jigsaws, every term times the weight of its view, or of both views."""
+        """InfoNCE of the views and of the jigsaws, each term times the weight of its view, or of both views."""
         assert embedded.targets is not None
         keys, negatives = unit(embedded.targets), self.negatives()
         if self._cuts_second(embedded.by_size):
@@ -91,7 +91,7 @@ class InfoMin(MomentumQueue):
         return replace(embedded, projected=projected, features=features, early=early, by_size=views)
 
     def _solve(self, views: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of jigsaws, and the means over their pieces of features and early maps."""
+        """Make jigsaws and embed them; their features and early maps are means over the pieces."""
         cut = pieces(views, number)
         made = self.encoder.with_early_map(images_of(cut.flatten(0, 1)))
         features, early = (x.unflatten(0, cut.shape[:3]) for x in made)
@@ -106,7 +106,7 @@ CARD = Card(
     weighs="the query view",
     top1=70.1,
     views="infomin",
-    options={"queries": 1},  # its views have one for the jigsaw
+    options={"queries": 1},  # its preset has a view of its own for the jigsaw
     small={"queries": None, "hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
     sync_batch_norm=False,
 )

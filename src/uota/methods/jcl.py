@@ -1,7 +1,7 @@
 """JCL: Cai et al., *Joint Contrastive Learning with Infinite Possibilities*, NeurIPS 2020.
 
-MoCo v2 with infinitely many keys: the keys of an image are taken for Gaussian, with the mean and covariance of those at
-hand, and the InfoNCE expected over them is bounded from above in closed form.
+MoCo v2 with infinitely many keys: the keys of an image are assumed to be Gaussian with the mean and covariance of those
+in the batch, and the InfoNCE expected over them is bounded from above in closed form.
 """
 
 import torch
@@ -24,12 +24,12 @@ class JCL(MomentumQueue):
         hidden, dim: widths of the projector.
         temperature: of the softmax.
         strength: λ, how much the covariance counts (4 in the paper; 2 in the released code).
-        ramp: number of equal steps over training in which λ rises to `strength` (the released code: one per epoch); 0:
-            it is constant.
+        ramp: number of equal steps in which λ rises to `strength` over training (one per epoch in the released code);
+            0: it is constant.
         queue_length: mean keys kept as negatives.
         momentum: of the key encoder.
-        queries: the first so many views are queries for the joint distribution of the others, keys (the released code:
-            1, and 4 keys); None: each view is a query for that of the other global views.
+        queries: number of views, the first ones, that are queries for the joint distribution of the others, which are
+            keys (1 and 4 in the released code); None: each view is a query for that of the other global views.
         parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
             shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
@@ -54,13 +54,13 @@ class JCL(MomentumQueue):
         self.ramp = ramp
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
-        """Queries and keys; the key encoder first takes its step."""
+        """Encode queries and keys; the key encoder first follows the last update."""
         return self.queries_and_keys(views)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """The bound; the keys' weights act within their moments, and the query's on its term.
+        """The bound, each term times the weight of its query; the weights of keys act within their moments.
 
-        Where both views of a pair are to be weighed, a term also weighs what its keys weigh on average.
+        If both sides are weighed, a term is also multiplied by the mean weight of its keys.
         """
         assert embedded.targets is not None
         roles = roles_of(self.queries, len(embedded.projected), embedded.globals)
@@ -73,16 +73,17 @@ class JCL(MomentumQueue):
 
 
 def strength_at(progress: float, strength: float, ramp: int) -> float:
-    """λ at a share of training: `strength` / `ramp` in the first of `ramp` equal parts, `strength` in the last."""
+    """λ after a share of training: `strength` / `ramp` in the first of `ramp` equal parts, `strength` in the last."""
     if not ramp:
         return strength
-    return strength * min(int(progress * ramp + 1e-9) + 1, ramp) / ramp  # a step that begins a part is of that part
+    part = int(progress * ramp + 1e-9)  # a step at a boundary belongs to the later part
+    return strength * min(part + 1, ramp) / ramp
 
 
 def key_shares(
     weights: Float[Tensor, "views batch"], roles: Roles
 ) -> tuple[Float[Tensor, "queries keys batch"], Float[Tensor, "queries batch"]]:
-    """Each key's share of a query's moments, its own view's key left out, and the mean weight of its keys."""
+    """Share of each key in a query's moments, 0 for the key of its own view; and the mean weight of a query's keys."""
     views = torch.tensor(list(roles.keys), device=weights.device)
     other = torch.tensor(list(roles.queries), device=weights.device)[:, None] != views
     weight = weights[views] * other[..., None]
@@ -93,7 +94,7 @@ def key_shares(
 def mean_keys(
     keys: Float[Tensor, "targets batch dim"], weights: Float[Tensor, "views batch"], roles: Roles
 ) -> Float[Tensor, "batch dim"]:
-    """The weighted mean of each image's keys; not normalised, so the less they agree the shorter it is."""
+    """Weighted mean of each image's keys; it is not normalised, so the less they agree, the shorter it is."""
     weight = weights[roles.keys]
     return (weight[..., None] * keys[roles.keys]).sum(0) / weight.sum(0).clamp_min(1e-12)[:, None]
 

@@ -1,7 +1,7 @@
 """MoCo: He et al., *Momentum Contrast*, CVPR 2020; and v2: Chen et al., *Improved Baselines*, 2020.
 
 A query must pick the key of its image, made by a momentum encoder, among the keys of earlier batches in a queue. v2 has
-a head with a hidden layer, stronger views and a softer softmax.
+a head with a hidden layer, stronger augmentations and a higher temperature.
 """
 
 from jaxtyping import Float
@@ -20,12 +20,12 @@ class MoCo(MomentumQueue):
 
     Args:
         encoder: images to features.
-        hidden, dim: widths of the projector; hidden None: it is linear, as in v1.
+        hidden, dim: widths of the projector; with hidden None it is linear, as in v1.
         temperature: of the softmax.
         queue_length: keys kept as negatives.
         momentum: of the key encoder.
-        queries: the first so many views are queries, and the others keys (the paper: 1 of 2); None: each view is a
-            query for the keys of the other global views.
+        queries: number of views, the first ones, that are queries; the others are keys (1 of 2 in the paper). None:
+            each view is a query for the keys of the other global views.
         parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
             shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
@@ -47,11 +47,11 @@ class MoCo(MomentumQueue):
         self.temperature = temperature
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
-        """Queries and keys; the key encoder first takes its step."""
+        """Encode queries and keys; the key encoder first follows the last update."""
         return self.queries_and_keys(views)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """InfoNCE, every term times the weight of its query, or of both views; then the keys enter the queue."""
+        """InfoNCE, each term times the weight of its query, or of both views; then the keys enter the queue."""
         assert embedded.targets is not None
         keys = unit(embedded.targets)
         roles = roles_of(self.queries, len(embedded.projected), embedded.globals)

@@ -1,4 +1,4 @@
-"""Momentum contrast, as MoCo, JCL and InfoMin share it: roles of views, the networks that encode them, the queue."""
+"""Momentum contrast, shared by MoCo, JCL and InfoMin: queries, keys of a momentum encoder, and a queue of keys."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from uota.methods.embedded import Embedded, embed
 
 
 class Roles(NamedTuple):
-    """Which views, by their number, are queries and which are keys."""
+    """Indices of the views that are queries, and of those that are keys."""
 
     queries: range
     keys: range
@@ -25,7 +25,7 @@ def roles_of(queries: int | None, views: int, globals_: int) -> Roles:
     """Assign roles: the first `queries` views are queries and the others keys, as published.
 
     Args:
-        queries: number of queries; None: all views are queries, and the global ones are keys as well.
+        queries: number of queries; None: all views are queries, and the global ones are also keys.
         views: number of all views.
         globals_: number of global views.
 
@@ -98,8 +98,8 @@ def embed_queries_and_keys(
 ) -> Embedded:
     """Encode queries by the encoder and keys by its momentum copy.
 
-    Where each view has one role, its embedding, features and early map are those of that role's encoder. `targets`
-    holds the keys in the places of their views.
+    If each view has one role, its embedding, features and early map are those of that role's encoder, and `targets`
+    holds the keys at the indices of their views.
 
     Args:
         encoder, projector: encode queries.

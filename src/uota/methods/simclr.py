@@ -1,8 +1,8 @@
 """SimCLR: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020.
 
-Every view must pick each other view of its image among the views of all other images. Generalised from two views to
-any number: a term per ordered pair of an image's views. The head and the scale of the loss are those of the released
-code (google-research/simclr: model_util.py, objective.py).
+Every view must pick each other view of its image among the views of all other images. The method is generalised from
+two views to any number, with a term for each ordered pair of an image's views. The head and the scale of the loss are
+those of the released code (google-research/simclr: model_util.py, objective.py).
 """
 
 from jaxtyping import Float
@@ -45,9 +45,9 @@ class SimCLR(nn.Module):
         return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """NT-Xent, every term times the weight of its anchor; or of both views, which then also weigh as negatives.
+        """NT-Xent, each term times the weight of its anchor; or of both views, and negatives then weigh too.
 
-        The mean over pairs of views of the sum of both directions: twice the paper's equation, as in its code.
+        It is the mean over pairs of views of the sum of both directions: twice the paper's equation, as in its code.
         """
         pairs = ordered_pairs(len(embedded.z), len(embedded.z))
         terms = nt_xent_terms(embedded.z, pairs, self.temperature, weights.negatives())
@@ -55,7 +55,7 @@ class SimCLR(nn.Module):
 
 
 def projection_head(width: int, hidden: int, dim: int) -> ProjectionHead:
-    """Two layers with batch norm, the last without a shift; weights drawn from N(0, 0.01²)."""
+    """A head of two layers with batch norm, the last without a shift, with weights drawn from N(0, 0.01²)."""
     first, last = nn.BatchNorm1d(hidden), nn.BatchNorm1d(dim)
     head = ProjectionHead([(width, hidden, first, nn.ReLU()), (hidden, dim, last, None)])
     for layer in head.layers:

@@ -2,8 +2,7 @@
 
 Every view predicts the projection of a global view of its image, through which no gradient flows. There are neither
 negatives nor a momentum encoder. Each view goes through the networks alone, as in the published code
-(facebookresearch/simsiam, simsiam/builder.py): with views side by side in a batch, prediction and target would share
-their batch statistics.
+(facebookresearch/simsiam, simsiam/builder.py): in one batch, prediction and target would share batch statistics.
 """
 
 from jaxtyping import Float
@@ -21,7 +20,7 @@ class SimSiam(nn.Module):
 
     Args:
         encoder: images to features.
-        dim: width of the projector, hidden and out.
+        dim: width of the projector, hidden and output.
         bottleneck: hidden width of the predictor.
         batch_norm: whether views share batch statistics or each has its own.
     """
@@ -41,7 +40,7 @@ class SimSiam(nn.Module):
         return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
-        """-cosine, every term times the weight of its predicting view, or of both views."""
+        """-cosine, each term times the weight of its predicting view, or of both views."""
         predictions = project(self.predictor, embedded.projected, self.batch_norm)
         pairs = ordered_pairs(len(predictions), embedded.globals)
         terms = negative_cosine_terms(predictions, embedded.projected[: embedded.globals], pairs)
