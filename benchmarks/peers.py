@@ -37,7 +37,7 @@ from uota.io.atomic import write_text_atomically
 from uota.losses import ViewWeights
 from uota.methods import Step
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import GlobalBatches
 from uota.training.loader import Loader
 from uota.training.resolve import resolve_auto
@@ -103,7 +103,7 @@ def our_training(name: str, arbiter: str) -> Callable[[], None]:
         embedded = method.embed(views.by_size, Step(1000, 0.5))
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
-            weights = module.arbiter(look("thumbnails", embedded)).weights
+            weights = module.arbiter(arbiter_input("thumbnails", embedded)).weights
         method.loss(embedded, ViewWeights(weights), Step(1000, 0.5)).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -234,7 +234,7 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
             embedded = module.method.embed(pipeline(source, samples).by_size, Step(done[0]))
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
-                weights = module.arbiter(look("thumbnails", embedded)).weights
+                weights = module.arbiter(arbiter_input("thumbnails", embedded)).weights
             module.method.loss(embedded, ViewWeights(weights), Step(done[0])).backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -9,7 +9,7 @@ from uota.losses import ViewWeights
 from uota.methods import JCL, InfoMin, MoCo, Step
 from uota.methods.jcl import strength_at
 from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 
 BATCH = 4
 
@@ -72,7 +72,7 @@ def test_a_view_has_what_its_encoder_makes_of_it():
     assert not found.targets.requires_grad
     # An arbiter that looks at features sees the same of a key as if the encoder, still equal to its copy, had made it.
     every = embed_queries_and_keys(encoder, projector, key, views, None)
-    torch.testing.assert_close(look("features", found), look("features", every))
+    torch.testing.assert_close(arbiter_input("features", found), arbiter_input("features", every))
 
 
 def test_queries_may_be_more_than_the_views_of_the_first_size():

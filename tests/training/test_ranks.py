@@ -17,7 +17,7 @@ from uota.losses import ViewWeights
 from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
@@ -104,7 +104,7 @@ def two_steps(settings, rank=0, ranks=1):
         views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
         step = Step(first + 100, 0.5, labels=views.labels)
         embedded = method.embed([group.double() for group in views.by_size], step)
-        loss = method.loss(embedded, ViewWeights(arbiter(look("embeddings", embedded)).weights), step)
+        loss = method.loss(embedded, ViewWeights(arbiter(arbiter_input("embeddings", embedded)).weights), step)
         optimizer.zero_grad()
         loss.backward()
         for parameter in method.parameters():

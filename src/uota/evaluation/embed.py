@@ -27,7 +27,7 @@ from uota.runs.folder import check_output
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import useful_workers
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
@@ -107,7 +107,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
 
 def _judge_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
     """The run's arbiter and what it looks at; None for views of groups, of which each is of another image."""
-    arbiter, looks_at = module.judge()
+    arbiter, looks_at = module.arbiter_and_input()
     return None if preset.across_images else arbiter, looks_at
 
 
@@ -136,7 +136,7 @@ def _judge(
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
-        verdict = arbiter(look(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
+        verdict = arbiter(arbiter_input(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         judged.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

@@ -1,4 +1,4 @@
-"""The training step, for Lightning's Trainer."""
+"""The training step, as a module of Lightning."""
 
 from collections.abc import Callable
 from typing import TypedDict
@@ -15,7 +15,7 @@ from uota.methods.card import BeforeUpdate, Method
 from uota.methods.embedded import Embedded, Step
 from uota.numerics import seed_of
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
 from uota.views import Views
@@ -47,12 +47,11 @@ class Pretraining(pl.LightningModule):
     """A method, an arbiter and their optimiser.
 
     Args:
-        method: embeds views and returns its weighted loss.
-        arbiter: weighs views; None: all alike.
-        sampler: chooses among candidate views before any is encoded; None: all are.
-        settings: of the run, decided. What a step draws at random (dropout, stochastic depth) follows from the seed and
-            the step.
-        total_steps: of the whole run.
+        method: embeds views and computes the weighted loss.
+        arbiter: weighs views; None: all views weigh the same.
+        sampler: chooses among candidate views before they are encoded; None: all are encoded.
+        settings: of the run, without `auto`.
+        total_steps: number of steps of the whole run.
     """
 
     def __init__(
@@ -72,18 +71,21 @@ class Pretraining(pl.LightningModule):
         self._before_update: Callable[[int], None] | None = None
         if isinstance(method, BeforeUpdate):
             self._before_update = method.before_update
-        # Alike on every rank by themselves, and too large for DistributedDataParallel to send in every step.
+        # Equal on all ranks anyway, and too large for DistributedDataParallel to broadcast in every step.
         remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, Memory)]
         self._ddp_params_and_buffers_to_ignore = remembered
 
-    def judge(self) -> tuple[Arbiter | None, str]:
-        """The run's arbiter and what it looks at: what weighs, else what chooses among candidates."""
+    def arbiter_and_input(self) -> tuple[Arbiter | None, str]:
+        """The arbiter of the run, or else of its sampler, and the name of its input."""
         if self.arbiter is None and self.sampler is not None:
             return self.sampler.arbiter, "thumbnails"
         return self.arbiter, self.settings.look
 
     def training_step(self, views: Views, batch_index: int) -> StepOutput:
-        """Choose among candidates, embed, weigh, and compute the loss."""
+        """Choose among candidates, embed, weigh, and compute the loss.
+
+        What a step draws at random, such as dropout and stochastic depth, follows from the seed and the step.
+        """
         torch.manual_seed(seed_of(self.settings.seed, self.global_step, self.global_rank))
         step = Step(self.global_step, self.global_step / self.total_steps, views.labels, views.index)
 
@@ -111,26 +113,26 @@ class Pretraining(pl.LightningModule):
         if self.arbiter is None:
             views, batch = embedded.projected.shape[:2]
             return ViewWeights.uniform(views, batch, side, device=self.device), None
-        verdict = self.arbiter(look(self.settings.look, embedded), progress)
+        verdict = self.arbiter(arbiter_input(self.settings.look, embedded), progress)
         return ViewWeights(verdict.weights, side), verdict
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
-        """Set the learning rate, a function of the step alone."""
+        """Set the learning rate, which is a function of the step."""
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group["rate"] * (self.settings.learning_rate if group["constant"] else rate)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let the method drop gradients, such as of what is frozen at first."""
+        """Let the method change gradients first."""
         if self._before_update is not None:
             self._before_update(self.global_step)
 
     def _require_finite(self, x: Tensor, what: str) -> None:
         if not bool(torch.isfinite(x.detach().sum())):
             raise UotaError(
-                f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower "
-                "learning_rate, or with precision bf16 try 32. What was saved before is whole"
+                f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower learning_rate, "
+                "or use precision 32 instead of bf16; earlier checkpoints are intact"
             )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -56,7 +56,7 @@ def _members_from(file: BinaryIO, start: int) -> Generator[Member, None, int]:
                 tar.members = []  # type: ignore[attr-defined]  # they would all stay in memory
                 yield member, tar
                 bounded.left = HEADER_BYTES
-            return tar.offset  # type: ignore[attr-defined]
+            return tar.offset
     except RecursionError as error:
         raise tarfile.ReadError("headers of headers without end") from error
 
