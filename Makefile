@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint lint-versions worth worth-table lowest clean
+.PHONY: demo test lint lint-versions bench worth worth-table lowest clean
 
 demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
@@ -28,6 +28,10 @@ $(VENV)/installed: pyproject.toml
 	test -x $(RUN)/python || { python=$$(tools/find_python.sh $(PYTHON)) && "$$python" -m venv $(VENV); }
 	$(RUN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
+
+# The list of benchmarks, with what each shows and how long it takes.
+bench: $(VENV)/installed
+	@$(RUN)/python -m benchmarks
 
 # Goes on where it stopped; 8 hours in all.
 worth: $(VENV)/installed

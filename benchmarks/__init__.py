@@ -1,4 +1,41 @@
-"""What is slow to show, a command each, with its results beside it.
+"""Benchmarks: what takes too long for a test, one command each, with its committed results.
 
-A package, not only a folder: a dependency of ours once installed one of this name, which then came first.
+`make bench` or `python -m benchmarks` lists them. This must be a package, not only a folder: a dependency once
+installed a package of the same name, which then was imported instead.
 """
+
+from typing import NamedTuple
+
+
+class Benchmark(NamedTuple):
+    """What a benchmark shows, and how long it takes on two cores."""
+
+    shows: str
+    takes: str
+
+
+# By the name in `python -m benchmarks.NAME`. The modules' docstrings say more.
+BENCHMARKS = {
+    "arbitration": Benchmark("time of arbitrate() compared with the released formulation", "seconds"),
+    "views": Benchmark("views per second compared with lightly's SwAV transform", "15 seconds"),
+    "scale": Benchmark("cost of arbitration as a function of its size, modelled and measured", "2 minutes"),
+    "step": Benchmark("share of an arbiter in a training step; steps compared with lightly's", "20 minutes"),
+    "packed": Benchmark("images per second from a folder, tar shards and a saved data set", "2 minutes"),
+    "peers": Benchmark("training end to end compared with lightly: speed, memory, time to an accuracy", "30 minutes"),
+    "kill": Benchmark("that kills do not change the result of pretraining and evaluation", "5 minutes"),
+    "hostile": Benchmark("how many of many invalid inputs end in a clear error", "20 minutes"),
+    "telling_outliers": Benchmark("how well each arbiter detects outliers, and estimates their rate", "5 minutes each"),
+    "demo_seeds": Benchmark("the table of make demo for six seeds", "25 minutes"),
+    "learns": Benchmark("whether every method learns, with and without arbitration", "5 hours"),
+    "worth": Benchmark("what arbitration is worth, by method, data and kind of weights", "8 hours"),
+    "worth.table": Benchmark("the tables of worth and groups", "seconds"),
+    "worth.page": Benchmark("the same tables as docs/worth-figures.md", "seconds"),
+    "worth.picture": Benchmark("the same gains as docs/worth.png", "seconds"),
+    "groups": Benchmark("what arbitration is worth for folders with misfiled files", "1 hour"),
+    "third_party_loop": Benchmark("what a ViewSampler is worth in lightly's SwAV and DINO", "1 hour"),
+    "transfer": Benchmark("what a pretrained encoder is worth for boxes and masks", "40 minutes"),
+    "on_device": Benchmark("everything that needs an accelerator, with one table", "9 minutes, accelerator"),
+    "on_device.recipes": Benchmark("part of it: the published recipes in full size", "3 minutes, accelerator"),
+    "on_device.smoke": Benchmark("part of it: SwAV from the command line", "2 minutes, accelerator"),
+    "on_device.learn": Benchmark("part of it: one run of learns", "2 minutes, accelerator"),
+}

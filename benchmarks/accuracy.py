@@ -1,4 +1,4 @@
-"""Top-1 of an encoder, as the lines of results have it."""
+"""Top-1 accuracy of an encoder in per cent, rounded for a line of results."""
 
 from uota.data import Source
 from uota.encoders.encoder import Encoder
@@ -7,12 +7,12 @@ from uota.views import ViewPreset
 
 
 def accuracy(encoder: Encoder, train: Source, test: Source, preset: ViewPreset) -> dict[str, float]:
-    """Of its features; the encoder is in eval mode afterwards."""
+    """Evaluate an encoder, which is left in eval mode."""
     return top1(*(encoder_features(encoder, source, preset) for source in (train, test)))
 
 
 def top1(train: Features, test: Features) -> dict[str, float]:
-    """Linear and kNN, in per cent."""
+    """Evaluate features with a linear classifier and with kNN."""
     return {
         "linear": round(evaluate_linear(train, test).top1, 2),
         "knn": round(evaluate_knn(train, test).top1, 2),

@@ -1,23 +1,24 @@
-"""What arbitration is worth where views are plainly wrong: python -m benchmarks.groups [RUNS]  (an hour on 2 cores).
+"""What arbitration is worth for folders with misfiled files: python -m benchmarks.groups [RUNS]  (an hour on 2 cores)
 
 Each of 1,000 garments of the demo is photographed eight times: in another place, at another angle and size, beside
-another neighbour, in another light. A share of the photographs is then filed wrong, each in the folder of another
-garment. Measured: SwAV's encoder (labels of what a photograph really shows; garments it has not seen), and how well the
-files that are wrong are listed (average precision), by the arbiter and by what one would do without it:
+another neighbour, in another light. A share of the photographs is then misfiled, each in the folder of another garment.
+Two things are measured: the accuracy of the trained encoder (on garments that it has not seen, with labels of what a
+photograph really shows), and the average precision of the list of misfiled files, as made by the arbiter and by two
+baselines:
 
     centre    distance to the mean of the folder's other files, the better of cosine and Euclidean
-    cleanlab  its label quality, by the folders of the 10 nearest neighbours, and by closeness to each folder's centre
+    cleanlab  its label quality, from the folders of the 10 nearest neighbours or the distances to the folders' centres
 
-on pixels, on an untrained encoder, and on that of the run. Needs cleanlab (pip install cleanlab), which this package
-does not. Makes what has no line in benchmarks/results/groups.jsonl yet, two runs at a time on a core each.
+The baselines use pixels, an untrained encoder and the trained encoder. They need cleanlab (pip install cleanlab), which
+the package does not. Runs that have no line in benchmarks/results/groups.jsonl are made, two at a time on one core
+each; RUNS limits their number.
 """
 
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.accuracy import accuracy, top1
+from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from benchmarks.lines import make_missing
 from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
@@ -44,25 +46,46 @@ from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline, ViewPreset, Views
 from uota.views.presets import preset_of
 
-OUT = Path(__file__).parent / "results/groups.jsonl"
-GARMENTS, PHOTOGRAPHS, EPOCHS, BATCH = 1000, 8, 16, 64
+OUT = RESULTS / "groups.jsonl"
+
+
+class Size(NamedTuple):
+    """How large a run is.
+
+    Attributes:
+        garments: folders to train on.
+        photographs: files of each garment.
+        tests: garments to test on.
+        epochs: passes over the folders.
+        batch: folders per step.
+        steps: steps of an arbiter that learns without a run, on thumbnails or with an untrained encoder.
+        draws: passes over all files to list them; `uota inspect` makes more.
+    """
+
+    garments: int = 1000
+    photographs: int = 8
+    tests: int = 2000
+    epochs: int = 16
+    batch: int = 64
+    steps: int = 200
+    draws: int = 3
+
+
+FULL = Size()
+TINY = Size(garments=24, photographs=4, tests=48, epochs=1, batch=12, steps=2, draws=1)
 LIGHT = (0.4, 1.0)
 SCENE = SceneOptions(canvas=40, radius=(0.3, 0.45), other_scale=(0.4, 0.6))
 RATES, SEEDS = (0.25, 0.1, 0.0), (0, 1, 2)
 METHODS, OTHERS, ONCE = ("simclr", "swav"), ("barlow_twins", "moco_v2", "simsiam", "byol"), 0
 TRAINED = ("none", "learned-thumbnails", "learned-features", "oracle")
 UNTRAINED = ("pixels", "untrained")
-# Where most is wrong: other weights, weights that say nothing, and a second loss without weights.
+# At the highest rate: other weights, weights without information, and a second loss without weights.
 CONTROLS = ("learned-both", "paper", "shuffled", "auxiliary")
-# Steps of an arbiter that learns without a run, on thumbnails or through an untrained encoder.
-STEPS = 200
-# Passes over all files to list them; `uota inspect` makes more.
-DRAWS = 3
 NEIGHBOURS, TEMPERATURE = 10, 0.1
 
 
 class Run(NamedTuple):
-    """What identifies a line of results."""
+    """The fields that identify a line of results."""
 
     rate: float
     arm: str
@@ -75,7 +98,7 @@ class Archive(NamedTuple):
 
     Attributes:
         groups: the folders.
-        wrong: (files,), True for those that show another garment than their folder's.
+        wrong: (files,), True for those that show a garment other than their folder's.
         train, test: photographs with labels of what they show.
     """
 
@@ -85,20 +108,23 @@ class Archive(NamedTuple):
     test: TensorSource
 
 
-def archive(rate: float, seed: int) -> Archive:
-    """Garments photographed, and a share of the files given to another folder each."""
-    pixels, labels, classes = photographs("train", seed, PHOTOGRAPHS)
-    files = TensorSource("photographs", pixels[:GARMENTS].transpose(0, 1).flatten(0, 1).contiguous())
-    # File f shows garment f mod GARMENTS.
-    folder = torch.arange(GARMENTS).repeat(PHOTOGRAPHS)
+def archive(rate: float, seed: int, size: Size = FULL) -> Archive:
+    """Photograph the garments, and move a share of the files to the folder of another garment each."""
+    garments = size.garments
+    pixels, labels, classes = photographs("train", seed, size.photographs)
+    files = TensorSource("photographs", pixels[:garments].transpose(0, 1).flatten(0, 1).contiguous())
+    # File f shows garment f mod `garments`.
+    folder = torch.arange(garments).repeat(size.photographs)
     misfiled = misfile(folder, rate, seed)
-    members = [torch.nonzero(misfiled == garment)[:, 0].tolist() for garment in range(GARMENTS)]
-    train = TensorSource("train", pixels[:GARMENTS, 0], labels[:GARMENTS], classes)
-    return Archive(Groups(files, members), misfiled != folder, train, TensorSource("test", *seen_once(seed)))
+    members = [torch.nonzero(misfiled == garment)[:, 0].tolist() for garment in range(garments)]
+    train = TensorSource("train", pixels[:garments, 0], labels[:garments], classes)
+    return Archive(
+        Groups(files, members), misfiled != folder, train, TensorSource("test", *seen_once(seed, size.tests))
+    )
 
 
 def misfile(folder: Tensor, rate: float, seed: int) -> Tensor:
-    """The folder of each file, when `rate` of the files pass theirs on to the next of them."""
+    """Return the folder of each file after a share `rate` of the files has passed theirs on to the next of them."""
     random = torch.Generator().manual_seed(seed)
     moved = torch.randperm(len(folder), generator=random)[: round(rate * len(folder))]
     filed = folder.clone()
@@ -106,15 +132,15 @@ def misfile(folder: Tensor, rate: float, seed: int) -> Tensor:
     return filed
 
 
-def seen_once(seed: int) -> tuple[Tensor, Tensor, list[str]]:
-    """A photograph of each of the 2,000 test garments."""
+def seen_once(seed: int, count: int) -> tuple[Tensor, Tensor, list[str]]:
+    """Return one photograph of each test garment, of 2,000 at most."""
     pixels, labels, classes = photographs("test", seed, 1)
-    return pixels[:, 0], labels, classes
+    return pixels[:count, 0], labels[:count], classes
 
 
 @cache
 def photographs(split: str, seed: int, count: int) -> tuple[Tensor, Tensor, list[str]]:
-    """Pixels (garments, count, 1, side, side), labels and classes: a scene of its own for each photograph."""
+    """Return pixels (garments, count, 1, side, side), labels and classes; each photograph is a scene of its own."""
     shots = [replace(SCENE, seed=100 * seed + number) for number in range(count)]
     scenes = [open_source("demo-scenes", split, scenes=shot) for shot in shots]
     pixels = torch.stack([scene.pixels for scene in scenes], dim=1)
@@ -125,7 +151,7 @@ def photographs(split: str, seed: int, count: int) -> tuple[Tensor, Tensor, list
 
 
 class Knowing(NamedTuple):
-    """A pipeline that knows which files are wrong."""
+    """A view pipeline that marks the views of misfiled files as wrong."""
 
     pipeline: ViewPipeline
     wrong: Tensor
@@ -135,18 +161,18 @@ class Knowing(NamedTuple):
         return replace(views, wrong=self.wrong[views.parameters.image])
 
 
-def measure(run: Run) -> dict[str, Any]:
-    """Everything that a line of results holds."""
-    data = archive(run.rate, run.seed)
+def measure(run: Run, size: Size = FULL) -> dict[str, Any]:
+    """Make a run and return its line of results."""
+    data = archive(run.rate, run.seed, size)
     plain = recipe(f"{run.method}_demo")
-    settings = replace(plain, views="groups", epochs=EPOCHS, batch_size=BATCH, seed=run.seed, arbiter="none")
+    settings = replace(plain, views="groups", epochs=size.epochs, batch_size=size.batch, seed=run.seed, arbiter="none")
     settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
-    return run._asdict() | {"epochs": EPOCHS} | found(run, data, settings)
+    return run._asdict() | {"epochs": size.epochs} | found(run, data, settings, size)
 
 
-def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
-    """A run of a method: its encoder, and the lists that it gives."""
+def of_trained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[str, Any]:
+    """Train a method; evaluate its encoder, and the lists of files that it gives."""
     preset, arm = preset_of(settings), ARMS[run.arm]
     training = Training(settings, arm, data.groups, preset)
     training.pipeline = Knowing(training.pipeline, data.wrong)  # type: ignore[assignment]
@@ -158,13 +184,13 @@ def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     def see(views: Views) -> Tensor:
         return arbiter_input(watched.at, method.embed(views.by_size, Step()))
 
-    judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, DRAWS, bar=False)
+    judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, size.draws, bar=False)
     told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
     return accuracy(method.encoder, data.train, data.test, preset) | told | by_features(method, data, preset)
 
 
-def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
-    """An encoder that nobody trained."""
+def of_untrained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[str, Any]:
+    """Evaluate an untrained encoder, and the lists that it gives."""
     method = build_method(settings).eval()
     preset = preset_of(settings)
 
@@ -172,59 +198,59 @@ def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     def see(views: Views) -> Tensor:
         return arbiter_input("features", method.embed(views.by_size, Step()))
 
-    precision = train_arbiter(run, data, preset, see)
+    precision = train_arbiter(run, data, preset, see, size)
     return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)
 
 
-def of_pixels(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
-    """No encoder at all."""
+def of_pixels(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[str, Any]:
+    """Evaluate pixels without an encoder, and the lists that they give."""
     preset = preset_of(settings)
     x = pixel_features(labelled(data.groups.files), preset).x
-    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.by_size))
+    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.by_size), size)
     found = top1(*(pixel_features(source, preset) for source in (data.train, data.test)))
     return found | precision | average_precision(data, **baselines(x, data))
 
 
-def train_arbiter(run: Run, data: Archive, preset: ViewPreset, see: Any) -> dict[str, float]:
-    """The list without a run, as `uota inspect --data` makes it."""
+def train_arbiter(run: Run, data: Archive, preset: ViewPreset, see: Any, size: Size) -> dict[str, float]:
+    """Make the list without a pretraining run, as `uota inspect --data` does."""
     pipeline = ViewPipeline(preset, run.seed)
 
     def learn(half: Groups) -> Any:
         arbiter, random = Arbiter("learned", seed=run.seed), np.random.default_rng(run.seed)
-        for step in range(STEPS):
-            chosen = random.permutation(len(half))[:BATCH].tolist()
+        for step in range(size.steps):
+            chosen = random.permutation(len(half))[: size.batch].tolist()
             arbiter(see(pipeline(half, [(step, index) for index in chosen])))
         return arbiter.score
 
-    return listed(data, score_files_by_halves(data.groups, pipeline, learn, see, DRAWS, bar=False))
+    return listed(data, score_files_by_halves(data.groups, pipeline, learn, see, size.draws, bar=False))
 
 
 def listed(data: Archive, judged: FileVerdicts) -> dict[str, float]:
-    """How good a list is, and how true its probabilities: their mean is the estimated rate."""
+    """Evaluate a list: its average precision, and the mean of its probabilities, which estimates the rate."""
     rate = {"listed_rate": round(float(judged.probability.mean()), 4)}
     return rate | average_precision(data, outliers=-judged.worst_first().argsort())
 
 
 def by_features(method: Any, data: Archive, preset: ViewPreset) -> dict[str, float]:
-    """The baselines on an encoder's features of whole photographs."""
+    """Evaluate the baselines on an encoder's features of whole photographs."""
     x = encoder_features(method.encoder, labelled(data.groups.files), preset).x
     return average_precision(data, **baselines(x, data))
 
 
 def labelled(files: TensorSource) -> TensorSource:
-    """Features are computed of labelled sources only; these labels are of no use."""
+    """Add placeholder labels, since features are computed of labelled sources only."""
     return TensorSource(files.name, files.pixels, torch.zeros(len(files), dtype=torch.int64), ["file"])
 
 
 def average_precision(data: Archive, **suspicion: Tensor) -> dict[str, float]:
-    """Of the list of wrong files, by what is the more suspicious the higher it is; empty where none are wrong."""
+    """Return the average precision of each suspicion for misfiled files; nothing if no file is misfiled."""
     if not data.wrong.any():
         return {}
     return {f"ap_{name}": round(average_precision_score(data.wrong, of), 4) for name, of in suspicion.items()}
 
 
 def baselines(x: Tensor, data: Archive) -> dict[str, Tensor]:
-    """What one would do with features (files, dim) and no arbiter."""
+    """Return the suspicions of the baselines, which have features (files, dim) and no arbiter; high is suspicious."""
     folder = torch.empty(len(x), dtype=torch.int64)
     for number, group in enumerate(data.groups.members):
         folder[group] = number
@@ -243,14 +269,14 @@ def baselines(x: Tensor, data: Archive) -> dict[str, Tensor]:
 
 
 def label_quality(folder: Tensor, probabilities: Tensor) -> Tensor:
-    """cleanlab's, of labels and out-of-sample probabilities (files, folders)."""
+    """Return cleanlab's label quality, given labels and out-of-sample probabilities (files, folders)."""
     from cleanlab.rank import get_label_quality_scores
 
     return torch.from_numpy(get_label_quality_scores(folder.numpy(), probabilities.numpy()))
 
 
 def by_neighbours(z: Tensor, folder: Tensor) -> Tensor:
-    """Share of the nearest other files that lie in each folder."""
+    """Return the share of the nearest other files that lie in each folder."""
     shares = torch.zeros(len(z), int(folder.max()) + 1)
     for rows in torch.arange(len(z)).split(1024):
         near = (z[rows] @ z.T).index_put((torch.arange(len(rows)), rows), torch.tensor(-2.0))
@@ -260,14 +286,14 @@ def by_neighbours(z: Tensor, folder: Tensor) -> Tensor:
 
 
 def by_centres(z: Tensor, directions: Tensor, own: Tensor, folder: Tensor) -> Tensor:
-    """Softmax over the cosines to all folders' centres, the file itself left out of its own."""
+    """Return the softmax over the cosines to all folders' centres; a file does not count in its own."""
     cosines = z @ normalize(directions, dim=-1).T
     cosines[torch.arange(len(z)), folder] = own
     return (cosines / TEMPERATURE).softmax(-1)
 
 
 def plan() -> list[Run]:
-    """All runs, in the order they are made; nothing is to be listed where no file is wrong."""
+    """Return all runs in their order; if no file is misfiled, only runs that train are made."""
     trained = [Run(rate, arm, seed, method) for seed, method, rate, arm in product(SEEDS, METHODS, RATES, TRAINED)]
     controls = [Run(RATES[0], arm, seed, method) for seed, method, arm in product(SEEDS, METHODS, CONTROLS)]
     others = [Run(RATES[0], "none", ONCE, method) for method in OTHERS]
@@ -276,11 +302,19 @@ def plan() -> list[Run]:
     return [*known, *controls, *others]
 
 
-def main(at_most: int | None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the runs that have no line yet."""
+    parser = make_parser("groups", __doc__)
+    parser.add_argument("runs", nargs="?", type=positive, metavar="RUNS", help="make at most this many runs")
+    asked = parse(parser, arguments, OUT)
     if find_spec("cleanlab") is None:
-        sys.exit("This benchmark compares with cleanlab: pip install cleanlab (it is no dependency of uota).")
-    make_missing(OUT, plan(), measure, at_most)
+        parser.error("cleanlab, which this benchmark compares with, is not installed; pip install cleanlab")
+    if asked.tiny:
+        runs = [Run(RATES[0], arm, seed=0) for arm in ("learned-features", *UNTRAINED)]
+        make_missing(asked.out, runs, partial(measure, size=TINY), processes=1)
+    else:
+        make_missing(asked.out, plan(), measure, asked.runs)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
+    start(main)

@@ -1,12 +1,11 @@
-"""Many wrong inputs of every kind, in one process: how many were fine, how many ended in a sentence, and what else.
+"""Many invalid inputs of every kind in one process: how many are accepted, end in a clear error, or in a fault.
 
-    python -m benchmarks.hostile [--attempts 400] [--kinds images,archives] [--seed 0]
+    python -m benchmarks.hostile [--attempts 400] [--kinds images,archives] [--seed 0]  (about 20 minutes)
 
-Each attempt has 30 seconds. What counts as a fault: an exception that is no sentence, a program that starts, a hang.
-The line of each kind is added to benchmarks/results/hostile.jsonl; the short form of this is tests/hostile.
+Each attempt has 30 seconds. A fault is an exception other than `UotaError`, a program that is started, or a hang. Each
+kind appends a line to benchmarks/results/hostile.jsonl. tests/hostile has a short form.
 """
 
-import argparse
 import io
 import json
 import os
@@ -18,7 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from uota import UotaError
-from uota.commands.cli import main
+from uota.commands.cli import main as uota
 from uota.data import open_groups, open_source, warn_left_out
 from uota.data.files.decode import UnreadableError, read_header, read_image
 from uota.data.files.formats import ENDINGS, readable_formats
 from uota.data.packed.tar_index import make_index
 from uota.transfer.annotations import open_annotations
 
-RESULTS = Path(__file__).parent / "results" / "hostile.jsonl"
+OUT = RESULTS / "hostile.jsonl"
 SECONDS = 30
 STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn"}
 TINY = "--epochs=1 --batch_size=8 --workers=0 --threads=1 --accelerator=cpu --arbiter=none --local_views=0"
@@ -78,18 +78,19 @@ NONSENSE: list[Any] = [
     *([], [[]], [0], ["x"], [None] * 3, {}, {"x": 1}, {"class_path": "os.system", "init_args": {"command": "true"}}),
     *("x" * 10_000, [0] * 10_000, {"a": {"b": {"c": {"d": {}}}}}, "$HOME", "!!python/name:os.system", "*a", "&a b"),
 ]
+KINDS = ("images", "archives", "indexes", "folders", "annotations", "settings", "checkpoints", "results", "flags")
 started: list[str] = []
 
 
 class Hang(BaseException):
-    """An attempt that does not end; nothing that catches exceptions may catch it."""
+    """An attempt that does not end; a BaseException, so that no handler of exceptions catches it."""
 
 
 Attempt = Callable[[random.Random, Path], None]
 
 
 def damaged(chance: random.Random, data: bytes) -> bytes:
-    """Bytes with some of them changed, cut out, doubled, or cut off."""
+    """Change, cut out, double or cut off some of the bytes."""
     out = bytearray(data)
     for _ in range(chance.randint(1, 8)):
         start = chance.randrange(len(out) + 1)
@@ -111,6 +112,7 @@ def damaged(chance: random.Random, data: bytes) -> bytes:
 
 
 def picture(chance: random.Random, kind: str) -> bytes:
+    """Encode a random picture of a random mode."""
     mode = chance.choice(("RGB", "L", "RGBA", "P", "1", "I;16", "F", "CMYK", "LA"))
     values = np.random.default_rng(chance.randrange(2**32)).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     image = Image.fromarray(values)
@@ -130,6 +132,7 @@ def picture(chance: random.Random, kind: str) -> bytes:
 
 
 def images(chance: random.Random, place: Path) -> None:
+    """Read a damaged picture."""
     path = place / f"x{chance.choice(list(ENDINGS))}"
     path.write_bytes(damaged(chance, picture(chance, chance.choice(readable_formats()))))
     for read in (read_image, read_header):
@@ -141,6 +144,7 @@ def images(chance: random.Random, place: Path) -> None:
 
 
 def archive(chance: random.Random) -> bytes:
+    """Return a tar file of pictures with labels."""
     file = io.BytesIO()
     how = chance.choice((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT))
     with tarfile.open(fileobj=file, mode="w", format=how) as tar:
@@ -153,12 +157,14 @@ def archive(chance: random.Random) -> bytes:
 
 
 def archives(chance: random.Random, place: Path) -> None:
+    """Read a damaged tar file."""
     (place / "a.tar").write_bytes(damaged(chance, archive(chance)))
     source = open_source(place / "a.tar")
     source.images(range(len(source)))
 
 
 def indexes(chance: random.Random, place: Path) -> None:
+    """Read a tar file with a damaged index."""
     (place / "a.tar").write_bytes(archive(chance))
     make_index(place / "a.tar")
     index = place / "a.tar.index"
@@ -180,7 +186,7 @@ def indexes(chance: random.Random, place: Path) -> None:
 
 
 def folders(chance: random.Random, place: Path) -> None:
-    """Trees of odd names, links, pipes and files of other kinds."""
+    """Read a tree of odd names, links, pipes and files of other kinds."""
     names = ["train", "Test", "val", "a", "b", "ä ö", "b\nc", "-f", "=1+1", "\x1b[31m", "x.png", ".hidden", "..."]
     made = [place]
     for _ in range(chance.randint(1, 6)):
@@ -213,13 +219,13 @@ def folders(chance: random.Random, place: Path) -> None:
 
 
 def run_folder(place: Path) -> Path:
-    """A small run, trained once."""
+    """Train and evaluate a small run."""
     for number in range(16):
         path = place / "data" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
-    assert main(["pretrain", f"--data={place / 'data'}", f"--out={place / 'run'}", *TINY.split()]) == 0
-    assert main(["evaluate", "knn", str(place / "run")]) == 0
+    assert uota(["pretrain", f"--data={place / 'data'}", f"--out={place / 'run'}", *TINY.split()]) == 0
+    assert uota(["evaluate", "knn", str(place / "run")]) == 0
     return place / "run"
 
 
@@ -232,10 +238,10 @@ def _copy(run: Path, place: Path, **changed: bytes) -> Path:
 
 
 def command(words: list[str]) -> None:
-    """A command that must end well, or in a sentence."""
+    """Run a command, which must succeed or end in a clear error."""
     said = io.StringIO()
     with redirect_stderr(said):
-        code = main(words)
+        code = uota(words)
     if "Traceback" in said.getvalue():
         raise RuntimeError(said.getvalue())
     if code == 2:
@@ -252,6 +258,8 @@ OF_RUNS = [
 
 
 def settings(run: Path) -> Attempt:
+    """Return an attempt that puts nonsense into the settings of a run."""
+
     def attempt(chance: random.Random, place: Path) -> None:
         content = json.loads((run / "settings.json").read_text(encoding="utf-8"))
         for _ in range(chance.choice((1, 1, 1, 3))):
@@ -267,6 +275,8 @@ def settings(run: Path) -> Attempt:
 
 
 def checkpoints(run: Path) -> Attempt:
+    """Return an attempt that damages the checkpoint of a run."""
+
     def attempt(chance: random.Random, place: Path) -> None:
         copy = _copy(run, place, checkpoint=damaged(chance, (run / "checkpoint.ckpt").read_bytes()))
         words = chance.choice([*OF_RUNS, ["pretrain", "--resume"]])
@@ -279,6 +289,8 @@ def checkpoints(run: Path) -> Attempt:
 
 
 def results(run: Path) -> Attempt:
+    """Return an attempt that damages the results of a run."""
+
     def attempt(chance: random.Random, place: Path) -> None:
         content = json.loads((run / "knn.json").read_text(encoding="utf-8"))
         content[chance.choice(list(content))] = chance.choice(NONSENSE)
@@ -290,6 +302,7 @@ def results(run: Path) -> Attempt:
 
 
 def flags(run: Path) -> Attempt:
+    """Return an attempt that gives a flag of a command a nonsensical value."""
     data = run.parent / "data"
     commands = {
         "pretrain": (["pretrain", f"--data={data}", "--out=r", *TINY.split()], None),
@@ -342,7 +355,7 @@ def flags(run: Path) -> Attempt:
 
 
 def annotations(chance: random.Random, place: Path) -> None:
-    """A COCO file with nonsense in some of its values."""
+    """Read a COCO file with nonsense in some of its values."""
     (place / "val2017").mkdir()
     (place / "annotations").mkdir()
     rows = [{"id": n, "file_name": f"{n}.jpg", "height": 20, "width": 24} for n in range(3)]
@@ -364,7 +377,7 @@ def annotations(chance: random.Random, place: Path) -> None:
 
 
 def attempts(kind: str, attempt: Attempt, count: int, seed: int) -> dict[str, Any]:
-    """Try, and count how each attempt ended."""
+    """Make the attempts, and count how they end."""
     ends: Counter[str] = Counter()
     faults: list[str] = []
     slowest = 0.0
@@ -414,7 +427,7 @@ def _end(number: int, frame: Any) -> None:
 
 
 def kinds(place: Path) -> Iterator[tuple[str, Attempt, float]]:
-    """Each kind of input, and how many times as many attempts it gets."""
+    """Yield each kind of input, its attempt, and a factor of the number of attempts."""
     yield "images", images, 5
     yield "archives", archives, 2
     yield "indexes", indexes, 1
@@ -427,24 +440,34 @@ def kinds(place: Path) -> Iterator[tuple[str, Attempt, float]]:
     yield "flags", flags(run), 1
 
 
-def run(count: int, chosen: list[str], seed: int) -> None:
-    """Print a line for each kind, and keep it."""
+def run(count: int, chosen: list[str], seed: int, out: Path) -> None:
+    """Print a line for each kind and append it to a file."""
     sys.addaudithook(_watch)
-    signal.signal(signal.SIGALRM, _end)
+    before = signal.signal(signal.SIGALRM, _end)
     with tempfile.TemporaryDirectory() as folder:
         for kind, attempt, times in kinds(Path(folder)):
             if chosen and kind not in chosen:
                 continue
             line = json.dumps(attempts(kind, attempt, max(1, round(times * count)), seed))
             print(line, flush=True)
-            with RESULTS.open("a", encoding="utf-8") as file:
+            with out.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
+
+    signal.signal(signal.SIGALRM, before)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make all attempts."""
+    parser = make_parser("hostile", __doc__)
+    parser.add_argument("--attempts", type=positive, help="attempts of each kind, some kinds excepted (default 400)")
+    parser.add_argument("--kinds", default="", help=f"some of {','.join(KINDS)} (default: all)")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parse(parser, arguments, OUT)
+    chosen = [kind for kind in asked.kinds.split(",") if kind]
+    if unknown := [kind for kind in chosen if kind not in KINDS]:
+        parser.error(f"there is no kind {unknown[0]!r}; choose among {', '.join(KINDS)}")
+    run(asked.attempts or (1 if asked.tiny else 400), chosen, asked.seed, asked.out)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--attempts", type=int, default=400)
-    parser.add_argument("--kinds", type=str, default="")
-    parser.add_argument("--seed", type=int, default=0)
-    told = parser.parse_args()
-    run(told.attempts, [kind for kind in told.kinds.split(",") if kind], told.seed)
+    start(main)

@@ -1,18 +1,18 @@
 """Whether methods learn, with and without arbitration: python -m benchmarks.learns [METHOD[:DATA]...] [--seeds 0 1 2]
 
-For each method its small recipe for the demo data (`uota/recipes/*_demo.yaml`) is trained without an arbiter and with
-the learned one on features; beside them an untrained encoder of the same shape. Two runs at a time, a core each, of two
-to five minutes; a line per run goes to benchmarks/results/learns.jsonl, and runs that have a line are not repeated.
-Means over seeds are printed at the end, beside those of the code before a change (--before FILE, by default
-benchmarks/results/learns-before.jsonl).
+The small recipe of each method for the demo data (`uota/recipes/*_demo.yaml`) is trained without an arbiter and with
+the learned one on features, and compared with an untrained encoder of the same shape. Two runs of two to five minutes
+are made at a time, on one core each. Every run appends a line to benchmarks/results/learns.jsonl, and runs that have a
+line are not repeated. The table at the end shows means over seeds, next to those of the code before a change (--before
+FILE, by default benchmarks/results/learns-before.jsonl).
 """
 
-import argparse
 import csv
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
+from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.images import write_pictures
 from benchmarks.lines import make_missing, read_lines, use_one_core
 from uota.comparison.statistics import CONFIDENCE, Estimate
 from uota.encoders.encoder import Encoder
@@ -30,16 +32,17 @@ from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
-RESULTS = Path(__file__).parent / "results"
+OUT = RESULTS / "learns.jsonl"
 SEEDS = (0, 1, 2)
 ARMS = ("none", "learned", "untrained")
 FIGURES = ("linear", "knn")
-# Beside CMC, which needs colour, and whose recipe says so.
+# To compare with CMC, whose recipe is for images in colour.
 IN_COLOUR = ("simclr:demo-scenes-colour",)
+TINY_IMAGES, TINY_SIDE, TINY_BATCH = 48, 32, 16
 
 
 class Run(NamedTuple):
-    """What identifies a line of the results; devices round differently, so the device is part of it."""
+    """The fields that identify a line of results; devices round differently, so the device is one of them."""
 
     method: str
     data: str
@@ -49,7 +52,7 @@ class Run(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """Runs that differ in their seed only."""
+    """Runs that differ only in their seed."""
 
     method: str
     data: str
@@ -63,7 +66,7 @@ class Change:
 
     Attributes:
         before, after: means over seeds.
-        half: half the 95 % interval of their difference (Welch's t); NaN where either has fewer than two seeds.
+        half: half the 95 % interval of their difference (Welch's t); NaN if either has fewer than two seeds.
     """
 
     before: Estimate
@@ -72,7 +75,7 @@ class Change:
 
     @property
     def difference(self) -> float:
-        """After minus before, in points."""
+        """The change of the mean, in points."""
         return self.after.mean - self.before.mean
 
     @property
@@ -82,7 +85,7 @@ class Change:
 
 
 def settings_of(run: Run) -> Pretrain:
-    """What a run trains with."""
+    """Return the settings that a run trains with."""
     accelerator = "cpu" if run.device == "cpu" else "gpu"
     demo = recipe(f"{run.method}_demo")
     plain = replace(demo, data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
@@ -90,23 +93,27 @@ def settings_of(run: Run) -> Pretrain:
         return replace(plain, arbiter="learned", look="features")
     if run.arm == "none":
         return plain
-    if METHODS[run.method].encoder is not Encoder:  # that of "random"
+    if METHODS[run.method].encoder is not Encoder:  # the method "random" has this encoder
         return replace(plain, learning_rate=0.0, weight_decay=0.0, epochs=1)
     return replace(plain, method="random", method_options={}, epochs=1)
 
 
-def measure(run: Run) -> dict[str, Any]:
-    """A run's line: top-1 in per cent, effective rank of the embeddings, seconds, all on one core.
+def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
+    """Return a run's line: top-1 in per cent, effective rank of the embeddings and seconds, all on one core.
 
-    `seconds` and `cpu_seconds` are of the training (a busy machine hardly changes the latter), `evaluation_seconds` of
-    both evaluations.
+    `seconds` and `cpu_seconds` are those of the training (a busy machine hardly changes the latter),
+    `evaluation_seconds` those of both evaluations. The smallest form trains on a few pictures.
     """
     use_one_core()
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as temporary:
+        folder, settings = Path(temporary) / "run", settings_of(run)
+        if tiny:
+            data = write_pictures(Path(temporary) / "pictures", TINY_IMAGES, TINY_SIDE)
+            settings = replace(settings, data=str(data), epochs=1, batch_size=TINY_BATCH, views="small", workers=0)
         began, worked = time.monotonic(), time.process_time()
-        trained = pretrain(settings_of(run), Path(folder), overwrite=True, bar=False, lines=False)
+        trained = pretrain(settings, folder, overwrite=True, bar=False, lines=False)
         spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
-        (log,) = (Path(folder) / "logs").glob("*/metrics.csv")
+        (log,) = (folder / "logs").glob("*/metrics.csv")
         ranks = [row["rankme"] for row in csv.DictReader(log.read_text().splitlines()) if row["rankme"]]
         began = time.monotonic()
         top1 = {protocol: round(evaluate(protocol, EncoderSpec(str(trained.folder))).top1, 2) for protocol in FIGURES}
@@ -116,12 +123,12 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def summarise(rows: list[dict[str, Any]], figure: str) -> dict[Cell, Estimate]:
-    """Mean of a figure over the seeds of each cell, with half its 95 % interval."""
+    """Average a figure over the seeds of each cell, with half its 95 % interval."""
     return {cell: Estimate.of(values) for cell, values in _by_cell(rows, figure).items()}
 
 
 def compare(before: list[dict[str, Any]], after: list[dict[str, Any]], figure: str) -> dict[Cell, Change]:
-    """What a change of the code did to a figure, for each cell that both have."""
+    """Compare a figure before and after a change of the code, for each cell that both have."""
     old, new = _by_cell(before, figure), _by_cell(after, figure)
     return {
         cell: Change(Estimate.of(old[cell]), Estimate.of(new[cell]), _half_of_difference(old[cell], new[cell]))
@@ -138,7 +145,7 @@ def _by_cell(rows: list[dict[str, Any]], figure: str) -> dict[Cell, list[float]]
 
 
 def _half_of_difference(before: list[float], after: list[float]) -> float:
-    """Half the 95 % interval of the difference of two means whose spreads may differ."""
+    """Return half the 95 % interval of the difference of two means, whose variances may differ."""
     if min(len(before), len(after)) < 2:
         return float("nan")
     if len({*before}) == len({*after}) == 1:
@@ -148,7 +155,7 @@ def _half_of_difference(before: list[float], after: list[float]) -> float:
 
 
 def table(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[str]:
-    """Lines of a table: every cell's means, and before a change where it was measured."""
+    """Yield the lines of a table: the means of every cell, and those before a change if it was measured then."""
     yield "| method | data | arm | device | seeds | linear before | linear | change | kNN before | kNN | change |"
     yield "|" + " --- |" * 11
     means = {figure: summarise(after, figure) for figure in FIGURES}
@@ -167,23 +174,30 @@ def _shown(mean: Estimate, change: Change | None) -> tuple[str, str, str]:
 
 
 def runs_of(asked: list[str], seeds: list[int], arms: list[str]) -> list[Run]:
-    """All runs of the methods asked for (METHOD or METHOD:DATA); none asked for: of every method."""
+    """Return all runs of these methods (METHOD or METHOD:DATA); none given: of every method."""
     asked = asked or [*(name for name in METHODS if name != "random"), *IN_COLOUR]
     pairs = [(name, data or recipe(f"{name}_demo").data) for name, _, data in (each.partition(":") for each in asked)]
     return [Run(*pair, seed, arm) for seed, pair, arm in product(seeds, pairs, arms)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the runs that have no line yet, and print the table."""
+    parser = make_parser("learns", __doc__)
     parser.add_argument("methods", nargs="*", metavar="METHOD[:DATA]")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--out", type=Path, default=RESULTS / "learns.jsonl")
     parser.add_argument("--before", type=Path, default=RESULTS / "learns-before.jsonl")
-    asked = parser.parse_args()
-    make_missing(asked.out, runs_of(asked.methods, asked.seeds, asked.arms), measure)
-    print("\n".join(table(read_lines(asked.before), read_lines(asked.out))))
+    asked = parse(parser, arguments, OUT)
+    if unknown := [name for name in asked.methods if name.partition(":")[0] not in METHODS]:
+        parser.error(f"there is no method {unknown[0]!r}; choose among {', '.join(METHODS)}")
+    if asked.tiny:
+        runs = runs_of(asked.methods or ["swav"], asked.seeds[:1], asked.arms[:1])
+        make_missing(asked.out, runs, partial(measure, tiny=True), processes=1)
+    else:
+        make_missing(asked.out, runs_of(asked.methods, asked.seeds, asked.arms), measure)
+    before = [] if asked.tiny else read_lines(asked.before)
+    print("\n".join(table(before, read_lines(asked.out))))
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -1,7 +1,7 @@
-"""Training steps written with lightly's modules, as its plain PyTorch examples write them: a forward pass per view.
+"""Training steps of lightly's modules, as in its plain PyTorch examples, with a forward pass per view.
 
-Two changes, so that both do the same work: the backbone is the same, and MoCo's step goes both ways (its example makes
-one of the two views the query).
+Two changes make both peers do the same work: the backbone is the same, and MoCo's loss is symmetric (in the example
+only one of the two views is the query).
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def simclr(backbone: nn.Module, width: int) -> tuple[nn.Module, Loss]:
 
 
 def moco_v2(backbone: nn.Module, width: int) -> tuple[nn.Module, Loss]:
-    """`MoCo` of examples/pytorch/moco.py, both ways."""
+    """`MoCo` of examples/pytorch/moco.py with a symmetric loss."""
     model = nn.Sequential(backbone, MoCoProjectionHead(width, 2048, 128))
     slow = deepcopy(model)
     deactivate_requires_grad(slow)
@@ -103,7 +103,7 @@ STEPS = {f.__name__: f for f in (simclr, moco_v2, byol, simsiam, barlow_twins, s
 
 
 def lightly_step(name: str, backbone: str, views: list[Tensor]) -> Callable[[], None]:
-    """A step on these views, each (batch, 3, size, size): forward, backward, optimiser."""
+    """Return a step on views of (batch, 3, size, size) each: forward, backward, optimiser."""
     torch.manual_seed(0)
     encoder = Encoder(backbone, 3, views[0].shape[-1])
     parameters, loss_of = STEPS[name](encoder, encoder.width)

@@ -1,16 +1,16 @@
-"""Images a second of a folder, of tar shards and of a saved data set: the same JPEG files, in turns, in one process.
+"""Images per second from a folder, from tar shards and from a saved data set, all with the same JPEG files.
 
     python -m benchmarks.packed           # prints, and writes benchmarks/results/packed.json
 
-Rows: bytes read in the order of an epoch after the files were dropped from the page cache (directories and inodes stay
-in it); bytes read again; decoded, and as views of the `swav` preset, both by the processor's time, which others on the
-machine disturb less. One thread, no workers; who comes first changes from round to round; medians over the rounds. The
-folder keeps no decoded images, as where they do not fit.
+The sources take turns in one process, on one thread without workers, and the order changes from round to round; the
+figures are medians over the rounds. The rows are: bytes read in the order of an epoch after the files were dropped from
+the page cache (directories and inodes stay in it); bytes read again; decoded images, and views of the `swav` preset,
+both per second of processor time, which other work on the machine disturbs less. The folder keeps no decoded images in
+memory, as if they did not fit.
 """
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,35 +19,48 @@ from io import BytesIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
+from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.images import smooth_images
 from benchmarks.timing import seconds
-from benchmarks.views import smooth_images
 from uota.data import Folder, FolderOptions, PackedSource, open_source
 from uota.data.packed.sharding import shard
 from uota.training.batches import shuffled
 from uota.views import PRESETS, ViewPipeline
 
-RESULT = Path(__file__).parent / "results" / "packed.json"
-FILES, DECODED, VIEWED, ROUNDS = 4000, 500, 120, 6
+RESULT = RESULTS / "packed.json"
+
+
+class Size(NamedTuple):
+    """How many files are written, decoded and made views of, and how many rounds are made."""
+
+    files: int
+    decoded: int
+    viewed: int
+    rounds: int
+
+
+FULL, TINY = Size(4000, 500, 120, 6), Size(64, 8, 4, 1)
 NEVER = FolderOptions(cache_megabytes=0)
 In = Folder | PackedSource
 
 
-def write_pictures(folder: Path) -> None:
-    """So many files of 64 different pictures of 500x375 pixels."""
+def write_jpegs(folder: Path, count: int) -> None:
+    """Write JPEG files of 64 different pictures of 500x375 pixels."""
     for number, pixels in enumerate(smooth_images(64, 3, 375, 500)):
         jpeg = BytesIO()
         to_pil_image(pixels).save(jpeg, "jpeg", quality=90)
-        for copy in range(number, FILES, 64):
+        for copy in range(number, count, 64):
             (folder / f"{copy:05}.jpg").write_bytes(jpeg.getvalue())
 
 
 def save(folder: Path, out: Path) -> None:
-    """The files of a folder by Hugging Face's `datasets`."""
+    """Save the files of a folder with Hugging Face's `datasets`."""
     import datasets
 
     files = [str(file) for file in sorted(folder.iterdir())]
@@ -55,7 +68,7 @@ def save(folder: Path, out: Path) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Drop what lies in a folder from the page cache."""
+    """Drop the files of a folder from the page cache."""
     for file in folder.rglob("*"):
         if file.is_file():
             descriptor = os.open(file, os.O_RDONLY)
@@ -65,53 +78,53 @@ def forget(folder: Path) -> None:
 
 
 def busy_seconds(function: Callable[[], object]) -> float:
-    """Of the processor, for one call."""
+    """Return the processor seconds of one call."""
     began = time.process_time()
     function()
     return time.process_time() - began
 
 
 def read(source: In, order: Sequence[int]) -> None:
-    """Bytes of these images."""
+    """Read the bytes of these images."""
     for index in order:
         source.decoded.files.read(index)
 
 
 def decode(source: In, order: Sequence[int]) -> None:
-    """Images as they come to the views; by fours, so that few are in memory."""
-    for start in range(0, len(order), 4):
-        source.images(order[start : start + 4])
+    """Decode these images as the view pipeline does; four at a time, so that few are in memory."""
+    for first in range(0, len(order), 4):
+        source.images(order[first : first + 4])
 
 
-def one_round(place: Path, number: int) -> dict[str, float]:
-    """Images a second of one source, opened anew: what is mapped into memory cannot be dropped."""
+def one_round(place: Path, number: int, size: Size) -> dict[str, float]:
+    """Measure one source, which is opened anew: pages that are mapped into memory cannot be dropped."""
     source = open_source(place, folder=NEVER)
     parts = getattr(source, "parts", None)
-    order = shuffled(np.array([FILES]) if parts is None else parts, np.random.default_rng(number)).tolist()
+    order = shuffled(np.array([size.files]) if parts is None else parts, np.random.default_rng(number)).tolist()
     pipeline = ViewPipeline(PRESETS["swav"])
     forget(place)
     return {
-        "read_after_dropping": FILES / seconds(partial(read, source, order)),
-        "read_again": FILES / seconds(partial(read, source, order)),
-        "decoded": DECODED / busy_seconds(partial(decode, source, order[:DECODED])),
-        "views": VIEWED / busy_seconds(partial(pipeline, source, [(number, index) for index in order[:VIEWED]])),
+        "read_after_dropping": size.files / seconds(partial(read, source, order)),
+        "read_again": size.files / seconds(partial(read, source, order)),
+        "decoded": size.decoded / busy_seconds(partial(decode, source, order[: size.decoded])),
+        "views": size.viewed / busy_seconds(partial(pipeline, source, [(number, i) for i in order[: size.viewed]])),
     }
 
 
-def measure(root: Path) -> dict[str, dict[str, float]]:
-    """Images a second of every source, and how many times the folder's that is."""
+def measure(root: Path, size: Size) -> dict[str, dict[str, float]]:
+    """Measure the images per second of every source, and their ratios to those of the folder."""
     places = {"folder": root / "folder", "shards": root / "shards", "datasets": root / "datasets"}
     places["folder"].mkdir()
-    write_pictures(places["folder"])
+    write_jpegs(places["folder"], size.files)
     shard(places["folder"], places["shards"], shard_size=8)
     if find_spec("datasets"):
         save(places["folder"], places["datasets"])
     else:
         del places["datasets"]
     rounds = []
-    for number in range(ROUNDS):
+    for number in range(size.rounds):
         first = number % len(places)
-        rounds.append({name: one_round(places[name], number) for name in [*places][first:] + [*places][:first]})
+        rounds.append({name: one_round(places[name], number, size) for name in [*places][first:] + [*places][:first]})
     result: dict[str, dict[str, float]] = {}
     for row in rounds[0]["folder"]:
         rates = {name: median(one[name][row] for one in rounds) for name in places}
@@ -120,15 +133,22 @@ def measure(root: Path) -> dict[str, dict[str, float]]:
     return result
 
 
-def main() -> None:
-    """Measure, print and write."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print and write the figures."""
+    parser = make_parser("packed", __doc__)
+    parser.add_argument(
+        "folder", nargs="?", help="folder on the disk to be measured (default: that of temporary files)"
+    )
+    asked = parse(parser, arguments, RESULT)
     torch.set_num_threads(1)
-    with TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as root:
-        result = measure(Path(root))
+    if asked.folder is not None and not Path(asked.folder).is_dir():
+        parser.error(f"{asked.folder} is not a folder; give one on the disk to be measured")
+    with TemporaryDirectory(dir=asked.folder) as root:
+        result = measure(Path(root), TINY if asked.tiny else FULL)
     for row, values in result.items():
         print(f"{row:20}", "  ".join(f"{name} {value:.2f}" for name, value in values.items()))
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    asked.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

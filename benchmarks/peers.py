@@ -1,25 +1,28 @@
-"""Training end to end beside lightly: python -m benchmarks.peers  (on an idle machine; half an hour)
+"""Training end to end compared with lightly: python -m benchmarks.peers  (half an hour on an idle machine)
 
 speed: images per second and peak memory from JPEG files to the optimiser's step, with a ResNet-18, 32 images a step,
     2 loading processes and 2 threads: SimCLR (2 views of 96 pixels) and SwAV (2 of 96 and 6 of 48) on 1,200 JPEGs of
-    500 pixels made of the Tux Paint stamps. In turn: uota with the learned arbiter, uota without, lightly's transforms,
-    modules and losses as its plain PyTorch examples have them; each in a process of its own, median of `ROUNDS`.
-accuracy: seconds of training until kNN top-1 on the demo's garments reaches `GOAL`: SimCLR, with the same small
-    encoder, projector, temperature, crops, jitter, optimiser and rate.
+    500 pixels made from the Tux Paint stamps. uota with the learned arbiter, uota without an arbiter, and lightly's
+    transforms, modules and losses as in its plain PyTorch examples take turns, each in its own process; the figures are
+    medians of three rounds.
+accuracy: seconds of training until kNN top-1 on the demo's garments reaches 80 %, for SimCLR with the same small
+    encoder, projector, temperature, crops, jitter, optimiser and learning rate.
 
-Writes benchmarks/results/peers.json. `once WHO METHOD` and `until WHO` make one measurement and print it.
+The results go to benchmarks/results/peers.json. `once WHO METHOD` and `until WHO` make one measurement and print it.
+The stamps are those of the Debian package tuxpaint-stamps-default.
 """
 
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightly.transforms import SimCLRTransform, SwaVTransform
@@ -29,7 +32,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2.functional import to_pil_image
 
+from benchmarks.command_line import RESULTS, Parser, make_parser, parse, start
+from benchmarks.images import first_images, smooth_images
 from benchmarks.lightly_steps import STEPS
+from uota import UotaError
 from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
@@ -44,20 +50,51 @@ from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
 from uota.views import PRESETS, ViewDataset, ViewPipeline, ViewPreset, identity_collate
 
+DEMO_BATCH = 128
 STAMPS, JPEGS, COUNT, SIDE = Path("/usr/share/tuxpaint/stamps"), Path("runs/benchmark-peers/images"), 1200, 500
-OUT = Path(__file__).parent / "results/peers.json"
-BATCH, WARMUP, TIMED, ROUNDS, WORKERS = 32, 2, 10, 3, 2
+OUT = RESULTS / "peers.json"
+ROUNDS, DEMO_WORKERS = 3, 2
 PEERS, METHODS_TIMED = ("uota", "uota without an arbiter", "lightly"), ("simclr", "swav")
 SIZES = {"simclr": (96,), "swav": (96, 48)}
-GOAL, EPOCHS, RATE = 80.0, 12, 3e-3
-# lightly's example's.
+GOAL, RATE = 80.0, 3e-3
+# As in lightly's example.
 SIMCLR = {"hidden": 2048, "dim": 128, "temperature": 0.1}
 
 
+class Size(NamedTuple):
+    """How large the measurements are.
+
+    Attributes:
+        jpegs: folder of the pictures.
+        backbone: of the encoder.
+        batch: images per step.
+        warm_up, timed: steps that are not timed, and that are.
+        workers: processes that load images.
+        images: of the demo; None: all.
+        epochs: at most, until the goal is reached.
+        threads: that compute.
+    """
+
+    jpegs: Path = JPEGS
+    backbone: str = "resnet18"
+    batch: int = 32
+    warm_up: int = 2
+    timed: int = 10
+    workers: int = 2
+    images: int | None = None
+    epochs: int = 12
+    threads: int = 2
+
+
+FULL = Size()
+
+
 def make_jpegs() -> None:
-    """The stamps on white, enlarged to `SIDE`, each several times turned."""
+    """Write the stamps on white, enlarged to `SIDE`, each at several angles."""
     if JPEGS.exists():
         return
+    if not STAMPS.is_dir():
+        raise UotaError(f"there are no stamps in {STAMPS}; install them: apt-get install tuxpaint-stamps-default")
     stamps = sorted(path for path in STAMPS.rglob("*.png") if "mirror" not in path.name)
     unfinished = JPEGS.with_name("unfinished") / "all"
     unfinished.mkdir(parents=True)
@@ -73,28 +110,35 @@ def make_jpegs() -> None:
 
 
 def resized(name: str) -> ViewPreset:
-    """A method's own views, of `SIZES`."""
+    """Return the views of a method, of the sizes in `SIZES`."""
     preset = PRESETS[name]
     groups = [replace(group, size=size) for group, size in zip(preset.sizes, SIZES[name], strict=True)]
     return replace(preset, sizes=tuple(groups))
 
 
 def forever(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Epoch after epoch."""
+    """Yield batches, epoch after epoch."""
     while True:
         yield from loader
 
 
-def our_training(name: str, arbiter: str) -> Callable[[], None]:
-    """A step from files to weights, as `uota pretrain` makes it."""
-    settings = Pretrain(data=str(JPEGS), method=name, arbiter=arbiter, backbone="resnet18", batch_size=BATCH)  # type: ignore[arg-type]
-    settings = replace(
-        resolve_auto(replace(settings, views=name), open_source(JPEGS)), look="thumbnails", optimizer="sgd"
-    )
-    module, source, done = build_module(settings, 10_000), open_source(JPEGS), [0]
+def on_thumbnails(settings: Pretrain) -> Pretrain:
+    """Let the arbiter, if there is one, look at thumbnails."""
+    return settings if settings.arbiter == "none" else replace(settings, look="thumbnails")
+
+
+def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
+    """Return a step from files to weights, as `uota pretrain` makes it."""
+    asked = {"method": name, "arbiter": arbiter, "backbone": size.backbone, "batch_size": size.batch, "views": name}
+    settings, source, done = Pretrain(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
+    settings = replace(on_thumbnails(resolve_auto(settings, source)), optimizer="sgd")
+    module = build_module(settings, 10_000)
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
-    batches = GlobalBatches(len(source), BATCH, 0, 0, 1, lambda: done[0])
-    loader = Loader(dataset, WORKERS, batch_sampler=batches, collate_fn=identity_collate, persistent_workers=True)
+    batches = GlobalBatches(len(source), size.batch, 0, 0, 1, lambda: done[0])
+    persistent = size.workers > 0
+    loader = Loader(
+        dataset, size.workers, batch_sampler=batches, collate_fn=identity_collate, persistent_workers=persistent
+    )
     optimizer, stream = module.configure_optimizers(), forever(loader)
     method = module.method.to(memory_format=torch.channels_last)
 
@@ -113,17 +157,17 @@ def our_training(name: str, arbiter: str) -> Callable[[], None]:
 
 
 def transform_of(name: str) -> Callable[[Image.Image], list[Tensor]]:
-    """lightly's own, of the same sizes."""
+    """Return lightly's transform for the same sizes."""
     if name == "simclr":
         return SimCLRTransform(input_size=SIZES[name][0])
     return SwaVTransform(crop_sizes=SIZES[name], crop_counts=(2, 6))
 
 
-def lightly_training(name: str, arbiter: str) -> Callable[[], None]:
-    """The same with lightly's transforms, modules and loss."""
-    dataset = ImageFolder(str(JPEGS), transform_of(name))
-    loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True)
-    return _lightly_step(name, Encoder("resnet18", 3, 96), forever(loader), 0.01)
+def lightly_training(name: str, size: Size) -> Callable[[], None]:
+    """Return a step with lightly's transforms, modules and loss."""
+    dataset, more = ImageFolder(str(size.jpegs), transform_of(name)), {"shuffle": True, "drop_last": True}
+    loader = DataLoader(dataset, size.batch, num_workers=size.workers, persistent_workers=size.workers > 0, **more)
+    return _lightly_step(name, Encoder(size.backbone, 3, 96), forever(loader), 0.01)
 
 
 def _lightly_step(name: str, encoder: Encoder, stream: Iterator[Any], rate: float) -> Callable[[], None]:
@@ -140,7 +184,7 @@ def _lightly_step(name: str, encoder: Encoder, stream: Iterator[Any], rate: floa
 
 
 class PeakMemory(Thread):
-    """Gigabytes of this process and those that load for it, what they share counted once."""
+    """Gigabytes of this process and its loading processes; shared memory is counted once."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -161,51 +205,54 @@ def _gigabytes(process: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e6
 
 
-def once(who: str, name: str) -> dict[str, float]:
-    """Images per second and peak memory of one."""
+def once(who: str, name: str, size: Size = FULL) -> dict[str, float]:
+    """Measure the images per second and the peak memory of one peer."""
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(size.threads)
     memory = PeakMemory()
     memory.start()
-    make = lightly_training if who == "lightly" else our_training
-    step = make(name, "learned" if who == "uota" else "none")
-    for _ in range(WARMUP):
+    if who == "lightly":
+        step = lightly_training(name, size)
+    else:
+        step = our_training(name, "learned" if who == "uota" else "none", size)
+    for _ in range(size.warm_up):
         step()
     began = time.perf_counter()
-    for _ in range(TIMED):
+    for _ in range(size.timed):
         step()
-    rate = BATCH * TIMED / (time.perf_counter() - began)
+    rate = size.batch * size.timed / (time.perf_counter() - began)
     memory.over.set()
     return {"images_per_second": round(rate, 2), "gigabytes": round(memory.peak, 3)}
 
 
 class Garments(Dataset[Any]):
-    """The demo's images for a transform of PIL images."""
+    """The demo's images, for a transform of PIL images."""
 
-    def __init__(self, transform: Callable[[Image.Image], list[Tensor]]) -> None:
-        self.source, self.transform = open_source("demo"), transform
+    def __init__(self, transform: Callable[[Image.Image], list[Tensor]], count: int | None) -> None:
+        self.source, self.transform = first_images(open_source("demo"), count), transform
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], int]:
-        """Its views."""
+        """Return the views of an image."""
         return self.transform(to_pil_image(self.source.images([index])[0]).convert("RGB")), 0
 
 
-def until(who: str) -> dict[str, Any]:
-    """Seconds of SimCLR's training until the goal; evaluations are not counted."""
+def until(who: str, size: Size = FULL) -> dict[str, Any]:
+    """Measure the seconds of SimCLR's training until the goal; evaluations are not counted."""
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(size.threads)
     preset = PRESETS["small-grey"].with_local_views(0)
-    encoder, epoch = _lightly_on_demo(preset) if who == "lightly" else _ours_on_demo(preset, who)
+    encoder, epoch = _lightly_on_demo(preset, size) if who == "lightly" else _ours_on_demo(preset, who, size)
     seconds, reached = 0.0, []
-    for _ in range(EPOCHS):
+    sources = [first_images(open_source("demo", split), size.images) for split in ("train", "test")]
+    for _ in range(size.epochs):
         began = time.perf_counter()
         epoch()
         seconds += time.perf_counter() - began
-        features = [encoder_features(encoder, open_source("demo", split), preset) for split in ("train", "test")]
+        features = [encoder_features(encoder, source, preset) for source in sources]
         encoder.train()
         reached.append((round(seconds, 1), round(evaluate_knn(*features).top1, 2)))
         if reached[-1][1] >= GOAL:
@@ -213,8 +260,8 @@ def until(who: str) -> dict[str, Any]:
     return {"seconds": reached[-1][0] if reached[-1][1] >= GOAL else None, "way": reached}
 
 
-def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], None]]:
-    source, done = open_source("demo"), [0]
+def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Callable[[], None]]:
+    source, done = first_images(open_source("demo"), size.images), [0]
     arbiter = "learned" if who == "uota" else "none"
     asked = Pretrain(
         data="demo",
@@ -225,9 +272,9 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
         optimizer="adamw",
         learning_rate=RATE,
     )
-    module = build_module(replace(resolve_auto(asked, source), look="thumbnails"), 10_000)
+    module = build_module(on_thumbnails(resolve_auto(asked, source)), 10_000)
     optimizer, pipeline = module.configure_optimizers(), ViewPipeline(preset, 0)
-    batches = GlobalBatches(len(source), 128, 0, 0, 1, lambda: done[0])
+    batches = GlobalBatches(len(source), DEMO_BATCH, 0, 0, 1, lambda: done[0])
 
     def epoch() -> None:
         for samples in batches:
@@ -243,15 +290,18 @@ def _ours_on_demo(preset: ViewPreset, who: str) -> tuple[Encoder, Callable[[], N
     return module.method.encoder, epoch
 
 
-def _lightly_on_demo(preset: ViewPreset) -> tuple[Encoder, Callable[[], None]]:
-    """Grey as our views are: the first of three equal channels."""
+def _lightly_on_demo(preset: ViewPreset, size: Size) -> tuple[Encoder, Callable[[], None]]:
+    """Train on grey views like those of uota: the first of three equal channels."""
     group = preset.sizes[0]
     made = SimCLRTransform(
         input_size=group.size, min_scale=group.scale[0], gaussian_blur=0.0, random_gray_scale=0.0,
         cj_prob=group.jitter_probability, cj_bright=group.brightness, cj_contrast=group.contrast,
         normalize={"mean": preset.mean * 3, "std": preset.std * 3},
     )  # fmt: skip
-    loader = DataLoader(Garments(made), 128, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True)
+    garments, workers = Garments(made, size.images), min(size.workers, DEMO_WORKERS)
+    loader = DataLoader(
+        garments, DEMO_BATCH, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0
+    )
     encoder = Encoder("tiny", 1, group.size)
     parameters, loss_of = STEPS["simclr"](encoder, encoder.width)
     optimizer = torch.optim.AdamW(parameters.parameters(), lr=RATE)
@@ -266,13 +316,13 @@ def _lightly_on_demo(preset: ViewPreset) -> tuple[Encoder, Callable[[], None]]:
 
 
 def measured(*arguments: str) -> dict[str, Any]:
-    """One measurement in a process of its own."""
+    """Make one measurement in its own process."""
     command = [sys.executable, "-m", "benchmarks.peers", *arguments]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
-def compare() -> None:
-    """All, in turn."""
+def compare(out: Path) -> None:
+    """Make all measurements in turn."""
     make_jpegs()
     result: dict[str, Any] = {}
     for name in METHODS_TIMED:
@@ -281,17 +331,51 @@ def compare() -> None:
         ratios = {who: round(row[who]["images_per_second"] / row["lightly"]["images_per_second"], 3) for who in PEERS}
         result[name] = row | {"ratio": ratios}
         print(name, json.dumps(result[name]), flush=True)
-        write_text_atomically(OUT, json.dumps(result, indent=1) + "\n")
+        write_text_atomically(out, json.dumps(result, indent=1) + "\n")
     result["until"] = {who: measured("until", who) for who in PEERS}
     print(json.dumps(result["until"]))
-    write_text_atomically(OUT, json.dumps(result, indent=1) + "\n")
+    write_text_atomically(out, json.dumps(result, indent=1) + "\n")
+
+
+def compare_tiny(out: Path) -> None:
+    """Make every measurement in its smallest form, in this process and on made-up pictures."""
+    with TemporaryDirectory() as folder:
+        for number, pixels in enumerate(smooth_images(8, 3, 128, 128)):
+            (Path(folder) / "all").mkdir(exist_ok=True)
+            to_pil_image(pixels).save(Path(folder) / "all" / f"{number}.jpg")
+        size = Size(
+            Path(folder), "tiny", batch=4, warm_up=0, timed=1, workers=0, images=DEMO_BATCH, epochs=1, threads=1
+        )
+        result: dict[str, Any] = {name: {who: once(who, name, size) for who in PEERS} for name in METHODS_TIMED}
+        result["until"] = {who: until(who, size) for who in PEERS}
+    print(json.dumps(result))
+    write_text_atomically(out, json.dumps(result, indent=1) + "\n")
+
+
+def make_own_parser() -> Parser:
+    """Return the parser, with a command for each single measurement."""
+    parser = make_parser("peers", __doc__)
+    commands = parser.add_subparsers(dest="what", metavar="once | until")
+    one = commands.add_parser("once", help="measure the speed of one peer", allow_abbrev=False)
+    one.add_argument("who", choices=PEERS)
+    one.add_argument("method", choices=METHODS_TIMED)
+    commands.add_parser("until", help="measure the seconds until the goal").add_argument("who", choices=PEERS)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make all measurements, or print a single one."""
+    asked = parse(make_own_parser(), arguments, OUT)
+    if asked.what == "once":
+        make_jpegs()
+        print(json.dumps(once(asked.who, asked.method)))
+    elif asked.what == "until":
+        print(json.dumps(until(asked.who)))
+    elif asked.tiny:
+        compare_tiny(asked.out)
+    else:
+        compare(asked.out)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["once"]:
-        make_jpegs()
-        print(json.dumps(once(*sys.argv[2:])))
-    elif sys.argv[1:2] == ["until"]:
-        print(json.dumps(until(*sys.argv[2:])))
-    else:
-        compare()
+    start(main)

@@ -1,21 +1,23 @@
-"""How well each arbiter tells outliers, and estimates their rate: python -m benchmarks.telling_outliers CONDITION.
+"""How well each arbiter detects outliers and estimates their rate: python -m benchmarks.telling_outliers CONDITION
 
-CONDITION: injected-10, injected-25 (views of other images of Fashion-MNIST) or scenes (crops that show the wrong
-object, by a rule of thumb). All arbiters watch the same run and weigh nothing in it, so that their figures can be
-compared: once beside SwAV as it trains, once through an encoder that nobody trains. One row an eighth of the way, means
-over its steps, to benchmarks/results/telling_outliers-CONDITION.json.
+CONDITION is injected-10 or injected-25 (views of other images of Fashion-MNIST) or scenes (crops that show the wrong
+object, by a rule of thumb). All arbiters see the same run and their weights are not used in it, so that their figures
+can be compared: once while SwAV trains, and once with an untrained encoder. Each eighth of a run gives a row per
+arbiter, with means over its steps, in benchmarks/results/telling_outliers-CONDITION.json. A condition takes about five
+minutes.
 """
 
 import json
-import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
 import torch
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.images import first_images
 from benchmarks.worth.arms import Arm, uniform
 from benchmarks.worth.run import Training
 from uota import Arbiter
@@ -35,10 +37,11 @@ CONDITIONS = {
     "scenes": {"data": "demo-scenes"},
 }
 EPOCHS, PARTS = 8, 8
+TINY_IMAGES, TINY_BATCH = 128, 16
 
 
-class ViewFeatures(NamedTuple):
-    """What an arbiter said of a step's views."""
+class Seen(NamedTuple):
+    """An arbiter's figures for the views of one step."""
 
     auroc: float
     rate: float | None
@@ -46,7 +49,7 @@ class ViewFeatures(NamedTuple):
 
 
 def watchers(dim: int) -> dict[str, tuple[str, Arbiter]]:
-    """What each arbiter looks at, and the arbiter."""
+    """Build the arbiters, each with the name of its input."""
     return {
         "mahalanobis": ("embeddings", Arbiter("mahalanobis", tau=TAU_PER_DIMENSION * dim)),
         "two_groups": ("embeddings", Arbiter("two_groups")),
@@ -56,27 +59,27 @@ def watchers(dim: int) -> dict[str, tuple[str, Arbiter]]:
 
 
 class Watching:
-    """Lets every arbiter judge each step's views, and weighs nothing.
+    """Lets every arbiter score the views of each step, and returns uniform weights.
 
     Args:
-        dim: of the embeddings.
+        dim: width of the embeddings.
     """
 
     def __init__(self, dim: int) -> None:
         self.watchers = watchers(dim)
-        self.seen: dict[str, list[ViewFeatures]] = {name: [] for name in self.watchers}
+        self.seen: dict[str, list[Seen]] = {name: [] for name in self.watchers}
 
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
         truth = views.wrong.flatten()
         for name, (at, arbiter) in self.watchers.items():
             verdict = arbiter(arbiter_input(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
-            self.seen[name].append(ViewFeatures(auroc, verdict.outlier_rate, float(truth.float().mean())))
+            self.seen[name].append(Seen(auroc, verdict.outlier_rate, float(truth.float().mean())))
         return uniform(embedded, views, progress)
 
 
 def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
-    """A row per part of the run and arbiter; nobody trains an encoder whose learning rate is zero."""
+    """Return a row per part of the run and arbiter; without `train` the learning rate is zero."""
     settings = resolve_auto(settings if train else replace(settings, learning_rate=0.0), source)
     training = Training(settings, Arm(lambda dim, seed: Watching(dim)), source, preset_of(settings))
     rows = []
@@ -88,7 +91,8 @@ def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
     return rows
 
 
-def row(name: str, seen: list[ViewFeatures], part: int, train: bool) -> dict:
+def row(name: str, seen: list[Seen], part: int, train: bool) -> dict:
+    """Average an arbiter's figures over the steps of a part."""
     found = {
         "encoder": "training" if train else "untrained",
         "arbiter": name,
@@ -101,14 +105,20 @@ def row(name: str, seen: list[ViewFeatures], part: int, train: bool) -> dict:
     return found
 
 
-def main(condition: str) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and write a condition."""
+    parser = make_parser("telling_outliers", __doc__)
+    parser.add_argument("condition", choices=CONDITIONS, metavar="CONDITION", help=", ".join(CONDITIONS))
+    asked = parser.parse_args(arguments)
+    asked = parse(parser, arguments, RESULTS / f"telling_outliers-{asked.condition}.json")
     torch.set_num_threads(1)
-    settings = Pretrain(arbiter="none", epochs=EPOCHS, **CONDITIONS[condition])
+    settings = Pretrain(arbiter="none", epochs=EPOCHS, **CONDITIONS[asked.condition])
     source = open_source(settings.data)
-    rows = watch(settings, source, train=True) + watch(replace(settings, epochs=2), source, train=False)
-    out = Path(__file__).parent / f"results/telling_outliers-{condition}.json"
-    out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    if asked.tiny:
+        source, settings = first_images(source, TINY_IMAGES), replace(settings, epochs=1, batch_size=TINY_BATCH)
+    rows = watch(settings, source, train=True) + watch(replace(settings, epochs=min(2, settings.epochs)), source, False)
+    asked.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    start(main)

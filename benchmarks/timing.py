@@ -1,11 +1,11 @@
-"""How long something takes, for the benchmarks beside this file."""
+"""Timing of a call."""
 
 import time
 from collections.abc import Callable
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Of one call."""
+    """Return the wall-clock seconds of one call."""
     began = time.perf_counter()
     function()
     return time.perf_counter() - began

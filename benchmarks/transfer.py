@@ -1,21 +1,24 @@
 """What a pretrained encoder is worth for boxes and masks: python -m benchmarks.transfer  (40 minutes of one core)
 
-The tiny encoder is pretrained on the demo scenes as `uota demo` does it, and put under Mask R-CNN; beside it the same
-network from its first, random weights. Both are trained for the same number of steps, three numbers of them, on 384
-scenes in COCO's layout (boxes, polygons, run lengths), and measured by pycocotools on 200 others. Three seeds, each of
-the pretraining and of the transfer; pretrained runs are kept in runs/benchmark-transfer. Makes what has no line in
-benchmarks/results/transfer.jsonl yet; `table` prints what there is.
+The tiny encoder is pretrained on the demo scenes as `uota demo` does it, and becomes the backbone of a Mask R-CNN; it
+is compared with the same network from random weights. Both are trained for the same number of steps, of which there are
+three choices, on 384 scenes in COCO's layout (boxes, polygons, run lengths), and measured by pycocotools on 200 others.
+Pretraining and transfer are repeated with three seeds; pretrained runs are kept in runs/benchmark-transfer. Runs that
+have no line in benchmarks/results/transfer.jsonl are made; `table` only prints the lines that there are.
 """
 
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.images import write_pictures
 from benchmarks.lines import make_missing, read_lines
 from uota.commands.demonstration import DEMO_EPOCHS
 from uota.data.demo.coco_scenes import write_coco_scenes
@@ -26,21 +29,22 @@ from uota.training.pretrain import pretrain
 from uota.transfer.transfer import transfer
 
 RUNS = Path("runs/benchmark-transfer")
-OUT = Path(__file__).parent / "results/transfer.jsonl"
+OUT = RESULTS / "transfer.jsonl"
 SEEDS, ENCODERS = (0, 1, 2), ("pretrained", "random")
 LENGTHS, BATCH = (100, 200, 400), 8
 PARTS, MEASURES = ("boxes", "masks"), ("ap", "ap50", "ap75")
+TINY_IMAGES, TINY_BATCH = 12, 2
 
 
 class Run(NamedTuple):
-    """What identifies a line of results."""
+    """The fields that identify a line of results."""
 
     seed: int
     steps: int
 
 
 def pretrained(seed: int) -> Path:
-    """The folder of the run of a seed, which is made only once."""
+    """Return the folder of the pretraining run of a seed, which is made only once."""
     recipe_of_demo = replace(recipe("swav_demo"), epochs=DEMO_EPOCHS, arbiter="learned", look="features")
     settings = replace(recipe_of_demo, seed=seed, accelerator="cpu", threads=1)
     folder = RUNS / f"seed-{seed}"
@@ -50,23 +54,32 @@ def pretrained(seed: int) -> Path:
     return folder
 
 
-def measure(run: Run) -> dict[str, Any]:
+def pretrained_briefly(folder: Path) -> Path:
+    """Pretrain for one step on a few pictures, and return the folder of the run."""
+    data = write_pictures(folder / "pictures", TINY_IMAGES, side=32)
+    settings = replace(recipe("swav_demo"), data=str(data), epochs=1, batch_size=TINY_IMAGES // 2, workers=0)
+    pretrain(replace(settings, accelerator="cpu", threads=1), folder / "run", bar=False, lines=False)
+    return folder / "run"
+
+
+def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
     """Transfer with and without pretraining, and return the line: average precision in per cent."""
-    origin = EncoderSpec(str(pretrained(run.seed)))
-    # The norms of published heads would learn little in so few steps, and the committed lines have these heads.
+    # The norms of published heads would learn little in so few steps, and the committed lines have torchvision's.
+    batch = TINY_BATCH if tiny else BATCH
     asked = Transfer(
         steps=run.steps,
-        batch_size=BATCH,
+        batch_size=batch,
         heads="torchvision",
         seed=run.seed,
         workers=0,
         threads=1,
         accelerator="cpu",
     )
-    line: dict[str, Any] = run._asdict() | {"batch_size": BATCH}
+    line: dict[str, Any] = run._asdict() | {"batch_size": batch}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_coco_scenes(folder / "coco")
+        origin = EncoderSpec(str(pretrained_briefly(folder) if tiny else pretrained(run.seed)))
+        write_coco_scenes(folder / "coco", *((TINY_IMAGES, TINY_BATCH) if tiny else ()))
         for encoder in ENCODERS:
             began = time.process_time()
             settings = replace(asked, coco=str(folder / "coco"), from_scratch=encoder == "random")
@@ -78,7 +91,7 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Mean over seeds, and every seed's AP, of each length and encoder."""
+    """Format the mean over seeds, and every seed's AP, of each length and encoder."""
     lines = [
         "| steps | encoder | boxes, AP / AP50 / AP75 | masks | AP of boxes, by seed | AP of masks, by seed |",
         "|---|---|---|---|---|---|",
@@ -92,7 +105,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the runs that have no line yet, and print the table."""
+    parser = make_parser("transfer", __doc__)
+    parser.add_argument("what", nargs="?", choices=["table"], help="only print the table")
+    asked = parse(parser, arguments, OUT)
+    if asked.tiny:
+        make_missing(asked.out, [Run(seed=0, steps=1)], partial(measure, tiny=True), processes=1)
+    elif asked.what is None:
+        make_missing(asked.out, (Run(seed, steps) for steps in LENGTHS for seed in SEEDS), measure)
+    print(table(read_lines(asked.out)))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["table"]:
-        make_missing(OUT, (Run(seed, steps) for steps in LENGTHS for seed in SEEDS), measure)
-    print(table(read_lines(OUT)))
+    start(main)

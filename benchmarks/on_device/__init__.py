@@ -1,1 +1,1 @@
-"""Everything that needs a machine with an accelerator, in one call with a deadline; see `tools/on_device.sh`."""
+"""Everything that needs an accelerator, in one call with a deadline; started by `tools/on_device.sh`."""

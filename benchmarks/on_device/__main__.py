@@ -1,23 +1,26 @@
 """Everything that needs an accelerator: python -m benchmarks.on_device --out FOLDER [--minutes 9] [--tiny]
 
-Three parts, each with a time limit, side by side where they do not disturb each other:
-  recipes  every published recipe at its real size, alone on the card (`recipes.py`);
-  smoke    SwAV from the command line on the card, then on the CPU (`smoke.py`);
-  learns   `benchmarks.learns` for this code and for that of --base, three seeds, as many runs at once as --slots, a
-           core each: the first ones on the CPU, while the card is measured, all others on the card.
-Lines go to FOLDER as each run ends: recipes.jsonl, smoke.jsonl, learns.jsonl, learns-before.jsonl (of --base), and
-failures.txt. At the end, at most --minutes after the start, one table is printed and written to table.txt.
+There are three parts with a time limit each, which run side by side unless they disturb each other:
+  recipes  every published recipe at its real size, alone on the accelerator (`recipes.py`);
+  smoke    SwAV from the command line on the accelerator, then on the CPU (`smoke.py`);
+  learns   `benchmarks.learns` for this code and for that of --base, with three seeds. There are up to --slots runs at a
+           time, on one core each: the first ones on the CPU while the recipes are measured, the others on the
+           accelerator.
+Every run appends a line to a file in FOLDER when it ends: recipes.jsonl, smoke.jsonl, learns.jsonl,
+learns-before.jsonl (of --base), and failures.txt. At most --minutes after the start, one table is printed and written
+to table.txt.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from benchmarks import learns
+from benchmarks.command_line import RESULTS, make_parser, positive, start
 from benchmarks.lines import read_lines
 from benchmarks.on_device.jobs import AROUND, Job, costs_of, plan
 from benchmarks.on_device.parts import Card, Learning
@@ -28,19 +31,21 @@ FOR_THE_TABLE = 12.0  # seconds
 FILES = ("recipes.jsonl", "smoke.jsonl", "learns.jsonl", "learns-before.jsonl", "failures.txt", "table.txt")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = make_parser("on_device", __doc__, measures=False)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--base", type=Path, help="a folder with the src of another version of this code")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--began", type=float, help="when the minutes began, in seconds since 1970; by default now")
-    parser.add_argument("--slots", type=int, default=14)
+    parser.add_argument("--slots", type=positive, default=14)
     parser.add_argument("--tiny", action="store_true", help="a little of everything, on a CPU")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
-    asked = parse()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run all parts, and print the table."""
+    asked = parse(arguments)
     passed = time.time() - asked.began if asked.began else 0.0
     deadline = time.monotonic() + 60 * asked.minutes - passed - FOR_THE_TABLE
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -62,12 +67,12 @@ def main() -> None:
 
 
 def parts_of(asked: argparse.Namespace, folder: Path, deadline: float) -> tuple[Card, Learning]:
-    """The parts, not yet started."""
+    """Build the parts; nothing is started yet."""
     has_card = torch.cuda.is_available() and not asked.tiny
     trees = {"new": REPOSITORY / "src"}
     if asked.base and (asked.base / "src/uota").is_dir():
         trees["base"] = asked.base.resolve() / "src"
-    costs = costs_of(read_lines(learns.RESULTS / "learns-before.jsonl"))
+    costs = costs_of(read_lines(RESULTS / "learns-before.jsonl"))
     plans = {device: plan(device, "base" in trees, costs) for device in ("cpu", "cuda")}
     if asked.tiny:
         plans["cpu"] = [Job(tree, learns.Run("swav", "demo-scenes", 0, "untrained")) for tree in trees]
@@ -77,7 +82,7 @@ def parts_of(asked: argparse.Namespace, folder: Path, deadline: float) -> tuple[
 
 
 def report(out: Path) -> Iterator[str]:
-    """The one table, of all lines there are."""
+    """Yield the lines of the table."""
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "no card"
     yield f"# On {card}, torch {torch.__version__}"
     yield from of_recipes(read_lines(out / "recipes.jsonl"))
@@ -90,4 +95,4 @@ def report(out: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

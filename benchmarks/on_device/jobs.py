@@ -1,4 +1,4 @@
-"""Runs of `benchmarks.learns` on a machine that is lent for minutes: their order, and which still fit."""
+"""Schedule runs of `benchmarks.learns` on a machine that is available for minutes."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -7,22 +7,22 @@ from typing import Any, NamedTuple
 
 from benchmarks.learns import SEEDS, Run, runs_of
 
-# Methods whose training changed last, which come first.
+# Methods whose training changed last come first.
 CHANGED = ("simsiam", "byol", "barlow_twins", "moco_v1", "moco_v2", "jcl", "infomin", "swav", "simclr", "cmc")
-# Besides the training: imports, data and both evaluations, on one core.
+# Seconds for imports, data and both evaluations, on one core.
 AROUND = 40.0
 UNKNOWN = 250.0  # seconds of a training that was never measured
 
 
 class Job(NamedTuple):
-    """A run with the code of a tree, `new` or `base`."""
+    """A run with the code of one tree, `new` or `base`."""
 
     tree: str
     run: Run
 
 
 def plan(device: str, with_base: bool, costs: dict[str, float]) -> list[Job]:
-    """Every run on a device, the most important first, and among equals the longest first.
+    """Return all runs on a device, the most important first and equally important ones by their length.
 
     Changed methods without an arbiter come first, of the new code and then of the base, then the other methods, then
     all with the learned arbiter.
@@ -40,7 +40,7 @@ def plan(device: str, with_base: bool, costs: dict[str, float]) -> list[Job]:
 
 
 def costs_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Processor seconds of each method's run on one core, from earlier lines; of several, the longest."""
+    """Return the processor seconds of each method's longest earlier run on one core."""
     costs: dict[str, float] = {}
     for row in rows:
         if row["arm"] != "untrained":
@@ -49,13 +49,13 @@ def costs_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def expected_seconds(method: str, ended: Sequence[tuple[Job, float]], costs: dict[str, float], pace: float) -> float:
-    """Expected seconds of a run here: those of the method's slowest run, else its cost at the mean pace of all runs.
+    """Return the expected seconds of a run: those of the method's slowest run here, else its cost at the mean pace.
 
     Args:
-        method: of the run.
-        ended: runs here, with their seconds.
-        costs: of each method.
-        pace: seconds that one second of the costs takes, while none has ended.
+        method: method of the run.
+        ended: finished runs, with their seconds.
+        costs: seconds of each method on one core.
+        pace: seconds per second of the costs, until a run has ended.
     """
     own = [seconds for job, seconds in ended if job.run.method == method]
     if own:
@@ -65,5 +65,5 @@ def expected_seconds(method: str, ended: Sequence[tuple[Job, float]], costs: dic
 
 
 def first_that_fits(jobs: Sequence[Job], left: float, expected: Callable[[str], float]) -> Job | None:
-    """The first job whose method is expected to take no more than what is left; None: there is none."""
+    """Return the first job that is expected to end in the time left, or None."""
     return next((job for job in jobs if expected(job.run.method) <= left), None)

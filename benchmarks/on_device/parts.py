@@ -1,4 +1,4 @@
-"""The parts as processes: what the card is measured with, and the runs of `benchmarks.learns`."""
+"""The parts as processes: the measurements of the accelerator, and the runs of `benchmarks.learns`."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from benchmarks.on_device.processes import Process, start
 RECIPES_LIMIT, SMOKE_LIMIT = 210.0, 150.0
 # Arbiter and precision of each run from the command line.
 SMOKES = (("none", "32"), ("mahalanobis", "32"), ("learned", "bf16"))
-# How much longer than on one quiet core a run may take before any has ended.
+# Expected duration relative to one idle core, until a run has ended.
 EXPECTED_PACE = {"cpu": 1.3, "cuda": 0.6}
 FAR_TOO_LONG = 2.0  # times what was expected
 SHORTEST_LIMIT = 240.0
@@ -23,11 +23,11 @@ class Card:
     """The parts `recipes` and then `smoke`; only during the first is the card being measured.
 
     Attributes:
-        out, folder: of results and of logs.
-        source: the package's.
-        deadline: of the monotonic clock.
-        tiny: a little of it, on a CPU.
-        notes: what the reader must know besides the results.
+        out, folder: where results and logs go.
+        source: `src` of the package.
+        deadline: a time of the monotonic clock.
+        tiny: run the smallest form, on a CPU.
+        notes: remarks for the reader of the results.
     """
 
     out: Path
@@ -42,11 +42,11 @@ class Card:
 
     @property
     def done(self) -> bool:
-        """Whether nothing runs or waits."""
+        """Return whether nothing runs or waits."""
         return not self.running and not self.waiting
 
     def advance(self) -> None:
-        """Note what has ended, and start what comes next."""
+        """Record what has ended, and start what comes next."""
         for process in list(self.running):
             if how := process.ended():
                 self.running.remove(process)
@@ -55,13 +55,13 @@ class Card:
             return
         part = self.waiting.pop(0)
         if part == "recipes":
-            tiny = ["tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
+            tiny = ["--tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
             self._start("recipes", ["recipes", str(self.out / "recipes.jsonl"), *tiny], RECIPES_LIMIT)
             return
         self.measured = True
         for arbiter, precision in SMOKES[:1] if self.tiny else SMOKES:
             file = self.folder / f"smoke-{arbiter}.json"
-            tiny = ["tiny"] if self.tiny else []
+            tiny = ["--tiny"] if self.tiny else []
             self._start(f"smoke-{arbiter}", ["smoke", arbiter, precision, str(file), *tiny], SMOKE_LIMIT)
 
     def _start(self, name: str, arguments: list[str], limit: float) -> None:
@@ -78,7 +78,7 @@ class Card:
             append(self.out / "smoke.jsonl", (self.folder / f"{process.name}.json").read_text())
 
     def stop(self) -> None:
-        """End what runs, since there is no time left."""
+        """Stop what runs when there is no time left."""
         for process in self.running:
             process.stop()
             self.notes.append(f"{process.name}: stopped after {process.seconds:.0f} s, as there was no time left")
@@ -91,14 +91,14 @@ class Learning:
     """The runs of `benchmarks.learns`, as many at once as there are slots.
 
     Attributes:
-        out, folder: of results and of logs.
+        out, folder: where results and logs go.
         trees: `src` of each version of the code.
         plans: the runs on each device, in their order.
         costs: expected seconds of each method's run on one core.
-        deadline: of the monotonic clock.
-        slots: runs at once.
-        has_card: whether there is a card, on which runs do not all fail.
-        notes: what the reader must know besides the results.
+        deadline: a time of the monotonic clock.
+        slots: runs at a time.
+        has_card: whether there is an accelerator on which runs do not all fail.
+        notes: remarks for the reader of the results.
     """
 
     out: Path
@@ -118,11 +118,11 @@ class Learning:
 
     @property
     def done(self) -> bool:
-        """Whether nothing runs and nothing more will."""
+        """Return whether nothing runs and nothing more will be started."""
         return self.full and not self.running
 
     def advance(self, card_is_free: bool) -> None:
-        """Note what has ended, and fill the slots.
+        """Record what has ended, and fill the slots.
 
         While the card is measured each slot takes one run on the CPU, and then waits for it.
         """
@@ -137,7 +137,7 @@ class Learning:
             self._start_next(device)
 
     def _start_next(self, device: str) -> None:
-        """Start the next run that should end in time; if there is none, start no more."""
+        """Start the next run that should end in time; if there is none, stop starting runs."""
 
         def expected(method: str) -> float:
             return expected_seconds(method, self.finished[device], self.costs, EXPECTED_PACE[device])
@@ -171,7 +171,7 @@ class Learning:
             )
 
     def stop(self) -> None:
-        """End what runs, since there is no time left, and say what was not made."""
+        """Stop what runs when there is no time left, and record what was not made."""
         for process in self.running.values():
             process.stop()
             self.notes.append(f"{process.name}: stopped after {process.seconds:.0f} s, as there was no time left")

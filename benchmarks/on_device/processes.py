@@ -1,4 +1,4 @@
-"""Processes with a time limit, whose children end with them."""
+"""Processes with a time limit that are stopped together with their children."""
 
 import os
 import signal
@@ -18,10 +18,10 @@ class Process:
     """A module of this repository that runs in a process session of its own.
 
     Attributes:
-        name: for the reader.
+        name: shown to the reader.
         popen: the process.
         began: seconds of the monotonic clock.
-        log: what it prints.
+        log: file of its output.
         limit: seconds after which it is stopped.
     """
 
@@ -33,11 +33,11 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Return the seconds since it began."""
         return time.monotonic() - self.began
 
     def ended(self) -> str | None:
-        """How it ended: `ok`, `failed` or `over its … s`, of which it is stopped here; None: it runs."""
+        """Return how it ended: `ok`, `failed`, or `over its … s` if it had to be stopped here; None if it runs."""
         code = self.popen.poll()
         if code is not None:
             return "ok" if code == 0 else "failed"
@@ -47,13 +47,13 @@ class Process:
         return f"over its {self.limit:.0f} s"
 
     def stop(self) -> None:
-        """End it and all that it started."""
+        """Stop it and all its children."""
         if self.popen.poll() is None:
             os.killpg(self.popen.pid, signal.SIGKILL)
             self.popen.wait()
 
     def last_lines(self, count: int) -> str:
-        """The end of what it printed."""
+        """Return the last lines of its output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
@@ -63,13 +63,13 @@ def start(
     """Start `python -m ARGUMENTS` with the package of a tree.
 
     Args:
-        name: for the reader.
+        name: shown to the reader.
         arguments: the module and its arguments.
-        log: where its output goes, both streams.
-        limit: seconds.
-        source: the tree's `src`.
-        card: it may see the accelerator.
-        threads: that it may use for computing.
+        log: file of both output streams.
+        limit: seconds until it is stopped.
+        source: `src` of the tree.
+        card: whether it sees the accelerator.
+        threads: threads for computing.
     """
     environment = os.environ | dict.fromkeys(THREADS, str(threads)) | ({} if card else {"CUDA_VISIBLE_DEVICES": ""})
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), environment.get("PYTHONPATH"))))

@@ -1,26 +1,26 @@
-"""The published recipes at their real size: python -m benchmarks.on_device.recipes FILE [tiny] [RECIPE...]
+"""The published recipes at their real size: python -m benchmarks.on_device.recipes FILE [RECIPE...] [--tiny]
 
-Each `uota/recipes/*_imagenet.yaml` as one device runs it: its backbone, heads, views of the published sizes (random
-numbers, already in memory) and its share of the batch, in bf16, without and with an arbiter. A line per recipe and
-arbiter goes to FILE: losses of a first step and of one at 60 % of the training, images per second of forward, backward
-and optimiser, the arbiter's share of a step, peak memory. Then a small version's first step in float32, on the card and
-on the CPU: how far losses and gradients are apart. `tiny`: all is small, so that a CPU can run it.
+Each `uota/recipes/*_imagenet.yaml` is run as on one of its devices: with its backbone, heads, views of the published
+sizes (random numbers in memory) and its share of the batch, in bf16, without and with an arbiter. A line per recipe and
+arbiter is appended to FILE: losses of the first step and of one at 60 % of the training, images per second of forward,
+backward and optimiser, the arbiter's share of a step, peak memory. Then the first step of a small version is computed
+in float32 on the accelerator and on the CPU, and the difference of losses and gradients is written. With --tiny
+everything is small enough for a CPU.
 """
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.command_line import make_parser, start
 from uota.data import TensorSource
 from uota.methods import Step
 from uota.methods.build import find_method
@@ -30,6 +30,7 @@ from uota.training.arbiter_inputs import arbiter_input
 from uota.training.module import Pretraining
 from uota.training.resolve import resolve_auto
 from uota.training.setup import build_arbiter, build_module
+from uota.views import Views
 from uota.views.presets import preset_of
 
 IMAGES, CLASSES = 1_281_167, 1000  # of ImageNet
@@ -56,8 +57,15 @@ SOURCE = ImageNet()
 
 
 @dataclass
+class RandomViews(Views):
+    """Views of random numbers, which have no parameters."""
+
+    parameters: None
+
+
+@dataclass
 class Clock:
-    """What the training step asks of Lightning's Trainer."""
+    """The attributes of Lightning's Trainer that the training step reads."""
 
     optimizers: list[torch.optim.Optimizer]
     global_step: int = 0
@@ -70,25 +78,25 @@ class Training:
     """One device's share of a recipe, ready to take steps."""
 
     module: Pretraining
-    views: Any
+    views: RandomViews
     clock: Clock
     precision: str
 
     @classmethod
     def of(cls, settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> "Training":
-        """Built from decided settings, whose batch is this device's; `size` says of how many pixels views are."""
+        """Build it from resolved settings with the batch of this device; `size` converts the side of a view."""
         module = build_module(settings, settings.epochs * IMAGES // settings.batch_size).to(device).train()
         clock = Clock([module.configure_optimizers()])
         module.trainer = clock  # type: ignore[assignment]
         return cls(module, random_views(settings, device, size), clock, settings.precision)
 
     def autocast(self) -> torch.autocast:
-        """As Lightning does in the run's precision."""
+        """Return the autocast context that Lightning uses for the precision."""
         device = self.views.by_size[0].device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
 
     def backward(self) -> float:
-        """Loss of a step; its gradients stay at the parameters."""
+        """Return the loss of a step, and leave its gradients in the parameters."""
         self.module.on_train_batch_start(self.views, 0)
         with self.autocast():
             loss = self.module.training_step(self.views, 0)["loss"]
@@ -97,7 +105,7 @@ class Training:
         return float(loss.detach())
 
     def step(self) -> float:
-        """Loss of a whole step, the optimiser's included."""
+        """Take a whole step, including the optimiser's, and return its loss."""
         loss = self.backward()
         (optimizer,) = self.clock.optimizers
         self.module.on_before_optimizer_step(optimizer)
@@ -106,14 +114,14 @@ class Training:
 
 
 def names() -> list[str]:
-    """All published recipes, those of the paper first."""
+    """Return all published recipes, those of the paper first."""
     return sorted(recipe_names("_imagenet"), key=lambda name: [f"{first}_imagenet" != name for first in FIRST])
 
 
 def arms(settings: Pretrain) -> Iterator[Pretrain]:
-    """Without and with arbiters that weigh from the first step on; a recipe that has one keeps it.
+    """Yield the settings without and with arbiters that are active from the first step; a recipe's own arbiter is kept.
 
-    One view has nothing to be compared with.
+    With a single view per image there is nothing to arbitrate.
     """
     if settings.arbiter != "none":
         yield replace(settings, start=0.0)
@@ -123,25 +131,25 @@ def arms(settings: Pretrain) -> Iterator[Pretrain]:
 
 
 def of_one_device(settings: Pretrain) -> Pretrain:
-    """One device's share of a recipe, in bf16."""
+    """Return the settings of one device's share of a recipe, in bf16."""
     own = replace(settings, devices=1, batch_size=settings.batch_size // settings.devices, precision="bf16")
     return resolve_auto(replace(own, accelerator="auto"), SOURCE)
 
 
 def small(settings: Pretrain, backbone: str) -> Pretrain:
-    """The same method with a small network, heads and batch in float32, for views of `small_size`."""
+    """Return settings of the same method with a small network, heads and batch in float32, for small views."""
     options = find_method(settings.method).small | ({"classes": CLASSES} if settings.method == "supervised" else {})
     network = {"backbone": backbone, "batch_size": SMALL_BATCH, "method_options": options}
     return replace(settings, precision="32", **network)  # type: ignore[arg-type]
 
 
 def small_size(size: int) -> int:
-    """Side of a small version of a view."""
+    """Return the side of the small version of a view."""
     return max(32, size * 2 // 7)
 
 
-def random_views(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Any:
-    """Views of the preset's counts; the same numbers on every device."""
+def random_views(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> RandomViews:
+    """Make random views in the preset's counts; the numbers are the same on every device."""
     random = torch.Generator().manual_seed(0)
     batch = settings.batch_size
     groups = [
@@ -149,11 +157,11 @@ def random_views(settings: Pretrain, device: torch.device, size: Callable[[int],
         for group in preset_of(settings).sizes
     ]
     labels, index = (torch.randint(most, (batch,), generator=random).to(device) for most in (CLASSES, IMAGES))
-    return SimpleNamespace(by_size=[group.to(device) for group in groups], labels=labels, index=index)
+    return RandomViews([group.to(device) for group in groups], None, index, wrong=None, labels=labels)
 
 
 def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> Iterator[dict[str, Any]]:
-    """A row per arbiter. The network is built once, and keeps learning from one to the next."""
+    """Yield a row per arbiter; the network is built once and keeps learning from one to the next."""
     arbitrated = [resolve_auto(each, SOURCE) for each in arms(settings)]  # type: ignore[arg-type]
     training = Training.of(arbitrated[0], device, size)
     for each in arbitrated:
@@ -168,7 +176,7 @@ def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]
 
 
 def steps(training: Training, device: torch.device) -> dict[str, Any]:
-    """Two losses, times and memory of one arbiter's steps."""
+    """Measure two losses, the times and the memory of one arbiter's steps."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     training.clock.global_step = 0
@@ -184,7 +192,7 @@ def steps(training: Training, device: torch.device) -> dict[str, Any]:
 
 
 def arbiter_seconds(training: Training, device: torch.device) -> float | None:
-    """Of looking at the views of a step and weighing them; None without an arbiter."""
+    """Measure the seconds in which the arbiter computes its input and weights; None without an arbiter."""
     module = training.module
     arbiter = module.arbiter
     if arbiter is None:
@@ -197,7 +205,7 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Median seconds of one call, until the device has done its work."""
+    """Return the median seconds of a call, measured until the device has finished."""
     taken = []
     warm_up, count = (WARM_UP, TIMED) if device.type == "cuda" else (0, 2)
     for _ in range(warm_up + count):
@@ -216,7 +224,7 @@ def wait(device: torch.device) -> None:
 
 
 def compare(settings: Pretrain, device: torch.device) -> dict[str, Any]:
-    """Difference of a small version's first step on a device from that on the CPU, both in float32."""
+    """Compare a small version's first step on a device with that on the CPU, both in float32."""
     (loss, gradient), (wanted, wanted_gradient) = (first_step(settings, each) for each in (device, torch.device("cpu")))
     apart = abs(loss - wanted) / max(abs(wanted), 1.0)  # SimSiam begins about 0
     gradients = float((gradient - wanted_gradient).norm() / wanted_gradient.norm())
@@ -225,7 +233,7 @@ def compare(settings: Pretrain, device: torch.device) -> dict[str, Any]:
 
 
 def first_step(settings: Pretrain, device: torch.device) -> tuple[float, Tensor]:
-    """Loss and all gradients, in one row on the CPU."""
+    """Return the loss and all gradients of the first step, as one vector on the CPU."""
     training = Training.of(settings, device, small_size)
     loss = training.backward()
     gradients = [each.grad.flatten() for each in training.module.method.parameters() if each.grad is not None]
@@ -233,12 +241,12 @@ def first_step(settings: Pretrain, device: torch.device) -> tuple[float, Tensor]
 
 
 def first_line(error: Exception) -> str:
-    """The kind of an error and the first line of its message."""
+    """Return the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
 def rows_of(name: str, device: torch.device, tiny: bool) -> Iterator[dict[str, Any]]:
-    """All rows of a recipe."""
+    """Yield all rows of a recipe."""
     settings = of_one_device(recipe(name))
     less = small(settings, "tiny" if tiny else "resnet18")
     real = less if tiny else settings
@@ -250,17 +258,24 @@ def rows_of(name: str, device: torch.device, tiny: bool) -> Iterator[dict[str, A
 
 
 def name_of(device: torch.device) -> str:
-    """The name of the card, or cpu."""
+    """Return the name of the accelerator, or cpu."""
     return torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
 
 
-def main(file: str, *words: str) -> None:
-    tiny, asked = "tiny" in words, [word for word in words if word != "tiny"]
-    device = torch.device("cuda" if torch.cuda.is_available() and not tiny else "cpu")
-    with Path(file).open("a") as lines:
-        for name in asked or names():
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure recipes, and append their lines."""
+    parser = make_parser("on_device.recipes", __doc__, measures=False)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("recipes", nargs="*", default=[], metavar="RECIPE", help="default: all published ones")
+    parser.add_argument("--tiny", action="store_true", help="make everything small enough for a CPU")
+    asked = parser.parse_args(arguments)
+    if unknown := [name for name in asked.recipes if name not in names()]:
+        parser.error(f"there is no recipe {unknown[0]!r}; choose among {', '.join(names())}")
+    device = torch.device("cuda" if torch.cuda.is_available() and not asked.tiny else "cpu")
+    with asked.file.open("a") as lines:
+        for name in asked.recipes or names():
             try:
-                for row in rows_of(name, device, tiny):
+                for row in rows_of(name, device, asked.tiny):
                     print(json.dumps(row), file=lines, flush=True)
             except Exception as error:  # go on with the next recipe
                 row = {"part": "recipe", "recipe": name, "device": name_of(device), "error": first_line(error)}
@@ -270,4 +285,4 @@ def main(file: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    start(main)

@@ -1,4 +1,4 @@
-"""What the parts found, as lines of text."""
+"""Format the results of the parts as tables."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ SMOKE = ("arbiter", "precision", "knn", "train_seconds", "evaluate_seconds")
 
 
 def shown(value: Any) -> str:
-    """A value in a cell."""
+    """Format a value for a cell."""
     if value is None:
         return ""
     if isinstance(value, float) and 0 < abs(value) < 1e-3:
@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
 
 
 def lines_of(title: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
-    """A table of these columns under its title; an error stands where a row has one. No rows: nothing."""
+    """Yield a table of these columns under its title, with the errors of rows; nothing without rows."""
     if not rows:
         return
     yield f"\n## {title}\n"
@@ -34,7 +34,7 @@ def lines_of(title: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterato
 
 
 def of_recipes(rows: Sequence[Row]) -> Iterator[str]:
-    """The published recipes and their small versions, then how many rows are as they should be."""
+    """Yield tables of the published recipes and their small versions, and count the correct rows."""
     parts = {name: [row for row in rows if row["part"] == name] for name in ("recipe", "float32")}
     yield from lines_of("Published recipes on one device, bf16", parts["recipe"], RECIPE)
     yield from lines_of("First step in float32, beside the CPU's", parts["float32"], FLOAT32)

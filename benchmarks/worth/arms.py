@@ -1,4 +1,4 @@
-"""What is compared: where the weights of a run come from, and what else is changed instead of weights."""
+"""The arms of the comparison: where the weights of a run come from, or what is changed instead."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from uota.training.arbiter_inputs import arbiter_input
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import ViewPreset, Views
 
-# What an oracle leaves to a wrong view: nothing, but its image keeps its place in the sums.
+# The weight of a wrong view under the oracle: above 0, so that an image with wrong views only stays in the sums.
 NOTHING = 1e-6
 
 
 class Judge(Protocol):
-    """Weighs the views of a batch."""
+    """Computes the weights of the views in a batch."""
 
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration: ...
 
@@ -31,12 +31,12 @@ class Arm:
     """A way to train.
 
     Attributes:
-        judge: made for an embedding dimension and a seed.
-        both: weights act on both views of a pair.
-        preset: changes the views.
-        auxiliary: the learned head's contrastive loss is added to the method's, through its encoder.
-        candidates: so many times the views are made, and a sampler keeps those that are encoded.
-        robust: RINCE's q, for methods with a contrastive loss.
+        judge: builds the judge for an embedding dimension and a seed.
+        both: whether weights act on both views of a pair.
+        preset: changes the preset of views.
+        auxiliary: builds a contrastive loss of the learned head that is added to the method's, through its encoder.
+        candidates: views that are made for each that is encoded; a sampler chooses among them.
+        robust: the q of RINCE, for methods with a contrastive loss.
     """
 
     judge: Callable[[int, int], Judge]
@@ -49,7 +49,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Watched:
-    """An arbiter's verdict on what it looks at."""
+    """An arbiter with its input."""
 
     at: str
     arbiter: Arbiter
@@ -60,7 +60,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """The same weights, given to other views of the same size: their histogram without what they say."""
+    """The weights of a judge, permuted among the views of a size: the same histogram without the information."""
 
     judge: Judge
 
@@ -72,12 +72,12 @@ class Shuffled:
 
 
 def uniform(embedded: Embedded, views: Views, progress: float) -> Arbitration:
-    """No weights."""
+    """Return uniform weights."""
     return _weights(torch.ones(embedded.projected.shape[:2]))
 
 
 def oracle(embedded: Embedded, views: Views, progress: float) -> Arbitration:
-    """The truth, where it is known: wrong views are left out."""
+    """Return weights that leave out the views known to be wrong."""
     right = torch.ones(embedded.projected.shape[:2]) if views.wrong is None else (~views.wrong).float()
     return _weights(rescaled_to_mean_one(right + NOTHING))
 
@@ -87,12 +87,12 @@ def _weights(weights: Tensor) -> Arbitration:
 
 
 def learned(at: str) -> Callable[[int, int], Judge]:
-    """The learned arbiter on thumbnails, features or embeddings."""
+    """Return the learned arbiter on thumbnails, features, both or embeddings."""
     return lambda dim, seed: Watched(at, Arbiter("learned", seed=seed))
 
 
 def paper(tau_per_dimension: float = TAU_PER_DIMENSION, start: float = 0.0, anchors: int | None = None) -> Arm:
-    """The paper's weights: on the predicting view."""
+    """Return the arm of the paper's weights, which act on the predicting view."""
 
     def judge(dim: int, seed: int) -> Judge:
         arbiter = Arbiter("mahalanobis", tau=tau_per_dimension * dim, start=start, anchors=anchors)
@@ -102,7 +102,7 @@ def paper(tau_per_dimension: float = TAU_PER_DIMENSION, start: float = 0.0, anch
 
 
 def milder(preset: ViewPreset) -> ViewPreset:
-    """Local crops of the upper half of the scale they had."""
+    """Restrict local crops to the upper half of their scale."""
     *others, local = preset.sizes
     low, high = local.scale
     return replace(preset, sizes=(*others, replace(local, scale=((low + high) / 2, high))))
@@ -114,7 +114,7 @@ QS = (0.01, 0.1, 0.5, 1.0)
 ARMS: dict[str, Arm] = {
     "none": Arm(lambda dim, seed: uniform),
     "paper": paper(start=0.5),
-    # As the released code has it: centres from the two large views.
+    # As in the released code, the centres are those of the two large views.
     "paper-released": paper(start=0.5, anchors=2),
     "learned-thumbnails": Arm(learned("thumbnails")),
     "learned-features": Arm(learned("features")),

@@ -1,6 +1,6 @@
-"""A control: the learned arbiter's own contrastive loss, as a second loss of the encoder, without any weights.
+"""A control: the learned arbiter's contrastive loss as a second loss of the encoder, without any weights.
 
-Its centres are plain means too: counting doubted views less in them would be a weight.
+The centres are plain means, since means that count doubtful views less would be weighted.
 """
 
 import torch
@@ -29,7 +29,7 @@ class AuxiliaryContrast(nn.Module):
         )
 
     def forward(self, embedded: Embedded) -> Tensor:
-        """InfoNCE of every view against the centres of all images."""
+        """Compute InfoNCE of every view against the centres of all images."""
         early = torch.cat([pooled(maps, EARLY_SIDE) for maps in embedded.early])
         looked_at = torch.cat([early, embedded.features], dim=-1)
         # The head's first norm; its scale and shift are the linear layer's.

@@ -1,4 +1,4 @@
-"""Where arbitration is measured: what the images are, and which of their views are wrong."""
+"""The conditions of the comparison: which images there are, and which of their views are wrong."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,15 +12,15 @@ class Condition:
     """Images, and settings of `uota pretrain` that belong to them.
 
     Attributes:
-        settings: of the run, besides method, arbiter and seed.
-        along_the_way: evaluate after every eighth of training, not only at the end.
+        settings: settings of the run, except method, arbiter and seed.
+        along_the_way: whether the encoder is evaluated after every eighth of training, not only at the end.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
     along_the_way: bool = False
 
     def source(self, split: str) -> Source:
-        """The images of a split."""
+        """Open the images of a split."""
         data = self.settings["data"]
         return open_drawings(split) if data == "drawings" else open_source(data, split)
 
@@ -37,7 +37,7 @@ CONDITIONS = {
     "injected-10": Condition(_injected(0.10)),
     "injected-25-batch": Condition(_injected(0.25, inject_from="batch")),
     "injected-10-batch": Condition(_injected(0.10, inject_from="batch")),
-    # Three times as long: is a gain more than faster learning?
+    # Three times as long, to see whether a gain is more than faster learning.
     "scenes-long": Condition({"data": "demo-scenes", "epochs": 12}, along_the_way=True),
     "injected-25-long": Condition(_injected(0.25, epochs=12), along_the_way=True),
 }

@@ -13,7 +13,7 @@ from uota.data.source import TensorSource
 from uota.errors import UotaError
 
 FOLDER = Path("/usr/share/openclipart/png")
-# Categories of a hundred drawings and more, but for two that are none; at most 300 of each, so that none prevails.
+# All categories with a hundred drawings or more, except two that are no categories; at most 300 drawings of each.
 CATEGORIES = (
     *("animals", "computer", "food", "geography", "office", "people", "recreation", "shapes", "signs_and_symbols"),
     *("tools", "transportation"),
@@ -24,7 +24,7 @@ SIDE = 56
 
 @lru_cache(maxsize=2)
 def open_drawings(split: str) -> Source:
-    """Drawings of 56 × 56 pixels, bright ink on black; four fifths of each category to train on, a fifth to test."""
+    """Open drawings of 56 × 56 pixels, bright on black; four fifths of each category are for training."""
     if not FOLDER.is_dir():
         raise UotaError(f"there are no drawings in {FOLDER}; install them: apt-get install openclipart-png")
     with tempfile.TemporaryDirectory() as chosen:
@@ -38,7 +38,7 @@ def open_drawings(split: str) -> Source:
 
 
 def _small(image: Tensor) -> Tensor:
-    """On a white square as large as the drawing's longer side, shrunk, and turned into its negative."""
+    """Pad a drawing to a white square, shrink it, and return its negative."""
     ink = 255.0 - image.float()
     height, width = ink.shape[-2:]
     side = max(height, width)

@@ -1,4 +1,4 @@
-"""Gains of arms over others, paired by seed."""
+"""Gains of one arm over another, paired by seed."""
 
 from collections import defaultdict
 from statistics import mean
@@ -7,8 +7,8 @@ from typing import Any
 from uota.comparison.statistics import Gain
 
 BEGINNING = ("condition", "method", "arm", "seeds", "linear / kNN", "gain, linear", "gain, kNN")
-WORTH_SHARING = 1.0  # points: of less, a share says nothing
-# Is it the weights, or would their histogram do, or a better loss? And which eyes, and weights or a choice?
+WORTH_SHARING = 1.0  # points; a share of less is meaningless
+# Weights against their histogram and a second loss; one kind of eyes against another; weights against choosing views.
 CONTRASTS = (
     ("learned-features", "shuffled"),
     ("learned-features", "auxiliary"),
@@ -23,7 +23,7 @@ Cell = tuple[str, str, str]  # condition, method, arm
 
 
 def cells(rows: list[Row]) -> dict[Cell, dict[int, Row]]:
-    """Rows by cell and seed."""
+    """Sort rows by cell and seed."""
     found: dict[Cell, dict[int, Row]] = defaultdict(dict)
     for row in rows:
         found[row["condition"], row["method"], row["arm"]][row["seed"]] = row
@@ -31,19 +31,19 @@ def cells(rows: list[Row]) -> dict[Cell, dict[int, Row]]:
 
 
 def gains(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str, over: str = "none") -> dict[int, float]:
-    """Of a cell over another arm of the same condition and method, by the seeds that both have."""
+    """Return the gains over another arm of the same condition and method, for the seeds that both have."""
     plain, seeds = found.get((*cell[:2], over), {}), found.get(cell, {})
     return {seed: seeds[seed][figure] - plain[seed][figure] for seed in seeds if seed in plain}
 
 
 def gain(found: dict[Cell, dict[int, Row]], cell: Cell, figure: str, over: str = "none") -> Gain | None:
-    """Mean of the gains; None where there are none."""
+    """Return the mean of the gains, or None if there are none."""
     differences = list(gains(found, cell, figure, over).values())
     return Gain.of(differences) if differences else None
 
 
 def beginning(found: dict[Cell, dict[int, Row]], cell: Cell) -> list[str]:
-    """Of a cell's line: `BEGINNING`. Without weights there is no gain over itself."""
+    """Return the columns `BEGINNING` of a cell's line; the arm without weights has no gain."""
     rows = list(found[cell].values())
     reached = " / ".join(mean_of(rows, figure, ".1f") for figure in ("linear", "knn"))
     won = ["" if cell[2] == "none" else str(gain(found, cell, figure) or "") for figure in ("linear", "knn")]
@@ -51,7 +51,7 @@ def beginning(found: dict[Cell, dict[int, Row]], cell: Cell) -> list[str]:
 
 
 def share_of_oracle(found: dict[Cell, dict[int, Row]], cell: Cell) -> float | None:
-    """Mean gain in linear top-1 as a share of the oracle's, on the seeds that both have."""
+    """Return the mean gain in linear top-1 as a share of the oracle's, on the seeds that both have."""
     own, best = gains(found, cell, "linear"), gains(found, (*cell[:2], "oracle"), "linear")
     both = own.keys() & best.keys()
     ceiling = mean(best[seed] for seed in both) if both else 0.0
@@ -59,7 +59,7 @@ def share_of_oracle(found: dict[Cell, dict[int, Row]], cell: Cell) -> float | No
 
 
 def contrasts(rows: list[Row]) -> list[list[str]]:
-    """One arm's gain over another, where there are three seeds at least."""
+    """Return the lines of gains of one arm over another that have at least three seeds."""
     found, lines = cells(rows), []
     for condition, method in dict.fromkeys(cell[:2] for cell in found):
         for arm, over in CONTRASTS:
@@ -70,12 +70,12 @@ def contrasts(rows: list[Row]) -> list[list[str]]:
 
 
 def mean_of(rows: list[Row], name: str, form: str) -> str:
-    """Of the rows that have the figure; empty where none has."""
+    """Format the mean over the rows that have the figure; empty if none has."""
     values = [row[name] for row in rows if name in row]
     return format(mean(values), form) if values else ""
 
 
 def together(lines: list[list[str]]) -> list[list[str]]:
-    """Lines of a condition and method together, in the order in which the first of each came."""
+    """Group lines by condition and method, in the order of the first line of each."""
     order = list(dict.fromkeys((line[0], line[1]) for line in lines))
     return sorted(lines, key=lambda line: order.index((line[0], line[1])))

@@ -1,7 +1,9 @@
-"""Every table as a page: python -m benchmarks.worth.page  (writes docs/worth-figures.md)."""
+"""The tables of what arbitration is worth as a page: python -m benchmarks.worth.page  (writes docs/worth-figures.md)"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.command_line import make_parser, start
 from benchmarks.worth.table import Shown, every_table
 
 OUT = Path(__file__).parents[2] / "docs/worth-figures.md"
@@ -26,14 +28,18 @@ features or on pixels; estimated is the list's mean probability.
 
 
 def markdown(table: Shown) -> str:
-    """A table under its title."""
+    """Format a table under its title."""
     shown = [list(table.columns), ["---"] * len(table.columns), *table.lines]
     return f"## {table.title}\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in shown)
 
 
-def main() -> None:
-    OUT.write_text("\n".join([INTRO, *(markdown(table) + "\n" for table in every_table())]))
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page."""
+    parser = make_parser("worth.page", __doc__, measures=False)
+    parser.add_argument("--out", type=Path, default=OUT)
+    asked = parser.parse_args(arguments)
+    asked.out.write_text("\n".join([INTRO, *(markdown(table) + "\n" for table in every_table())]))
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -1,5 +1,6 @@
-"""The table as a picture: python -m benchmarks.worth.picture  (writes docs/worth.png)."""
+"""The gains of arbitration as a picture: python -m benchmarks.worth.picture  (writes docs/worth.png)"""
 
+from collections.abc import Sequence
 from itertools import zip_longest
 from math import ceil
 from pathlib import Path
@@ -10,6 +11,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks.command_line import make_parser, start
 from benchmarks.lines import read_lines
 from benchmarks.worth import filing
 from benchmarks.worth.arms import ARMS
@@ -24,7 +26,11 @@ COLUMNS = 3
 COLOURS = {"none": "0.6", "paper": "tab:orange", "learned": "tab:blue", "sampled": "tab:green", "oracle": "0.2"}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw and write the picture."""
+    parser = make_parser("worth.picture", __doc__, measures=False)
+    parser.add_argument("--out", type=Path, default=OUT)
+    asked = parser.parse_args(arguments)
     found = cells([*read_lines(LINES), *filing.as_conditions(read_lines(LINES_OF_GROUPS))])
     shown = {cell: gain(found, cell, "linear") for cell in found if cell[1] == default_method(cell[0])}
     conditions = list(dict.fromkeys(cell[0] for cell, made in shown.items() if made is not None and made.pairs > 1))
@@ -45,16 +51,17 @@ def main() -> None:
         "gain over the method without weights, linear top-1, points; bars: 95 % interval, two seeds or more"
     )
     figure.tight_layout()
-    figure.savefig(OUT, dpi=110)
+    figure.savefig(asked.out, dpi=110)
+    plt.close(figure)
 
 
 def default_method(condition: str) -> str:
-    """What `uota pretrain` trains there when told nothing."""
+    """Return the method that `uota pretrain` chooses for such data."""
     return METHOD_OF_GROUPS if condition.startswith("groups-") else METHOD
 
 
 def draw(axis: Axes, gains: list[tuple[str, Gain | None]]) -> None:
-    """The gains of one condition, a row an arm; nothing where an arm was not run."""
+    """Draw the gains of one condition, one row per arm; arms that were not run stay empty."""
     axis.axvline(0, color="0.8", zorder=0)
     for place, (arm, made) in enumerate(gains):
         if made is not None:
@@ -63,4 +70,4 @@ def draw(axis: Axes, gains: list[tuple[str, Gain | None]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -1,4 +1,4 @@
-"""All runs, in the order in which they are made: first what says most."""
+"""All runs in their order, the most informative first."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,17 +6,17 @@ from benchmarks.worth.arms import QS, TAUS
 from benchmarks.worth.run import Run
 
 SEEDS = (0, 1, 2)
-# Where three left intervals that say little.
+# Added where the intervals of three seeds were too wide.
 MORE_SEEDS = (3, 4)
-# What explains the rest, or takes three times as long, is made once: all of it on three seeds would take 18 hours.
+# Explanations and long runs have one seed; with three seeds everything would take 18 hours.
 ONCE = (0,)
 TWICE = (0, 1)
 LEARNED = ("learned-thumbnails", "learned-features")
 MAIN = ("none", "paper", *LEARNED, "oracle")
-# The default between nothing and all that there is to win.
+# The default, with the lower and the upper bound.
 DEFAULT = ("none", "learned-thumbnails", "oracle")
 OTHER_WEIGHTS = ("sampled-and-weighed", "learned-both", "two_groups", "learned-embeddings", "ess-0.9")
-# Where the oracle wins and thumbnails nothing.
+# For conditions where the oracle gains and thumbnails do not.
 OTHER_EYES = ("learned-features", "learned-both")
 CONTROLS = ("shuffled", "auxiliary", "milder-crops")
 PAPERS = tuple(f"paper-{tau}" for tau in TAUS)
@@ -25,12 +25,12 @@ OTHERS = ("byol", "barlow_twins", "simsiam", "moco_v2", "simclr")
 
 
 def plan() -> list[Run]:
-    """Every run once."""
+    """Return every run once."""
     return list(dict.fromkeys(_parts()))
 
 
 def _parts() -> Iterator[Run]:
-    """SwAV's table, longer training and controls, remedies from outside, then the other methods."""
+    """Yield the table of SwAV, longer training and controls, other remedies, then the other methods."""
     outliers = ("scenes", "injected-25")
     yield from _grid(("clean", *outliers), ("swav",), MAIN)
     yield from _grid(("drawings", "injected-10", "injected-25-batch"), ("swav",), DEFAULT)
@@ -51,10 +51,10 @@ def _parts() -> Iterator[Run]:
 def _grid(
     conditions: Sequence[str], methods: Sequence[str], arms: Sequence[str], seeds: Sequence[int] = SEEDS
 ) -> Iterator[Run]:
-    """Seed by seed, so that a table is complete before it is precise."""
+    """Yield runs seed by seed, so that a table is complete before it is precise."""
     for method in methods:
         for seed in seeds:
             for condition in conditions:
-                # There is no truth about crops of drawings, and none about clean images that an oracle could use.
+                # The oracle needs ground truth, which crops of drawings and clean images lack.
                 known = [arm for arm in arms if arm != "oracle" or condition not in ("clean", "drawings")]
                 yield from (Run(condition, method, arm, seed) for arm in known)

@@ -1,4 +1,4 @@
-"""A remedy from outside: RINCE, Chuang et al., *Robust Contrastive Learning against Noisy Views*, CVPR 2022."""
+"""Another remedy: RINCE, Chuang et al., *Robust Contrastive Learning against Noisy Views*, CVPR 2022."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ DENSITY = 0.01
 def rince(
     positive: Float[Tensor, "pairs batch"], total: Float[Tensor, "pairs batch"], q: float
 ) -> Float[Tensor, "pairs batch"]:
-    """Equation 5 of the paper: q → 0 is InfoNCE, q = 1 the symmetric loss that forgives wrong pairs.
+    """Compute equation 5 of the paper; q → 0 gives InfoNCE, q = 1 the symmetric loss that tolerates wrong pairs.
 
     Args:
         positive: logits of the pairs.
@@ -28,7 +28,7 @@ def rince(
 
 
 def robust_simclr(method: SimCLR, embedded: Embedded, q: float) -> Tensor:
-    """SimCLR's loss with RINCE in the place of InfoNCE."""
+    """Compute SimCLR's loss with RINCE in place of InfoNCE."""
     pairs = ordered_pairs(len(embedded.z), len(embedded.z))
     terms = nt_xent_terms(embedded.z, pairs, method.temperature)
     positive = (embedded.z[pairs.predictor] * embedded.z[pairs.target]).sum(-1) / method.temperature
@@ -36,7 +36,7 @@ def robust_simclr(method: SimCLR, embedded: Embedded, q: float) -> Tensor:
 
 
 def robust_moco(method: MoCo, embedded: Embedded, q: float) -> Tensor:
-    """MoCo's loss with RINCE in the place of InfoNCE; the queue takes its step."""
+    """Compute MoCo's loss with RINCE in place of InfoNCE, and update the queue."""
     assert embedded.targets is not None
     keys = unit(embedded.targets)
     pairs = ordered_pairs(len(embedded.z), embedded.globals)

@@ -1,4 +1,4 @@
-"""One run of the benchmark: a condition, a method, an arm and a seed, to one line of results."""
+"""One run of the benchmark: a condition, a method, an arm and a seed give one line of results."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from benchmarks.accuracy import accuracy
+from benchmarks.images import first_images
 from benchmarks.worth.arms import ARMS, Arm
 from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
@@ -31,12 +32,13 @@ from uota.views import ViewPipeline, ViewPreset, Views
 from uota.views.presets import preset_of
 
 PARTS = 8
-# Of the run: when an arbiter should tell already, and over how much of the end it is judged.
+# Shares of the run over which an arbiter is evaluated: early, and at the end.
 EARLY, LATE = (0.08, 0.12), (0.9, 1.0)
+TINY_IMAGES, TINY_BATCH = 64, 16
 
 
 class Run(NamedTuple):
-    """What identifies a line of results."""
+    """The fields that identify a line of results."""
 
     condition: str
     method: str
@@ -44,16 +46,19 @@ class Run(NamedTuple):
     seed: int
 
     def settings(self) -> Pretrain:
-        """As `uota pretrain` would take them: the method's demo recipe, on the condition's images, for as long."""
+        """Return settings of `uota pretrain`: the method's demo recipe with the images and length of the condition."""
         condition = CONDITIONS[self.condition]
         own = {"method": self.method, "seed": self.seed, "arbiter": "none"}
         return replace(recipe(f"{self.method}_demo"), **condition.settings | own)
 
 
-def measure(run: Run) -> dict[str, Any]:
-    """Train and evaluate; everything a line of results holds."""
+def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
+    """Train and evaluate, and return the line of results; the smallest form takes four steps."""
     settings, arm, condition = run.settings(), ARMS[run.arm], CONDITIONS[run.condition]
     train, test = condition.source("train"), condition.source("test")
+    if tiny:
+        train, test = (first_images(source, TINY_IMAGES) for source in (train, test))
+        settings = replace(settings, epochs=1, batch_size=TINY_BATCH)
     settings = resolve_auto(settings, train)
     preset = arm.preset(preset_of(settings))
     training = Training(settings, arm, train, preset)
@@ -71,13 +76,13 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 class Training:
-    """The training step of `uota pretrain`, with a judge in the arbiter's place.
+    """The training loop of `uota pretrain`, with a judge in place of the arbiter.
 
     Args:
-        settings: decided, without an arbiter.
-        arm: what judges, and what else is changed.
+        settings: resolved settings, without an arbiter.
+        arm: where the weights come from, and what else is changed.
         source: images to train on.
-        preset: the views.
+        preset: preset of the views.
     """
 
     def __init__(self, settings: Pretrain, arm: Arm, source: Source, preset: ViewPreset) -> None:
@@ -98,11 +103,11 @@ class Training:
 
     @property
     def images(self) -> int:
-        """Images that training takes, one pass after the other."""
+        """Images that the training takes, counted in every pass."""
         return self.total * self.settings.batch_size
 
     def parts(self, count: int) -> Iterator[float]:
-        """Train, pausing after each of `count` equal parts with the share that is done."""
+        """Train, and yield the finished share after each of `count` equal parts."""
         ends = {round(self.total * part / count): part / count for part in range(1, count + 1)}
         while self.step < self.total:
             for samples in self.batches:
@@ -111,7 +116,7 @@ class Training:
                     yield ends[self.step]
 
     def take_step(self, samples: list[tuple[int, int]]) -> None:
-        """One step of the method, weighed by the judge."""
+        """Take a step of the method with the weights of the judge."""
         step = Step(self.step, self.step / self.total)
         torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
         views = self._chosen(self.pipeline(self.source, samples))
@@ -130,7 +135,7 @@ class Training:
         self.step += 1
 
     def _chosen(self, views: Views) -> Views:
-        """Those that the sampler keeps; how well it told the candidates is what is noted, if there is one."""
+        """Return the views that the sampler keeps, and note its scores; all views without a sampler."""
         if not self.sampler:
             return views
         sampled = self.sampler(views.by_size)
@@ -146,18 +151,18 @@ class Training:
         return loss + method.auxiliary(embedded) if self.arm.auxiliary else loss
 
     def _note(self, verdict: Arbitration, wrong: Tensor | None) -> None:
-        """Keep how well the judge told at this step."""
+        """Keep how well the judge detected wrong views in this step."""
         done = (self.step + 1) / self.total
         if verdict.outlier_rate is not None:
             self.rate = verdict.outlier_rate
         for when, (first, last) in {"early": EARLY, "late": LATE}.items():
-            # Of none that are wrong there is nothing to tell, and of none that were scored no telling.
+            # AUROC needs wrong views, and scores that are not all zero.
             if wrong is not None and bool(wrong.any()) and first <= done <= last and bool(verdict.scores.any()):
                 auroc = roc_auc_score(wrong.flatten(), -verdict.scores.flatten())
                 self.seen[when].append((auroc, float(wrong.float().mean())))
 
     def told(self) -> dict[str, float]:
-        """AUROC after a tenth and at the end, the rate estimated last, and the true one, as far as there are any."""
+        """Return those that exist of: AUROC after a tenth and at the end, the last estimated rate, and the true one."""
         told = {f"auroc_{when}": round(mean(auroc for auroc, _ in seen), 4) for when, seen in self.seen.items()}
         if self.rate is not None:
             told["rate"] = round(self.rate, 4)

@@ -1,17 +1,17 @@
-"""What the runs say: python -m benchmarks.worth.table  (or make worth-table).
+"""The tables of what arbitration is worth: python -m benchmarks.worth.table  (or make worth-table)
 
-Gains are against the same method without weights, paired by seed: mean, 95 % interval (Student's t) and paired p. The
-share is that of the oracle's mean gain, where the oracle gains a point or more.
+Gains are over the same method without weights, paired by seed: mean, 95 % interval (Student's t) and paired p. The
+share is that of the oracle's mean gain, if the oracle gains a point or more.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from statistics import mean
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import RESULTS, make_parser, start
 from benchmarks.groups import OUT as LINES_OF_GROUPS
 from benchmarks.lines import read_lines
 from benchmarks.worth import filing
@@ -28,11 +28,11 @@ from benchmarks.worth.gains import (
 )
 from uota.comparison.statistics import Gain
 
-LINES = Path(__file__).parents[1] / "results/worth.jsonl"
+LINES = RESULTS / "worth.jsonl"
 
 
 def lines(rows: list[Row]) -> Iterator[list[str]]:
-    """The table's lines, in the order of the rows."""
+    """Yield the lines of the table, in the order of the rows."""
     found = cells(rows)
     for cell, seeds in found.items():
         of_cell = list(seeds.values())
@@ -50,13 +50,13 @@ HEADER = (*BEGINNING, "share", "AUROC", "rate", "ms")
 
 
 def _rates(rows: list[Row]) -> str:
-    """As 0.24 of 0.25; nothing where none was estimated."""
+    """Format the estimated and the true rate, as in "0.24 of 0.25"; empty if none was estimated."""
     estimated, true = (mean_of(rows, name, ".3f") for name in ("rate", "true_rate"))
     return f"{estimated} of {true}" if estimated and true else estimated
 
 
 def over_methods(rows: list[Row]) -> Iterator[list[str]]:
-    """Of methods other than SwAV: the mean of their mean gains, with the interval over them, of three at least."""
+    """Yield the mean gain over methods other than SwAV, of which there must be three, with its interval."""
     found = cells(rows)
     for condition, arm in dict.fromkeys((condition, arm) for condition, method, arm in found if method != "swav"):
         of_arm = [cell for cell in found if cell[1] != "swav" and (cell[0], cell[2]) == (condition, arm)]
@@ -67,14 +67,14 @@ def over_methods(rows: list[Row]) -> Iterator[list[str]]:
 
 
 def way(rows: list[Row]) -> Iterator[list[str]]:
-    """Mean linear top-1 after every eighth, where it was measured."""
+    """Yield the mean linear top-1 after every eighth of the runs in which it was measured."""
     for cell, seeds in cells([row for row in rows if "way" in row]).items():
         reached = [[point["linear"] for point in row["way"]] + [row["linear"]] for row in seeds.values()]
         yield [*cell, str(len(seeds)), *(f"{mean(values):.1f}" for values in zip(*reached, strict=True))]
 
 
 class Shown(NamedTuple):
-    """A table: what it is of, its columns and lines."""
+    """A table with its title, columns and lines."""
 
     title: str
     columns: tuple[str, ...]
@@ -82,7 +82,7 @@ class Shown(NamedTuple):
 
 
 def tables(rows: list[Row], of_groups: list[Row]) -> list[Shown]:
-    """Those that have a line."""
+    """Return the tables that have a line."""
     of_methods = ("condition", "arm", "methods", "gain, linear", "gain, kNN")
     between = ("condition", "method", "arm", "over", "seeds", "linear", "kNN")
     eighths = ("condition", "method", "arm", "seeds", *(f"{part}/8" for part in range(1, 9)))
@@ -98,11 +98,13 @@ def tables(rows: list[Row], of_groups: list[Row]) -> list[Shown]:
 
 
 def every_table() -> list[Shown]:
-    """Of all lines that there are."""
+    """Return the tables of all committed lines."""
     return tables(read_lines(LINES), read_lines(LINES_OF_GROUPS))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print every table."""
+    make_parser("worth.table", __doc__, measures=False).parse_args(arguments)
     console = Console(width=180)
     for table in every_table():
         shown = Table(*table.columns, title=table.title)
@@ -112,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

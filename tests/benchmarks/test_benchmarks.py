@@ -1,17 +1,248 @@
-"""Every benchmark can be started as its first lines say: python -m benchmarks.NAME."""
+"""Every benchmark is listed, and runs in its smallest form."""
 
+import json
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
+import torch
 
 import benchmarks
+from benchmarks import BENCHMARKS
+from benchmarks.__main__ import main as list_benchmarks
+from benchmarks.command_line import start
+from uota import UotaError
+from uota.commands.cli import main as uota
 
-FILES = Path(benchmarks.__file__).parent.glob("*.py")
-STARTED = sorted(file.stem for file in FILES if "__main__" in file.read_text())
+FOLDER = Path(benchmarks.__file__).parent
+TINY = [
+    ("arbitration", []),
+    ("views", []),
+    ("scale", []),
+    ("step", ["cost"]),
+    ("step", ["peers"]),
+    ("packed", []),
+    ("peers", []),
+    ("telling_outliers", ["injected-25"]),
+    ("learns", []),
+    ("worth", []),
+    ("third_party_loop", []),
+    ("transfer", []),
+]
+# These need more than --tiny to be quick, and have tests of their own below.
+OTHERS = {
+    *("kill", "hostile", "demo_seeds", "groups", "worth.table", "worth.page", "worth.picture"),
+    *("on_device", "on_device.recipes", "on_device.smoke", "on_device.learn"),
+}
+WRONG = [
+    ("telling_outliers", [], "the following arguments are required: CONDITION"),
+    ("telling_outliers", ["injected-50"], "invalid choice: 'injected-50'"),
+    ("step", [], "the following arguments are required: what"),
+    ("step", ["peers", "resnet50"], "there is no backbone 'resnet50' here"),
+    ("step", ["cost", "tiny"], "cost takes no backbones"),
+    ("views", ["--images", "0"], "'0' is not a whole number of at least 1"),
+    ("worth", ["ten"], "'ten' is not a whole number of at least 1"),
+    ("learns", ["swa"], "there is no method 'swa'"),
+    ("hostile", ["--kinds", "image"], "there is no kind 'image'"),
+    ("packed", ["no-such-folder"], "no-such-folder is not a folder"),
+    ("transfer", ["tables"], "invalid choice: 'tables'"),
+    ("peers", ["once", "lightly", "byol"], "invalid choice: 'byol'"),
+    ("on_device", [], "the following arguments are required: --out"),
+    ("on_device.smoke", ["none", "16", "file"], "invalid choice: '16'"),
+    ("on_device.recipes", ["file", "swav"], "there is no recipe 'swav'"),
+]
 
 
-@pytest.mark.parametrize("name", STARTED)
-def test_it_imports_as_a_module_and_says_how_it_is_started(name: str) -> None:
-    said = import_module(f"benchmarks.{name}").__doc__ or ""
-    assert f"python -m benchmarks.{name}" in said
+def run(name: str, arguments: list[str]) -> None:
+    module = f"benchmarks.{name}.__main__" if (FOLDER / name).is_dir() else f"benchmarks.{name}"
+    import_module(module).main(arguments)
+
+
+def modules() -> set[str]:
+    """The names of all modules of benchmarks that can be started, but for the list itself."""
+    files = [file for file in FOLDER.rglob("*.py") if 'if __name__ == "__main__"' in file.read_text()]
+    names = {".".join(file.relative_to(FOLDER).with_suffix("").parts).removesuffix("__main__") for file in files}
+    return {name.rstrip(".") for name in names} - {""}
+
+
+def test_every_benchmark_is_listed_and_has_a_test(capsys):
+    assert modules() == BENCHMARKS.keys() == {name for name, _ in TINY} | OTHERS
+
+    list_benchmarks()
+
+    listed = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in listed] == [*BENCHMARKS]
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_documentation_says_how_it_is_started(name: str):
+    module = import_module(f"benchmarks.{name}.__main__" if (FOLDER / name).is_dir() else f"benchmarks.{name}")
+    assert f"python -m benchmarks.{name}" in (module.__doc__ or "")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm`:FutureWarning")  # lightly's DINO
+@pytest.mark.parametrize(("name", "arguments"), TINY, ids=["-".join([name, *more]) for name, more in TINY])
+def test_its_smallest_form_runs(name: str, arguments: list[str], tmp_path: Path):
+    out = tmp_path / "folder" / "results"
+
+    run(name, [*arguments, "--tiny", "--out", str(out)])
+
+    assert [json.loads(line) for line in out.read_text().splitlines()] if name in LINES else json.loads(out.read_text())
+
+
+# Their results are lines of JSON.
+LINES = ("learns", "worth", "third_party_loop", "transfer")
+
+
+@pytest.mark.parametrize(("name", "arguments", "said"), WRONG)
+def test_a_usage_error_is_one_sentence(name: str, arguments: list[str], said: str, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        run(name, arguments)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m benchmarks.{name}")
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_that_the_user_can_fix_is_one_sentence(capsys):
+    def fail() -> None:
+        raise UotaError("there are no stamps; install them")
+
+    with pytest.raises(SystemExit) as stopped:
+        start(fail)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "there are no stamps; install them\n"
+
+
+def test_pictures_that_are_not_installed_are_named(tmp_path, monkeypatch):
+    from benchmarks import peers
+    from benchmarks.worth import drawings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(peers, "STAMPS", tmp_path / "none")
+    with pytest.raises(UotaError, match="apt-get install tuxpaint-stamps-default"):
+        peers.make_jpegs()
+    monkeypatch.setattr(drawings, "FOLDER", tmp_path / "none")
+    with pytest.raises(UotaError, match="apt-get install openclipart-png"):
+        drawings.open_drawings("train")
+
+
+def test_without_out_the_smallest_form_leaves_committed_results_alone(tmp_path, monkeypatch):
+    from benchmarks.arbitration import OUT
+
+    before = OUT.read_text()
+    monkeypatch.chdir(tmp_path)
+    run("arbitration", ["--tiny"])
+    assert OUT.read_text() == before
+    assert (tmp_path / "runs/tiny-benchmarks/arbitration.json").exists()
+
+
+def test_kill_runs(tmp_path, monkeypatch):
+    # What is not killed runs in this process, which saves the imports.
+    monkeypatch.setattr("benchmarks.kill.run", lambda command: uota(command[3:]))
+
+    run("kill", ["--tiny", "--out", str(tmp_path / "kill.json")])
+
+    made = json.loads((tmp_path / "kill.json").read_text())
+    assert made["equal"]
+    assert [kill["moment"] for kill in made["kills"]] == ["step"]
+
+
+def test_hostile_runs(tmp_path, capfd):
+    run("hostile", ["--tiny", "--out", str(tmp_path / "lines")])
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert len(lines) == 9
+    assert not any("fault" in line or "hang" in line or "program" in line for line in lines)
+
+
+def test_demo_seeds_runs(tmp_path, monkeypatch, capsys):
+    from benchmarks import demo_seeds
+
+    # The demo itself takes minutes and has tests of its own.
+    table = {"raw pixels": {"linear": 70.0, "knn": 60.0}}
+    demo = create_autospec(demo_seeds.run_demo, return_value=table)
+    monkeypatch.setattr(demo_seeds, "run_demo", demo)
+
+    for _ in range(2):
+        run("demo_seeds", ["--seeds", "3", "5", "--out", str(tmp_path / "seeds.json")])
+
+    assert [call.args[1:] for call in demo.call_args_list] == [(3, demo_seeds.DEMO_EPOCHS), (5, demo_seeds.DEMO_EPOCHS)]
+    assert json.loads((tmp_path / "seeds.json").read_text()) == {"3": table, "5": table}
+    assert "raw pixels           linear  mean  70.0   seeds 70.0, 70.0" in capsys.readouterr().out
+
+
+def test_groups_runs(tmp_path, monkeypatch):
+    from benchmarks import groups
+
+    if groups.find_spec("cleanlab") is None:  # its default quality is the probability of the label
+        monkeypatch.setattr(groups, "find_spec", lambda name: name)
+        monkeypatch.setattr(groups, "label_quality", lambda folder, p: p[torch.arange(len(folder)), folder])
+
+    run("groups", ["--tiny", "--out", str(tmp_path / "lines")])
+
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert [line["arm"] for line in lines] == ["learned-features", "pixels", "untrained"]
+    assert all(0 < line["ap_cleanlab_centres"] < 1 for line in lines)
+
+
+def test_tables_page_and_picture_are_made(tmp_path, capsys):
+    run("worth.table", [])
+    assert "What arbitration is worth" in capsys.readouterr().out
+    run("worth.page", ["--out", str(tmp_path / "page.md")])
+    assert (tmp_path / "page.md").read_text() == (FOLDER.parent / "docs/worth-figures.md").read_text()
+    run("worth.picture", ["--out", str(tmp_path / "picture.png")])
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_recipe_runs(tmp_path):
+    run("on_device.recipes", [str(tmp_path / "lines"), "moco_v1_imagenet", "--tiny"])
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert [line.get("finite", line.get("equal")) for line in lines] == [True] * 4
+
+
+def test_smoke_runs(tmp_path, monkeypatch):
+    from benchmarks.on_device import smoke
+
+    def in_this_process(*arguments: str, card: bool) -> float:
+        assert uota([*arguments]) == 0
+        return 1.0
+
+    monkeypatch.setattr(smoke, "uota", in_this_process)
+    run("on_device.smoke", ["learned", "32", str(tmp_path / "line"), "--tiny"])
+    assert 0 <= json.loads((tmp_path / "line").read_text())["knn"] <= 100
+
+
+def test_one_run_of_learns_runs_for_a_device(tmp_path):
+    tf32 = torch.backends.cudnn.allow_tf32
+    run("on_device.learn", ["swav", "demo-scenes", "0", "untrained", "cpu", str(tmp_path / "line"), "--tiny"])
+    torch.backends.cudnn.allow_tf32 = tf32
+    assert json.loads((tmp_path / "line").read_text())["arm"] == "untrained"
+
+
+def test_all_parts_for_a_device_run(tmp_path, monkeypatch):
+    from benchmarks.on_device import parts, processes
+
+    lines = """
+import json, sys
+row = {"method": "swav", "data": "demo-scenes", "arm": "untrained", "device": "cpu", "seed": 0}
+row |= {"linear": 50.0, "knn": 40.0}
+part = {"part": "recipe", "recipe": "swav", "finite": True}
+file = next(word for word in sys.argv[1:] if "." in word)
+open(file, "a").write(json.dumps(row | part) + "\\n")
+"""
+    (tmp_path / "quick_module.py").write_text(lines)
+
+    def quick(name: str, arguments: list[str], *rest, **options) -> processes.Process:
+        return processes.start(name, ["quick_module", *arguments[1:]], *rest, **options)
+
+    monkeypatch.setattr(parts, "start", quick)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    run("on_device", ["--out", str(tmp_path / "out"), "--minutes", "2", "--tiny"])
+
+    table = (tmp_path / "out/table.txt").read_text()
+    assert "1 of 1 rows are finite or equal" in table
+    assert "learns: 1 runs on the CPU, 0 on the card; 0 never started" in table

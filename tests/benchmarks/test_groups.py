@@ -50,10 +50,12 @@ def test_every_baseline_suspects_what_is_wrong(filed):
         assert suspicion[data.wrong].min() > suspicion[~data.wrong].max()
 
 
-def test_without_cleanlab_it_says_what_to_install(monkeypatch):
+def test_without_cleanlab_it_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("benchmarks.groups.find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match="pip install cleanlab"):
-        main(None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["--out", str(tmp_path / "lines")])
+    assert stopped.value.code == 2
+    assert "pip install cleanlab" in capsys.readouterr().err
 
 
 def test_the_plan_has_every_run_once():

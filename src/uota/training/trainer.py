@@ -28,7 +28,7 @@ EXPECTED_WARNINGS = (
     ".*treespec, LeafSpec.*",
     # `GlobalBatches` goes on within an epoch by itself.
     ".*your dataloader is not resumable.*",
-    ".*LoadedEncoder .* module.s. in eval mode.*",
+    ".*Found .* module.s. in eval mode.*",
 )
 
 

@@ -1,14 +1,16 @@
-"""Chosen views in loops that know nothing of it: python -m benchmarks.anybodys_loop  (an hour on 2 cores).
+"""A `ViewSampler` in third-party training loops: python -m benchmarks.third_party_loop  (an hour on 2 cores)
 
-lightly's SwAV and DINO (examples/), modules and losses untouched, with all views encoded and with those that a
-`ViewSampler` keeps of twice as many; 25 % of the views replaced by strangers, and the demo scenes; three seeds. A line
-each run, as it ends, to benchmarks/results/anybodys_loop.jsonl; runs that are there already are not made again.
+lightly's SwAV and DINO (examples/), with unchanged modules and losses, are trained on all views and on those that a
+`ViewSampler` keeps of twice as many. The data are the demo scenes, and garments of which 25 % of the views are replaced
+by views of other images; three seeds. Each run appends a line to benchmarks/results/third_party_loop.jsonl when it
+ends; runs that have a line are not repeated.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import product
 from math import cos, pi
-from pathlib import Path
 from time import process_time
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from lightly.loss import SwaVLoss
 from torch import Tensor, nn
 
 from benchmarks.accuracy import accuracy
+from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.images import first_images
 from benchmarks.lines import make_missing
 from examples.lightly_dino import DINO
 from examples.lightly_swav import SwaV
@@ -30,13 +34,14 @@ from uota.training.setup import build_sampler
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
-OUT = Path(__file__).parent / "results/anybodys_loop.jsonl"
+OUT = RESULTS / "third_party_loop.jsonl"
 CONDITIONS = {"scenes": {"data": "demo-scenes"}, "injected-25": {"data": "demo", "inject": 0.25}}
 EPOCHS = 4
+TINY_IMAGES = 32
 
 
 class Run(NamedTuple):
-    """What identifies a line of results; `candidates` for every view that is encoded."""
+    """The fields that identify a line of results; `candidates` is how many views are made for each that is encoded."""
 
     condition: str
     model: str
@@ -45,21 +50,21 @@ class Run(NamedTuple):
 
 
 def plan() -> Iterator[Run]:
-    """Seed by seed."""
+    """Yield all runs, seed by seed."""
     for seed, condition, model, candidates in product((0, 1, 2), CONDITIONS, MODELS, (1, 2)):
         yield Run(condition, model, candidates, seed)
 
 
 def swav(encoder: Encoder) -> tuple[nn.Module, Callable[[list[Tensor], float], Tensor]]:
-    """lightly's SwAV in the size of the demo; its loss, given views and the share of training that is done."""
+    """Build lightly's SwAV in the size of the demo, and its loss of the views and the finished share of training."""
     model = SwaV(encoder, encoder.width, 256, 64, 100)
-    # With lightly's default of 0.05 it learns nothing of the scenes in so short a time (linear / kNN 32.4 / 30.6).
+    # With lightly's default of 0.05 it learns nothing from the scenes in such a short run (linear / kNN 32.4 / 30.6).
     model.criterion = SwaVLoss(sinkhorn_epsilon=0.02)
     return model, lambda views, done: model.loss(views)
 
 
 def dino(encoder: Encoder) -> tuple[nn.Module, Callable[[list[Tensor], float], Tensor]]:
-    """lightly's DINO likewise; the teacher's momentum rises to 1 along a cosine."""
+    """Build lightly's DINO in the same way; the teacher's momentum follows a cosine up to 1."""
     model = DINO(encoder, encoder.width, 256, 64, 512)
     return model, lambda views, done: model.loss(views, 1 - 0.01 * (cos(pi * done) + 1) / 2, epoch=0)
 
@@ -67,11 +72,14 @@ def dino(encoder: Encoder) -> tuple[nn.Module, Callable[[list[Tensor], float], T
 MODELS = {"lightly's swav": swav, "lightly's dino": dino}
 
 
-def measure(run: Run) -> dict:
-    """Train and evaluate."""
+def measure(run: Run, tiny: bool = False) -> dict:
+    """Train, evaluate and return the line of a run."""
     condition, name, candidates, seed = run
     settings = Pretrain(epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition])
-    train, test = (open_source(settings.data, split) for split in ("train", "test"))
+    count = TINY_IMAGES if tiny else None
+    train, test = (first_images(open_source(settings.data, split), count) for split in ("train", "test"))
+    if tiny:
+        settings = replace(settings, epochs=1, batch_size=TINY_IMAGES // 2)
     settings = resolve_auto(settings, train)
     torch.manual_seed(seed)
     encoder = Encoder("tiny", train.channels).to(memory_format=torch.channels_last)
@@ -83,7 +91,7 @@ def measure(run: Run) -> dict:
 
 
 def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor], settings: Pretrain, source) -> int:
-    """The loop that belongs to anybody; how many images it took."""
+    """Train in a plain PyTorch loop, and return how many images it took."""
     preset = preset_of(settings)
     pipeline = ViewPipeline(preset.with_candidates(settings.candidates), settings.seed, settings.inject)
     sampler = build_sampler(settings)
@@ -107,5 +115,15 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     return total * settings.batch_size
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the runs that have no line yet."""
+    asked = parse(make_parser("third_party_loop", __doc__), arguments, OUT)
+    if asked.tiny:
+        runs = [Run("injected-25", name, 2, seed=0) for name in MODELS]
+        make_missing(asked.out, runs, partial(measure, tiny=True), processes=1)
+    else:
+        make_missing(asked.out, plan(), measure)
+
+
 if __name__ == "__main__":
-    make_missing(OUT, plan(), measure)
+    start(main)
