@@ -1,4 +1,4 @@
-"""Whatever finite embeddings and weights come, losses and their gradients are finite, and no image is favoured."""
+"""Losses and gradients are finite for any finite embeddings and weights, and do not depend on the order of images."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ from uota.losses import (
 
 @dataclass(frozen=True)
 class Case:
-    """Embeddings z, weights w, both for each view and image, and the pairs of views."""
+    """Embeddings z and weights w of each view and image, and the pairs of views."""
 
     z: torch.Tensor
     w: torch.Tensor
@@ -82,7 +82,7 @@ def patch_prediction(case):
 
 
 LOSSES = [nt_xent, negative_cosine, info_nce, joint_contrastive, swapped_prediction, cross_correlation]
-# Inner products as they are: what float32 cannot hold is for the training to refuse.
+# Inner products of embeddings that are not normalised may exceed float32, which the training step refuses.
 BY_INNER_PRODUCT = [patch_prediction]
 
 

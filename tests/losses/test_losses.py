@@ -29,8 +29,8 @@ def test_nt_xent_of_more_views_equals_its_definition():
             assert float(terms[row, i]) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_nce_is_the_cross_entropy_of_telling_data_from_noise():
-    """Log odds are those of the model's probability to the expected share of noise, m / n."""
+def test_nce_is_the_cross_entropy_of_distinguishing_data_from_noise():
+    """The log odds are those of the model's probability and the expected share of noise, m / n."""
     random = torch.Generator().manual_seed(0)
     found, images = torch.rand(4, 6, generator=random, dtype=torch.float64), 50
     odds = (found / (5 / images)).log()

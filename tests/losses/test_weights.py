@@ -1,4 +1,4 @@
-"""Where weights enter a loss: uniform ones change nothing, and each function does what it says of either side."""
+"""`ViewWeights`: uniform weights change nothing, and each function treats either side as documented."""
 
 import jaxtyping
 import pytest
@@ -80,8 +80,8 @@ def test_no_gradient_reaches_what_made_the_weights():
     assert terms.grad is not None
 
 
-def test_what_is_no_weights_of_views_is_refused(monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # which checks shapes in the tests only
+def test_invalid_weights_are_refused(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it checks shapes in tests only
     for values in (torch.ones(3), torch.ones(2, 3, 1), torch.ones(2, 3, dtype=torch.long)):
         with pytest.raises(ValueError, match=r"shape \(views, batch\)"):
             ViewWeights(values)

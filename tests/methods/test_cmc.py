@@ -26,7 +26,7 @@ def loss_of(method, x, weights=None, side="both"):
 
 
 def test_with_one_view_it_is_the_papers_loss(method):
-    """Lightness picks colour among those of the batch, and the other way round (equations 2 and 3)."""
+    """Lightness picks colour among those of the batch, and vice versa (equations 2 and 3)."""
     x = rows(1)
     light, colour = normalize(x[0, :, :DIM], dim=-1), normalize(x[0, :, DIM:], dim=-1)
     own = torch.arange(BATCH)

@@ -27,7 +27,7 @@ def loss_of(method, features, weights=None, side="both"):
 
 
 def test_uniform_weights_give_the_papers_loss(method):
-    """Written place by place: a context at (r, c) predicts the patches 2 and 3 rows further, in each direction."""
+    """Position by position: a context at (r, c) predicts the patches 2 and 3 rows further, in each direction."""
     features = rows()
     patches = method.projector(features).transpose(0, 1).flatten(0, 1)  # of all images, image by image
     terms = []
@@ -80,7 +80,7 @@ def test_only_ratios_of_weights_matter(method):
 
 
 def test_patches_are_encoded_alone(method):
-    """Layer norm: another patch in the batch changes nothing."""
+    """With layer norm, a patch does not depend on the others of the batch."""
     views = torch.randn(PATCHES, BATCH, 1, 12, 12, dtype=torch.float64)
     found = method.embed([views], Step())
     assert found.projected.shape == (PATCHES, BATCH, DIM)
@@ -90,7 +90,7 @@ def test_patches_are_encoded_alone(method):
 
 
 @pytest.mark.parametrize("counts", [(6,), (9,), (16, 16)])
-def test_views_that_are_no_grid_are_refused(method, counts):
+def test_views_that_do_not_form_a_grid_are_refused(method, counts):
     with pytest.raises(UotaError, match="--views cpc"):
         method.embed([torch.randn(count, BATCH, 1, 12, 12, dtype=torch.float64) for count in counts], Step())
 

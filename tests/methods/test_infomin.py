@@ -21,7 +21,7 @@ def views(count=2, size=24):
 
 
 def solved(method, source, number):
-    """Embeddings of the jigsaws of views of a size, piece by piece."""
+    """Embed the jigsaws of views of one size, piece by piece."""
     features = [method.encoder(piece) for piece in pieces(source, number).flatten(0, 1).unbind(1)]
     found = method.jigsaw_head(torch.stack(features, 1).unflatten(0, source.shape[:2]))
     return normalize(found, dim=-1)

@@ -1,4 +1,4 @@
-"""What holds for every method that embeds each view: uniform weights give the published loss, weight 0 no gradient."""
+"""Methods that embed every view: uniform weights give the published loss, and a weight of 0 leaves no gradient."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from uota.encoders.encoder import Encoder
 from uota.losses import ViewWeights, nt_xent_terms, ordered_pairs
-from uota.methods import BYOL, JCL, METHODS, BarlowTwins, Embedded, MoCo, SimCLR, SimSiam, Step, SwAV
+from uota.methods import BYOL, JCL, BarlowTwins, Embedded, MoCo, SimCLR, SimSiam, Step, SwAV
 from uota.methods.byol import momentum_at
 from uota.methods.swav import sinkhorn
 
@@ -38,7 +38,7 @@ def embedded(x, globals_=GLOBALS, targets=None):
 
 
 def loss_of(method, x, weights=None, targets=None, globals_=GLOBALS, side="both", step=None):
-    """Without batch norm's coupling of views in a predictor, and without a queue that moves."""
+    """The loss in eval mode, where batch norm does not couple views and queues do not change."""
     targets = rows(GLOBALS, seed=9)[:, : x.shape[1]] if targets is None else targets
     weights = torch.ones(x.shape[:2], dtype=x.dtype) if weights is None else weights
     return method.eval().loss(embedded(x, globals_, targets), ViewWeights(weights, side), step or Step(5))
@@ -52,7 +52,7 @@ def test_swav_equals_lightlys_loss():
 
 
 def test_simclr_equals_lightlys_loss():
-    """Lightly has the paper's mean over both directions, the released code the sum."""
+    """lightly has the paper's mean over both directions, and the released code the sum."""
     x = rows(2)
     torch.testing.assert_close(loss_of(make(SimCLR), x, globals_=2), 2 * NTXentLoss(0.2)(x[0], x[1]))
 
@@ -134,7 +134,7 @@ def test_byols_target_follows_by_the_momentum_of_the_step_before():
 
 
 @pytest.mark.parametrize("cls", [BYOL, SimSiam, BarlowTwins], ids=lambda cls: cls.__name__)
-def test_what_a_view_becomes_does_not_depend_on_the_other_views(cls):
+def test_views_are_embedded_independently(cls):
     method, images = make(cls), torch.randn(3, BATCH, 1, 16, 16, dtype=torch.float64)
     together, apart = method.embed([images], Step()), [method.embed([view[None]], Step()) for view in images]
     torch.testing.assert_close(together.projected, torch.cat([each.projected for each in apart]))
@@ -232,16 +232,16 @@ def test_prototypes_are_on_the_sphere_before_each_pass_of_training():
     torch.testing.assert_close(method.prototypes.detach(), before / 3)
 
 
-def test_prototypes_have_their_gradient_as_they_are():
-    """Not projected on the tangent of the sphere, as that of normalised ones would be."""
+def test_the_gradient_of_prototypes_is_not_projected():
+    """The gradient of prototypes that are normalised in the graph would be tangent to the sphere."""
     method = make(SwAV)
     loss_of(method, rows()).backward()
     along = (method.prototypes.grad * method.prototypes.detach()).sum(1)
     assert float(along.abs().max()) > 1e-3
 
 
-def test_frozen_prototypes_neither_decay_nor_coast():
-    """Their gradient is there, as distributed training asks of every parameter, until the update."""
+def test_frozen_prototypes_have_no_gradient_at_the_update():
+    """Until then they have one, since distributed training expects a gradient of every parameter."""
     method = make(SwAV, frozen_steps=5)
     for step, moves in ((4, False), (5, True)):
         method.zero_grad()
@@ -251,8 +251,8 @@ def test_frozen_prototypes_neither_decay_nor_coast():
         assert (method.prototypes.grad is not None) == moves
 
 
-def test_swavs_projector_is_the_published():
-    """src/resnet50.py: a bias before the batch norm too."""
+def test_the_projector_of_swav_is_the_published_one():
+    """It has a bias before the batch norm, too (src/resnet50.py)."""
     first, norm, _, last = make(SwAV).projector.layers
     assert first.bias is not None
     assert last.bias is not None
@@ -290,7 +290,7 @@ def test_swavs_queue_holds_the_newest_and_widens_the_codes_once_full():
 
 
 def test_sinkhorn_is_that_of_the_released_code():
-    """Begins with the sum of all, and makes columns of prototypes and then of images alike, three times."""
+    """It first divides by the sum of all entries, then normalises over prototypes and images three times."""
     logits = normalize(rows(1)[0], dim=-1) @ normalize(rows(1, seed=3)[0], dim=-1).T
     q = torch.exp(logits / 0.05)
     q /= q.sum()
@@ -302,7 +302,7 @@ def test_sinkhorn_is_that_of_the_released_code():
 
 @pytest.mark.parametrize("cls", [MoCo, JCL], ids=lambda cls: cls.__name__)
 def test_keys_are_pushed_in_training_only(cls):
-    """MoCo's, image by image; of JCL the mean key of each image."""
+    """MoCo enqueues all keys, image by image, and JCL the mean key of each image."""
     method, x, keys = make(cls), rows(), rows(GLOBALS, seed=9)
     loss_of(method, x, targets=keys)
     assert int(method.queue.pushed) == 0
@@ -331,10 +331,3 @@ def test_embed_takes_views_of_two_sizes(cls):
     torch.testing.assert_close(found.z.norm(dim=-1), torch.ones(VIEWS, BATCH))
     assert found.targets is None or found.targets.shape == (GLOBALS, BATCH, DIM)
     assert bool(torch.isfinite(method.loss(found, ViewWeights.uniform(VIEWS, BATCH), Step())))
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_a_file_of_less_than_150_lines(name):
-    import inspect
-
-    assert len(inspect.getsource(inspect.getmodule(METHODS[name].build)).splitlines()) < 150

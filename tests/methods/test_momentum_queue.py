@@ -15,7 +15,7 @@ BATCH = 4
 
 
 class Counting(Encoder):
-    """An encoder that remembers how many rows it saw."""
+    """An encoder that records the number of rows of each call."""
 
     def __init__(self):
         super().__init__("tiny", 1, 24)
@@ -47,7 +47,7 @@ def make(cls, **options):
     ],
 )
 def test_how_many_rows_are_encoded_and_queued(cls, counts, queries, of_query, of_key, queued):
-    """As published: 4 rows of queries, as many of keys as there are key views, and a row of each image in the queue."""
+    """With roles, the encoder gets queries only and the key encoder keys only; JCL enqueues one key of each image."""
     method = make(cls, queries=queries)
     embedded = method.embed(views_by_size(*counts), Step())
     method.loss(embedded, ViewWeights.uniform(sum(counts), BATCH), Step())
@@ -56,7 +56,7 @@ def test_how_many_rows_are_encoded_and_queued(cls, counts, queries, of_query, of
     assert int(method.queue.pushed) == queued
 
 
-def test_a_view_has_what_its_encoder_makes_of_it():
+def test_each_view_is_embedded_by_the_encoder_of_its_role():
     torch.manual_seed(0)
     encoder, projector = Encoder("tiny", 1, 24), nn.Linear(128, 8)
     key = MomentumCopy(encoder, projector).eval()
@@ -70,7 +70,7 @@ def test_a_view_has_what_its_encoder_makes_of_it():
     torch.testing.assert_close(found.projected[3:], key(views[1]))
     torch.testing.assert_close(found.targets, found.projected.detach())
     assert not found.targets.requires_grad
-    # An arbiter that looks at features sees the same of a key as if the encoder, still equal to its copy, had made it.
+    # The features of keys are those that the encoder, still equal to its copy, would give.
     every = embed_queries_and_keys(encoder, projector, key, views, None)
     torch.testing.assert_close(arbiter_input("features", found), arbiter_input("features", every))
 

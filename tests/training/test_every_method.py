@@ -77,10 +77,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method
 
 
 def test_a_method_in_a_file_of_ones_own(settings, tmp_path, monkeypatch):
-    """The page's example, word for word: it trains, and its weights enter as the page says."""
+    """The example of the documentation trains, and weights enter its loss as documented."""
     page = (Path(__file__).parents[2] / "docs" / "your-own-method.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(code.splitlines()) <= 60
     (tmp_path / "vicreg.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     chosen = settings("swav")
