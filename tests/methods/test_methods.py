@@ -203,9 +203,10 @@ def test_weight_zero_of_a_predictor_leaves_no_gradient(cls):
 def test_a_target_of_weight_0_has_no_part_in_any_pair(cls, monkeypatch):
     """Moving a view of weight 0, which is a target as well, changes nothing."""
     x, weights, method = rows(), torch.ones(VIEWS, BATCH, dtype=torch.float64), make(cls)
-    if cls is SwAV:  # its codes depend on all crops, whatever they weigh
-        held = codes(method, x)
-        monkeypatch.setattr(method, "codes", lambda logits: held)
+    if cls is SwAV:  # the codes of other images would change too, whatever the moved view weighs: hold them
+        spread, held = method.codes, codes(method, x)
+        moving = torch.tensor(1), torch.tensor(3)
+        monkeypatch.setattr(method, "codes", lambda logits: held.index_put(moving, spread(logits)[1, 3]))
     weights[1, 3] = 0
     targets = rows(GLOBALS, seed=9)
     before = loss_of(method, x, weights, targets=targets)
