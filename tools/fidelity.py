@@ -25,7 +25,7 @@ import yaml
 from uota.methods import METHODS
 from uota.recipes import recipe, recipe_names
 from uota.settings.pretrain import Pretrain
-from uota.views import GROUP_NAMES, ViewPreset, find_preset
+from uota.views import SIZE_NAMES, ViewPreset, find_preset
 from uota.views.presets import preset_of
 
 ROOT = Path(__file__).parents[1]
@@ -172,7 +172,7 @@ def _of_views(preset: ViewPreset, path: str) -> Any:
     group, _, field = path.rpartition(".")
     if not group and hasattr(preset, field):
         return getattr(preset, field)
-    return getattr(preset.sizes[GROUP_NAMES.index(group or GROUP_NAMES[0])], field)
+    return getattr(preset.sizes[SIZE_NAMES.index(group or SIZE_NAMES[0])], field)
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -140,7 +140,7 @@ class Training:
             return views
         sampled = self.sampler(views.by_size)
         self._note(sampled.verdict, views.wrong)
-        return views.kept(sampled.chosen, sampled.by_size)
+        return views.select(sampled.chosen, sampled.by_size)
 
     def _loss(self, embedded: Embedded, verdict: Arbitration, step: Step) -> Tensor:
         method = self.module.method

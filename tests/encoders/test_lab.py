@@ -10,7 +10,7 @@ from uota.views.presets import IMAGENET_MEAN, IMAGENET_STD
 
 
 def test_lab_of_known_colours():
-    """The published values of sRGB's white, black, primaries and a middle grey, D65."""
+    """Expected are the published values of sRGB's white, black, primaries and a middle grey under D65."""
     known = {
         (1, 1, 1): (100, 0, 0),
         (0, 0, 0): (0, 0, 0),
@@ -24,8 +24,8 @@ def test_lab_of_known_colours():
     torch.testing.assert_close(rgb_to_lab(colours).flatten(1), expected, atol=0.05, rtol=0)
 
 
-def test_lab_orders_colours_as_littlecms_does():
-    """Its white is D50, so a and b differ a little; lightness is the same."""
+def test_lightness_equals_that_of_littlecms():
+    """LittleCMS uses white D50, so that a and b differ slightly; lightness is the same."""
     pixels = torch.randint(0, 256, (20, 20, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     theirs = ImageCms.applyTransform(Image.fromarray(pixels.numpy()), ImageCms.buildTransform(*profiles, "RGB", "LAB"))
@@ -34,7 +34,7 @@ def test_lab_orders_colours_as_littlecms_does():
     assert float((ours - lightness).abs().max()) < 2.5
 
 
-def test_each_half_sees_only_its_own():
+def test_each_encoder_sees_only_its_own_channels():
     torch.manual_seed(0)
     encoder = LabEncoder("tiny", 3, 24).eval()
     images = torch.rand(4, 3, 24, 24)

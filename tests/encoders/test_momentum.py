@@ -6,16 +6,16 @@ from torch import nn
 
 from uota.encoders.encoder import Encoder
 from uota.encoders.momentum import MomentumCopy
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 
 
-def make(parts=1):
+def make(ghost_batches=1):
     torch.manual_seed(0)
     encoder, projector = Encoder("tiny", 1, 28), nn.Linear(128, 4)
-    return encoder, projector, MomentumCopy(encoder, projector, parts)
+    return encoder, projector, MomentumCopy(encoder, projector, ghost_batches)
 
 
-def test_it_follows_by_hand_computed_steps():
+def test_updates_equal_those_computed_by_hand():
     encoder, projector, copy = make()
     start = projector.weight.detach().clone()
     with torch.no_grad():
@@ -28,26 +28,26 @@ def test_it_follows_by_hand_computed_steps():
     torch.testing.assert_close(copy.encoder.backbone.stem[0].weight, before * (0.81 + 0.19 * 3))
 
 
-def test_it_learns_nothing_and_makes_nothing_that_does():
+def test_it_requires_no_gradient_and_passes_none_on():
     encoder, _, copy = make()
     assert not any(p.requires_grad for p in copy.parameters())
     assert not copy(torch.randn(2, 4, 1, 16, 16)).requires_grad
     assert all(p.requires_grad for p in encoder.parameters())
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_parts_have_batch_statistics_of_their_own(parts):
-    encoder, projector, copy = make(parts)
+@pytest.mark.parametrize("ghost_batches", [1, 2])
+def test_ghost_batches_have_separate_batch_statistics(ghost_batches):
+    encoder, projector, copy = make(ghost_batches)
     views = torch.randn(2, 6, 1, 16, 16)
     found = copy(views)
-    for part in range(parts):
-        alone = views[:, part::parts].flatten(0, 1)
-        expected = projector(encoder(alone)).unflatten(0, (2, 6 // parts))
-        torch.testing.assert_close(found[:, part::parts], expected.detach())
-    assert parts == 1 or not torch.allclose(found, make()[2](views))
+    for part in range(ghost_batches):
+        alone = views[:, part::ghost_batches].flatten(0, 1)
+        expected = projector(encoder(alone)).unflatten(0, (2, 6 // ghost_batches))
+        torch.testing.assert_close(found[:, part::ghost_batches], expected.detach())
+    assert ghost_batches == 1 or not torch.allclose(found, make()[2](views))
 
 
-def test_what_an_arbiter_sees_is_put_together_from_the_parts_too():
+def test_features_and_early_maps_are_reassembled_from_ghost_batches():
     _, _, copy = make(2)
     views = torch.randn(2, 6, 1, 16, 16)
     found = copy.eval().encode(views)
@@ -57,7 +57,7 @@ def test_what_an_arbiter_sees_is_put_together_from_the_parts_too():
     torch.testing.assert_close(found.early, expected.unflatten(0, (2, 6)).detach())
 
 
-IMAGES = {0: slice(0, 3), 1: slice(3, 7)}  # of seven, on each of two ranks
+IMAGES = {0: slice(0, 3), 1: slice(3, 7)}  # the seven images, split over two ranks
 
 
 def seven():
@@ -67,7 +67,7 @@ def seven():
 def encode_on_a_rank(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    own, over_all = make(2)[2], synchronised(make(2)[2])
+    own, over_all = make(2)[2], with_sync_batch_norm(make(2)[2])
     torch.manual_seed(rank)
     views = seven()[:, IMAGES[rank]]
     torch.save([copy.encode(views) for copy in (own, over_all)], f"{folder}/{rank}")
@@ -75,8 +75,8 @@ def encode_on_a_rank(rank, folder):
     dist.destroy_process_group()
 
 
-def test_devices_with_statistics_of_their_own_exchange_images_at_random(tmp_path):
-    """As MoCo does: a device encodes as many images as it holds, taken by the first rank's permutation of all."""
+def test_devices_with_local_statistics_exchange_images_at_random(tmp_path):
+    """As in MoCo, a device encodes as many images as it holds, drawn by the first rank's permutation of all."""
     mp.spawn(encode_on_a_rank, (str(tmp_path),), nprocs=2)
     found = [torch.load(tmp_path / str(rank), weights_only=False) for rank in IMAGES]
     rows = torch.cat([seven()[:, images].flatten(0, 1) for images in IMAGES.values()])
@@ -91,7 +91,7 @@ def test_devices_with_statistics_of_their_own_exchange_images_at_random(tmp_path
     for rank, mine in enumerate((slice(0, 6), slice(6, 14))):
         for part, whole in zip(found[rank][0], expected, strict=True):
             torch.testing.assert_close(part.flatten(0, 1), whole[mine])
-    # Where statistics are of all ranks, the parts are those that one process makes.
+    # With statistics over all ranks, ghost batches equal those of a single process.
     one = make(2)[2].encode(seven())
     for rank, images in IMAGES.items():
         torch.testing.assert_close(found[rank][1].projected, one.projected[:, images], atol=1e-4, rtol=1e-4)

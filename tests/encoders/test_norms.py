@@ -9,7 +9,7 @@ from uota.errors import UotaError
 
 
 @pytest.mark.parametrize("name", ["tiny", "resnet18"])
-def test_no_image_depends_on_another_any_more(name):
+def test_with_layer_norm_images_are_independent(name):
     torch.manual_seed(0)
     encoder, images = Encoder(name, 1, 32), torch.randn(4, 1, 32, 32)
     assert not torch.allclose(encoder(images)[:2], encoder(images[:2]), atol=1e-3)
@@ -17,7 +17,7 @@ def test_no_image_depends_on_another_any_more(name):
     torch.testing.assert_close(encoder(images)[:2], encoder(images[:2]), atol=1e-5, rtol=1e-4)
 
 
-def test_a_layer_norm_over_channels_and_places():
+def test_it_equals_a_layer_norm_over_channels_and_positions():
     norm, x = with_layer_norm(nn.Sequential(nn.BatchNorm2d(6)))[0], torch.randn(3, 6, 5, 5)
     torch.testing.assert_close(norm(x), nn.functional.layer_norm(x, (6, 5, 5)))
 

@@ -6,7 +6,7 @@ from uota.encoders.queue import Queue
 
 
 def numbered(*values):
-    """Keys (views, batch, 1) that can be told apart."""
+    """Distinct keys (views, batch, 1)."""
     return torch.tensor(values, dtype=torch.float32)[..., None]
 
 
@@ -18,13 +18,13 @@ def test_the_newest_replace_the_oldest():
     assert queue.rows[:, 0].tolist() == [5, 2, 3, 4]
 
 
-def test_views_of_an_image_stand_together():
+def test_views_of_an_image_are_adjacent():
     queue = Queue(4, 1)
     queue.push(numbered([1, 2], [3, 4]))
     assert queue.rows[:, 0].tolist() == [1, 3, 2, 4]
 
 
-def test_of_more_than_it_holds_it_keeps_the_newest():
+def test_a_batch_larger_than_the_queue_leaves_its_newest_keys():
     queue = Queue(3, 1)
     queue.push(numbered([1, 2, 3, 4, 5]))
     assert sorted(queue.rows[:, 0].tolist()) == [3, 4, 5]
@@ -44,7 +44,7 @@ def push_on_a_rank(rank, folder):
     dist.destroy_process_group()
 
 
-def test_ranks_hold_the_queue_of_one_process(tmp_path):
+def test_ranks_hold_the_same_queue_as_one_process(tmp_path):
     mp.spawn(push_on_a_rank, (str(tmp_path),), nprocs=2)
     torch.manual_seed(0)
     queue = Queue(5, 1)

@@ -3,7 +3,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 
 SHAPES = [(2, 3, 4, 4), (1, 3, 6, 2)]
 
@@ -20,7 +20,7 @@ def images():
 def on_a_rank(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    norm = synchronised(nn.BatchNorm2d(3)).double()
+    norm = with_sync_batch_norm(nn.BatchNorm2d(3)).double()
     x = images()[rank].requires_grad_()
     out = norm(x)
     out.pow(3).sum().backward()
@@ -42,9 +42,9 @@ def test_ranks_with_images_of_different_sizes_are_normalised_as_one(tmp_path):
         torch.testing.assert_close(part[3], norm.running_var)
 
 
-def test_what_does_not_learn_stays_so():
+def test_frozen_parameters_stay_frozen():
     norm = nn.BatchNorm1d(3)
     norm.bias.requires_grad_(False)
-    made = synchronised(nn.Sequential(norm))[0]
+    made = with_sync_batch_norm(nn.Sequential(norm))[0]
     assert made.weight.requires_grad
     assert not made.bias.requires_grad

@@ -156,7 +156,7 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
         (["knn", run, "--data=demo"], "images of 1 channel"),
         (["knn", f"{run}/checkpoint.ckpt"], "where results go by --out"),
         (["knn", grey_file, data, out], "say by --views"),
-        (["knn", grey_file, data, out, "--views=supervised"], "of another shape than resnet18: conv1.weight"),
+        (["knn", grey_file, data, out, "--views=supervised"], "does not fit resnet18: conv1.weight"),
         (["knn", f"{run}/checkpoint.ckpt", data, out, "--backbone=nope"], "no backbone 'nope'"),
         (["finetune", run, "--epochs=0"], "epochs is 0"),
         (["linear-sgd", run, "--protocol=mocov9"], "--protocol is mocov9; choose one of auto, swav, uota, moco, jcl, "),

@@ -150,20 +150,20 @@ def test_what_is_plain_is_read(coco, change):
         rewrite(coco, lambda content: [row.setdefault("license", 1) for row in content["images"]])
     given = rewrite(coco, change)
     found = open_annotations(coco, "train", "segmentation")
-    assert found.said == {}
+    assert found.remarks == {}
     assert "\x1b" not in str(found)
     kept = ("bbox", "area", "iscrowd", "segmentation")
     assert [[each[name] for name in kept] for each in objects(found)] == [
         [each[name] for name in kept] for each in objects(sound)
     ]
     results = [{"image_id": row["id"], "category_id": found.categories[0]["id"]} for row in found.images]
-    assert [row["image_id"] for row in found.as_given(results)] == [row["id"] for row in given["images"]]
-    assert found.as_given(results)[0]["category_id"] == given["categories"][0]["id"]
+    assert [row["image_id"] for row in found.restore_ids(results)] == [row["id"] for row in given["images"]]
+    assert found.restore_ids(results)[0]["category_id"] == given["categories"][0]["id"]
 
 
 def test_a_byte_order_mark_is_no_fault(coco):
     (coco / FILE).write_bytes(b"\xef\xbb\xbf" + (coco / FILE).read_bytes())
-    assert open_annotations(coco, "train", "detection").said == {}
+    assert open_annotations(coco, "train", "detection").remarks == {}
 
 
 def test_names_as_ids_are_trained_on_and_judged(coco):
@@ -193,7 +193,7 @@ AREAS = {"10^400": HUGE, "NaN": float("nan"), "infinite": float("inf"), "-1": -1
 def test_an_impossible_area_is_that_of_the_box(coco, area):
     rewrite(coco, lambda content: content["annotations"][0].update(area=area))
     found = open_annotations(coco, "train", "detection")
-    assert dict(found.said) == {"objects without an area, for which that of the box is taken": 1}
+    assert dict(found.remarks) == {"objects without an area, replaced by that of the box": 1}
     assert objects(found)[0]["area"] == np.prod(objects(found)[0]["bbox"][2:])
 
 
@@ -229,7 +229,7 @@ def test_an_unclear_object_is_left_out_with_its_reason(coco, changes, reason):
     before = len(objects(open_annotations(coco, "train", "segmentation")))
     rewrite(coco, lambda content: content["annotations"][0].update(changes))
     found = open_annotations(coco, "train", "segmentation")
-    ((said, count),) = found.said.items()
+    ((said, count),) = found.remarks.items()
     assert (len(objects(found)), count) == (before - 1, 1)
     assert reason in said
 
@@ -240,30 +240,30 @@ def test_a_broken_polygon_among_others_is_said(coco):
         row["segmentation"].append([1, 2, 3])
 
     rewrite(coco, spoil)
-    assert dict(open_annotations(coco, "train", "segmentation").said) == {
-        "objects with a broken polygon among others, which are taken": 1
+    assert dict(open_annotations(coco, "train", "segmentation").remarks) == {
+        "objects with a broken polygon, of which the other polygons are kept": 1
     }
 
 
 IMAGES = {
-    "a name above": ({"file_name": "../secret.jpg"}, r"may lead out of .*\(\.\./secret\.jpg for one\)"),
-    "a name above within": ({"file_name": "a/../000000000001.jpg"}, "may lead out"),
-    "an absolute name": ({"file_name": "/etc/passwd"}, "may lead out"),
-    "a name on a drive": ({"file_name": "C:\\x.jpg"}, "may lead out"),
-    "a name on a share": ({"file_name": "\\\\host\\share\\x.jpg"}, "may lead out"),
-    "a name above in Windows": ({"file_name": "..\\x.jpg"}, "may lead out"),
-    "a name that colours": ({"file_name": "\x1b[31mx.jpg"}, r"may lead out of .*\(\\x1b\[31mx\.jpg for one\)"),
-    "a name of two lines": ({"file_name": "a\nb.jpg"}, "may lead out"),
-    "a name with a NUL": ({"file_name": "a\0b.jpg"}, "may lead out"),
+    "a name above": ({"file_name": "../secret.jpg"}, r"may point outside .*\(such as \.\./secret\.jpg\)"),
+    "a name above within": ({"file_name": "a/../000000000001.jpg"}, "may point outside"),
+    "an absolute name": ({"file_name": "/etc/passwd"}, "may point outside"),
+    "a name on a drive": ({"file_name": "C:\\x.jpg"}, "may point outside"),
+    "a name on a share": ({"file_name": "\\\\host\\share\\x.jpg"}, "may point outside"),
+    "a name above in Windows": ({"file_name": "..\\x.jpg"}, "may point outside"),
+    "a name that colours": ({"file_name": "\x1b[31mx.jpg"}, r"may point outside .*\(such as \\x1b\[31mx\.jpg\)"),
+    "a name of two lines": ({"file_name": "a\nb.jpg"}, "may point outside"),
+    "a name with a NUL": ({"file_name": "a\0b.jpg"}, "may point outside"),
     "a name that no file has": ({"file_name": "\ud800.jpg"}, "not in"),
-    "a name of 5,000 characters": ({"file_name": 5000 * "n"}, r"not in .*\(n{80}… for one\)"),
+    "a name of 5,000 characters": ({"file_name": 5000 * "n"}, r"not in .*\(such as n{80}…\)"),
     "an empty name": ({"file_name": ""}, "without a file_name"),
     "a name of a number": ({"file_name": 7}, "without a file_name"),
     "no name": ({"file_name": None}, "without a file_name"),
-    "the folder itself": ({"file_name": "."}, "no regular files"),
-    "a pipe": ({"file_name": "pipe.jpg"}, "no regular files"),
-    "a link to a pipe": ({"file_name": "to_pipe.jpg"}, "no regular files"),
-    "a link to a device": ({"file_name": "device.jpg"}, "no regular files"),
+    "the folder itself": ({"file_name": "."}, "not regular files"),
+    "a pipe": ({"file_name": "pipe.jpg"}, "not regular files"),
+    "a link to a pipe": ({"file_name": "to_pipe.jpg"}, "not regular files"),
+    "a link to a device": ({"file_name": "device.jpg"}, "not regular files"),
     "a link to itself": ({"file_name": "loop.jpg"}, "not in"),
     "a link to nothing": ({"file_name": "dangling.jpg"}, "not in"),
     "a height of 0": ({"height": 0}, "without a height and a width"),
@@ -291,13 +291,13 @@ def test_an_unusable_image_is_left_out_with_its_reason(coco, changes, reason):
         (folder / f"{name}.jpg").symlink_to(target)
     rewrite(coco, lambda content: content["images"][0].update(changes))
     found = open_annotations(coco, "train", "detection")
-    reasons = [said for said in found.said if not said.startswith("objects of images that are not listed")]
+    reasons = [said for said in found.remarks if not said.startswith("objects of images that are not listed")]
     assert len(found.images) == 5
     assert len(reasons) == 1
     assert re.search(reason, reasons[0])
     assert "\x1b" not in str(found)
     rewrite(coco, lambda content: content.update(images=content["images"][:1]))
-    with pytest.raises(UotaError, match=f"not one can be used: 1 .*{reason}"):
+    with pytest.raises(UotaError, match=f"none of the 1 .* can be used: 1 .*{reason}"):
         open_annotations(coco, "train", "detection")
 
 
@@ -305,20 +305,20 @@ def test_a_link_out_of_the_folder_is_followed(coco, tmp_path):
     image = coco / "train2017/000000000001.jpg"
     shutil.move(image, tmp_path / "elsewhere.jpg")
     image.symlink_to(tmp_path / "elsewhere.jpg")
-    assert open_annotations(coco, "train", "detection").said == {}
+    assert open_annotations(coco, "train", "detection").remarks == {}
 
 
 FILES = {
     "nested deeply": ("[" * 100_000, "nested too deeply"),
-    "of 5,000 digits": ('{"images": [' + 5000 * "9" + "]}", "no JSON"),
-    "cut": ('{"images": [', "no JSON"),
-    "empty": ("", "no JSON"),
-    "of two documents": ("{} {}", "no JSON"),
+    "of 5,000 digits": ('{"images": [' + 5000 * "9" + "]}", "not valid JSON"),
+    "cut": ('{"images": [', "not valid JSON"),
+    "empty": ("", "not valid JSON"),
+    "of two documents": ("{} {}", "not valid JSON"),
     "null": ("null", "no list of images"),
     "a number": ("7", "no list of images"),
     "lists that are mappings": ('{"images": {}, "annotations": {}, "categories": {}}', "no list of images"),
-    "in UTF-16": ("{}".encode("utf-16"), "no JSON"),
-    "a picture": (b"\xff\xd8\xff\xe0", "no JSON"),
+    "in UTF-16": ("{}".encode("utf-16"), "not valid JSON"),
+    "a picture": (b"\xff\xd8\xff\xe0", "not valid JSON"),
     "without an image": ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', "it is empty"),
     "of nulls": ('{"images": [null], "annotations": [null], "categories": [null]}', "no categories"),
 }
@@ -357,9 +357,9 @@ def test_a_file_that_is_not_regular_is_not_read(coco, kind):
 
 
 CATEGORIES = {
-    "the same id twice": ([{"id": "1", "name": "a"}, {"id": 1, "name": "b"}], "two categories of the same id"),
-    "no id": ([{"name": "a"}], "without an id"),
-    "an id of a list": ([{"id": [1], "name": "a"}], "without an id"),
+    "the same id twice": ([{"id": "1", "name": "a"}, {"id": 1, "name": "b"}], "two categories with the same id"),
+    "no id": ([{"name": "a"}], "categories whose id is neither"),
+    "an id of a list": ([{"id": [1], "name": "a"}], "categories whose id is neither"),
     "a name of a number": ([{"id": 1, "name": 7}], "no categories with an id and a name"),
     "text": (["a"], "no categories with an id and a name"),
 }
@@ -377,7 +377,7 @@ def test_unclear_categories_are_refused(coco, rows, says):
 def test_keypoints_that_are_no_names_are_refused(coco, keypoints):
     file = "annotations/person_keypoints_train2017.json"
     rewrite(coco, lambda content: content["categories"][0].update(keypoints=keypoints), file)
-    with pytest.raises(UotaError, match="no lists of names"):
+    with pytest.raises(UotaError, match="not lists of names"):
         open_annotations(coco, "train", "keypoints")
 
 
@@ -620,7 +620,7 @@ def test_a_file_of_weights_that_are_no_numbers_is_refused(weights, name, value, 
     state[name].view(-1)[-1] = value
     file = tmp_path / f"broken.{ending}"
     save_file(state, file) if ending == "safetensors" else torch.save(state, file)
-    with pytest.raises(UotaError, match=f"NaN or infinite values in 1 of .* {name} for one"):
+    with pytest.raises(UotaError, match=f"NaN or infinite values in 1 of .* such as {name}"):
         load_weights(Encoder("tiny", 1, 24).backbone, read_weights(file), file, "tiny")
 
 
@@ -637,7 +637,7 @@ ODD = {
 def test_weights_that_are_no_plain_tensors_are_refused(weights, make):
     state = torch.load(weights)
     state["stem.0.weight"] = make(state["stem.0.weight"])
-    with pytest.raises(UotaError, match=r"no plain tensors, stem\.0\.weight for one"):
+    with pytest.raises(UotaError, match=r"not dense tensors, such as stem\.0\.weight"):
         load_weights(Encoder("tiny", 1, 24).backbone, state, weights, "tiny")
 
 
@@ -668,7 +668,7 @@ def test_a_runs_checkpoint_that_is_no_numbers_is_refused(tmp_path):
     state["encoder.backbone.stem.0.weight"].fill_(torch.nan)
     torch.save({"state_dict": state, "epoch": 1, "global_step": 8}, tmp_path / "checkpoint.ckpt")
     (tmp_path / "settings.json").write_text(json.dumps(Pretrain().as_dict()))
-    with pytest.raises(UotaError, match=r"NaN or infinite values in 1 of .* backbone.stem.0.weight for one"):
+    with pytest.raises(UotaError, match=r"NaN or infinite values in 1 of .* such as backbone.stem.0.weight"):
         load_part(module["encoder"], Run(tmp_path), "encoder")
 
 

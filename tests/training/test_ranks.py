@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from uota import Arbiter
 from uota.data import open_source
 from uota.distributed import gather_rows
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.losses import ViewWeights
 from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
@@ -45,7 +45,7 @@ def settings_of(folder, method):
 
 def built(settings, ranks):
     method = build_method(settings)
-    return synchronised(method) if ranks > 1 else method
+    return with_sync_batch_norm(method) if ranks > 1 else method
 
 
 def averaged(x, ranks):

@@ -20,13 +20,13 @@ def scenes_folder(tmp_path_factory):
 
 @pytest.fixture
 def coco(scenes_folder, tmp_path):
-    """A small data set in COCO's layout that a test may break."""
+    """A small data set in COCO's layout, a copy that a test may damage."""
     return shutil.copytree(scenes_folder, tmp_path / "coco")
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
-    """Weights of the tiny encoder that nobody trained."""
+    """A file with weights of the tiny encoder, untrained."""
     torch.manual_seed(5)
     file = tmp_path_factory.mktemp("weights") / "tiny.pth"
     torch.save(Encoder("tiny", 1, 24).backbone.state_dict(), file)
@@ -35,7 +35,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def short(coco):
-    """Settings of a training of a few seconds."""
+    """A factory of settings for a training of a few seconds."""
 
     def settings(**changes):
         few = {"coco": str(coco), "steps": 4, "batch_size": 4, "workers": 0, "accelerator": "cpu", "threads": 1}
@@ -46,7 +46,7 @@ def short(coco):
 
 @pytest.fixture
 def change(coco):
-    """Change a file of annotations in place."""
+    """A function that edits an annotation file in place."""
 
     def rewrite(name, do):
         file = coco / "annotations" / name

@@ -1,4 +1,4 @@
-"""Average precision, against pycocotools on the files as anybody would call it."""
+"""Average precision against pycocotools, called on the files in the usual way."""
 
 import json
 from contextlib import redirect_stdout
@@ -13,11 +13,11 @@ from torchvision.ops import box_convert
 
 from uota.transfer.annotations import open_annotations
 from uota.transfer.average_precision import as_results, average_precision
-from uota.transfer.images import drawn
+from uota.transfer.images import rasterise
 
 
 def guesses(annotations, task, jitter, seed=0):
-    """The truth, moved a little, under scores drawn at random, as torchvision's detectors would return it."""
+    """Yield slightly moved ground truth with random scores, in the form that torchvision's detectors return."""
     random = torch.Generator().manual_seed(seed)
     labels = {row["id"]: label for label, row in enumerate(annotations.categories, 1)}
     for index, row in enumerate(annotations.images):
@@ -30,7 +30,7 @@ def guesses(annotations, task, jitter, seed=0):
         }
         if task == "segmentation":
             size = row["height"], row["width"]
-            masks = [drawn(each["segmentation"], size).float().roll(int(jitter), 1) for each in objects]
+            masks = [rasterise(each["segmentation"], size).float().roll(int(jitter), 1) for each in objects]
             found["masks"] = torch.stack(masks)[:, None] if masks else torch.zeros(0, 1, *size)
         if task == "keypoints":
             points = torch.tensor([each["keypoints"] for each in objects]).reshape(len(objects), 5, 3)
@@ -38,7 +38,7 @@ def guesses(annotations, task, jitter, seed=0):
         yield found, row["id"]
 
 
-def judged(annotations, task, jitter):
+def evaluate(annotations, task, jitter):
     rows = [as_results(found, image, annotations.categories) for found, image in guesses(annotations, task, jitter)]
     results = [row for of_image in rows for row in of_image]
     return results, average_precision(annotations, results, task)
@@ -48,9 +48,9 @@ def judged(annotations, task, jitter):
     ("task", "part", "kind"),
     [("detection", "boxes", "bbox"), ("segmentation", "masks", "segm"), ("keypoints", "keypoints", "keypoints")],
 )
-def test_precision_is_that_of_pycocotools_on_the_files(coco, tmp_path, task, part, kind):
+def test_precision_equals_pycocotools_on_the_files(coco, tmp_path, task, part, kind):
     annotations = open_annotations(coco, "val", task)
-    results, precision = judged(annotations, task, jitter=3.0)
+    results, precision = evaluate(annotations, task, jitter=3.0)
     (tmp_path / "detections.json").write_text(json.dumps(results))
     with redirect_stdout(StringIO()):
         truth = COCO(str(annotations.file))
@@ -68,25 +68,25 @@ def test_precision_is_that_of_pycocotools_on_the_files(coco, tmp_path, task, par
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation", "keypoints"])
-def test_the_truth_itself_is_perfect_and_nothing_is_nothing(coco, task):
+def test_ground_truth_scores_100_and_no_detections_score_0(coco, task):
     annotations = open_annotations(coco, "val", task)
-    for found in judged(annotations, task, jitter=0.0)[1].values():
+    for found in evaluate(annotations, task, jitter=0.0)[1].values():
         assert (found.ap, found.ap50, found.ap75) == (100, 100, 100)
     for found in average_precision(annotations, [], task).values():
         assert (found.ap, found.ap50, found.ap75) == (0, 0, 0)
 
 
-def test_an_object_of_number_0_counts_as_any_other(coco, change):
+def test_an_object_with_id_0_counts_like_any_other(coco, change):
     def renumber(content):
         for number, each in enumerate(content["annotations"]):
             each["id"] = number
 
     change("instances_val2017.json", renumber)
     annotations = open_annotations(coco, "val", "detection")
-    assert judged(annotations, "detection", jitter=0.0)[1]["boxes"].ap == 100
+    assert evaluate(annotations, "detection", jitter=0.0)[1]["boxes"].ap == 100
 
 
-def test_crowds_alone_leave_nothing_to_find(coco, change):
+def test_with_crowds_alone_there_is_no_precision(coco, change):
     change("instances_val2017.json", lambda content: [each.update(iscrowd=1) for each in content["annotations"]])
     annotations = open_annotations(coco, "val", "detection")
     found = average_precision(annotations, [], "detection")["boxes"]

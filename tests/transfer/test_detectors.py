@@ -11,7 +11,7 @@ from uota.transfer.detectors import Sizes, sizes_for, torchvision_detector
 from uota.transfer.pyramid import Pyramid
 from uota.views import PRESETS
 
-THEIRS = {
+TORCHVISION = {
     "detection": fasterrcnn_resnet50_fpn,
     "segmentation": maskrcnn_resnet50_fpn,
     "keypoints": keypointrcnn_resnet50_fpn,
@@ -23,14 +23,14 @@ def resnet50():
     return Encoder("resnet50", 3, 224)
 
 
-@pytest.mark.parametrize("task", THEIRS)
-def test_on_resnet50_the_detector_is_torchvisions(resnet50, task):
-    """The same layers with as many parameters, anchors and sizes, as torchvision builds for COCO."""
+@pytest.mark.parametrize("task", TORCHVISION)
+def test_on_resnet50_the_detector_equals_torchvisions(resnet50, task):
+    """Layers, numbers of parameters, anchors and sizes equal those that torchvision builds for COCO."""
     pyramid = Pyramid(resnet50, 3, norm=False)
     ours = torchvision_detector(task, pyramid, PRESETS["supervised"], 1 if task == "keypoints" else 90, 17, Sizes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = THEIRS[task](weights=None, weights_backbone=None, num_classes=2 if task == "keypoints" else 91)
+        theirs = TORCHVISION[task](weights=None, weights_backbone=None, num_classes=2 if task == "keypoints" else 91)
     for part in ("rpn", "roi_heads"):
         shapes = [{k: v.shape for k, v in getattr(each, part).state_dict().items()} for each in (ours, theirs)]
         assert shapes[0] == shapes[1]
@@ -63,11 +63,11 @@ def test_every_encoder_with_maps_of_several_sizes_has_a_pyramid(make, channels, 
         (2, pyramid.out_channels, 64 // s, 64 // s) for s in strides
     ]
     sum(each.sum() for each in maps.values()).backward()
-    waiting = [name for name, each in pyramid.named_parameters() if each.requires_grad and each.grad is None]
-    assert not waiting
+    without_gradient = [name for name, each in pyramid.named_parameters() if each.requires_grad and each.grad is None]
+    assert not without_gradient
 
 
-def test_what_has_no_pyramid_is_refused():
+def test_encoders_without_a_pyramid_are_refused():
     with pytest.raises(UotaError, match="one size only"):
         Pyramid(Encoder("vit_tiny_patch16_224", 3, 224), 3, norm=True)
     with pytest.raises(UotaError, match="any size"):

@@ -10,7 +10,7 @@ from uota.transfer.heads import box_losses, mask_loss, mask_targets
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5])
-def test_the_losses_of_boxes_are_those_by_hand(beta):
+def test_the_losses_of_boxes_equal_those_computed_by_hand(beta):
     random = torch.Generator().manual_seed(0)
     scores, deltas, targets = (torch.randn(*size, generator=random).double() for size in ((5, 3), (5, 12), (5, 4)))
     labels = torch.tensor([0, 2, 1, 0, 2])
@@ -25,8 +25,8 @@ def test_the_losses_of_boxes_are_those_by_hand(beta):
     assert of_boxes.item() == pytest.approx(total / 5, rel=1e-12)
 
 
-def test_a_mask_is_learned_where_it_covers_half_of_a_place():
-    """Of a triangle in boxes of 8 × 4 pixels, at 2 × 2 places: 4 pixels wide, 2 high."""
+def test_a_cell_of_a_mask_target_is_true_if_at_least_half_is_covered():
+    """A triangle is cropped to boxes of 8 × 4 pixels with 2 × 2 cells, each 4 pixels wide and 2 high."""
     polygon = [2.0, 2.0, 14.0, 2.0, 2.0, 12.0]
     triangle = torch.from_numpy(coco.decode(coco.merge(coco.frPyObjects([polygon], 16, 20))))
     masks = torch.stack([torch.ones_like(triangle), triangle])
@@ -39,7 +39,7 @@ def test_a_mask_is_learned_where_it_covers_half_of_a_place():
     assert 0 < found[1:].float().mean() < 1
 
 
-def test_the_loss_of_masks_is_of_the_true_class_alone():
+def test_the_loss_of_masks_uses_the_true_class_alone():
     logits = torch.randn(3, 3, 4, 4).double()
     masks = [torch.ones(1, 8, 8, dtype=torch.uint8), torch.zeros(2, 8, 8, dtype=torch.uint8)]
     targets = [{"labels": torch.tensor([2]), "masks": masks[0]}, {"labels": torch.tensor([1, 2]), "masks": masks[1]}]
@@ -50,8 +50,8 @@ def test_the_loss_of_masks_is_of_the_true_class_alone():
     assert loss.item() == pytest.approx((inside.sum() + outside.sum()).item() / 48, rel=1e-12)
 
 
-def test_layers_and_first_weights_are_detectron2s():
-    """FastRCNNConvFCHead with NUM_CONV 4, NUM_FC 1 and norms; MaskRCNNConvUpsampleHead with norms."""
+def test_layers_and_initial_weights_equal_detectron2s():
+    """Compare with FastRCNNConvFCHead (NUM_CONV 4, NUM_FC 1, norms) and MaskRCNNConvUpsampleHead (norms)."""
     torch.manual_seed(0)
     box, mask = heads.box_head(256, 7, 1024), heads.mask_head(256)
     shapes = {name: tuple(each.shape) for name, each in box.named_parameters()}
@@ -61,7 +61,7 @@ def test_layers_and_first_weights_are_detectron2s():
     assert {name: tuple(each.shape) for name, each in mask.named_parameters()} == layers | norms
     assert all(isinstance(block[1], nn.BatchNorm2d) for block in (*(box[n] for n in range(4)), *mask))
     assert box(torch.randn(2, 256, 7, 7)).min() >= 0
-    # Kaiming's normal of the outgoing fan, and its uniform of a = 1: the deviation of ±√(3 / inputs).
+    # He et al. (2015): normal with deviation √(2 / fan-out), and uniform (a = 1) within ±√(3 / fan-in).
     assert box[0][0].weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.01)
     assert box[5].weight.abs().max().item() == pytest.approx(math.sqrt(3 / (256 * 49)), rel=0.01)
     scores = heads.box_predictor(1024, 81)

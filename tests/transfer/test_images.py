@@ -19,7 +19,7 @@ def training(coco, task, seed=0):
     return TrainingImages(CocoImages(open_annotations(coco, "train", task), 1), task, seed)
 
 
-def test_a_file_system_that_fails_for_a_moment_is_waited_for(coco, monkeypatch):
+def test_a_transient_file_system_error_is_retried(coco, monkeypatch):
     calls = []
 
     def read(path, *args, **settings):
@@ -38,7 +38,7 @@ def test_a_file_system_that_fails_for_a_moment_is_waited_for(coco, monkeypatch):
         images[1]
 
 
-def test_targets_are_those_of_pycocotools(coco):
+def test_targets_equal_pycocotools(coco):
     data, truth = training(coco, "segmentation"), COCO(str(coco / "annotations/instances_train2017.json"))
     labels = {number: label for label, number in enumerate(truth.getCatIds(), 1)}
     for place in (0, 15):
@@ -74,13 +74,13 @@ def test_half_of_the_images_are_mirrored_by_seed_and_epoch(coco):
         assert not all(torch.equal(image, twin) for image, twin in zip(first, changed, strict=True))
 
 
-def test_a_mirror_moves_everything_and_swaps_left_and_right(coco):
+def test_mirroring_moves_all_targets_and_swaps_left_and_right(coco):
     data = training(coco, "keypoints")
     image, target = data.images[0][1], data._target(0)
     target["masks"] = torch.zeros(len(target["boxes"]), 56, 56, dtype=torch.uint8)
     for mask, (left, top, right, bottom) in zip(target["masks"], target["boxes"].int().tolist(), strict=True):
         mask[top:bottom, left:right] = 1
-    target["keypoints"][0, 4, 2] = 0  # unseen
+    target["keypoints"][0, 4, 2] = 0  # not labelled
     flipped, new = mirror(image, target, data.mirrored)
     assert torch.equal(flipped, image.flip(2))
     for mask, (left, top, right, bottom) in zip(new["masks"], new["boxes"].int().tolist(), strict=True):
@@ -93,8 +93,8 @@ def test_a_mirror_moves_everything_and_swaps_left_and_right(coco):
     assert all(torch.allclose(back[name], target[name]) for name in target)
 
 
-def test_partners_of_a_persons_keypoints():
-    assert mirrored_keypoints(PERSON) == [0, 2, 1, 4, 3, 6, 5, 7]  # the right elbow is not named
+def test_mirrored_keypoints_of_a_person():
+    assert mirrored_keypoints(PERSON) == [0, 2, 1, 4, 3, 6, 5, 7]  # the list has no right elbow
 
 
 def test_unreadable_images_are_skipped_and_named(coco):
@@ -114,14 +114,14 @@ def test_unreadable_images_are_skipped_and_named(coco):
         data[0, 5]
 
 
-def test_a_part_of_crowds_alone_cannot_be_trained_on(coco, change):
+def test_a_part_with_crowds_alone_is_refused(coco, change):
     change("instances_train2017.json", lambda content: [each.update(iscrowd=1) for each in content["annotations"]])
     with pytest.raises(UotaError, match="crowds"):
         training(coco, "detection")
 
 
-def test_keypoints_lie_at_the_centres_of_their_pixels(coco):
-    """With published heads, before they are mirrored: pixel 3 of 56 becomes 52.5, which is pixel 52."""
+def test_keypoints_are_at_the_centres_of_their_pixels(coco):
+    """Published heads add 0.5 before mirroring: pixel 3 of 56 becomes 52.5, the centre of pixel 52."""
     images = CocoImages(open_annotations(coco, "train", "keypoints"), 1)
     width = images[0][1].shape[-1]
     plain, centred = (TrainingImages(images, "keypoints", 0, centre) for centre in (0.0, 0.5))
@@ -131,4 +131,4 @@ def test_keypoints_lie_at_the_centres_of_their_pixels(coco):
             seen = target[:, 2] > 0
             differences |= {tuple(row) for row in (other - target)[seen].round(decimals=4).tolist()}
     assert width == 56
-    assert differences == {(0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)}  # as they are, and mirrored
+    assert differences == {(0.5, 0.5, 0.0), (-0.5, 0.5, 0.0)}  # plain and mirrored

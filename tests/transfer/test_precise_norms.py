@@ -10,11 +10,11 @@ from uota.transfer.transfer import transfer
 
 
 def test_moments_are_means_over_batches():
-    """Not running ones; of each batch the unbiased variance, as batch norm keeps it."""
+    """They are not running averages; each batch contributes its unbiased variance, as in batch norm."""
     first, second = nn.BatchNorm2d(3).double(), SyncBatchNorm(3).double()
     batches = [torch.randn(rows, 3, 5, 5).double() for rows in (2, 5, 3)]
     with torch.no_grad():
-        maps = [first(batch) * 2 + 1 for batch in batches]  # and training leaves moments of its own
+        maps = [first(batch) * 2 + 1 for batch in batches]  # this pass also updates the running moments
         measure_moments([first, second], lambda batch: second(first(batch) * 2 + 1), batches)
     assert (first.momentum, second.momentum) == (0.1, 0.1)
     for norm, inputs in ((first, batches), (second, maps)):
@@ -24,7 +24,7 @@ def test_moments_are_means_over_batches():
 
 
 def test_a_transfer_is_evaluated_with_measured_moments(weights, short, tmp_path, monkeypatch):
-    """In evaluation mode, with the weights of the checkpoint, but none of its running moments."""
+    """Evaluation uses the checkpoint's weights, but none of its running moments."""
     seen = {}
 
     def test_step(module, batch, index):
@@ -40,7 +40,7 @@ def test_a_transfer_is_evaluated_with_measured_moments(weights, short, tmp_path,
     assert all(torch.equal(saved[name], seen[name]) for name in saved.keys() - moments)
 
 
-def test_norms_in_evaluation_mode_stay():
+def test_norms_in_evaluation_mode_do_not_change():
     norms = [nn.BatchNorm2d(2), nn.BatchNorm2d(2).eval()]
     norms[1].running_mean.fill_(3)
     network = nn.Sequential(*norms)
@@ -50,7 +50,7 @@ def test_norms_in_evaluation_mode_stay():
     assert not norms[1].training
 
 
-def test_batches_are_those_that_training_would_have_gone_on_with():
+def test_batches_are_those_with_which_training_would_have_continued():
     def by_steps(first, count, rank):
         return [next(iter(GlobalBatches(10, 4, 7, rank, 2, lambda s=s: s))) for s in range(first, first + count)]
 

@@ -12,8 +12,8 @@ from uota.transfer.regions import AlignedPool, Anchors, ProposalNetwork, proposa
 STRIDES = [4, 8, 16, 32, 64]
 
 
-def test_anchors_are_not_rounded_and_lie_on_the_networks_strides():
-    """An image of 800 × 1216 pixels, whose coarsest map has 13 × 19 places: 800 // 13 is not its stride."""
+def test_anchors_are_not_rounded_and_follow_the_networks_strides():
+    """The coarsest map of an image of 800 × 1216 pixels has 13 × 19 positions, and 800 // 13 is not its stride."""
     sides = [(800 // stride + (800 % stride > 0), 1216 // stride) for stride in STRIDES]
     maps = [torch.zeros(1, 1, *side) for side in sides]
     (found,) = Anchors(STRIDES)(ImageList(torch.zeros(1, 3, 800, 1216), [(800, 1216)]), maps)
@@ -28,7 +28,7 @@ def test_anchors_are_not_rounded_and_lie_on_the_networks_strides():
 
 
 def test_regions_are_pooled_from_the_level_of_their_size_without_a_shift():
-    """Beside `roi_align` called by hand for each region, with as many samples as a bin has pixels."""
+    """Compare with `roi_align` called for each region, with as many samples as a bin has pixels."""
     random = torch.Generator().manual_seed(0)
     maps = {str(level): torch.randn(2, 5, 256 // s, 256 // s, generator=random) for level, s in enumerate(STRIDES[:4])}
     sides = [(20.0, 111), (112, 112), (150, 200), (230, 240), (12, 12), (3, 250)]
@@ -50,12 +50,12 @@ def test_regions_are_pooled_from_the_level_of_their_size_without_a_shift():
                 assert not torch.allclose(found[index], differs[0], atol=1e-2)
 
 
-def test_the_losses_of_proposals_are_sums_over_the_anchors_that_are_meant():
+def test_the_losses_of_proposals_are_divided_by_the_intended_number_of_anchors():
     random = torch.Generator().manual_seed(1)
     scores, deltas, targets = (torch.randn(*size, generator=random).double() for size in ((9,), (9, 4), (9, 4)))
     positive, negative = torch.zeros(2, 9, dtype=torch.bool)
     positive[[1, 4]] = negative[[0, 2, 8]] = True
-    of_objects, of_boxes = proposal_losses(scores, deltas, targets, positive, negative, wanted=16)
+    of_objects, of_boxes = proposal_losses(scores, deltas, targets, positive, negative, intended=16)
     by_hand = sum(math.log1p(math.exp(-scores[k])) for k in (1, 4)) + sum(
         math.log1p(math.exp(scores[k])) for k in (0, 2, 8)
     )
@@ -64,8 +64,8 @@ def test_the_losses_of_proposals_are_sums_over_the_anchors_that_are_meant():
     assert of_boxes.item() == pytest.approx(l1 / 16, rel=1e-12)
 
 
-def test_few_sampled_anchors_weigh_no_more_than_many():
-    """256 anchors of each image are meant; of two images with 12 anchors in all there are fewer."""
+def test_losses_do_not_grow_when_few_anchors_are_sampled():
+    """Two images with 12 anchors in all cannot supply the 256 per image that are to be sampled."""
     network = ProposalNetwork(Anchors(STRIDES), RPNHead(4, 3), 0.7, 0.3, 256, 0.5, {}, {}, 0.7)
     labels = [torch.tensor([1.0, 0, 0, -1, 1, 0]), torch.tensor([0.0, -1, 1, 0, 0, 0])]
     scores, deltas, targets = torch.randn(12, 1), torch.randn(12, 4), torch.randn(12, 4)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from uota.transfer.resizing import Resizing, pasted, resized
+from uota.transfer.resizing import Resizing, paste_masks, resized_shape
 
 
 def transform(short, long=1333):
@@ -12,8 +12,8 @@ def transform(short, long=1333):
 
 @pytest.mark.parametrize("size", [(60, 81), (81, 60), (37, 50), (20, 90)])
 @pytest.mark.parametrize("short", [16, 100])
-def test_images_and_masks_are_pillows(size, short):
-    """Smaller and larger, short and long sides, as Pillow resizes images bilinearly, and masks by the nearest pixel."""
+def test_images_and_masks_are_resized_as_by_pillow(size, short):
+    """Down and up, limited by the short or the long side: bilinear for images, nearest pixel for masks."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (*size, 3), dtype=np.uint8)
     mask = random.integers(0, 2, size, dtype=np.uint8)
@@ -24,33 +24,33 @@ def test_images_and_masks_are_pillows(size, short):
     theirs = np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR))
     assert np.abs(255 * image.permute(1, 2, 0).numpy() - theirs).max() < 1.01
     of_mask = np.asarray(Image.fromarray(mask).resize((wide, high), Image.Resampling.NEAREST))
-    # Where a centre falls between two pixels either will do; at the pixels' corners a quarter would be others.
+    # A centre halfway between pixels may round to either; sampling at corners would change a quarter of the pixels.
     assert np.mean(target["masks"][0].numpy() == of_mask) > 0.97
     torch.testing.assert_close(target["boxes"], torch.tensor([[0.0, 0, wide, high]]))
 
 
 def test_sides_are_rounded_to_the_nearest_pixel():
-    """ResizeShortestEdge: of 427 × 640 pixels 800 × 1199.06, of 500 × 333 pixels at most 1333 × 887.8."""
-    assert resized((427, 640), 800, 1333) == (800, 1199)
-    assert resized((333, 500), 800, 1333) == (800, 1201)  # torchvision: 1201 and 799.2 down to 799
-    assert resized((333, 600), 800, 1333) == (740, 1333)
+    """As by detectron2's ResizeShortestEdge: 427 × 640 pixels become 800 × 1199.06 before rounding."""
+    assert resized_shape((427, 640), 800, 1333) == (800, 1199)
+    assert resized_shape((333, 500), 800, 1333) == (800, 1201)  # torchvision: 1201 and 799.2 down to 799
+    assert resized_shape((333, 600), 800, 1333) == (740, 1333)
 
 
-def test_found_masks_are_interpolated_at_pixel_centres():
-    """A mask that fills its box's left half, in boxes between pixels, and reaching over the border."""
+def test_predicted_masks_are_interpolated_at_pixel_centres():
+    """The mask fills the left half of its box; boxes lie between pixels or exceed the image."""
     masks = torch.zeros(3, 1, 28, 28)
     masks[:, :, :, :14] = 1
     boxes = torch.tensor([[2.0, 3, 10, 9], [2.6, 3.4, 10.2, 8.6], [-4.0, -2, 4, 30]])
-    found = pasted(masks, boxes, (12, 16))[:, 0]
+    found = paste_masks(masks, boxes, (12, 16))[:, 0]
     for mask, (left, top, right, bottom) in zip(found, boxes.tolist(), strict=True):
         y, x = np.mgrid[:12, :16] + 0.5
         half = (left + right) / 2
         inside = (x >= left) & (x <= half) & (y >= top) & (y <= bottom)
-        near = abs(x - half) < 0.01  # of the half's very border either will do
+        near = abs(x - half) < 0.01  # a pixel on the mask's edge may go either way
         assert np.array_equal(mask.numpy() | near, inside | near)
 
 
-def test_detections_return_to_the_images_own_size():
+def test_detections_are_scaled_back_to_the_original_size():
     found = {"boxes": torch.tensor([[10.0, 20, 30, 40]]), "masks": torch.ones(1, 1, 28, 28)}
     found["keypoints"] = torch.tensor([[[10.0, 40, 1]]])
     (back,) = transform(16).eval().postprocess([found], [(100, 50)], [(50, 25)])

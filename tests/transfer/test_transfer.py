@@ -38,7 +38,7 @@ def start(task, weights, out, settings, **options):
 @pytest.mark.parametrize(
     ("task", "parts", "heads", "rate"),
     [
-        # First scores of published heads are near zero for all of several categories: at 0.02 nothing would be found.
+        # Initial scores of published heads are near zero for several categories: at 0.02 nothing would be detected.
         ("detection", ["boxes"], "published", 0.06),
         ("segmentation", ["boxes", "masks"], "published", 0.06),
         ("segmentation", ["boxes", "masks"], "torchvision", 0.02),
@@ -46,7 +46,7 @@ def start(task, weights, out, settings, **options):
         ("keypoints", ["boxes", "keypoints"], "torchvision", 0.02),
     ],
 )
-def test_each_task_is_trained_and_measured_as_pycocotools_does(
+def test_each_task_is_trained_and_measured_as_by_pycocotools(
     weights, coco, short, tmp_path, capsys, task, parts, heads, rate
 ):
     settings = short(steps=12, batch_size=8, heads=heads, learning_rate=rate)
@@ -85,7 +85,7 @@ def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
         assert torch.equal(tensor, state(killed)["state_dict"][name]), name
 
 
-def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, coco, short, tmp_path):
+def test_ctrl_c_leaves_a_folder_that_can_be_resumed(weights, coco, short, tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
         command("detection", weights, out, short(steps=10**5, checkpoint_every=10**5)),
@@ -107,8 +107,8 @@ def test_ctrl_c_leaves_what_can_be_gone_on_with(weights, coco, short, tmp_path):
         start("detection", weights, out, None, resume=True)
 
 
-def test_two_processes_find_together_what_one_finds(weights, short, tmp_path):
-    """With torchvision's heads: moments that published heads measure last are of what each process has drawn."""
+def test_two_processes_detect_together_what_one_detects(weights, short, tmp_path):
+    """Uses torchvision's heads, since the moments that published heads measure depend on each process's batches."""
     two, one = tmp_path / "two", tmp_path / "one"
     settings = short(steps=3, devices=2, learning_rate=0.1, heads="torchvision")
     done = subprocess.run(command("detection", weights, two, settings), capture_output=True, text=True)
@@ -139,11 +139,11 @@ def test_two_processes_share_the_moments_of_published_heads(weights, short, tmp_
     counts = {name: int(each) for name, each in saved.items() if name.endswith("num_batches_tracked")}
     used = {name: count for name, count in counts.items() if ".roi_heads." in name or ".pyramid." in name}
     assert set(used.values()) == {2}
-    assert len(used) == 4 + 4 + 2 * 3  # box head, mask head, and of each level of the pyramid two
+    assert len(used) == 4 + 4 + 2 * 3  # box head, mask head, and and two of each level of the pyramid
 
 
-def test_heads_belong_to_what_a_transfer_is_resumed_with(weights, short, tmp_path):
-    """Folders of before there was a choice have torchvision's heads, and are resumed with them."""
+def test_a_transfer_is_resumed_with_the_heads_it_was_started_with(weights, short, tmp_path):
+    """Folders from before the setting existed have torchvision's heads and are resumed with them."""
     out = tmp_path / "out"
     start("detection", weights, out, short(steps=1, heads="torchvision"))
     with pytest.raises(UotaError, match="other settings"):
@@ -156,7 +156,7 @@ def test_heads_belong_to_what_a_transfer_is_resumed_with(weights, short, tmp_pat
 
 @pytest.mark.parametrize("heads", ["published", "torchvision"])
 @pytest.mark.parametrize("norm", ["sync", "frozen"])
-def test_frozen_norms_stay_and_others_move(weights, short, tmp_path, norm, heads):
+def test_frozen_norms_do_not_change_and_others_do(weights, short, tmp_path, norm, heads):
     start("detection", weights, tmp_path / "out", short(norm=norm, heads=heads))
     before, after = torch.load(weights), state(tmp_path / "out")["state_dict"]
     prefix = "detector.backbone.encoder.backbone."
@@ -178,7 +178,7 @@ def test_from_scratch_is_the_same_network_with_other_weights(weights, short, tmp
     assert torch.allclose(loaded["detector.rpn.head.cls_logits.weight"], scratch["detector.rpn.head.cls_logits.weight"])
 
 
-def test_a_run_with_images_that_break_on_the_way_ends_well(weights, coco, short, tmp_path, capsys):
+def test_images_that_become_unreadable_do_not_stop_a_run(weights, coco, short, tmp_path, capsys):
     for folder, name in (("train2017", "000000000003.jpg"), ("val2017", "000000000004.jpg")):
         (coco / folder / name).write_bytes(b"not an image")
     (coco / "train2017/000000000007.jpg").unlink()
@@ -189,7 +189,7 @@ def test_a_run_with_images_that_break_on_the_way_ends_well(weights, coco, short,
     assert "000000000004.jpg" in said
 
 
-def test_the_schedule_is_detectrons():
+def test_the_schedule_equals_detectrons():
     settings = Transfer()
     assert settings.total_steps(batches=7329, batch=16) == 90_000
     assert Transfer(schedule="2x").total_steps(7329, 8) == 360_000
@@ -199,7 +199,7 @@ def test_the_schedule_is_detectrons():
     assert learning_rate(5, 100, 1.0) == pytest.approx(0.5005)
 
 
-def test_what_cannot_be_trained_is_refused_before_anything_is_written(weights, coco, short, tmp_path, capsys):
+def test_unusable_inputs_are_refused_before_anything_is_written(weights, coco, short, tmp_path, capsys):
     out = tmp_path / "out"
     flags = ["--accelerator=cpu", "--steps=1", f"--out={out}"]
     assert main(["transfer", "detection", str(weights), "--coco=nowhere", *flags]) == 2
@@ -209,7 +209,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(weights, c
     assert main(["transfer", "detection", str(weights), f"--coco={coco}", "--epochs=1", *flags]) == 2
     assert "epochs and steps" in capsys.readouterr().err
     assert main(["transfer", "detection", str(weights), f"--coco={coco}", "--resume", *flags]) == 2
-    assert "no transfer" in capsys.readouterr().err
+    assert "not a transfer" in capsys.readouterr().err
     assert not out.exists()
     shutil.copytree(coco / "train2017", out)
     assert main(["transfer", "detection", str(weights), f"--coco={coco}", *flags]) == 2

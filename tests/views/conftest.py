@@ -1,4 +1,4 @@
-"""A source of random images in memory, and one thread, so that the tests are not slowed by others."""
+"""Sources of random images in memory."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 class MemorySource:
-    """Random images; its truth says that boxes which start in the top row are outliers."""
+    """Random images; by its ground truth, crops that start in the top row are outliers."""
 
     def __init__(self, sizes: Sequence[tuple[int, int, int]], truth: bool = False) -> None:
         generator = torch.Generator().manual_seed(0)
         self.stored = [torch.randint(0, 256, size, generator=generator).to(torch.uint8) for size in sizes]
-        self.knows = truth
+        self.has_ground_truth = truth
         self.labels = torch.arange(len(self.stored)) % 3
 
     def __len__(self) -> int:
@@ -23,7 +23,7 @@ class MemorySource:
         return [self.stored[index] for index in indices]
 
     def truth(self, index: Tensor, boxes: Tensor) -> Tensor | None:
-        return boxes[..., 0] == 0 if self.knows else None
+        return boxes[..., 0] == 0 if self.has_ground_truth else None
 
 
 @pytest.fixture
@@ -39,6 +39,6 @@ def large_source() -> MemorySource:
 
 
 @pytest.fixture
-def knowing_source() -> MemorySource:
-    """Grey images with a truth about every crop."""
+def source_with_truth() -> MemorySource:
+    """Grey images with ground truth for every crop."""
     return MemorySource([(1, 28, 28)] * 12, truth=True)

@@ -1,4 +1,4 @@
-"""Both ways of cropping against torchvision's resized_crop, and TensorFlow's bicubic against its definition."""
+"""Both croppers against torchvision's resized_crop, and TensorFlow's bicubic resizing against its definition."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_small_crops_equal_torchvision(channels, shape, size, mode):
         torch.testing.assert_close(view, reference(images[image], box, mirrored, size, mode), atol=1e-5, rtol=0)
 
 
-def test_the_same_images_in_order_give_the_same_crops_as_any():
+def test_images_in_order_give_the_same_crops_as_images_in_any_order():
     torch.manual_seed(0)
     images, boxes = torch.rand(6, 1, 28, 28), drawn_boxes(24, 28, 28).unflatten(0, (4, 6))
     flip = torch.rand(4, 6) < 0.5
@@ -62,15 +62,15 @@ def test_crops_of_any_images_equal_torchvision(channels, mode):
         expected = reference(images[image], box, mirrored, 32, mode)
         exact = reference(images[image].float(), box, mirrored, 32, mode)
         torch.testing.assert_close(view, expected, atol=1, rtol=0)
-        if mode == "bilinear":  # a cubic's overshoot is cut off between the axes, by Pillow too
+        if mode == "bilinear":  # bicubic overshoot is clipped between the axes, as in Pillow
             torch.testing.assert_close(view.float(), exact, atol=1.01, rtol=0)
         if channels == 3:
-            difference = (view.int() - of_pillow(images[image], box, mirrored, mode).int()).abs()
-            assert difference.max() <= (1 if mode == "bilinear" else 15)  # of noise, whose overshoot is cut off
+            difference = (view.int() - pillow_crop(images[image], box, mirrored, mode).int()).abs()
+            assert difference.max() <= (1 if mode == "bilinear" else 15)  # noise overshoots most
             assert difference.float().mean() < 0.5
 
 
-def of_pillow(image, box, flip, mode):
+def pillow_crop(image, box, flip, mode):
     top, left, high, wide = (int(side) for side in box)
     picture = Image.fromarray(image.permute(1, 2, 0).numpy()).crop((left, top, left + wide, top + high))
     view = F.pil_to_tensor(picture.resize((32, 32), Image.Resampling[mode.upper()]))
@@ -78,7 +78,7 @@ def of_pillow(image, box, flip, mode):
 
 
 def aliased(line, size):
-    """By the definition: Keys's cubic of the four nearest pixels, those outside left out, in float64."""
+    """Resize a line in float64 by the definition: Keys's cubic over the four nearest pixels within the line."""
     out = []
     for target in range(size):
         centre = (target + 0.5) * len(line) / size - 0.5
@@ -93,7 +93,7 @@ def aliased(line, size):
 
 @pytest.mark.parametrize("shape", [(9, 40), (50, 7), (1, 1), (90, 61)])
 @pytest.mark.parametrize("size", [7, 33, 64])
-def test_aliased_crops_equal_tensorflows_definition(shape, size):
+def test_aliased_crops_equal_the_definition_of_tensorflow(shape, size):
     image = torch.randint(0, 256, (3, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     rows = np.stack([aliased(channel, size) for channel in image.double().numpy()])
     exact = np.stack([aliased(channel.T, size).T for channel in rows])
@@ -106,14 +106,14 @@ def test_aliased_crops_equal_tensorflows_definition(shape, size):
     np.testing.assert_allclose(small * 255, exact.clip(0, 255), atol=2e-3)
 
 
-def test_weights_sum_to_one_and_stay_in_the_piece():
+def test_weights_sum_to_one_and_stay_in_the_segment():
     weights = resampling(torch.tensor([1, 7, 20]), 20, 8)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 8))
     assert not weights[0, :, 1:].any()
     assert not weights[1, :, 7:].any()
 
 
-def test_small_means_one_size():
+def test_small_images_have_one_size():
     small, other, large = (torch.zeros(1, *side, dtype=torch.uint8) for side in ((28, 28), (28, 30), (97, 97)))
     assert are_small([small, small])
     assert not are_small([small, other])

@@ -7,15 +7,15 @@ from uota.views import PRESETS, ViewPipeline, ViewSizePreset
 from uota.views.parameters import grid_cells
 
 
-def test_cells_of_260_pixels_are_the_papers():
-    """Six by six patches of 80 pixels, 36 apart."""
+def test_cells_of_260_pixels_equal_the_papers():
+    """The paper has six by six patches of 80 pixels, 36 apart."""
     cells = grid_cells(np.broadcast_to([10.0, 20.0, 260.0, 260.0], (36, 1, 4)), 6, 0.55)[:, 0]
     expected = [[10 + 36 * r, 20 + 36 * c, 80, 80] for r in range(6) for c in range(6)]
     np.testing.assert_array_equal(cells, expected)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 1, 1), (3, 5, 7, 50), (0, 0, 41, 41)])
-def test_cells_fill_their_box_and_stay_inside(box):
+def test_cells_cover_their_box_and_stay_inside(box):
     cells = grid_cells(np.broadcast_to(np.array(box, dtype=float), (16, 1, 4)), 4, 0.5)[:, 0]
     top, left, height, width = box
     assert cells[:, 2:].min() >= 1

@@ -16,15 +16,15 @@ MEAN, STD = {1: (0.3,), 3: (0.485, 0.456, 0.406)}, {1: (0.35,), 3: (0.229, 0.224
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
 
 
-def drawn(group, batch, channels):
-    preset = ViewPreset("test", (group,), MEAN[channels], STD[channels], evaluation_size=group.size)
-    uniforms = sample_uniforms(0, [(0, index) for index in range(batch)], group.count)
-    side = np.full((group.count, batch), 100)
-    return view_parameters(preset, uniforms, torch.zeros(group.count, batch).long(), side, side)
+def drawn(preset, batch, channels):
+    whole = ViewPreset("test", (preset,), MEAN[channels], STD[channels], evaluation_size=preset.size)
+    uniforms = sample_uniforms(0, [(0, index) for index in range(batch)], preset.count)
+    side = np.full((preset.count, batch), 100)
+    return view_parameters(whole, uniforms, torch.zeros(preset.count, batch).long(), side, side)
 
 
-def reference(view, parameters, row, group, mean, std):
-    """One view through torchvision's functions, in float64."""
+def reference(view, parameters, row, preset, mean, std):
+    """Process one view with torchvision's functions, in float64."""
     view = view.double()
     view = view / 255 if view.max() > 1 else view
     names = ("brightness", "contrast", "saturation", "hue")
@@ -35,9 +35,9 @@ def reference(view, parameters, row, group, mean, std):
     if parameters.grey.flatten()[row] and len(view) == 3:
         view = F.rgb_to_grayscale(view, 3)
     if sigma := parameters.blur_sigma.flatten()[row].item():
-        view = F.gaussian_blur(view, [group.blur_kernel] * 2, [sigma] * 2)
+        view = F.gaussian_blur(view, [preset.blur_kernel] * 2, [sigma] * 2)
     if parameters.solarise.flatten()[row]:
-        view = F.solarize(view, group.solarise_threshold)
+        view = F.solarize(view, preset.solarise_threshold)
     return F.normalize(view, list(mean), list(std))
 
 
@@ -59,51 +59,53 @@ STRONG = ViewSizePreset(
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_views_equal_torchvision(channels, size, dtype):
     torch.manual_seed(0)
-    group, batch = replace(STRONG, size=size), 3 if size > 100 else 25
+    preset, batch = replace(STRONG, size=size), 3 if size > 100 else 25
     crops = torch.randint(0, 256, (3 * batch, channels, size, size), dtype=torch.uint8)
-    parameters = drawn(group, batch, channels)
+    parameters = drawn(preset, batch, channels)
     given = crops.clone() if dtype == torch.uint8 else crops.float() / 255
-    ours = photometric(given, parameters, group, MEAN[channels], STD[channels])
+    ours = photometric(given, parameters, preset, MEAN[channels], STD[channels])
     for row, crop in enumerate(crops):
-        expected = reference(crop, parameters, row, group, MEAN[channels], STD[channels])
+        expected = reference(crop, parameters, row, preset, MEAN[channels], STD[channels])
         torch.testing.assert_close(ours[row].double(), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_solarised_views_equal_torchvision(channels):
     torch.manual_seed(0)
-    group = ViewSizePreset(2, 16, (0.1, 1.0), solarise_probability=(0.5, 1.0), blur_probability=0.5)
+    preset = ViewSizePreset(2, 16, (0.1, 1.0), solarise_probability=(0.5, 1.0), blur_probability=0.5)
     crops = torch.randint(0, 256, (40, channels, 16, 16), dtype=torch.uint8)
-    parameters = drawn(group, 20, channels)
-    ours = photometric(crops, parameters, group, MEAN[channels], STD[channels])
+    parameters = drawn(preset, 20, channels)
+    ours = photometric(crops, parameters, preset, MEAN[channels], STD[channels])
     # a pixel within rounding of the threshold may fall on either side of it
     expected = [
-        reference(crop, parameters, row, group, MEAN[channels], STD[channels]) for row, crop in enumerate(crops)
+        reference(crop, parameters, row, preset, MEAN[channels], STD[channels]) for row, crop in enumerate(crops)
     ]
     assert ((ours.double() - torch.stack(expected)).abs() > 1e-4).float().mean() < 1e-3
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [5, 24, 96])
-def test_blur_like_pillow_is_pillows(channels, size):
-    """Pillow rounds to 8 bits after each of its six passes: 3 levels at most."""
+def test_blur_like_pillow_equals_pillow(channels, size):
+    """Pillow rounds to 8 bits after each of its six passes, so values differ by at most 3 levels."""
     image = torch.randint(0, 256, (size, size, channels), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     picture = Image.fromarray(image.squeeze(-1).numpy())
     for sigma in (0.1, 0.35, 1.0, 2.0, 5.3):
-        group = ViewSizePreset(1, size, (0.1, 1.0), blur_probability=1.0, blur_sigma=(sigma, sigma), blur_like="pillow")
-        parameters = drawn(group, 2, channels)
+        preset = ViewSizePreset(
+            1, size, (0.1, 1.0), blur_probability=1.0, blur_sigma=(sigma, sigma), blur_like="pillow"
+        )
+        parameters = drawn(preset, 2, channels)
         crops = image.permute(2, 0, 1).expand(2, -1, -1, -1)
-        ours = photometric(crops, parameters, group, (0.0,) * channels, (1.0,) * channels)
+        ours = photometric(crops, parameters, preset, (0.0,) * channels, (1.0,) * channels)
         theirs = F.pil_to_tensor(picture.filter(ImageFilter.GaussianBlur(sigma)))
         torch.testing.assert_close(ours * 255, theirs.expand(2, -1, -1, -1).float(), atol=3.2, rtol=0)
 
 
 @pytest.mark.parametrize("like", ["simclr", "byol"])
-def test_colours_of_grey_views_are_brightness_and_contrast(like):
-    group = ViewSizePreset(1, 6, (0.1, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, colour_like=like)
-    parameters = drawn(group, 40, 1)
+def test_jitter_of_grey_views_changes_brightness_and_contrast_alone(like):
+    preset = ViewSizePreset(1, 6, (0.1, 1.0), jitter_probability=1.0, brightness=0.4, contrast=0.4, colour_like=like)
+    parameters = drawn(preset, 40, 1)
     crops = torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0))
-    ours = photometric(crops.clone(), parameters, group, (0.0,), (1.0,))
+    ours = photometric(crops.clone(), parameters, preset, (0.0,), (1.0,))
     for row, crop in enumerate(crops):
         brightness, contrast = parameters.brightness[0, row], parameters.contrast[0, row]
         order = parameters.jitter_order[0, row].tolist()
@@ -116,13 +118,13 @@ def test_colours_of_grey_views_are_brightness_and_contrast(like):
         torch.testing.assert_close(ours[row], crop, atol=1e-5, rtol=0)
 
 
-def test_the_order_of_steps_is_the_groups():
-    """Grey before a saturation that grey does not have, or after it."""
+def test_operations_follow_the_order_of_the_preset():
+    """Turning grey first leaves hue nothing to change; turning grey last does not."""
     strong = ViewSizePreset(1, 8, (0.1, 1.0), jitter_probability=1.0, hue=0.5, brightness=0.8, grey_probability=1.0)
     first = replace(strong, order=("grey", "jitter", "blur", "solarise", "rand_augment"))
     parameters, colour = drawn(strong, 1, 3), torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     after, before = (
-        photometric(colour.clone(), parameters, group, (0.0,) * 3, (1.0,) * 3) for group in (strong, first)
+        photometric(colour.clone(), parameters, preset, (0.0,) * 3, (1.0,) * 3) for preset in (strong, first)
     )
     for view in (after, before):
         torch.testing.assert_close(view[0, 0], view[0, 1])
@@ -132,23 +134,23 @@ def test_the_order_of_steps_is_the_groups():
     assert (before - after).abs().max() > 0.01
 
 
-def test_hue_of_plain_colours_equals_torchvision():
+def test_hue_of_uniform_colours_equals_torchvision():
     colours = torch.cartesian_prod(*(torch.tensor([0.0, 0.3, 1.0]),) * 3).T.reshape(3, 3, 9)
-    group = ViewSizePreset(1, 9, (0.1, 1.0), jitter_probability=1.0, hue=0.5)
-    parameters = drawn(group, 30, 3)
+    preset = ViewSizePreset(1, 9, (0.1, 1.0), jitter_probability=1.0, hue=0.5)
+    parameters = drawn(preset, 30, 3)
     crops = colours.repeat_interleave(3, 1).expand(30, -1, -1, -1)
-    ours = photometric(crops.clone(), parameters, group, (0.0,) * 3, (1.0,) * 3)
+    ours = photometric(crops.clone(), parameters, preset, (0.0,) * 3, (1.0,) * 3)
     for row in range(30):
         expected = F.adjust_hue(crops[row].double(), parameters.hue.flatten()[row].item())
         torch.testing.assert_close(ours[row].double(), expected, atol=1e-5, rtol=0)
 
 
-def test_what_is_done_to_a_view_does_not_depend_on_the_others():
+def test_a_view_does_not_depend_on_the_others():
     torch.manual_seed(0)
-    group = PRESETS["swav"].sizes[1]
-    crops, parameters = torch.rand(6 * 4, 3, 96, 96), drawn(group, 4, 3)
-    all_views = photometric(crops.clone(), parameters, group, MEAN[3], STD[3])
-    first = photometric(crops[:4].clone(), parameters[:1], group, MEAN[3], STD[3])
+    preset = PRESETS["swav"].sizes[1]
+    crops, parameters = torch.rand(6 * 4, 3, 96, 96), drawn(preset, 4, 3)
+    all_views = photometric(crops.clone(), parameters, preset, MEAN[3], STD[3])
+    first = photometric(crops[:4].clone(), parameters[:1], preset, MEAN[3], STD[3])
     torch.testing.assert_close(all_views[:4], first, atol=1e-5, rtol=0)
 
 

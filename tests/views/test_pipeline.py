@@ -1,4 +1,4 @@
-"""The pipeline as its users see it: shapes, one sample one set of views, injected truth, workers."""
+"""The pipeline as users see it: shapes, reproducible views per sample, ground truth of injected views, workers."""
 
 import pickle
 from dataclasses import replace
@@ -24,12 +24,12 @@ def same(one, other):
 
 def test_shapes_and_counts(small_source):
     views = ViewPipeline(GREY)(small_source, [(0, 3), (0, 5), (1, 5)])
-    assert [tuple(group.shape) for group in views.by_size] == [(2, 3, 1, 24, 24), (4, 3, 1, 16, 16)]
+    assert [tuple(tensor.shape) for tensor in views.by_size] == [(2, 3, 1, 24, 24), (4, 3, 1, 16, 16)]
     assert (views.views, views.batch, views.index.tolist()) == (6, 3, [3, 5, 5])
     assert views.parameters.box.shape == (6, 3, 4)
     assert views.parameters.image.tolist() == [[3, 5, 5]] * 6
     assert views.wrong is None
-    assert all(group.dtype == torch.float32 and group.isfinite().all() for group in views.by_size)
+    assert all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in views.by_size)
     assert views.to("cpu").by_size[0].shape == views.by_size[0].shape
 
 
@@ -38,22 +38,22 @@ def test_a_sample_has_the_same_views_in_any_batch(preset, source, request):
     source, pipeline = request.getfixturevalue(source), ViewPipeline(preset, seed=3)
     together = pipeline(source, [(0, 1), (4, 2), (0, 3)])
     alone = pipeline(source, [(4, 2)])
-    for group, single in zip(together.by_size, alone.by_size, strict=True):
-        torch.testing.assert_close(group[:, 1:2], single, atol=1e-5, rtol=0)
+    for batched, single in zip(together.by_size, alone.by_size, strict=True):
+        torch.testing.assert_close(batched[:, 1:2], single, atol=1e-5, rtol=0)
     assert not same(alone, pipeline(source, [(5, 2)]))
     assert not same(alone, replace(pipeline, seed=4)(source, [(4, 2)]))
 
 
-def test_views_without_local_ones_are_the_same_globals(small_source):
+def test_global_views_do_not_depend_on_local_views(small_source):
     all_views = ViewPipeline(GREY, seed=1)(small_source, [(0, 1), (0, 2)])
     globals_only = ViewPipeline(GREY.with_local_views(0), seed=1)(small_source, [(0, 1), (0, 2)])
     assert len(globals_only.by_size) == 1
     torch.testing.assert_close(globals_only.by_size[0], all_views.by_size[0], atol=1e-6, rtol=0)
 
 
-def test_a_view_is_the_crop_that_its_parameters_say(large_source):
-    group = ViewSizePreset(2, 24, (0.2, 1.0), jitter_probability=0.0)
-    preset = ViewPreset("plain", (group,), (0.5,) * 3, (0.5,) * 3, evaluation_size=24)
+def test_a_view_is_the_crop_given_by_its_parameters(large_source):
+    view_size = ViewSizePreset(2, 24, (0.2, 1.0), jitter_probability=0.0)
+    preset = ViewPreset("plain", (view_size,), (0.5,) * 3, (0.5,) * 3, evaluation_size=24)
     views = ViewPipeline(preset)(large_source, [(0, index) for index in range(4)])
     for view in range(2):
         for row in range(4):
@@ -64,11 +64,11 @@ def test_a_view_is_the_crop_that_its_parameters_say(large_source):
 
 
 @pytest.mark.parametrize("place", ["strangers", "batch"])
-def test_injected_views_show_another_image_and_are_known(small_source, place):
+def test_injected_views_show_another_image_and_are_marked(small_source, place):
     samples = [(epoch, index) for epoch in range(60) for index in (1, 4, 7)]
     views = ViewPipeline(GREY, inject=0.25, inject_from=place)(small_source, samples)
     other = views.parameters.image != views.index
-    if place == "batch":  # the batch holds each image several times: another sample may be of the same image
+    if place == "batch":  # the batch has each image several times, so another sample may show the same one
         assert set(views.parameters.image.unique().tolist()) == {1, 4, 7}
         assert (other <= views.wrong).all()
     else:
@@ -78,7 +78,7 @@ def test_injected_views_show_another_image_and_are_known(small_source, place):
     assert views.wrong[:2].any()
 
 
-def test_injected_views_are_those_of_the_other_image():
+def test_injected_views_show_the_pixels_of_the_other_image():
     constant = [torch.full((1, 28, 28), 20 * index, dtype=torch.uint8) for index in range(8)]
 
     class Constant:
@@ -93,23 +93,23 @@ def test_injected_views_are_those_of_the_other_image():
         def truth(self, index, boxes):
             return None
 
-    preset = replace(GREY, sizes=tuple(replace(group, jitter_probability=0.0) for group in GREY.sizes))
+    preset = replace(GREY, sizes=tuple(replace(view_size, jitter_probability=0.0) for view_size in GREY.sizes))
     views = ViewPipeline(preset, inject=0.5)(Constant(), [(0, index) for index in range(8)])
-    shown = torch.cat([group.mean((-3, -2, -1)) for group in views.by_size]) * preset.std[0] + preset.mean[0]
+    shown = torch.cat([tensor.mean((-3, -2, -1)) for tensor in views.by_size]) * preset.std[0] + preset.mean[0]
     torch.testing.assert_close(shown * 255 / 20, views.parameters.image.float(), atol=1e-3, rtol=0)
 
 
-def test_the_truth_of_the_source_is_joined_to_the_injected(knowing_source):
+def test_ground_truth_joins_that_of_the_source_and_the_injected_views(source_with_truth):
     samples = [(0, index) for index in range(12)]
-    plain = ViewPipeline(GREY)(knowing_source, samples)
+    plain = ViewPipeline(GREY)(source_with_truth, samples)
     assert torch.equal(plain.wrong, plain.parameters.box[..., 0] == 0)
-    mixed = ViewPipeline(GREY, inject=0.3)(knowing_source, samples)
+    mixed = ViewPipeline(GREY, inject=0.3)(source_with_truth, samples)
     injected = mixed.parameters.image != mixed.index
     assert injected.any()
     assert torch.equal(mixed.wrong, injected | (mixed.parameters.box[..., 0] == 0))
 
 
-def test_everything_injected_and_nothing_to_inject_from(small_source):
+def test_all_views_may_be_injected_but_not_from_a_single_image(small_source):
     assert ViewPipeline(GREY, inject=1.0)(small_source, [(0, 0), (0, 1)]).wrong.all()
     with pytest.raises(UotaError, match="at least two images"):
         ViewPipeline(GREY, inject=0.5, inject_from="batch")(small_source, [(0, 0)])
@@ -135,7 +135,7 @@ def test_one_image_is_enough():
     image = torch.randint(0, 256, (3, 100, 130), dtype=torch.uint8)
     pipeline = ViewPipeline(LARGE)
     views = pipeline.of_image(image)
-    assert [tuple(group.shape) for group in views.by_size] == [(2, 1, 3, 32, 32), (6, 1, 3, 20, 20)]
+    assert [tuple(tensor.shape) for tensor in views.by_size] == [(2, 1, 3, 32, 32), (6, 1, 3, 20, 20)]
     assert same(views, pipeline.of_image(image))
     assert not same(views, pipeline.of_image(image, epoch=1))
     assert not same(views, pipeline.of_image(image, index=1))
@@ -148,8 +148,8 @@ def test_one_image_is_enough():
 def test_every_preset_makes_its_views(name, side):
     preset, image = PRESETS[name], torch.randint(0, 256, (3, side, side), dtype=torch.uint8)
     views = ViewPipeline(preset).of_image(image)
-    shapes = [(group.count, 1, preset.channels, group.size, group.size) for group in preset.sizes]
-    assert [tuple(group.shape) for group in views.by_size] == shapes
+    shapes = [(view_size.count, 1, preset.channels, view_size.size, view_size.size) for view_size in preset.sizes]
+    assert [tuple(tensor.shape) for tensor in views.by_size] == shapes
     assert evaluation_view([image], preset).shape == (1, preset.channels, *(preset.evaluation_size,) * 2)
 
 
@@ -169,7 +169,7 @@ def test_evaluation_resizes_and_crops_the_centre_as_torchvision(side):
     torch.testing.assert_close(evaluation_view([image], preset)[0], expected, atol=1e-4, rtol=0)
 
 
-def test_evaluation_of_small_images_shows_them_whole(small_source):
+def test_evaluation_uses_small_images_whole(small_source):
     out = evaluation_view(small_source.stored, GREY)
     assert out.shape == (12, 1, 24, 24)
     resized = F.resize(small_source.stored[3].float() / 255, [24, 24], antialias=True)
@@ -179,7 +179,7 @@ def test_evaluation_of_small_images_shows_them_whole(small_source):
 def test_views_of_one_pixel_and_of_one_row():
     for shape in ((3, 1, 1), (3, 1, 50), (3, 700, 2)):
         views = ViewPipeline(LARGE).of_image(torch.full(shape, 128, dtype=torch.uint8))
-        assert all(group.isfinite().all() for group in views.by_size)
+        assert all(tensor.isfinite().all() for tensor in views.by_size)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_bad_input_is_an_error_with_a_remedy(make, message):
         make()
 
 
-def test_a_place_to_inject_from_must_be_known():
-    with pytest.raises((UotaError, TypeError), match="strangers"):  # a type checker at run time is quicker
+def test_an_unknown_inject_from_is_refused():
+    with pytest.raises((UotaError, TypeError), match="strangers"):  # beartype may raise first
         ViewPipeline(GREY, inject_from="elsewhere")
 
 
@@ -212,7 +212,7 @@ def test_an_empty_batch_is_an_error(small_source):
         ViewPipeline(GREY)(small_source, [])
 
 
-def test_views_carry_the_labels_of_the_images_asked_for(small_source):
+def test_views_carry_the_labels_of_the_requested_images(small_source):
     views = ViewPipeline(GREY, inject=0.5)(small_source, [(0, index) for index in (4, 0, 5)])
     assert views.labels.tolist() == [1, 0, 2]
     assert views.to("cpu").labels.tolist() == [1, 0, 2]

@@ -14,23 +14,23 @@ def test_an_unknown_preset_is_an_error_that_lists_the_known():
         find_preset("swaw")
 
 
-def test_views_are_counted_over_groups():
+def test_views_are_counted_over_sizes():
     preset = PRESETS["swav"]
     assert (preset.views, preset.global_views, preset.channels) == (8, 2, 3)
     assert PRESETS["scenes"].channels == 1
 
 
 def test_blur_kernels_are_a_tenth_of_the_view_and_odd():
-    assert [group.blur_kernel for group in PRESETS["swav"].sizes] == [23, 9]
+    assert [view_size.blur_kernel for view_size in PRESETS["swav"].sizes] == [23, 9]
 
 
-@pytest.mark.parametrize(("count", "views", "groups"), [(0, 2, 1), (1, 3, 2), (9, 11, 2)])
-def test_the_number_of_local_views_is_changed(count, views, groups):
+@pytest.mark.parametrize(("count", "views", "sizes"), [(0, 2, 1), (1, 3, 2), (9, 11, 2)])
+def test_the_number_of_local_views_is_changed(count, views, sizes):
     preset = PRESETS["swav"].with_local_views(count)
-    assert (preset.views, len(preset.sizes), preset.global_views) == (views, groups, 2)
+    assert (preset.views, len(preset.sizes), preset.global_views) == (views, sizes, 2)
 
 
-def test_a_preset_without_local_views_says_so():
+def test_local_views_of_a_preset_without_them_are_refused():
     assert PRESETS["byol"].with_local_views(0).views == 2
     with pytest.raises(UotaError, match="no local views"):
         PRESETS["byol"].with_local_views(3)
@@ -49,19 +49,19 @@ def test_per_view_values_are_repeated_with_their_views():
         ({"scale": (0.5, 0.1)}, "scale"),
         ({"hue": 0.7}, "turns"),
         ({"blur_probability": (1.0,)}, "one per view"),
-        ({"order": ("jitter", "grey")}, "must name each of jitter, grey, blur, solarise, rand_augment once"),
+        ({"order": ("jitter", "grey")}, "it must name each of jitter, grey, blur, solarise, rand_augment once"),
         ({"rand_augment": (2, 30)}, "rand_augment"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(settings, message):
+def test_invalid_fields_are_refused(settings, message):
     with pytest.raises(UotaError, match=message):
         ViewSizePreset(**{"count": 2, "size": 8, "scale": (0.1, 1.0), **settings})
 
 
 def test_statistics_must_fit_an_image():
-    group = ViewSizePreset(2, 8, (0.1, 1.0))
+    view_size = ViewSizePreset(2, 8, (0.1, 1.0))
     with pytest.raises(UotaError, match="one value per channel"):
-        ViewPreset("odd", (group,), (0.5, 0.5), (0.5, 0.5), evaluation_size=8)
+        ViewPreset("odd", (view_size,), (0.5, 0.5), (0.5, 0.5), evaluation_size=8)
     with pytest.raises(UotaError, match="no views left"):
         ViewPreset("none", (), (0.5,), (0.5,), evaluation_size=8)
 
@@ -83,15 +83,18 @@ def test_views_are_changed_by_size_and_field():
         ({"local": {"size": 3}}, "no 'size' to change"),
         ({"local": {"scale": 0.3}}, "cannot be changed"),
         ({"local": {"scale": [0.3, 0.1]}}, "the smaller first"),
-        ({"local": {"order": ["jitter", "grey"]}}, "must name each of jitter, grey, blur, solarise, rand_augment once"),
+        (
+            {"local": {"order": ["jitter", "grey"]}},
+            "it must name each of jitter, grey, blur, solarise, rand_augment once",
+        ),
     ],
 )
-def test_changes_that_cannot_be_are_refused(options, message):
+def test_invalid_changes_are_refused(options, message):
     with pytest.raises(UotaError, match=message):
         PRESETS["swav"].with_options(options)
 
 
 @pytest.mark.parametrize("name", ["interpolation", "crop_like", "colour_like", "blur_like"])
-def test_whose_arithmetic_must_be_known(name):
-    with pytest.raises((UotaError, TypeError), match=r"torchvision|bilinear"):  # a type checker at run time is quicker
+def test_an_unknown_implementation_is_refused(name):
+    with pytest.raises((UotaError, TypeError), match=r"torchvision|bilinear"):  # beartype may raise first
         ViewSizePreset(2, 8, (0.1, 1.0), **{name: "timm"})

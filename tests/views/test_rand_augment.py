@@ -1,4 +1,4 @@
-"""RandAugment of views: timm's under each view's own seed, whatever the global generators are at."""
+"""RandAugment of views: equal to timm's under each view's seed, and independent of the global generators."""
 
 import random
 
@@ -9,7 +9,7 @@ from timm.data.auto_augment import rand_augment_transform
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from uota.views import PRESETS, ViewPipeline, ViewPreset, ViewSizePreset
-from uota.views.rand_augment import _global_generators_kept, rand_augment_
+from uota.views.rand_augment import _preserve_global_generators, rand_augment_
 
 MEAN = (0.485, 0.456, 0.406)
 
@@ -26,7 +26,7 @@ def augmented(images, seeds, mean=MEAN):
 
 
 @pytest.mark.parametrize(("channels", "fill"), [(3, (124, 116, 104)), (1, 124)])
-def test_each_view_is_timms_under_its_own_seed(channels, fill):
+def test_each_view_equals_timms_under_its_own_seed(channels, fill):
     images, seeds = crops(channels), torch.arange(6) + 2**40
     found = augmented(images, seeds, MEAN[:channels])
     augment = rand_augment_transform("rand-n2-m10-mstd0.5", {"img_mean": fill})
@@ -42,10 +42,10 @@ def test_views_neither_disturb_the_global_generators_nor_follow_them():
     python, numpy = random.random(), np.random.random()
     random.seed(1)
     np.random.seed(1)
-    with _global_generators_kept():
+    with _preserve_global_generators():
         random.seed(5)
         random.random()
-    assert random.random() == python  # beartype, which checks arguments in the tests, draws from it too
+    assert random.random() == python  # checked before further calls, as beartype draws from this generator too
     first = augmented(crops(), torch.arange(6))
     assert np.random.random() == numpy
     assert torch.equal(first, augmented(crops(), torch.arange(6)))
@@ -53,11 +53,11 @@ def test_views_neither_disturb_the_global_generators_nor_follow_them():
 
 def test_a_pipeline_draws_and_records_the_seeds(large_source):
     plain = ViewSizePreset(2, 32, (0.2, 1.0), jitter_probability=0.0)
-    with_it = ViewSizePreset(2, 32, (0.2, 1.0), jitter_probability=0.0, rand_augment=(2, 10))
+    augmented_size = ViewSizePreset(2, 32, (0.2, 1.0), jitter_probability=0.0, rand_augment=(2, 10))
     samples = [(0, 0), (0, 1), (1, 1)]
     one, two = (
-        ViewPipeline(ViewPreset("x", (group,), (0.0,) * 3, (1.0,) * 3, 32))(large_source, samples)
-        for group in (plain, with_it)
+        ViewPipeline(ViewPreset("x", (view_size,), (0.0,) * 3, (1.0,) * 3, 32))(large_source, samples)
+        for view_size in (plain, augmented_size)
     )
     assert not one.parameters.rand_augment.any()
     seeds = two.parameters.rand_augment
@@ -67,6 +67,6 @@ def test_a_pipeline_draws_and_records_the_seeds(large_source):
 
 
 def test_infomin_has_it_after_the_blur_and_before_grey():
-    group = PRESETS["infomin"].sizes[0]
-    assert group.rand_augment == (2, 10)
-    assert group.order[:4] == ("jitter", "blur", "rand_augment", "grey")
+    view_size = PRESETS["infomin"].sizes[0]
+    assert view_size.rand_augment == (2, 10)
+    assert view_size.order[:4] == ("jitter", "blur", "rand_augment", "grey")

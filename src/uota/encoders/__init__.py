@@ -1,1 +1,1 @@
-"""Encoders, and the networks around them that methods share."""
+"""Encoders, and network parts that several methods share."""

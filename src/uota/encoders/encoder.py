@@ -1,4 +1,4 @@
-"""Encoders: any timm model by name, with a stem for small images, and a small ResNet for work on a CPU."""
+"""Encoders: any timm model by name, with a stem for small images, and a small ResNet for use on a CPU."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -11,29 +11,29 @@ from torch import Tensor, nn
 
 from uota.errors import UotaError
 
-# Below this many pixels a stem that shrinks the image fourfold leaves too little of it.
+# Images below this side, in pixels, need a stem that keeps the resolution; the usual one shrinks them fourfold.
 SMALL_IMAGE = 64
 TINY_WIDTHS = (16, 32, 64, 128)
-EARLY_SIDE = 4  # to which early maps are averaged, for an arbiter to look at
-# Whether the views of an image share batch statistics (joint), or each view has its own over the batch (per_view).
+EARLY_SIDE = 4  # side to which early maps are pooled for an arbiter
+# Whether all views share batch statistics (joint), or each view has its own over the batch (per_view).
 BatchNorm = Literal["joint", "per_view"]
 
 
 @runtime_checkable
 class FeatureEncoder(Protocol):
-    """What a method asks of its encoder: features of a known width, and an early map for an arbiter to look at."""
+    """The interface of an encoder that methods need: features of a known width, and an early map for the arbiter."""
 
     width: int
 
     def with_early_map(
         self, images: Float[Tensor, "rows channels height width"]
     ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
-        """Pooled features, and the feature map from before the middle of the network."""
+        """Return pooled features, and the feature map from before the middle of the network."""
         ...
 
 
 class TinyResNet(nn.Module):
-    """A 3×3 stem and four basic blocks of width 16, 32, 64, 128: 3,000 small views a second and core, both ways."""
+    """A 3×3 stem and four basic blocks of widths 16, 32, 64, 128; trains on 3,000 small views per second and core."""
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class TinyResNet(nn.Module):
     def forward_intermediates(
         self, images: Float[Tensor, "rows channels height width"], indices: list[int]
     ) -> tuple[Tensor, list[Tensor]]:
-        """The last feature map and those after the stages in `indices`, as timm's models give them."""
+        """Return the last feature map and those after the stages in `indices`, as timm's models do."""
         x, kept = self.stem(images), []
         for stage, block in enumerate(self.stages):
             x = block(x)
@@ -63,21 +63,21 @@ class TinyResNet(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images to one feature vector each, and the early feature map that an arbiter may look at.
+    """An encoder that maps each image to one feature vector, with an early feature map for the arbiter.
 
     Args:
-        name: "tiny", or any timm model; `uota` adds nothing to its weights.
-        channels: of the images, 1 or 3.
-        image_size: of the largest view, in pixels; below 64 the model gets a stem that keeps the resolution.
-        pretrained: with the weights that timm publishes under this name, which are downloaded.
+        name: "tiny" or the name of a timm model, whose state dict is used unchanged.
+        channels: number of channels of the images, 1 or 3.
+        image_size: side of the largest view, in pixels; below 64 the model gets a stem that keeps the resolution.
+        pretrained: whether to download the weights that timm publishes under this name.
     """
 
     def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224, pretrained: bool = False) -> None:
         super().__init__()
-        # timm promises `forward_intermediates` and `forward_head` of its models, not their type.
+        # timm's models have `forward_intermediates` and `forward_head`, but no common type that declares them.
         self.backbone: Any
         self.backbone = TinyResNet(channels) if name == "tiny" else _timm_model(name, channels, image_size, pretrained)
-        # Where a head has a hidden layer, that is what it pools to.
+        # `forward_head` returns the hidden layer of a head that has one.
         self.width: int = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
         self.stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
         self.early_stage = (self.stages - 1) // 2
@@ -88,12 +88,12 @@ class Encoder(nn.Module):
     def with_early_map(
         self, images: Float[Tensor, "rows channels height width"]
     ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
-        """Pooled features, and the feature map from before the middle of the network."""
+        """Return pooled features, and the feature map from before the middle of the network."""
         last, early = self.backbone.forward_intermediates(images, indices=[self.early_stage])
         return self.backbone.forward_head(last, pre_logits=True), early[0]
 
     def maps(self, images: Float[Tensor, "rows channels height width"]) -> list[Float[Tensor, "rows _ _ _"]]:
-        """The feature maps after all stages, the finest first."""
+        """Return the feature maps after all stages, the finest first."""
         return self.backbone.forward_intermediates(images, indices=list(range(self.stages)))[1]
 
 
@@ -112,17 +112,17 @@ def scale_last_norms(encoder: nn.Module, scale: float) -> None:
     """
     blocks: list[Any] = [module for module in encoder.modules() if isinstance(module, BasicBlock | Bottleneck)]
     if not blocks:
-        raise UotaError("zero_init_last is set and the backbone has no residual blocks of a ResNet; leave it out")
+        raise UotaError("zero_init_last is set, but the backbone has no residual blocks of a ResNet; leave it out")
     for block in blocks:
         last: Any = block.bn3 if isinstance(block, Bottleneck) else block.bn2
         nn.init.constant_(last.weight, scale)
 
 
 def timm_options(name: str, channels: int, image_size: int) -> dict[str, Any]:
-    """What `timm.create_model` is told besides the name."""
+    """Return the arguments of `timm.create_model` other than the name."""
     options: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
     if "vit" in name:
-        # Multi-crop brings views of two sizes, which needs position embeddings that follow the size.
+        # Multi-crop has views of two sizes, which require position embeddings that adapt to the size.
         options |= {"dynamic_img_size": True, "img_size": image_size}
         options |= {"patch_size": 4} if image_size < SMALL_IMAGE else {}
     return options
@@ -140,18 +140,20 @@ def _timm_model(name: str, channels: int, image_size: int, pretrained: bool) -> 
     try:
         model = timm.create_model(name, pretrained=pretrained, **timm_options(name, channels, image_size))
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        if pretrained and not isinstance(error, TypeError):  # of the weights, of which the caller says more
+        if pretrained and not isinstance(error, TypeError):  # the weights failed to load, which the caller explains
             raise
-        raise UotaError(f"backbone {name!r} cannot be built for {channels} channels: {error}") from error
+        raise UotaError(
+            f"backbone {name!r} cannot be built for {channels} channels: {error}; choose another, e.g. resnet18"
+        ) from error
     if not hasattr(model, "forward_intermediates"):
-        raise UotaError(f"backbone {name!r} does not give feature maps; choose another timm model, e.g. resnet18")
+        raise UotaError(f"backbone {name!r} does not return feature maps; choose another timm model, e.g. resnet18")
     if image_size < SMALL_IMAGE and "vit" not in name:
         _keep_resolution_in_stem(model)
     return model
 
 
 def _keep_resolution_in_stem(model: Any) -> None:
-    """ResNets as usual for CIFAR: a 3×3 stem without stride or pooling. Others: no stride in the first convolution."""
+    """Remove the stride of the first convolution; ResNets get the 3×3 stem without pooling that is usual for CIFAR."""
     if isinstance(getattr(model, "maxpool", None), nn.Module) and isinstance(getattr(model, "conv1", None), nn.Conv2d):
         old = model.conv1
         model.conv1 = nn.Conv2d(old.in_channels, old.out_channels, 3, padding=1, bias=False)
@@ -164,26 +166,26 @@ def _keep_resolution_in_stem(model: Any) -> None:
 
 
 def encode(
-    encoder: FeatureEncoder, groups: list[Float[Tensor, "_ batch channels _ _"]], batch_norm: BatchNorm = "joint"
+    encoder: FeatureEncoder, by_size: list[Float[Tensor, "_ batch channels _ _"]], batch_norm: BatchNorm = "joint"
 ) -> tuple[Float[Tensor, "views batch features"], list[Tensor]]:
-    """Features of all views, and the early maps of each size.
+    """Compute the features of all views, and the early maps of each size.
 
     Args:
-        encoder: of images.
-        groups: views, a tensor for each size.
-        batch_norm: joint: one forward pass per size; per_view: one per view.
+        encoder: encoder of images.
+        by_size: views, one tensor per size.
+        batch_norm: "joint" makes one forward pass per size, "per_view" one per view.
     """
     features, early = [], []
-    for views in groups:
-        made = [encoder.with_early_map(images_of(part)) for part in parts_by_statistics(views, batch_norm)]
-        pooled, maps = (join_parts(each).unflatten(0, views.shape[:2]) for each in zip(*made, strict=True))
+    for views in by_size:
+        parts = [encoder.with_early_map(images_of(part)) for part in parts_by_statistics(views, batch_norm)]
+        pooled, maps = (join_parts(each).unflatten(0, views.shape[:2]) for each in zip(*parts, strict=True))
         features.append(pooled)
         early.append(maps)
     return torch.cat(features), early
 
 
 def parts_by_statistics(views: Float[Tensor, "views batch *rest"], batch_norm: BatchNorm) -> tuple[Tensor, ...]:
-    """Split views into parts (views, batch, …) that go through a network together and share batch statistics."""
+    """Split views into parts (views, batch, …), each of which passes a network at once and shares batch statistics."""
     return views.split(1) if batch_norm == "per_view" else (views,)
 
 
@@ -193,5 +195,5 @@ def join_parts(parts: Sequence[Tensor]) -> Tensor:
 
 
 def images_of(views: Float[Tensor, "views batch channels height width"]) -> Float[Tensor, "rows channels height width"]:
-    """The images of several views in a row, as convolutions read them fastest."""
+    """Flatten several views to a batch of images in channels-last layout, which convolutions process fastest."""
     return views.flatten(0, 1).contiguous(memory_format=torch.channels_last)

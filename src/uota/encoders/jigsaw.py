@@ -1,4 +1,4 @@
-"""Jigsaws: the shuffled pieces of a view (Noroozi & Favaro, 2016), as PIRL (Misra & van der Maaten, 2020) has them."""
+"""Jigsaws: shuffled pieces of a view (Noroozi & Favaro 2016), in the form of PIRL (Misra & van der Maaten 2020)."""
 
 import torch
 from jaxtyping import Float
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from uota.distributed import share_of_rows
 
-SIDE = 3  # pieces of a jigsaw, along each axis
-SHARE = 64 / 85  # side of a piece, relative to its cell
+SIDE = 3  # number of pieces along each axis
+SHARE = 64 / 85  # side of a piece relative to its cell
 
 
 class JigsawHead(nn.Module):
-    """A projector for each piece, then a linear layer over the projections of all nine in their order."""
+    """A projector shared by all pieces, followed by a linear layer over the concatenated projections of the nine."""
 
     def __init__(self, width: int, hidden: int, dim: int) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class JigsawHead(nn.Module):
 def pieces(
     views: Float[Tensor, "views batch channels size size"], number: int
 ) -> Float[Tensor, "views batch pieces channels piece piece"]:
-    """The nine pieces of each view, shuffled and cut at random places of their cells (64 of 85 pixels, of 255).
+    """Cut each view into nine shuffled pieces at random positions of their cells (64 of 85 pixels for views of 255).
 
-    Orders and places follow from the number of the step and the image's place in the batch of all ranks.
+    Orders and positions depend on the number of the step and the image's position in the global batch alone.
     """
     random = torch.Generator().manual_seed(number)
     (first, images), own = share_of_rows(views[0]), views.shape[1]

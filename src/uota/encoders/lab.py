@@ -1,4 +1,4 @@
-"""Lightness and colour apart: the CIE L*a*b* space, and an encoder for each of its two halves (CMC)."""
+"""The CIE L*a*b* colour space, and separate encoders for lightness and colour (CMC, Tian et al. 2020)."""
 
 import torch
 from jaxtyping import Float
@@ -10,18 +10,18 @@ from uota.numerics import at_least_float32
 from uota.views.photometric import unnormalise
 from uota.views.presets import IMAGENET_MEAN, IMAGENET_STD
 
-# Linear sRGB to CIE XYZ under D65, each row divided by that white's X, Y or Z (IEC 61966-2-1).
+# Linear sRGB to CIE XYZ under D65, each row divided by the X, Y or Z of that white point (IEC 61966-2-1).
 TO_XYZ = (
     (0.412453 / 0.95047, 0.357580 / 0.95047, 0.180423 / 0.95047),
     (0.212671, 0.715160, 0.072169),
     (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
 )
-# The least and the greatest L, a and b of any colour of sRGB, which are brought to -1 and 1, as in CMC's code.
+# Smallest and largest L, a and b of any sRGB colour, which are scaled to -1 and 1 as in CMC's code.
 LEAST, GREATEST = (0.0, -86.183, -107.857), (100.0, 98.233, 94.478)
 
 
 def rgb_to_lab(images: Float[Tensor, "*rest 3 height width"]) -> Float[Tensor, "*rest 3 height width"]:
-    """sRGB in [0, 1] to L (0 to 100), a and b."""
+    """Convert sRGB in [0, 1] to L (0 to 100), a and b."""
     images = at_least_float32(images)
     linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055).clamp_min(0) ** 2.4, images / 12.92)
     xyz = torch.einsum("xc,...chw->...xhw", linear.new_tensor(TO_XYZ), linear)
@@ -30,20 +30,20 @@ def rgb_to_lab(images: Float[Tensor, "*rest 3 height width"]) -> Float[Tensor, "
 
 
 class LabEncoder(nn.Module):
-    """Two encoders of one backbone: one sees lightness, the other colour; their features stand side by side.
+    """Two encoders with the same backbone, one for lightness and one for colour, whose features are concatenated.
 
     Args:
-        name: of the backbone, as for `Encoder`.
-        channels: 3; images come normalised with ImageNet's statistics.
-        image_size: of the largest view, in pixels.
+        name: name of the backbone, as for `Encoder`.
+        channels: number of channels, 3; images are normalised with ImageNet's statistics.
+        image_size: side of the largest view, in pixels.
     """
 
     def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224) -> None:
         super().__init__()
         if channels != 3:
             raise UotaError(
-                "cmc contrasts lightness with colour and these images are grey; give images in colour "
-                "(the demo's: --data demo-scenes-colour)"
+                "cmc contrasts lightness with colour, but these images are grey; give colour images "
+                "(for the demo: --data demo-scenes-colour)"
             )
         self.lightness, self.colour = Encoder(name, 1, image_size), Encoder(name, 2, image_size)
         self.width = self.lightness.width + self.colour.width
@@ -54,14 +54,14 @@ class LabEncoder(nn.Module):
     def with_early_map(
         self, images: Float[Tensor, "rows 3 height width"]
     ) -> tuple[Float[Tensor, "rows features"], Float[Tensor, "rows early h w"]]:
-        """Features of both, lightness first, and the early maps of both."""
+        """Return the concatenated features, lightness first, and the concatenated early maps."""
         lightness, colours = _halves(images)
         halves = (self.lightness.with_early_map(lightness), self.colour.with_early_map(colours))
         (light, light_map), (colour, colour_map) = halves
         return torch.cat([light, colour], dim=1), torch.cat([light_map, colour_map], dim=1)
 
     def maps(self, images: Float[Tensor, "rows 3 height width"]) -> list[Float[Tensor, "rows _ _ _"]]:
-        """The feature maps after all stages of both, side by side, the finest first."""
+        """Return the concatenated feature maps after all stages, the finest first."""
         lightness, colours = _halves(images)
         pairs = zip(self.lightness.maps(lightness), self.colour.maps(colours), strict=True)
         return [torch.cat(pair, dim=1) for pair in pairs]
@@ -70,7 +70,7 @@ class LabEncoder(nn.Module):
 def _halves(
     images: Float[Tensor, "rows 3 height width"],
 ) -> tuple[Float[Tensor, "rows 1 height width"], Float[Tensor, "rows 2 height width"]]:
-    """Lightness and colour of normalised images, each from -1 to 1."""
+    """Split normalised images into lightness and colour, each from -1 to 1."""
     lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
     least, greatest = (lab.new_tensor(ends)[:, None, None] for ends in (LEAST, GREATEST))
     lab = (2 * (lab - least) / (greatest - least) - 1).to(images.dtype)

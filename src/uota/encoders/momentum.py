@@ -1,4 +1,4 @@
-"""Momentum encoders: slow copies that make targets (He et al., 2020; Grill et al., 2020)."""
+"""Momentum encoders: moving averages of an encoder, which compute targets (He et al. 2020; Grill et al. 2020)."""
 
 from copy import deepcopy
 from typing import NamedTuple
@@ -16,7 +16,13 @@ from uota.encoders.sync_batchnorm import SyncBatchNorm
 
 
 class Encoded(NamedTuple):
-    """Encoded views, each field (views, batch, …): projections, features, and early maps averaged to 4×4."""
+    """Encoded views, each field (views, batch, …).
+
+    Attributes:
+        projected: projections.
+        features: features of the encoder.
+        early: early feature maps, pooled to 4×4.
+    """
 
     projected: Tensor
     features: Tensor
@@ -24,14 +30,15 @@ class Encoded(NamedTuple):
 
 
 class MomentumCopy(nn.Module):
-    """A copy of an encoder and its projector that follows them slowly and is never trained.
+    """An exponential moving average of an encoder and its projector, which is not trained.
 
     Args:
-        encoder, projector: what is copied.
-        ghost_batches: above 1, a target does not share batch statistics with its prediction. Several devices that each
-            have their own statistics exchange images at random (MoCo's shuffling). Otherwise the batch of all ranks
-            is encoded in this number of ghost batches, each of every `ghost_batches`-th image.
-        batch_norm: whether the views share batch statistics or each has its own.
+        encoder: encoder to copy.
+        projector: projector to copy.
+        ghost_batches: above 1, a target does not share batch statistics with its prediction. Devices with separate
+            statistics exchange images at random (MoCo's shuffling); otherwise the global batch is encoded in this
+            number of ghost batches, each of every `ghost_batches`-th image.
+        batch_norm: whether the views share batch statistics ("joint") or each has its own ("per_view").
     """
 
     def __init__(
@@ -45,31 +52,31 @@ class MomentumCopy(nn.Module):
 
     @torch.no_grad()
     def follow(self, encoder: Encoder, projector: nn.Module, momentum: float) -> None:
-        """Each parameter becomes momentum × itself + (1 - momentum) × the original's."""
+        """Set each parameter to momentum × itself + (1 - momentum) × the original's."""
         update_momentum(encoder, self.encoder, momentum)
         update_momentum(projector, self.projector, momentum)
 
     def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
-        """Projections of the views."""
+        """Return the projections of the views."""
         return self.encode(views).projected
 
     @torch.no_grad()
     def encode(self, views: Float[Tensor, "views batch channels _ _"]) -> Encoded:
-        """Projections of the views, and what an arbiter may look at."""
+        """Return the projections of the views, and the features and early maps for the arbiter."""
         if self.ghost_batches == 1:  # nothing to exchange with other ranks or to reassemble
             return self._encode(views)
-        if self.training and world_size() > 1 and self._has_statistics_of_a_device():
+        if self.training and world_size() > 1 and self._has_local_statistics():
             return self._encode_shuffled(views)
         return self._encode_in_ghost_batches(views)
 
-    def _has_statistics_of_a_device(self) -> bool:
+    def _has_local_statistics(self) -> bool:
         return any(isinstance(each, _BatchNorm) and not isinstance(each, SyncBatchNorm) for each in self.modules())
 
     def _encode_shuffled(self, views: Tensor) -> Encoded:
-        """Each rank encodes as many images as it holds, taken at random from those of all (He et al., section 3.3)."""
+        """Encode as many images as this rank holds, drawn at random from all ranks (He et al. 2020, section 3.3)."""
         own = views.flatten(0, 1)
         images, first = gather_rows(own)
-        order = gather_rows(torch.randperm(len(images), device=images.device)[None]).rows[0]  # that of the first rank
+        order = gather_rows(torch.randperm(len(images), device=images.device)[None]).rows[0]  # of the first rank
         mine = slice(first, first + len(own))
         made = self._encode(images[order[mine]][None])
         back = order.argsort()[mine]

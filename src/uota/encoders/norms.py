@@ -1,4 +1,4 @@
-"""Exchanging the norms of a network that somebody else wrote."""
+"""Replacement of the batch norms of any network."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,25 +8,27 @@ from torch import nn
 from uota.errors import UotaError
 
 
-def exchanged(module: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
-    """The module with every plain batch norm exchanged for what `make` makes of it."""
+def replace_batch_norms(module: nn.Module, make: Callable[[Any], nn.Module]) -> nn.Module:
+    """Replace every plain batch norm of the module, in place, by what `make` returns for it."""
     if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
         return make(module)
     for name, child in list(module.named_children()):
-        setattr(module, name, exchanged(child, make))
+        setattr(module, name, replace_batch_norms(child, make))
     return module
 
 
 def with_layer_norm(module: nn.Module) -> nn.Module:
-    """The module with every batch norm exchanged for a layer norm over channels and places, scaled by channel."""
-    return exchanged(_require_plain_batch_norm(module), lambda norm: nn.GroupNorm(1, norm.num_features, norm.eps))
+    """Replace every batch norm by a layer norm over channels and positions, with one scale per channel."""
+    return replace_batch_norms(
+        _require_plain_batch_norm(module), lambda norm: nn.GroupNorm(1, norm.num_features, norm.eps)
+    )
 
 
 def _require_plain_batch_norm(module: nn.Module) -> nn.Module:
-    """timm fuses batch norm and activation in some models; exchanging only the others would leave patches coupled."""
+    """Require unfused batch norms: timm fuses some with activations, and keeping those would couple the images."""
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm) and type(child) not in (nn.BatchNorm1d, nn.BatchNorm2d):
             raise UotaError(
-                f"this backbone has {type(child).__name__}, which nothing here replaces; use tiny, resnet18 or resnet50"
+                f"this backbone has {type(child).__name__}, which cannot be replaced; use tiny, resnet18 or resnet50"
             )
     return module

@@ -1,4 +1,4 @@
-"""A queue of embeddings of earlier batches, as negatives (He et al., 2020)."""
+"""A queue of earlier batches' embeddings, which serve as negatives (MoCo, He et al. 2020, section 3.2)."""
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,8 @@ class Queue(nn.Module):
     """The newest `length` embeddings of all ranks, the same on every rank; random directions until it is full.
 
     Args:
-        length: of the queue, in embeddings.
-        dim: of an embedding.
+        length: number of embeddings in the queue.
+        dim: dimension of an embedding.
     """
 
     rows: Tensor
@@ -26,7 +26,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Float[Tensor, "views batch dim"]) -> None:
-        """Put in the keys of all ranks, in place of the oldest; batches of any size."""
+        """Replace the oldest embeddings by the keys of all ranks, in batches of any size."""
         length = len(self.rows)
         new = gather_rows(keys.detach().transpose(0, 1)).rows.flatten(0, 1)[-length:]
         places = (self.pushed + torch.arange(len(new), device=new.device)) % length

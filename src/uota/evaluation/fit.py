@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from uota.console import printable
 from uota.data import Source
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
 from uota.io.atomic import write_text_atomically
@@ -127,7 +127,7 @@ def _fit(
     start: Path | None,
 ) -> None:
     if plan.devices > 1:
-        synchronised(classifier.encoder)
+        with_sync_batch_norm(classifier.encoder)
     preset = plan.views(preset)
     pipeline = ViewPipeline(preset, plan.seed)
     in_memory = train.name in VIEWS_OF

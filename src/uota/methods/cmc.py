@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from uota.encoders.lab import LabEncoder
-from uota.encoders.memory import Memory, draw
+from uota.encoders.memory import MemoryBank, draw
 from uota.errors import UotaError
 from uota.losses import ViewWeights, all_pairs, nce_terms, nt_xent_terms
 from uota.methods.card import Card
@@ -55,7 +55,7 @@ class CMC(nn.Module):
                 f"negatives is {negatives} and images is {images}; draw at least 1, and say how many images there are"
             )
         else:
-            light, colour = (Memory(images, dim, momentum, temperature) for _ in range(2))
+            light, colour = (MemoryBank(images, dim, momentum, temperature) for _ in range(2))
             self.contrast = AmongMemories(light, colour, negatives)
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
@@ -103,7 +103,7 @@ class AmongMemories(nn.Module):
         negatives: number drawn for each image.
     """
 
-    def __init__(self, light: Memory, colour: Memory, negatives: int) -> None:
+    def __init__(self, light: MemoryBank, colour: MemoryBank, negatives: int) -> None:
         super().__init__()
         self.light, self.colour = light, colour
         self.negatives = negatives
@@ -120,8 +120,8 @@ class AmongMemories(nn.Module):
             for found in (self.colour.probabilities(light, among), self.light.probabilities(colour, among))
         ]
         if self.training:
-            self.light.follow(step.index, light.mean(0))
-            self.colour.follow(step.index, colour.mean(0))
+            self.light.update(step.index, light.mean(0))
+            self.colour.update(step.index, colour.mean(0))
         return weights.mean_of_rows(torch.stack(terms).sum(0), range(len(light)))
 
 

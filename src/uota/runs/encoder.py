@@ -8,7 +8,7 @@ import timm
 
 from uota.console import printable
 from uota.encoders.encoder import SMALL_IMAGE, Encoder
-from uota.encoders.weights import Weights, backbone_of, first_kernel, load_weights, read_weights
+from uota.encoders.weights import Weights, first_kernel, infer_backbone, load_weights, read_weights
 from uota.errors import UotaError
 from uota.io.outputs import path_of
 from uota.methods.build import build_method
@@ -79,7 +79,7 @@ def _of_run(run: Run, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
 
 def _of_file(path: Path, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     weights = read_weights(path, origin.pickle)
-    backbone = origin.backbone or backbone_of(weights, path)
+    backbone = origin.backbone or infer_backbone(weights, path)
     preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
     encoder = Encoder(backbone, preset.channels, preset.sizes[0].size)
     if not untrained:

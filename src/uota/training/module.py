@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, ViewSampler
-from uota.encoders.memory import Memory
+from uota.encoders.memory import MemoryBank
 from uota.errors import UotaError
 from uota.losses import Side, ViewWeights
 from uota.methods.card import BeforeUpdate, Method
@@ -72,7 +72,7 @@ class Pretraining(pl.LightningModule):
         if isinstance(method, BeforeUpdate):
             self._before_update = method.before_update
         # Equal on all ranks anyway, and too large for DistributedDataParallel to broadcast in every step.
-        remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, Memory)]
+        remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, MemoryBank)]
         self._ddp_params_and_buffers_to_ignore = remembered
 
     def arbiter_and_input(self) -> tuple[Arbiter | None, str]:
@@ -92,7 +92,7 @@ class Pretraining(pl.LightningModule):
         rate = None
         if self.sampler is not None:
             sampled = self.sampler(views.by_size)
-            views, rate = views.kept(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
+            views, rate = views.select(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
         embedded = self.method.embed(views.by_size, step)
         self._require_finite(embedded.projected, "embeddings")
         weights, verdict = self._weigh(embedded, step.progress)

@@ -40,7 +40,7 @@ from uota.training.trainer import (
     make_trainer,
     translate_stops,
 )
-from uota.views import GROUP_NAMES, ViewDataset, ViewPipeline
+from uota.views import SIZE_NAMES, ViewDataset, ViewPipeline
 from uota.views.presets import preset_of
 
 # So many images' views are made before a run begins, to see that they can be.
@@ -103,7 +103,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
-    monitor = Monitor(list(GROUP_NAMES[: len(preset.sizes)]), quiet=not lines)
+    monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
     data = ViewsOfRank(settings, views, source.name in VIEWS_OF)
     return _Job(source, module, data, trainer, settings.threads)

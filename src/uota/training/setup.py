@@ -1,7 +1,7 @@
 """Build the arbiter, the sampler and the Lightning module of a run."""
 
 from uota.arbitration import Arbiter, ViewSampler
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.methods.build import build_method, compile_encoders
 from uota.settings.pretrain import Pretrain
 from uota.training.module import Pretraining
@@ -37,7 +37,7 @@ def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
     module = Pretraining(method, arbiter, sampler, settings, total_steps)
     network = module.get_submodule("method")
     if settings.devices > 1 and settings.sync_batch_norm:
-        synchronised(network)
+        with_sync_batch_norm(network)
     if settings.compile:
         compile_encoders(network)
     return module

@@ -1,1 +1,1 @@
-"""Transfer to detection, segmentation and keypoints on COCO: an encoder under torchvision's R-CNNs."""
+"""Transfer to COCO detection, segmentation and keypoints, with the encoder as backbone of torchvision's R-CNNs."""

@@ -1,4 +1,4 @@
-"""What a detector found, in COCO's form, and its average precision by pycocotools."""
+"""Detections in COCO's results format, and their average precision as pycocotools computes it."""
 
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -12,23 +12,26 @@ from torchvision.ops import box_convert
 from uota.settings.transfer import Task
 from uota.transfer.annotations import Annotations
 
-# pycocotools' name of what is compared, by ours.
-COMPARED: dict[str, str] = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}
-OF_TASK: dict[Task, tuple[str, ...]] = {
+# pycocotools' `iouType` of each part of a detection.
+IOU_TYPES: dict[str, str] = {"boxes": "bbox", "masks": "segm", "keypoints": "keypoints"}
+PARTS_OF_TASK: dict[Task, tuple[str, ...]] = {
     "detection": ("boxes",),
     "segmentation": ("boxes", "masks"),
     "keypoints": ("boxes", "keypoints"),
 }
-# COCO measured for each of a person's 17 keypoints how well people agree on it; of others nobody did.
-PERSON, OTHERS = 17, 0.05
-MASK = 0.5
+# COCO publishes the annotators' deviation (sigma) for each of a person's 17 keypoints; other keypoints get this one.
+PERSON_KEYPOINTS, OTHER_SIGMA = 17, 0.05
+MASK_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Average precision in per cent: over IoU (or keypoint similarity) 0.5 to 0.95, at 0.5 and at 0.75.
+    """Average precision in per cent; None if there is nothing to detect.
 
-    None where there is nothing to find.
+    Attributes:
+        ap: mean over thresholds of IoU (or keypoint similarity) from 0.5 to 0.95.
+        ap50: at a threshold of 0.5.
+        ap75: at a threshold of 0.75.
     """
 
     ap: float | None
@@ -41,12 +44,12 @@ class Precision:
 
 
 def as_results(found: dict[str, Tensor], image: int, categories: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What torchvision's detectors return for an image, as COCO's list of results.
+    """Convert what torchvision's detectors return for an image to COCO's list of results.
 
     Args:
         found: boxes, labels, scores, and masks or keypoints.
-        image: its number.
-        categories: of the labels 1, 2, ….
+        image: id of the image.
+        categories: the categories that labels 1, 2, … stand for.
     """
     boxes = box_convert(found["boxes"].cpu().double(), "xyxy", "xywh").tolist()
     rows: list[dict[str, Any]] = [
@@ -54,8 +57,8 @@ def as_results(found: dict[str, Tensor], image: int, categories: list[dict[str, 
         for box, label, score in zip(boxes, found["labels"].tolist(), found["scores"].tolist(), strict=True)
     ]
     if "masks" in found:
-        masks = (found["masks"][:, 0] > MASK).cpu().numpy().astype(np.uint8)
-        rows = [row | {"segmentation": _encoded(mask)} for row, mask in zip(rows, masks, strict=True)]
+        masks = (found["masks"][:, 0] > MASK_THRESHOLD).cpu().numpy().astype(np.uint8)
+        rows = [row | {"segmentation": _run_length_encode(mask)} for row, mask in zip(rows, masks, strict=True)]
     if "keypoints" in found:
         points = found["keypoints"].cpu().double().flatten(1).tolist()
         rows = [row | {"keypoints": each} for row, each in zip(rows, points, strict=True)]
@@ -63,18 +66,18 @@ def as_results(found: dict[str, Tensor], image: int, categories: list[dict[str, 
 
 
 def average_precision(annotations: Annotations, results: list[dict[str, Any]], task: Task) -> dict[str, Precision]:
-    """Of boxes, and of masks or keypoints, by pycocotools over all images of the annotations."""
-    return {part: _of_part(annotations, results, part) for part in OF_TASK[task]}
+    """Compute the average precision of boxes, and of masks or keypoints, over all images of the annotations."""
+    return {part: _precision_of(annotations, results, part) for part in PARTS_OF_TASK[task]}
 
 
-def _of_part(annotations: Annotations, results: list[dict[str, Any]], part: str) -> Precision:
+def _precision_of(annotations: Annotations, results: list[dict[str, Any]], part: str) -> Precision:
     from pycocotools.cocoeval import COCOeval
 
-    with redirect_stdout(StringIO()):  # pycocotools tells all it does
-        truth = _truth(annotations)
-        evaluation = COCOeval(truth, _loaded(truth, results, part), COMPARED[part])
-        if part == "keypoints" and len(annotations.keypoints) != PERSON:
-            evaluation.params.kpt_oks_sigmas = np.full(len(annotations.keypoints), OTHERS)
+    with redirect_stdout(StringIO()):  # pycocotools prints its progress
+        truth = _ground_truth(annotations)
+        evaluation = COCOeval(truth, _index_results(truth, results, part), IOU_TYPES[part])
+        if part == "keypoints" and len(annotations.keypoints) != PERSON_KEYPOINTS:
+            evaluation.params.kpt_oks_sigmas = np.full(len(annotations.keypoints), OTHER_SIGMA)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -82,7 +85,7 @@ def _of_part(annotations: Annotations, results: list[dict[str, Any]], part: str)
     return Precision(ap, ap50, ap75)
 
 
-def _truth(annotations: Annotations) -> Any:
+def _ground_truth(annotations: Annotations) -> Any:
     from pycocotools.coco import COCO
 
     truth = COCO()
@@ -93,8 +96,8 @@ def _truth(annotations: Annotations) -> Any:
     return truth
 
 
-def _loaded(truth: Any, results: list[dict[str, Any]], part: str) -> Any:
-    """Results in pycocotools' index, which cannot load none, and takes a row with a box for one of boxes."""
+def _index_results(truth: Any, results: list[dict[str, Any]], part: str) -> Any:
+    """Index results as a COCO object; `loadRes` fails on an empty list and treats any row with a box as a box."""
     from pycocotools.coco import COCO
 
     if not results:
@@ -106,7 +109,7 @@ def _loaded(truth: Any, results: list[dict[str, Any]], part: str) -> Any:
     return truth.loadRes([{name: value for name, value in row.items() if name not in other} for row in results])
 
 
-def _encoded(mask: np.ndarray) -> dict[str, Any]:
+def _run_length_encode(mask: np.ndarray) -> dict[str, Any]:
     from pycocotools import mask as coco
 
     encoded = coco.encode(np.asfortranarray(mask))
@@ -114,5 +117,5 @@ def _encoded(mask: np.ndarray) -> dict[str, Any]:
 
 
 def describe(precision: dict[str, Precision]) -> str:
-    """A line for a person."""
+    """Format the precision of all parts as one line."""
     return "   ".join(f"{part} {each}" for part, each in precision.items())

@@ -1,7 +1,7 @@
-"""R-CNNs on an encoder: sizes for large and for small images, and detectors with torchvision's heads.
+"""R-CNNs with torchvision's heads on an encoder, and image sizes for encoders of large and of small images.
 
-Heads are what torchvision builds by default: two linear layers, no norms, smooth L1 with β = 1/9. Detectors with
-published heads are in `uota.transfer.published`.
+The heads are those that torchvision builds by default: two linear layers, no norms, smooth L1 with β = 1/9. Detectors
+with detectron2's heads are in `uota.transfer.published`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from uota.transfer.pyramid import ANCHOR, LARGE, RATIOS, Pyramid
 from uota.views import ViewPreset
 
 SHORT_SIDES, LONG_SIDE = (640, 672, 704, 736, 768, 800), 1333
-# As wide as torchvision's at a pyramid of 256 channels.
+# Sides of pooled regions, and widths in multiples of the pyramid's channels: torchvision's values at 256 channels.
 BOX_POOL, MASK_POOL = 7, 14
 BOX_WIDTH, KEYPOINT_WIDTH = 4, 2
 MASK_LAYERS, KEYPOINT_LAYERS = 4, 8
@@ -28,13 +28,13 @@ MASK_LAYERS, KEYPOINT_LAYERS = 4, 8
 
 @dataclass(frozen=True)
 class Sizes:
-    """What goes with the size of images.
+    """Settings that depend on the size of the images.
 
     Attributes:
-        short_sides: images are resized to one of them in training, to the last in evaluation.
-        long_side: unless the other side became longer than this.
-        proposals: of an image, at most.
-        rois: of them that are trained on.
+        short_sides: lengths of the short side that training draws from; evaluation uses the last.
+        long_side: upper limit of the long side after resizing.
+        proposals: region proposals per image before non-maximum suppression in training; evaluation uses half of them.
+        rois: regions per image on which the heads are trained.
     """
 
     short_sides: tuple[int, ...] = SHORT_SIDES
@@ -44,11 +44,11 @@ class Sizes:
 
 
 def sizes_for(pyramid: Pyramid, short_side: int) -> Sizes:
-    """The published sizes; for encoders of small images those of the images, in the same proportions.
+    """Return the published sizes; for encoders of small images, the images' own sizes in the same proportions.
 
     Args:
-        pyramid: tells by its strides what it is for.
-        short_side: of a typical image, in pixels.
+        pyramid: the feature pyramid, whose strides show which images the encoder is for.
+        short_side: short side of a typical image, in pixels.
     """
     if pyramid.strides[0] >= LARGE:
         return Sizes()
@@ -59,15 +59,15 @@ def sizes_for(pyramid: Pyramid, short_side: int) -> Sizes:
 def torchvision_detector(
     task: Task, pyramid: Pyramid, preset: ViewPreset, categories: int, keypoints: int, sizes: Sizes
 ) -> Any:
-    """Faster, Mask or Keypoint R-CNN as torchvision builds them.
+    """Build Faster, Mask or Keypoint R-CNN as torchvision does.
 
     Args:
-        task: decides which.
-        pyramid: with the encoder.
-        preset: how the encoder's images are normalised.
-        categories: without the background.
-        keypoints: of an object.
-        sizes: from `sizes_for`.
+        task: selects the model.
+        pyramid: feature pyramid on the encoder.
+        preset: view preset whose mean and deviation normalise images.
+        categories: number of categories, without the background.
+        keypoints: number of keypoints of an object.
+        sizes: result of `sizes_for`.
     """
     wide = pyramid.out_channels
     common = _common(pyramid, preset, categories, sizes)
@@ -85,7 +85,7 @@ def torchvision_detector(
 
 
 def _common(pyramid: Pyramid, preset: ViewPreset, categories: int, sizes: Sizes) -> dict[str, Any]:
-    """What all three are told."""
+    """Return the arguments that all three models share."""
     wide = pyramid.out_channels
     return {
         "image_mean": list(preset.mean),

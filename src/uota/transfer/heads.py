@@ -1,4 +1,4 @@
-"""Heads of regions as in detectron2, built from torchvision's: layers, initial weights and losses."""
+"""detectron2's region heads, built from torchvision's: layers, initial weights and losses."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ from torchvision.ops import roi_align
 from uota.transfer.detectors import MASK_LAYERS
 
 BOX_LAYERS = 4
-LoadedEncoder = dict[str, Tensor]
+ImageObjects = dict[str, Tensor]  # boxes, labels and so on of one image: its targets or its detections
 
 
 class RegionHeads(RoIHeads):
-    """torchvision's heads, with its sampling and its detections, trained by detectron2's losses.
+    """torchvision's `RoIHeads` (sampling, inference) trained with detectron2's losses.
 
     Args:
-        beta: β of the smooth L1 loss of boxes, see `box_losses`.
-        options: those of torchvision's `RoIHeads`.
+        beta: β of the smooth L1 loss of boxes; see `box_losses`.
+        options: arguments of torchvision's `RoIHeads`.
     """
 
     def __init__(self, beta: float, **options: Any) -> None:
@@ -39,9 +39,9 @@ class RegionHeads(RoIHeads):
         features: dict[str, Tensor],
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
-        targets: list[LoadedEncoder] | None = None,
-    ) -> tuple[list[LoadedEncoder], dict[str, Tensor]]:
-        """Detections of each image, and losses: none of the former in training, none of the latter in evaluation."""
+        targets: list[ImageObjects] | None = None,
+    ) -> tuple[list[ImageObjects], dict[str, Tensor]]:
+        """Return no detections and the losses in training, each image's detections and no losses in evaluation."""
         if self.training:
             return [], self._losses(features, proposals, image_shapes, targets)
         return self._detect(features, proposals, image_shapes), {}
@@ -63,7 +63,7 @@ class RegionHeads(RoIHeads):
             losses["loss_keypoint"] = keypointrcnn_loss(logits, regions, keypoints, objects)
         return losses
 
-    def _detect(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Any) -> list[LoadedEncoder]:
+    def _detect(self, features: dict[str, Tensor], proposals: list[Tensor], shapes: Any) -> list[ImageObjects]:
         scores, deltas = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, shapes)))
         boxes, certain, labels = self.postprocess_detections(scores, deltas, proposals, shapes)
         found = [{"boxes": b, "scores": s, "labels": each} for b, s, each in zip(boxes, certain, labels, strict=True)]
@@ -89,10 +89,10 @@ def box_losses(
     targets: Float[Tensor, "regions 4"],
     beta: float,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Mean cross-entropy of the class, and smooth L1 of the true class's box divided by the number of regions.
+    """Return the mean cross-entropy of classes, and the smooth L1 of the true class's boxes over the number of regions.
 
-    Below β the loss of boxes is quadratic, above it linear: 0 gives L1; torchvision's detectors have 1/9. Label 0 is
-    the background, which has no box. Source: detectron2/modeling/roi_heads/fast_rcnn.py.
+    The loss of boxes is quadratic below β and linear above it: β = 0 gives L1; torchvision's detectors use 1/9. Label 0
+    is the background, which has no box. Source: detectron2/modeling/roi_heads/fast_rcnn.py.
     """
     objects = torch.where(labels > 0)[0]
     of_class = deltas.view(len(labels), -1, 4)[objects, labels[objects]]
@@ -104,13 +104,13 @@ def mask_loss(
     logits: Float[Tensor, "regions classes side side"],
     regions: list[Float[Tensor, "_ 4"]],
     objects: list[Int64[Tensor, " _"]],
-    targets: list[LoadedEncoder],
+    targets: list[ImageObjects],
 ) -> Float[Tensor, ""]:
-    """Mean binary cross-entropy of the mask of the true class.
+    """Return the mean binary cross-entropy of the mask of the true class.
 
     Args:
-        logits: of the regions of all images.
-        regions: of each image.
+        logits: mask logits of the regions of all images.
+        regions: boxes of the regions, one tensor per image.
         objects: index of each region's object among those of its image.
         targets: labels and masks of each image's objects.
     """
@@ -130,9 +130,9 @@ def mask_targets(
     objects: Int64[Tensor, " regions"],
     side: int,
 ) -> Bool[Tensor, "regions side side"]:
-    """Masks within regions: true in cells of which the mask covers at least half.
+    """Crop masks to regions: a cell is true if the mask covers at least half of it.
 
-    torchvision's detectors learn the covered shares themselves. Source: detectron2/structures/masks.py, BitMasks.
+    torchvision's detectors are trained on the covered share itself. Source: detectron2/structures/masks.py, BitMasks.
     """
     rois = torch.cat([objects[:, None].to(boxes.dtype), boxes], dim=1)
     covered = roi_align(masks[:, None].to(boxes.dtype), rois, side, sampling_ratio=0, aligned=True)
@@ -140,7 +140,7 @@ def mask_targets(
 
 
 def box_head(channels: int, side: int, width: int) -> nn.Module:
-    """Four convolutions with batch norm and a linear layer, initialised as in detectron2's box_head.py."""
+    """Build four convolutions with batch norm and a linear layer, initialised as in detectron2's box_head.py."""
     head = FastRCNNConvFCHead((channels, side, side), [channels] * BOX_LAYERS, [width], norm_layer=nn.BatchNorm2d)
     for layer in head.modules():
         if isinstance(layer, nn.Linear):
@@ -150,7 +150,7 @@ def box_head(channels: int, side: int, width: int) -> nn.Module:
 
 
 def box_predictor(width: int, classes: int) -> nn.Module:
-    """Scores and boxes of each class, initialised as in detectron2's fast_rcnn.py."""
+    """Build the layers for the score and the box of each class, initialised as in detectron2's fast_rcnn.py."""
     predictor = FastRCNNPredictor(width, classes)
     for layer, deviation in ((predictor.cls_score, 0.01), (predictor.bbox_pred, 0.001)):
         nn.init.normal_(layer.weight, std=deviation)
@@ -159,12 +159,12 @@ def box_predictor(width: int, classes: int) -> nn.Module:
 
 
 def mask_head(channels: int) -> nn.Module:
-    """Four convolutions with batch norm."""
+    """Build four convolutions with batch norm."""
     return MaskRCNNHeads(channels, [channels] * MASK_LAYERS, 1, norm_layer=nn.BatchNorm2d)
 
 
 def mask_predictor(channels: int, classes: int) -> nn.Module:
-    """A mask for each class, initialised as in detectron2's mask_head.py."""
+    """Build the layers for a mask of each class, initialised as in detectron2's mask_head.py."""
     predictor = MaskRCNNPredictor(channels, channels, classes)
     nn.init.zeros_(predictor.conv5_mask.bias)
     nn.init.normal_(predictor.mask_fcn_logits.weight, std=0.001)

@@ -1,4 +1,4 @@
-"""A detector for Lightning's Trainer: trained on images with targets, then run over those that it is judged on."""
+"""The LightningModule that trains a detector and collects its detections on the validation images."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class Detection(pl.LightningModule):
-    """Trains a detector, and collects what it finds on the validation images.
+    """Trains a detector and collects its detections on the validation images.
 
     Args:
         detector: one of torchvision's R-CNNs.
-        frozen: its encoder, where batch norms of that are frozen.
-        settings: of the transfer.
+        frozen: the module whose batch norms are frozen; None: none.
+        settings: settings of the transfer.
         batch: images per step, over all devices.
-        total_steps: of the whole training.
-        val: what the detector is judged on.
+        total_steps: steps of the whole training.
+        val: annotations of the validation images.
     """
 
     def __init__(
@@ -46,62 +46,62 @@ class Detection(pl.LightningModule):
         self.norms = [each for each in frozen.modules() if isinstance(each, _BatchNorm)] if frozen else []
         for norm in self.norms:
             norm.requires_grad_(False)
-        self.found: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
 
-    def begin(self, step: int) -> None:
-        """Set training modes, and seed what is drawn at random by the step alone."""
-        self.detector.train()  # Lightning leaves modes as they are, and encoders are found in eval mode
+    def begin_step(self, step: int) -> None:
+        """Set training mode, and seed random draws from the step alone."""
+        self.detector.train()  # encoders are loaded in eval mode, and Lightning does not change modes
         for norm in self.norms:
             norm.eval()
         torch.manual_seed(seed_of(self.settings.seed, step, self.global_rank))
 
     def losses(self, batch: list[tuple[Tensor, Target]]) -> dict[str, Float[Tensor, ""]]:
-        """The detector's losses by their names."""
+        """Return the detector's losses by name."""
         return self.detector([to_floats(image) for image, _ in batch], [target for _, target in batch])
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        """Set modes, the rate, and what is drawn at random, by the step alone."""
-        self.begin(self.global_step)
+        """Set training mode, the random seed and the learning rate; all depend on the step alone."""
+        self.begin_step(self.global_step)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = learning_rate(self.global_step, self.total_steps, self.top)
 
     def training_step(self, batch: list[tuple[Tensor, Target]], batch_index: int) -> Float[Tensor, ""]:
-        """Sum of the detector's losses."""
+        """Return the sum of the detector's losses."""
         losses = self.losses(batch)
         loss = torch.stack(list(losses.values())).sum()
         if not bool(torch.isfinite(loss.detach())):
             raise UotaError(
-                f"NaN or infinite loss at step {self.global_step}: the training has diverged; lower --learning_rate. "
-                "The last checkpoint is whole"
+                f"the loss is NaN or infinite at step {self.global_step}, so training has diverged (the last "
+                "checkpoint is intact); lower --learning_rate"
             )
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
         self.log_dict({name: each.detach() for name, each in losses.items()}, batch_size=len(batch))
         return loss
 
     def on_test_start(self) -> None:
-        self.found = []
+        self.results = []
 
     def test_step(self, batch: list[tuple[int, Tensor | None]], batch_index: int) -> None:
-        """Keep what is found, in COCO's form of results."""
-        there = [(index, to_floats(image)) for index, image in batch if image is not None]
-        if not there:
+        """Collect detections in COCO's results format."""
+        readable = [(index, to_floats(image)) for index, image in batch if image is not None]
+        if not readable:
             return
-        for (index, _), seen in zip(there, self.detector([image for _, image in there]), strict=True):
-            if "keypoints" in seen:
-                seen["keypoints"][..., :2] -= self.settings.pixel_centre
-            self.found += as_results(seen, self.val.images[index]["id"], self.val.categories)
+        for (index, _), found in zip(readable, self.detector([image for _, image in readable]), strict=True):
+            if "keypoints" in found:
+                found["keypoints"][..., :2] -= self.settings.pixel_centre
+            self.results += as_results(found, self.val.images[index]["id"], self.val.categories)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD with classical momentum."""
+        """Return SGD with classical momentum."""
         groups = parameter_groups(self.detector, self.settings)
         return torch.optim.SGD(groups, lr=self.top, momentum=self.settings.momentum)
 
 
 def parameter_groups(detector: nn.Module, settings: Transfer) -> list[dict[str, Any]]:
-    """The trainable parameters, grouped by whether they decay.
+    """Split the trainable parameters into those with weight decay and those without.
 
-    With published heads all decay but those of norms (detectron2/solver/build.py, with WEIGHT_DECAY_NORM 0 and
-    WEIGHT_DECAY_BIAS as for weights); with torchvision's heads biases do not decay either.
+    With published heads all parameters but those of norms decay (detectron2/solver/build.py, with WEIGHT_DECAY_NORM 0
+    and WEIGHT_DECAY_BIAS as for weights); with torchvision's heads biases do not decay either.
     """
     of_norms = {id(each) for norm in detector.modules() if isinstance(norm, NORMS) for each in norm.parameters()}
     biases_decay = settings.heads == "published"

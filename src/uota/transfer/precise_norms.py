@@ -1,4 +1,4 @@
-"""Precise batch norm: moments over many batches of the trained network (detectron2's `TEST.PRECISE_BN`)."""
+"""Precise batch norm: moments averaged over many batches of the trained network (detectron2's `TEST.PRECISE_BN`)."""
 
 from collections.abc import Callable, Iterable, Sized
 from itertools import chain, islice
@@ -14,34 +14,34 @@ from uota.transfer.module import Detection
 from uota.views import identity_collate
 from uota.views.pipeline import Sample
 
-BATCHES = 200  # TEST.PRECISE_BN.NUM_ITER; a shorter training has no more than its steps
+BATCHES = 200  # TEST.PRECISE_BN.NUM_ITER; fewer for a training of fewer steps
 
 
 class PreciseNorms(pl.Callback):
-    """Measures the moments of batch norms between training and evaluation.
+    """Replaces the running moments of batch norms by measured ones, between training and evaluation.
 
-    The batches are those with which training would have continued, mirrored and resized as there; weights do not
+    The batches are those with which training would have continued, mirrored and resized in the same way; weights do not
     change. The checkpoint keeps the running moments, which come from weights that changed from step to step.
 
     Args:
         images: training images with targets.
-        settings: seed, size and workers of the batches.
+        settings: seed, batch size and number of workers.
     """
 
     def __init__(self, images: Dataset[Any], settings: Loading) -> None:
         self.images, self.settings = images, settings
 
     def on_test_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Replace the moments of all norms that training updates."""
+        """Measure the moments of all norms that training updates."""
         assert isinstance(module, Detection)
         first, count = module.total_steps, min(BATCHES, module.total_steps)
         batches = enumerate(self._batches(trainer, first, count), first)
 
         def run(batch: tuple[int, Any]) -> None:
-            module.begin(batch[0])
+            module.begin_step(batch[0])
             module.losses(module.transfer_batch_to_device(batch[1], module.device, 0))
 
-        module.begin(first)
+        module.begin_step(first)
         measure_moments([each for each in module.modules() if isinstance(each, _BatchNorm)], run, batches)
         module.eval()
 
@@ -54,20 +54,20 @@ class PreciseNorms(pl.Callback):
 
 
 def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batches: Iterable[Any]) -> None:
-    """Set the moments of norms in training mode to the averages over batches of mean and unbiased variance.
+    """Set the moments of norms in training mode to the mean and the unbiased variance, averaged over batches.
 
     Source: facebookresearch/fvcore fvcore/nn/precise_bn.py.
 
     Args:
-        norms: of a network; those in evaluation mode are left as they are.
-        run: passes a batch through the network.
-        batches: at least one.
+        norms: batch norms of a network; those in evaluation mode do not change.
+        run: function that passes a batch through the network.
+        batches: batches to average over, at least one.
     """
     norms = [norm for norm in norms if norm.training and norm.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch's sign for the mean over all batches
+        norm.momentum = None  # makes torch keep a cumulative average
     for batch in batches:
         run(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
@@ -77,7 +77,7 @@ def measure_moments(norms: list[_BatchNorm], run: Callable[[Any], object], batch
 def batches_from(
     first: int, count: int, images: int, batch_size: int, seed: int, rank: int, ranks: int
 ) -> list[list[Sample]]:
-    """The batches of this rank in `count` steps from the step `first` on, across epochs."""
+    """Return this rank's batches of `count` steps from step `first` on, across epochs."""
 
     def epoch(step: int) -> Iterable[list[Sample]]:
         return GlobalBatches(images, batch_size, seed, rank, ranks, lambda: step)

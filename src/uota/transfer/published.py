@@ -1,8 +1,8 @@
-"""detectron2's R-CNNs, with which papers on pretraining measure transfer: batch norm in the pyramid and the heads.
+"""detectron2's R-CNNs, the standard for measuring transfer: batch norm in the pyramid and the heads.
 
 Sources: facebookresearch/detectron2 configs/Base-RCNN-FPN.yaml, Misc/mask_rcnn_R_50_FPN_3x_syncbn.yaml and
 COCO-Keypoints/Base-Keypoint-RCNN-FPN.yaml, and HobbitLong/PyContrast pycontrast/detection/configs/R_50_FPN_1x.yaml,
-the configuration of InfoMin and of papers that compare with it.
+the configuration of InfoMin (Tian et al. 2020) and of papers that compare with it.
 """
 
 from typing import Any
@@ -28,26 +28,26 @@ from uota.transfer.regions import AlignedPool, Anchors, ProposalNetwork
 from uota.transfer.resizing import Resizing
 from uota.views import ViewPreset
 
-# Smooth L1 of boxes: keypoints degrade with plain L1 (Base-Keypoint-RCNN-FPN.yaml).
+# β of the smooth L1 loss of boxes; plain L1 (β = 0) makes keypoints worse (comment in Base-Keypoint-RCNN-FPN.yaml).
 BETA: dict[Task, float] = {"detection": 0.0, "segmentation": 0.0, "keypoints": 0.5}
-# Proposals that an image is trained on after non-maximum suppression, relative to those of each level before it.
-KEPT: dict[Task, float] = {"detection": 0.5, "segmentation": 0.5, "keypoints": 0.75}
+# Proposals per image after non-maximum suppression in training, relative to those of each level before it.
+KEPT_SHARE: dict[Task, float] = {"detection": 0.5, "segmentation": 0.5, "keypoints": 0.75}
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-SCORE, OVERLAP, DETECTIONS = 0.05, 0.5, 100
+SCORE_THRESHOLD, NMS_THRESHOLD, DETECTIONS = 0.05, 0.5, 100
 
 
 def published_detector(
     task: Task, pyramid: Pyramid, preset: ViewPreset, categories: int, keypoints: int, sizes: Sizes
 ) -> GeneralizedRCNN:
-    """Faster, Mask or Keypoint R-CNN as detectron2 builds them.
+    """Build Faster, Mask or Keypoint R-CNN as detectron2 does.
 
     Args:
-        task: decides which.
-        pyramid: with the encoder, and norms of its own.
-        preset: how the encoder's images are normalised.
-        categories: without the background.
-        keypoints: of an object.
-        sizes: from `sizes_for`.
+        task: selects the model.
+        pyramid: feature pyramid on the encoder, with batch norm of its own.
+        preset: view preset whose mean and deviation normalise images.
+        categories: number of categories, without the background.
+        keypoints: number of keypoints of an object.
+        sizes: result of `sizes_for`.
     """
     heads = RegionHeads(BETA[task], **_boxes(pyramid, categories + 1, sizes))
     if task == "segmentation":
@@ -66,7 +66,7 @@ def published_detector(
 
 
 def reset_scales(encoder: nn.Module) -> None:
-    """Set the scales of all batch norms to 1, for encoders of random weights; timm's last ones in each block are 0.
+    """Set the scales of all batch norms of a randomly initialised encoder to 1; timm zeroes the last of each block.
 
     Source: detectron2/modeling/backbone/resnet.py.
     """
@@ -76,7 +76,7 @@ def reset_scales(encoder: nn.Module) -> None:
 
 
 def _proposals(task: Task, pyramid: Pyramid, sizes: Sizes) -> nn.Module:
-    tested = sizes.proposals // 2
+    in_evaluation = sizes.proposals // 2
     return ProposalNetwork(
         Anchors(pyramid.strides),
         RPNHead(pyramid.out_channels, len(RATIOS)),
@@ -84,14 +84,14 @@ def _proposals(task: Task, pyramid: Pyramid, sizes: Sizes) -> nn.Module:
         bg_iou_thresh=0.3,
         batch_size_per_image=sizes.rois // 2,
         positive_fraction=0.5,
-        pre_nms_top_n={"training": sizes.proposals, "testing": tested},
-        post_nms_top_n={"training": round(KEPT[task] * sizes.proposals), "testing": tested},
+        pre_nms_top_n={"training": sizes.proposals, "testing": in_evaluation},
+        post_nms_top_n={"training": round(KEPT_SHARE[task] * sizes.proposals), "testing": in_evaluation},
         nms_thresh=0.7,
     )
 
 
 def _boxes(pyramid: Pyramid, classes: int, sizes: Sizes) -> dict[str, Any]:
-    """What the heads of all three are told."""
+    """Return the arguments that the heads of all three models share."""
     channels = pyramid.out_channels
     return {
         "box_roi_pool": _pool(pyramid, BOX_POOL),
@@ -102,8 +102,8 @@ def _boxes(pyramid: Pyramid, classes: int, sizes: Sizes) -> dict[str, Any]:
         "batch_size_per_image": sizes.rois,
         "positive_fraction": 0.25,
         "bbox_reg_weights": BOX_WEIGHTS,
-        "score_thresh": SCORE,
-        "nms_thresh": OVERLAP,
+        "score_thresh": SCORE_THRESHOLD,
+        "nms_thresh": NMS_THRESHOLD,
         "detections_per_img": DETECTIONS,
     }
 

@@ -1,8 +1,8 @@
-"""Region proposals and ROIAlign as in detectron2, built from torchvision's.
+"""detectron2's region proposals and ROIAlign, built from torchvision's.
 
-Published results come from detectron2, some of whose choices are no options of torchvision's detectors: anchors that
-are not rounded, on the strides of the network; L1 losses divided by a fixed number of anchors; ROIAlign without a shift
-by half a pixel ("ROIAlignV2"), with as many samples as a region has pixels.
+Published results come from detectron2, which makes choices that torchvision's detectors do not offer: anchors are not
+rounded and lie on the network's strides; L1 losses are divided by a fixed number of anchors; ROIAlign does not shift by
+half a pixel ("ROIAlignV2") and takes as many samples as a region has pixels.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from uota.transfer.pyramid import ANCHOR, RATIOS
 
 
 class Anchors(AnchorGenerator):
-    """Anchors of exact sides, 8 strides of their level wide at ratio 1, one stride apart.
+    """Anchors with exact corners, one stride apart and 8 strides wide at aspect ratio 1.
 
     torchvision rounds their corners to whole pixels, and measures strides on the padded image, which gives 61 instead
     of 64 on the coarsest level of an image of 800 pixels. Source: detectron2/modeling/anchor_generator.py.
 
     Args:
-        strides: of the levels, in pixels.
+        strides: strides of the levels, in pixels.
     """
 
     def __init__(self, strides: Sequence[int]) -> None:
@@ -38,20 +38,20 @@ class Anchors(AnchorGenerator):
         self.cell_anchors = [ANCHOR * stride * torch.cat([-half, half], dim=1) for stride in strides]
 
     def grid_anchors(self, grid_sizes: Any, strides: Any) -> list[Float[Tensor, "_ 4"]]:
-        """Anchors at all places of each level, on the network's strides, not on the measured `strides`."""
+        """Place anchors over each level on the network's strides, not on the measured `strides`."""
         return super().grid_anchors(grid_sizes, [(stride, stride) for stride in self.strides])
 
 
 class AlignedPool(MultiScaleRoIAlign):
-    """ROIAlign from the level that suits a region's size (Lin et al., Feature Pyramid Networks, eq. 1).
+    """ROIAlign from the level that suits a region's size (Lin et al. 2017, Feature Pyramid Networks, equation 1).
 
-    `aligned=True`, so that pixel centres lie at half coordinates, and `sampling_ratio=0`: as many samples in each bin
-    as it is pixels wide. Source: detectron2/modeling/poolers.py, ROIAlignV2.
+    `aligned=True` puts pixel centres at half-integer coordinates, and `sampling_ratio=0` takes as many samples in each
+    bin as it is pixels wide. Source: detectron2/modeling/poolers.py, ROIAlignV2.
 
     Args:
         levels: names of the maps.
-        strides: of the maps, in pixels.
-        side: of the output.
+        strides: strides of the maps, in pixels.
+        side: side of the pooled output.
     """
 
     def __init__(self, levels: list[str], strides: Sequence[int], side: int) -> None:
@@ -61,7 +61,7 @@ class AlignedPool(MultiScaleRoIAlign):
     def forward(
         self, x: dict[str, Tensor], boxes: list[Float[Tensor, "_ 4"]], image_shapes: list[tuple[int, int]]
     ) -> Float[Tensor, "regions channels side side"]:
-        """Features of the regions of all images, in their order."""
+        """Pool the features of all images' regions, in the order of `boxes`."""
         maps = [x[level] for level in self.featmap_names]
         regions = torch.cat(boxes)
         image = torch.cat([torch.full_like(each[:, :1], index) for index, each in enumerate(boxes)])
@@ -75,7 +75,7 @@ class AlignedPool(MultiScaleRoIAlign):
         return pooled
 
     def level_of(self, regions: Float[Tensor, "regions 4"]) -> Tensor:
-        """Index of each region's level: regions of 224 × 224 pixels belong to a stride of 16."""
+        """Return the index of each region's level; a region of 224 × 224 pixels belongs to stride 16."""
         width, height = (regions[:, 2:] - regions[:, :2]).unbind(1)
         wanted = self.canonical_level + torch.log2((width * height).sqrt() / self.canonical_scale)
         finest = log2(self.strides[0])
@@ -83,7 +83,7 @@ class AlignedPool(MultiScaleRoIAlign):
 
 
 class ProposalNetwork(RegionProposalNetwork):
-    """torchvision's proposal network, trained by detectron2's losses."""
+    """torchvision's region proposal network trained with detectron2's losses."""
 
     def compute_loss(
         self,
@@ -92,11 +92,11 @@ class ProposalNetwork(RegionProposalNetwork):
         labels: Sequence[Tensor],
         regression_targets: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Losses of the sampled anchors, of objectness and of boxes."""
+        """Return the losses of objectness and of boxes on sampled anchors."""
         positive, negative = (torch.cat(list(each)).bool() for each in self.fg_bg_sampler(labels))
-        wanted = self.fg_bg_sampler.batch_size_per_image * len(labels)
+        intended = self.fg_bg_sampler.batch_size_per_image * len(labels)
         targets = torch.cat(list(regression_targets))
-        return proposal_losses(objectness.flatten(), pred_bbox_deltas, targets, positive, negative, wanted)
+        return proposal_losses(objectness.flatten(), pred_bbox_deltas, targets, positive, negative, intended)
 
 
 def proposal_losses(
@@ -105,15 +105,15 @@ def proposal_losses(
     targets: Float[Tensor, "anchors 4"],
     positive: Bool[Tensor, " anchors"],
     negative: Bool[Tensor, " anchors"],
-    wanted: int,
+    intended: int,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Cross-entropy of objectness, and L1 of positive anchors' boxes: smooth L1 with β = 0.
+    """Return the cross-entropy of objectness, and the L1 loss (smooth L1 with β = 0) of positive anchors' boxes.
 
-    Both are sums over the sampled anchors, divided by `wanted`, the number that should be sampled; torchvision divides
-    by the number that was. Source: detectron2/modeling/proposal_generator/rpn.py.
+    Both are sums over the sampled anchors, divided by `intended`, the number to be sampled; torchvision divides by the
+    number actually sampled. Source: detectron2/modeling/proposal_generator/rpn.py.
     """
     sampled = positive | negative
     of_objects = F.binary_cross_entropy_with_logits(
         objectness[sampled], positive[sampled].to(objectness.dtype), reduction="sum"
     )
-    return of_objects / wanted, F.l1_loss(deltas[positive], targets[positive], reduction="sum") / wanted
+    return of_objects / intended, F.l1_loss(deltas[positive], targets[positive], reduction="sum") / intended

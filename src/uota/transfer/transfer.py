@@ -1,4 +1,4 @@
-"""`transfer`: from an encoder and a COCO folder to average precision."""
+"""`transfer`: train a detector on an encoder with a COCO folder, and measure its average precision."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from uota.data.open import folder_options
 from uota.data.places import located, places_of
 from uota.distributed import gather_objects, rank
-from uota.encoders.sync_batchnorm import synchronised
+from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
 from uota.io.outputs import check_writable_folder, path_of
@@ -54,19 +54,20 @@ TEST_BATCH = 8
 
 
 class Job(NamedTuple):
-    """All that a training needs.
+    """The detector, the images and the length of a transfer.
 
     Attributes:
         module: the detector.
-        train, val: images.
-        trained: those of `train` that hold something, with targets.
-        epochs: of them, the last perhaps in part.
+        train: images of the training part.
+        val: images of the validation part.
+        training: the images of `train` that have something to learn, with targets.
+        epochs: passes over `training`, the last one possibly partial.
     """
 
     module: Detection
     train: CocoImages
     val: CocoImages
-    trained: TrainingImages
+    training: TrainingImages
     epochs: int
 
 
@@ -79,19 +80,19 @@ def transfer(
     overwrite: bool = False,
     bar: bool = True,
 ) -> dict[str, Precision] | None:
-    """Train a detector on an encoder, and measure it; leaves result.json and detections.json, COCO's form of results.
+    """Train a detector on an encoder and measure it; writes result.json, and detections.json in COCO's results format.
 
     Args:
         task: detection, segmentation or keypoints.
-        origin: of the encoder.
-        settings: of the training; with `resume` they must be those that it was started with, or None.
-        out: folder for all of it; None: the run's, with the task's name.
-        resume: go on from the folder's checkpoint.
-        overwrite: replace the run that is in the folder.
+        origin: where the encoder comes from.
+        settings: settings of the training; with `resume`, None or those that it was started with.
+        out: output folder; None: a folder with the task's name within the run's.
+        resume: continue from the folder's checkpoint.
+        overwrite: replace the run in the folder.
         bar: show a progress bar.
 
     Returns:
-        By part: boxes, and masks or keypoints. None on all processes but the first.
+        The precision by part: boxes, and masks or keypoints. None on all processes but the first.
 
     Raises:
         StoppedError: a signal asked to stop; the state is saved.
@@ -99,31 +100,32 @@ def transfer(
             started with.
     """
     if not find_spec("pycocotools"):
-        raise UotaError("COCO's masks and average precision need pycocotools: pip install 'uota[transfer]'")
+        raise UotaError("pycocotools, which masks and average precision need, is missing; pip install 'uota[transfer]'")
     folder = _folder(task, origin, out)
     check_writable_folder(folder)
-    settings = _started_with(folder, task, origin, settings) if resume else settings or Transfer()
+    settings = _resumed_settings(folder, task, origin, settings) if resume else settings or Transfer()
     check_accelerator(settings.accelerator, settings.devices)
     torch.manual_seed(settings.seed)
     found = load_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
     trainer, checkpoints = _trainer(job, settings, folder, bar)
-    started = _started(task, origin, settings) | {"images": [len(job.trained), len(job.val)], "digest": _digest(job)}
+    images = {"images": [len(job.training), len(job.val)], "digest": _digest(job)}
+    started = _start_record(task, origin, settings) | images
     _check_folder(folder, started, resume, overwrite)
     with hold_by_first(folder):
         _prepare(folder, started, resume, overwrite)
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        _say(job)
+        _print_summary(job)
         start = find_resume_checkpoint(checkpoints.path) if resume else None
-        again = f"go on with: {_command(task, origin, found, folder)}"
-        with ignore_expected_warnings(), translate_stops(trainer, folder, again):
+        how_to_resume = f"resume with: {_command(task, origin, found, folder)}"
+        with ignore_expected_warnings(), translate_stops(trainer, folder, how_to_resume):
             results = _run(trainer, job, settings, start)
         return _conclude(task, found, settings, job, results, folder)
 
 
 def _command(task: Task, origin: EncoderSpec, found: LoadedEncoder, folder: Path) -> str:
-    """The command that resumes a transfer, with all that tells of the encoder."""
+    """Return the command that resumes a transfer, with all options of its encoder."""
     words = ["uota", "transfer", task, origin.run, "--out", str(folder), "--resume"]
     default = asdict(EncoderSpec(origin.run))
     words += [f"--{name}={value}" for name, value in asdict(origin).items() if value != default[name]]
@@ -133,7 +135,7 @@ def _command(task: Task, origin: EncoderSpec, found: LoadedEncoder, folder: Path
 def _conclude(
     task: Task, found: LoadedEncoder, settings: Transfer, job: Job, results: list[dict[str, Any]], folder: Path
 ) -> dict[str, Precision] | None:
-    """Measure, and write what came out, in the first of the processes."""
+    """Measure the precision and write the results, in the first process."""
     for skipped in filter(None, (job.train.skipped, job.val.skipped)):
         rank_zero_only(print)(skipped)
     if rank() > 0:
@@ -141,35 +143,37 @@ def _conclude(
     precision = average_precision(job.val.annotations, results, task)
     parts = {part: asdict(each) for part, each in precision.items()}
     about = {"task": task, "encoder": found.name, "backbone": found.backbone, "steps": job.module.total_steps}
-    write_text_atomically(folder / "detections.json", json.dumps(job.val.annotations.as_given(results)))
+    write_text_atomically(folder / "detections.json", json.dumps(job.val.annotations.restore_ids(results)))
     write_text_atomically(folder / "result.json", json.dumps(about | parts | {"settings": asdict(settings)}, indent=1))
     return precision
 
 
 def _folder(task: Task, origin: EncoderSpec, out: str | None) -> Path:
     if out is None and not path_of(origin.run).is_dir():
-        raise UotaError(f"{origin.run} is no run: say where results go by --out")
+        raise UotaError(f"{origin.run} is not the folder of a run; give the output folder with --out")
     return path_of(origin.run) / task if out is None else path_of(out)
 
 
-def _started(task: Task, origin: EncoderSpec, settings: Transfer) -> dict[str, Any]:
-    """What a transfer is started with, by names that hold in every working directory."""
-    there = path_of(origin.run).exists()
-    named = replace(origin, run=located(origin.run)) if there else origin  # else a model of timm
+def _start_record(task: Task, origin: EncoderSpec, settings: Transfer) -> dict[str, Any]:
+    """Return what a transfer is started with, with absolute paths."""
+    is_path = path_of(origin.run).exists()
+    named = replace(origin, run=located(origin.run)) if is_path else origin  # else the name of a timm model
     data = replace(settings, coco=located(settings.coco)) if settings.coco else settings
     return {"task": task, "origin": asdict(named), "settings": asdict(data)}
 
 
-def _started_with(folder: Path, task: Task, origin: EncoderSpec, asked: Transfer | None) -> Transfer:
+def _resumed_settings(folder: Path, task: Task, origin: EncoderSpec, asked: Transfer | None) -> Transfer:
     file = folder / "settings.json"
     try:
         written = read_json(file)
-        before_heads = {"heads": "torchvision"}  # what older folders were trained with
-        settings = settings_in_file(Transfer, before_heads | written["settings"], file)
-        then = _started(written["task"], EncoderSpec(**written["origin"]), settings)
+        old_default = {"heads": "torchvision"}  # folders from before the setting existed used these heads
+        settings = settings_in_file(Transfer, old_default | written["settings"], file)
+        then = _start_record(written["task"], EncoderSpec(**written["origin"]), settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UotaError(f"{folder} is no transfer that could be gone on with: {error}") from error
-    if then != _started(task, origin, asked or settings):
+        raise UotaError(
+            f"{folder} is not a transfer that can be resumed: {error}; drop --resume to start one"
+        ) from error
+    if then != _start_record(task, origin, asked or settings):
         raise UotaError(f"{folder} was started with other settings; resume with those in {file}")
     return settings
 
@@ -177,32 +181,32 @@ def _started_with(folder: Path, task: Task, origin: EncoderSpec, asked: Transfer
 def _build(task: Task, found: LoadedEncoder, settings: Transfer) -> Job:
     train, val = open_both(settings.coco, task)
     channels, options = found.preset.channels, folder_options(found.settings)
-    trained = TrainingImages(CocoImages(train, channels, options), task, settings.seed, settings.pixel_centre)
-    batches = GlobalBatches(len(trained), settings.batch_size, settings.seed, 0, settings.devices, int)
+    training = TrainingImages(CocoImages(train, channels, options), task, settings.seed, settings.pixel_centre)
+    batches = GlobalBatches(len(training), settings.batch_size, settings.seed, 0, settings.devices, int)
     batch = batches.local_size * settings.devices
     detector = _detector(task, found, settings, train)
     frozen = detector.backbone.encoder if settings.norm == "frozen" else None
     steps = settings.total_steps(len(batches), batch)
     module = Detection(detector, frozen, settings, batch, steps, val)
-    return Job(module, trained.images, CocoImages(val, channels, options), trained, ceil(steps / len(batches)))
+    return Job(module, training.images, CocoImages(val, channels, options), training, ceil(steps / len(batches)))
 
 
 def _detector(task: Task, found: LoadedEncoder, settings: Transfer, train: Annotations) -> Any:
-    """An R-CNN on the encoder, with initial weights that follow from the seed."""
+    """Build an R-CNN on the encoder, with initial weights that follow from the seed."""
     published = settings.heads == "published"
     if published and settings.from_scratch:
         reset_scales(found.encoder)
     torch.manual_seed(settings.seed)
     pyramid = Pyramid(found.encoder, found.preset.channels, norm=published or settings.norm == "sync")
-    pyramid.to(memory_format=torch.channels_last)  # not the heads: torchvision views those of keypoints as contiguous
+    pyramid.to(memory_format=torch.channels_last)  # not the heads: torchvision calls view() on keypoint maps
     sizes = sizes_for(pyramid, round(median(min(row["height"], row["width"]) for row in train.images)))
     build = published_detector if published else torchvision_detector
     detector = build(task, pyramid, found.preset, len(train.categories), len(train.keypoints), sizes)
-    return synchronised(detector) if settings.devices > 1 else detector
+    return with_sync_batch_norm(detector) if settings.devices > 1 else detector
 
 
 def _digest(job: Job) -> str:
-    """Of the names and sizes of the images of both parts, and what is on them."""
+    """Hash the names, sizes and objects of the images of both parts."""
     digest = hashlib.sha256()
     for part in (job.train.annotations, job.val.annotations):
         digest.update(json.dumps([part.images, part.categories]).encode())
@@ -212,56 +216,56 @@ def _digest(job: Job) -> str:
 
 @rank_zero_only
 def _check_folder(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """See that the folder may be used."""
+    """Require a folder that may be written to, or on resuming one that was started with the same images."""
     if resume:
         _require_same_images(read_json(folder / "settings.json"), started, folder)
     else:
-        require_free(folder, overwrite, _needed(started))
+        require_free(folder, overwrite, _paths_to_keep(started))
 
 
 @rank_zero_only
 def _prepare(folder: Path, started: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """Make the folder; it is looked at again, now that nobody else can change it."""
+    """Create the folder, after checking it again now that this process holds its lock."""
     _check_folder(folder, started, resume, overwrite)
     if not resume:
-        empty_folder(folder, overwrite, _needed(started))
+        empty_folder(folder, overwrite, _paths_to_keep(started))
         write_text_atomically(folder / "settings.json", json.dumps(started, indent=1))
 
 
 def _require_same_images(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     if any(name in before and before[name] != now[name] for name in ("images", "digest")):
-        here, then = (_counted(started.get("images")) for started in (now, before))
+        here, then = (_format_counts(started.get("images")) for started in (now, before))
         raise UotaError(
             f"the images are not those that {folder} was started with: {here} for training and validation now, {then} "
-            "then, or other annotations; put them back, or begin anew with --overwrite"
+            "then, or other annotations; put them back, or start again with --overwrite"
         )
 
 
-def _counted(images: Any) -> str:
-    """Numbers of images as words; whatever else a file of settings holds in their place as it is."""
+def _format_counts(images: Any) -> str:
+    """Format the numbers of images as "48 and 25"; anything else that a damaged settings file holds, unchanged."""
     return " and ".join(map(str, images)) if isinstance(images, list) else str(images)
 
 
-def _needed(started: dict[str, Any]) -> list[Path]:
-    """What must outlive the replacing of a folder: the data, and the encoder, in whose run the folder may lie."""
+def _paths_to_keep(started: dict[str, Any]) -> list[Path]:
+    """Return what replacing the folder must not delete: the data, and the encoder, whose run may be in the folder."""
     encoder = Path(started["origin"]["run"])
     weights = [encoder / name for name in ("settings.json", "checkpoint.ckpt")] if encoder.is_dir() else [encoder]
     return [*places_of(started["settings"]["coco"]), *(weights if encoder.exists() else [])]
 
 
 @rank_zero_only
-def _say(job: Job) -> None:
+def _print_summary(job: Job) -> None:
     for part in (job.train, job.val):
         print(part.annotations)
-    module = job.module
-    print(f"{module.total_steps} steps on the {len(job.trained)} images that hold something, rate {module.top:.4g}")
+    steps, rate = job.module.total_steps, job.module.top
+    print(f"{steps} steps on the {len(job.training)} training images with objects, learning rate {rate:.4g}")
 
 
 def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.Trainer, Checkpoints]:
     checkpoints = Checkpoints(folder / "checkpoint.ckpt", settings.checkpoint_every)
     trainer = make_trainer(
         folder,
-        [checkpoints, *([PreciseNorms(job.trained, settings)] if settings.heads == "published" else [])],
+        [checkpoints, *([PreciseNorms(job.training, settings)] if settings.heads == "published" else [])],
         bar,
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -273,12 +277,12 @@ def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.
 
 
 def _run(trainer: pl.Trainer, job: Job, settings: Transfer, start: Path | None) -> list[dict[str, Any]]:
-    """Train, and find what is on the validation images, those of all processes."""
-    data = ViewsOfRank(settings, job.trained, in_memory=False)
+    """Train, and return the detections on the validation images of all processes."""
+    data = ViewsOfRank(settings, job.training, in_memory=False)
     with translate_restore_errors(trainer, start):
         trainer.fit(job.module, data, ckpt_path=start, weights_only=True)
     raise_if_stopped()
     trainer.test(job.module, test_loader(job.val, TEST_BATCH, settings.workers, False, trainer), verbose=False)
     for images in (job.train, job.val):
-        images.know(gather_objects(images.known.bad()))
-    return gather_objects(job.module.found)
+        images.mark_unreadable(gather_objects(images.unreadable.bad()))
+    return gather_objects(job.module.results)

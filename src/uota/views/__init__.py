@@ -1,13 +1,13 @@
-"""Views that know how they were made: presets, their parameters, and the pipeline from images to tensors."""
+"""View presets, the parameters of each view, and the pipeline from images to view tensors."""
 
 from uota.views.parameters import ViewParameters
 from uota.views.photometric import unnormalise
 from uota.views.pipeline import ViewDataset, ViewPipeline, Views, evaluation_view, identity_collate, make_views
-from uota.views.presets import GROUP_NAMES, PRESETS, ViewPreset, ViewSizePreset, find_preset
+from uota.views.presets import PRESETS, SIZE_NAMES, ViewPreset, ViewSizePreset, find_preset
 
 __all__ = [
-    "GROUP_NAMES",
     "PRESETS",
+    "SIZE_NAMES",
     "ViewDataset",
     "ViewParameters",
     "ViewPipeline",

@@ -1,7 +1,7 @@
-"""Crop and resize: one resampling from source pixels to a view, as torchvision's resized_crop or TensorFlow's resize.
+"""Crop and resize in a single resampling, as torchvision's resized_crop or TensorFlow's resize does.
 
-Small images of one size: both resamplings of all views are two batched matrix products, mirrored for free.
-Any other images: torch's uint8 kernel, view by view.
+For small images of one size, all views are resampled by two batched matrix products, which also mirror them. For any
+other images, torch's uint8 kernel resamples view by view.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ from torch.nn.functional import interpolate
 
 from uota.views.presets import ALIASED, Interpolation
 
-CHUNK = 131_072  # resampling weights at work at a time, which a core's cache holds
-TILE = 32  # targets made by one product, of only the pixels that they need
-SMALL = 96  # up to this side dense resampling matrices cost less than a call per view
+CHUNK = 131_072  # resampling weights processed at a time; fits in a core's cache
+TILE = 32  # target pixels computed by one product, which reads only the source pixels that they need
+SMALL = 96  # largest side for which dense resampling matrices cost less than a call per view
 
 
 def are_small(images: Sequence[UInt8[Tensor, "channels _h _w"]]) -> bool:
-    """Whether the images share one small size, so that `crop_small` applies."""
+    """Whether the images share one small size, which `crop_small` requires."""
     shape = images[0].shape
     return max(shape[-2:]) <= SMALL and all(image.shape == shape for image in images)
 
@@ -36,19 +36,19 @@ def crop_small(
     size: int,
     interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "views*batch channels size size"]:
-    """Crop and resize view (v, b) from `images[which[v, b]]`, all at once; values are in [0, 1]."""
-    how = size, interpolation
-    home = which[0]
-    if (which == home).all():
-        return _crop_together(images.index_select(0, home), boxes, flip, *how).flatten(0, 1)
-    home = which.mode(0).values  # what most views of a sample show is resampled together, injected ones apart
-    if (which == home).float().mean() < 0.5:  # views of a group: each of an image of its own
+    """Crop and resize view (v, b) from `images[which[v, b]]`, for all views at once; values are in [0, 1]."""
+    target = size, interpolation
+    common = which[0]
+    if (which == common).all():
+        return _crop_together(images.index_select(0, common), boxes, flip, *target).flatten(0, 1)
+    common = which.mode(0).values  # the image that most views of a sample show; injected views are cropped separately
+    if (which == common).float().mean() < 0.5:  # an item of a grouped source: each view shows another image
         each = images.index_select(0, which.flatten())
-        return _crop_together(each, boxes.flatten(0, 1)[None], flip.flatten()[None], *how)[0]
-    made, other = _crop_together(images.index_select(0, home), boxes, flip, *how), which != home
-    strangers = images.index_select(0, which[other])
-    made[other] = _crop_together(strangers, boxes[other][None], flip[other][None], *how)[0]
-    return made.flatten(0, 1)
+        return _crop_together(each, boxes.flatten(0, 1)[None], flip.flatten()[None], *target)[0]
+    out, other = _crop_together(images.index_select(0, common), boxes, flip, *target), which != common
+    injected = images.index_select(0, which[other])
+    out[other] = _crop_together(injected, boxes[other][None], flip[other][None], *target)[0]
+    return out.flatten(0, 1)
 
 
 def _crop_together(
@@ -71,7 +71,7 @@ def _crop_together(
         short = torch.bmm(rows.view(len(lines), views * size, height), lines)
         small = torch.bmm(short.view(-1, size * channels, width), columns.mT)
         out[:, part] = small.view(len(lines), views, size, channels, size).permute(1, 0, 3, 2, 4)
-    return out if interpolation == "bilinear" else out.clamp_(0, 1)  # a cubic overshoots at edges
+    return out if interpolation == "bilinear" else out.clamp_(0, 1)  # bicubic interpolation overshoots at edges
 
 
 def _resampling_of_boxes(
@@ -82,7 +82,7 @@ def _resampling_of_boxes(
     size: int,
     interpolation: Interpolation,
 ) -> Float[Tensor, "n size source"]:
-    """Matrices looked up in a table, moved to where each box starts by reading from further left."""
+    """Look up resampling matrices in a table; reading from further left shifts a matrix to the start of its box."""
     table = _resampling_table(source, size, interpolation)
     flips, lengths, targets, pixels = table.strides
     moved = as_strided(table, (2, source, source + 1, size, source), (flips, lengths, pixels, targets, pixels))
@@ -91,7 +91,7 @@ def _resampling_of_boxes(
 
 @lru_cache(maxsize=16)
 def _resampling_table(source: int, size: int, interpolation: Interpolation) -> Float[ndarray, "2 source size 2*source"]:
-    """Matrices of all lengths, straight and mirrored, after `source` columns of zeros."""
+    """Return the matrices of all box lengths, plain and mirrored, each preceded by `source` columns of zeros."""
     lengths = torch.arange(1, source + 1)
     table = torch.zeros(2, source, size, 2 * source)
     table[0, :, :, source:] = resampling(lengths, source, size, interpolation)
@@ -102,10 +102,11 @@ def _resampling_table(source: int, size: int, interpolation: Interpolation) -> F
 def resampling(
     lengths: Int64[Tensor, " n"], source: int, size: int, interpolation: Interpolation = "bilinear"
 ) -> Float[Tensor, "n size source"]:
-    """Weights that resample the first `length` of `source` pixels of a line to `size` pixels.
+    """Return weights that resample the first `length` of `source` pixels of a line to `size` pixels.
 
-    A triangle or a cubic around each target's centre, cut at the end of the piece, summing to 1. Antialiased, it is
-    as wide as max(1, length / size) source pixels, as in Pillow; not antialiased, as wide as 1, as in TensorFlow.
+    The kernel is a triangle or a cubic around each target's centre, truncated at the ends of the segment and normalised
+    to sum to 1. With antialiasing its scale is max(1, length / size) source pixels, as in Pillow; without, 1 pixel, as
+    in TensorFlow.
     """
     step = (lengths / size)[:, None, None]
     centre = step * (torch.arange(size) + 0.5)[:, None]
@@ -117,7 +118,7 @@ def resampling(
 
 
 def _cubic(distance: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """The cubic of Keys (1981) with a = -1/2: Pillow's, TensorFlow's and torch's antialiased one."""
+    """Evaluate the cubic convolution kernel of Keys (1981) with a = -1/2, which Pillow, TensorFlow and torch use."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((2.5 - 0.5 * distance) * distance - 4) * distance + 2
     return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
@@ -131,7 +132,7 @@ def crop_any(
     size: int,
     interpolation: Interpolation = "bilinear",
 ) -> UInt8[Tensor, "views*batch channels size size"]:
-    """Crop and resize view (v, b) from `images[which[v, b]]`, whatever their sizes."""
+    """Crop and resize view (v, b) from `images[which[v, b]]`; images may differ in size."""
     out = torch.empty(which.numel(), images[0].shape[0], size, size, dtype=torch.uint8)
     rows = (which.flatten().tolist(), boxes.flatten(0, 1).int().tolist(), flip.flatten().tolist())
     for target, image, box, mirrored in zip(out, *rows, strict=True):
@@ -147,14 +148,14 @@ def _resized(
     crop = image[None, :, top : top + high, left : left + wide]
     if interpolation == ALIASED:
         return resized_aliased(crop[0], size).round_().clamp_(0, 255).to(torch.uint8)
-    # interpolate would copy a cut-out as well, but slower; decoders leave colours interleaved, its fastest layout
+    # interpolate would copy the crop too, but more slowly; decoders give interleaved colours, its fastest layout
     interleaved = image.shape[0] == 3 and image.stride(0) == 1
     crop = crop.contiguous(memory_format=torch.channels_last if interleaved else torch.contiguous_format)
     return interpolate(crop, (size, size), mode=interpolation, antialias=True)[0]
 
 
 def resized_aliased(image: Num[Tensor, "channels height width"], size: int) -> Float[Tensor, "channels size size"]:
-    """Resize by the cubic over the four nearest pixels along each axis, as TensorFlow does; it may overshoot."""
+    """Resize bicubically over the four nearest pixels along each axis, as TensorFlow does; values may overshoot."""
     channels, height, width = image.shape
     lines, short, out = image.float(), torch.empty(channels, size, width), torch.empty(channels, size, size)
     rows, columns = _four_taps(height, size), _four_taps(width, size)
@@ -166,7 +167,7 @@ def resized_aliased(image: Num[Tensor, "channels height width"], size: int) -> F
 
 
 def _four_taps(source: int, size: int) -> Float[Tensor, "size source"]:
-    """`resampling` of a whole line without antialiasing, from its four weights that are not 0."""
+    """Return `resampling` of a whole line without antialiasing, built from its four non-zero weights."""
     centre = (torch.arange(size) + 0.5) * (source / size) - 0.5
     place = centre.floor().long()[:, None] + torch.arange(-1, 3)
     weights = _cubic((place - centre[:, None]).abs()) * ((place >= 0) & (place < source))
@@ -175,7 +176,7 @@ def _four_taps(source: int, size: int) -> Float[Tensor, "size source"]:
 
 
 def _tiles(source: int, size: int) -> Iterator[tuple[slice, slice]]:
-    """Tiles of targets, and the source pixels that each needs: two beyond its ends, one more for rounding."""
+    """Yield tiles of target pixels and the source pixels that each needs: two beyond its ends, one for rounding."""
     for start in range(0, size, TILE):
         stop = min(start + TILE, size)
         low, high = start * source // size - 3, stop * source // size + 4

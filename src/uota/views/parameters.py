@@ -1,7 +1,7 @@
-"""What is done to each view, drawn from uniforms: the distributions are torchvision's, the randomness is per sample.
+"""Augmentation parameters of each view, drawn from torchvision's distributions with randomness per sample.
 
-Everything about the views of a sample is a function of (seed, epoch, index) alone, so that neither the batch, nor
-the worker, nor the rank, nor an interruption changes a view.
+The parameters of a sample's views depend on (seed, epoch, index) alone, so that a view is the same in any batch, in any
+worker, on any rank, and after a resumption.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,32 +18,35 @@ from torch import Tensor
 from uota.errors import UotaError
 from uota.views.presets import CropLike, ViewPreset, ViewSizePreset
 
-ATTEMPTS = 10  # as torchvision's RandomResizedCrop, before it falls back to the centre
-COVERED = 0.1  # least share of the image in a crop of SimCLR's
+ATTEMPTS = 10  # attempts of torchvision's RandomResizedCrop before it falls back to the centre
+COVERED = 0.1  # smallest share of the image that a SimCLR crop may have (min_object_covered)
+# The purpose of each uniform of a view; those after them are areas and aspect ratios of crop attempts.
 COLUMNS = (
     *("top", "left", "flip", "jitter", "brightness", "contrast", "saturation", "hue", "order"),
-    *("grey", "blur", "sigma", "solarise", "injected", "stranger"),
+    *("grey", "blur", "sigma", "solarise", "injected", "other_item"),
 )
 UNIFORMS = len(COLUMNS) + 2 * ATTEMPTS
-BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # the codes in jitter_order, torchvision's
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # torchvision's codes in jitter_order
 
 
 @dataclass
 class ViewParameters:
-    """What was done to each view, in this order; every field is (views, batch).
+    """The augmentations of each view, in the order of application; every field is (views, batch).
 
     Attributes:
-        image: index in the source of the image that the view shows (another than asked for, where injected; one of
-            the item's, where the source is grouped).
+        image: index in the source of the image that the view shows: another than requested if the view is injected, one
+            of the item's images if the source is grouped.
         image_size: height and width of that image in pixels.
         box: crop box in source pixels, (top, left, height, width), whole numbers as float32.
-        flip: mirrored left to right.
-        brightness, contrast, saturation: factors, 1 for none (colours like BYOL's: brightness - 1 is added). hue: a
-            shift in turns, 0 for none.
-        jitter_order: in which order these four were applied: 0 brightness, 1 contrast, 2 saturation, 3 hue.
-        grey: turned grey.
-        blur_sigma: of the Gaussian blur, in pixels of the view, 0 for none.
-        solarise: inverted above the preset's threshold.
+        flip: whether the view is mirrored left to right.
+        brightness: factor of brightness, 1 for no change (with BYOL's colours, brightness - 1 is added).
+        contrast: factor of contrast, 1 for no change.
+        saturation: factor of saturation, 1 for no change.
+        hue: shift of hue in turns, 0 for no change.
+        jitter_order: order in which these four were applied: 0 brightness, 1 contrast, 2 saturation, 3 hue.
+        grey: whether the view is turned grey.
+        blur_sigma: standard deviation of the Gaussian blur in pixels of the view, 0 for no blur.
+        solarise: whether pixels above the preset's threshold are inverted.
         rand_augment: seed of RandAugment's operations, 0 for none.
     """
 
@@ -62,28 +65,28 @@ class ViewParameters:
     rand_augment: Int64[Tensor, "views batch"]
 
     def __getitem__(self, views: slice | Tensor | tuple[Tensor, Tensor]) -> "ViewParameters":
-        """The parameters of some of the views, e.g. `parameters[:2]`, or `parameters[views, images]`."""
+        """Select the parameters of some views, e.g. `parameters[:2]` or `parameters[views, images]`."""
         return ViewParameters(*(getattr(self, field.name)[views] for field in fields(self)))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "ViewParameters":
-        """All fields on `device`."""
+        """Move all fields to `device`."""
         moved = (getattr(self, field.name).to(device, non_blocking=non_blocking) for field in fields(self))
         return ViewParameters(*moved)
 
     def pin_memory(self) -> "ViewParameters":
-        """All fields in page-locked memory."""
+        """Copy all fields to page-locked memory."""
         return ViewParameters(*(getattr(self, field.name).pin_memory() for field in fields(self)))
 
 
 def sample_uniforms(seed: int, samples: Sequence[tuple[int, int]], views: int) -> Float64[ndarray, "views batch k"]:
-    """Draw the uniforms in [0, 1) of each (epoch, index): a Philox stream of its own, whatever the others are."""
+    """Draw uniforms in [0, 1) for each (epoch, index) from a Philox stream of its own."""
     if not 0 <= seed < 2**64:
-        raise UotaError(f"The seed of a view pipeline must lie between 0 and 2^64 - 1, not {seed}.")
+        raise UotaError(f"the seed of a view pipeline is {seed}; choose one from 0 to 2^64 - 1")
     stream = np.random.Philox(key=seed)
     generator, state = np.random.Generator(stream), stream.state
     uniforms = np.empty((len(samples), views, UNIFORMS))
     for row, (epoch, index) in zip(uniforms, samples, strict=True):
-        # the state of Philox(key=seed, counter=[0, 0, epoch, index]), without the cost of making one
+        # equals Philox(key=seed, counter=[0, 0, epoch, index]) without the cost of constructing it
         state["state"]["counter"][:] = (0, 0, epoch, index)
         stream.state = state
         generator.random(out=row)
@@ -91,7 +94,7 @@ def sample_uniforms(seed: int, samples: Sequence[tuple[int, int]], views: int) -
 
 
 def column(uniforms: Float64[ndarray, "views batch k"], name: str) -> Float64[ndarray, "views batch"]:
-    """The uniforms set aside for one purpose."""
+    """Return the uniforms reserved for one purpose."""
     return uniforms[..., COLUMNS.index(name)]
 
 
@@ -102,13 +105,13 @@ def view_parameters(
     height: Int64[ndarray, "views batch"],
     width: Int64[ndarray, "views batch"],
 ) -> ViewParameters:
-    """Turn uniforms into parameters, given the size in pixels of the image that each view is cropped from."""
+    """Convert uniforms to parameters, given the size in pixels of the image that each view is cropped from."""
     drawn: list[dict[str, ndarray]] = []
     start = 0
-    for group in preset.sizes:
-        views = slice(start, start + group.count)
-        drawn.append(_group_parameters(group, uniforms[views], height[views], width[views]))
-        start += group.count
+    for view_size in preset.sizes:
+        views = slice(start, start + view_size.count)
+        drawn.append(_parameters_of_size(view_size, uniforms[views], height[views], width[views]))
+        start += view_size.count
     joined = {name: torch.from_numpy(np.concatenate([part[name] for part in drawn])) for name in drawn[0]}
     return ViewParameters(image, torch.from_numpy(np.stack([height, width], -1)), **joined)
 
@@ -120,10 +123,10 @@ def resized_crop_boxes(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Float[ndarray, "*shape 4"]:
-    """Boxes (top, left, height, width) as torchvision's RandomResizedCrop draws them.
+    """Draw boxes (top, left, height, width) as torchvision's RandomResizedCrop does.
 
-    Of ten attempts at an area and an aspect the first that fits counts; if none does, the largest central box whose
-    aspect is allowed.
+    The first of ten draws of area and aspect ratio that fits is used; if none fits, the largest central box with an
+    allowed aspect ratio.
     """
     area, aspect = np.split(uniforms[..., len(COLUMNS) :], 2, axis=-1)
     high, wide = _sides(area, aspect, (height * width)[..., None], scale, ratio)
@@ -144,7 +147,7 @@ def clipped_boxes(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Float[ndarray, "*shape 4"]:
-    """Boxes (top, left, height, width) as BYOL's code draws them: one area and aspect, sides clipped to the image's."""
+    """Draw boxes (top, left, height, width) as BYOL's code does: one area and aspect ratio, clipped to the image."""
     area, aspect = uniforms[..., len(COLUMNS)], uniforms[..., len(COLUMNS) + ATTEMPTS]
     high, wide = _sides(area, aspect, height * width, scale, ratio)
     high, wide = high.clip(1, height), wide.clip(1, width)
@@ -160,11 +163,11 @@ def distorted_boxes(
     scale: tuple[float, float],
     ratio: tuple[float, float],
 ) -> Float[ndarray, "*shape 4"]:
-    """Boxes (top, left, height, width) as SimCLR's code draws them: TensorFlow's sample_distorted_bounding_box.
+    """Draw boxes (top, left, height, width) as SimCLR's code does with TensorFlow's sample_distorted_bounding_box.
 
-    The aspect is uniform, and so is the height, between those of the smallest and the largest area that fit. A box of
-    less than `COVERED` of the image is drawn again; if none of ten attempts (there a hundred) serves, the whole image
-    is taken.
+    The aspect ratio is uniform; the height is uniform between those of the smallest and the largest area that fit. A
+    box of less than `COVERED` of the image is drawn again; if all ten attempts (SimCLR: a hundred) fail, the whole
+    image is used.
     """
     tall, aspect = np.split(uniforms[..., len(COLUMNS) :], 2, axis=-1)
     aspect = _between(aspect, *ratio)
@@ -173,7 +176,7 @@ def distorted_boxes(
     high = np.minimum(np.minimum(high, np.floor((width + 0.5 - 1e-7) / aspect)), height)
     low = np.minimum(low, high)
     high = low + np.floor(tall * (high - low + 1))
-    high = high + (high * np.rint(high * aspect) < scale[0] * whole)  # rounding alone must not make it fail
+    high = high + (high * np.rint(high * aspect) < scale[0] * whole)  # correct areas that miss the range by rounding
     high = high - (high * np.rint(high * aspect) > scale[1] * whole)
     wide = np.rint(high * aspect)
     share = high * wide / whole
@@ -194,28 +197,29 @@ BOXES: dict[CropLike, Callable[..., ndarray]] = {
 
 
 def grid_cells(boxes: Float[ndarray, "cells *shape 4"], grid: int, overlap: float) -> Float[ndarray, "cells *shape 4"]:
-    """Cell c of a grid × grid over box c, whole pixels; neighbours share `overlap` of their side."""
+    """Cut cell c of a grid × grid from box c, in whole pixels; neighbours share `overlap` of their side."""
     row, col = (place.reshape(-1, *[1] * (boxes.ndim - 2)) for place in np.divmod(np.arange(grid**2), grid))
     top, left, height, width = np.moveaxis(boxes, -1, 0)
-    sides = 1 + (grid - 1) * (1 - overlap)  # of a cell, along the box
+    sides = 1 + (grid - 1) * (1 - overlap)  # side of the box, in sides of a cell
     high, wide = (np.maximum(np.floor(side / sides), 1) for side in (height, width))
     steps = max(grid - 1, 1)
     down, right = np.rint(row * (height - high) / steps), np.rint(col * (width - wide) / steps)
     return np.stack((top + down, left + right, high, wide), -1).astype(np.float32)
 
 
-def _boxes(group: ViewSizePreset, uniforms: ndarray, height: ndarray, width: ndarray) -> ndarray:
-    draw = BOXES[group.crop_like]
-    if not group.grid:
-        return draw(uniforms, height, width, group.scale, group.ratio)
+def _boxes(view_size: ViewSizePreset, uniforms: ndarray, height: ndarray, width: ndarray) -> ndarray:
+    draw = BOXES[view_size.crop_like]
+    if not view_size.grid:
+        return draw(uniforms, height, width, view_size.scale, view_size.ratio)
     shared = np.broadcast_to(uniforms[:1], uniforms.shape)
-    return grid_cells(draw(shared, height, width, group.scale, group.ratio), group.grid, group.overlap)
+    crops = draw(shared, height, width, view_size.scale, view_size.ratio)
+    return grid_cells(crops, view_size.grid, view_size.overlap)
 
 
 def _sides(
     area: ndarray, aspect: ndarray, whole: ndarray, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[ndarray, ndarray]:
-    """Height and width of boxes by two uniforms: a share of the whole area, and the logarithm of width / height."""
+    """Convert two uniforms to height and width of boxes: the area is uniform, and so is the log of width / height."""
     area = whole * _between(area, *scale)
     aspect = np.exp(_between(aspect, np.log(ratio[0]), np.log(ratio[1])))
     return np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
@@ -228,30 +232,32 @@ def _central_box(height: ndarray, width: ndarray, ratio: tuple[float, float]) ->
     return np.clip(high, 1, height), np.clip(wide, 1, width)
 
 
-def _group_parameters(group: ViewSizePreset, uniforms: ndarray, height: ndarray, width: ndarray) -> dict[str, ndarray]:
-    jittered = column(uniforms, "jitter") < group.jitter_probability
-    blurred = column(uniforms, "blur") < np.array(group.blur_probabilities)[:, None]
-    sigma = _between(column(uniforms, "sigma"), *group.blur_sigma)
+def _parameters_of_size(
+    view_size: ViewSizePreset, uniforms: ndarray, height: ndarray, width: ndarray
+) -> dict[str, ndarray]:
+    jittered = column(uniforms, "jitter") < view_size.jitter_probability
+    blurred = column(uniforms, "blur") < np.array(view_size.blur_probabilities)[:, None]
+    sigma = _between(column(uniforms, "sigma"), *view_size.blur_sigma)
 
     def factor(name: str, strength: float) -> ndarray:
         drawn = _between(column(uniforms, name), max(0.0, 1 - strength), 1 + strength)
         return np.where(jittered, drawn, 1.0).astype(np.float32)
 
-    hue = np.where(jittered, _between(column(uniforms, "hue"), -group.hue, group.hue), 0.0)
+    hue = np.where(jittered, _between(column(uniforms, "hue"), -view_size.hue, view_size.hue), 0.0)
     order = _orders()[(column(uniforms, "order") * 24).astype(np.int64)]
     return {
-        "box": _boxes(group, uniforms, height, width),
-        "flip": column(uniforms, "flip") < group.flip_probability,
-        "brightness": factor("brightness", group.brightness),
-        "contrast": factor("contrast", group.contrast),
-        "saturation": factor("saturation", group.saturation),
+        "box": _boxes(view_size, uniforms, height, width),
+        "flip": column(uniforms, "flip") < view_size.flip_probability,
+        "brightness": factor("brightness", view_size.brightness),
+        "contrast": factor("contrast", view_size.contrast),
+        "saturation": factor("saturation", view_size.saturation),
         "hue": hue.astype(np.float32),
         "jitter_order": order,
-        "grey": column(uniforms, "grey") < group.grey_probability,
+        "grey": column(uniforms, "grey") < view_size.grey_probability,
         "blur_sigma": np.where(blurred, sigma, 0.0).astype(np.float32),
-        "solarise": column(uniforms, "solarise") < np.array(group.solarise_probabilities)[:, None],
-        # The order of the jitter is read off the first digits of its uniform, this seed off all of them.
-        "rand_augment": (column(uniforms, "order") * 2**53 * (group.rand_augment is not None)).astype(np.int64),
+        "solarise": column(uniforms, "solarise") < np.array(view_size.solarise_probabilities)[:, None],
+        # The order of the jitter depends on the leading bits of this uniform, the seed of RandAugment on all of them.
+        "rand_augment": (column(uniforms, "order") * 2**53 * (view_size.rand_augment is not None)).astype(np.int64),
     }
 
 

@@ -1,8 +1,8 @@
-"""Colour, blur and normalisation of many views at once, each with its own parameters and its own order.
+"""Colour jitter, blur and normalisation of many views at once, each with its own parameters and order.
 
-Views are worked on in place, in chunks that stay in a core's cache; within a chunk an operation touches only the views
-that need it. Values equal torchvision's float operations applied view by view, or TensorFlow's or Pillow's where a
-group says so.
+Views are processed in place, in chunks that fit in a core's cache; within a chunk an operation touches only the views
+that need it. Values equal torchvision's float operations applied view by view, or TensorFlow's or Pillow's if the
+preset asks for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,33 +18,32 @@ from uota.views.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewPar
 from uota.views.presets import BlurLike, ColourLike, ViewSizePreset
 from uota.views.rand_augment import rand_augment_
 
-ALONE = 16_000  # values from which a view is worked on alone: copies of the needed views cost more than calls
-CHUNK = 160_000  # values of smaller views worked on at a time, which a core's cache holds
-TILE = 32  # rows of a banded blur matrix multiplied at a time, without the zeros beside the band
-PASSES = 3  # of Pillow's box blur
-COLOURLESS = (BRIGHTNESS, CONTRAST)  # of the jitter, what changes a grey view
-GREY = (0.2989, 0.587, 0.114)  # luma weights, torchvision's
-HEXAGON = torch.tensor([3.0, 5.0, 1.0])[:, None, None] / 6  # cyan, magenta, yellow: complements of R, G, B in turns
+ALONE = 16_000  # number of values from which a view is processed alone: copying selected views would cost more
+CHUNK = 160_000  # number of values of smaller views processed at a time; fits in a core's cache
+TILE = 32  # rows of a banded blur matrix multiplied at a time, skipping the zeros outside the band
+PASSES = 3  # passes of Pillow's box blur
+COLOURLESS = (BRIGHTNESS, CONTRAST)  # the jitter operations that change a grey view
+GREY = (0.2989, 0.587, 0.114)  # torchvision's luma weights
+HEXAGON = torch.tensor([3.0, 5.0, 1.0])[:, None, None] / 6  # hues of cyan, magenta, yellow (complements of R, G, B)
 
 Work = Callable[[Tensor, Tensor], object]
-Step = tuple[Work, ndarray, ndarray]  # what is done in place, which of n views need it, a value for each of the n
+Step = tuple[Work, ndarray, ndarray]  # an in-place operation, which of the n views need it, and a value for each view
 
 
 def photometric(
     crops: UInt8[Tensor, "n channels size size"] | Float[Tensor, "n channels size size"],
     parameters: ViewParameters,
-    group: ViewSizePreset,
+    preset: ViewSizePreset,
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float[Tensor, "n channels size size"]:
-    """Jitter, turn grey, blur, solarise and augment in the group's order, and normalise.
+    """Jitter, turn grey, blur, solarise and augment in the preset's order, then normalise.
 
-    n is the flattened (views, batch) of `parameters`.
-
-    uint8 crops are 0 to 255, float crops 0 to 1 and are overwritten.
+    n is the flattened (views, batch) of `parameters`. uint8 crops range from 0 to 255; float crops range from 0 to 1
+    and are overwritten.
     """
     out = crops if crops.is_floating_point() else torch.empty(crops.shape)
-    steps = _steps(parameters, group, crops.shape[1], tuple(mean))
+    steps = _steps(parameters, preset, crops.shape[1], tuple(mean))
     scale, offset = _normalisation(mean, std)
     size = 1 if crops[0].numel() >= ALONE else CHUNK // crops[0].numel()
     for start in range(0, len(crops), size):
@@ -61,7 +60,7 @@ def photometric(
 def normalise(
     x: Float[Tensor, "*rest channels height width"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "*rest channels height width"]:
-    """(x - mean) / std by channel, in place."""
+    """Compute (x - mean) / std per channel, in place."""
     scale, offset = _normalisation(mean, std)
     return x.mul_(scale).add_(offset)
 
@@ -69,7 +68,7 @@ def normalise(
 def unnormalise(
     views: Float[Tensor, "*rest channels height width"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "*rest channels height width"]:
-    """Bring normalised views back to [0, 1], to be looked at."""
+    """Convert normalised views back to pixels in [0, 1] for display."""
     scale, offset = _normalisation(mean, std)
     return ((views - offset.to(views)) / scale.to(views)).clamp_(0, 1)
 
@@ -79,24 +78,24 @@ def _normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor,
     return scale, -torch.tensor(mean)[:, None, None] * scale
 
 
-def _steps(parameters: ViewParameters, group: ViewSizePreset, channels: int, mean: tuple[float, ...]) -> list[Step]:
-    """What to do to the flattened views, in order; on grey views colour does nothing."""
+def _steps(parameters: ViewParameters, preset: ViewSizePreset, channels: int, mean: tuple[float, ...]) -> list[Step]:
+    """Return the operations on the flattened views, in order; colour operations skip grey views."""
     sigma, solarise = parameters.blur_sigma.flatten().numpy(), parameters.solarise.flatten().numpy()
     seeds = parameters.rand_augment.flatten().numpy()
-    operations, magnitude = group.rand_augment or (0, 0)
+    operations, magnitude = preset.rand_augment or (0, 0)
     augment = partial(rand_augment_, operations=operations, magnitude=magnitude, mean=mean)
     made: dict[str, list[Step]] = {
-        "jitter": _jitter(parameters, group.colour_like, channels),
+        "jitter": _jitter(parameters, preset.colour_like, channels),
         "grey": [(_grey_, parameters.grey.flatten().numpy() & (channels == 3), sigma)],
-        "blur": [(partial(_blur_, like=group.blur_like, kernel=group.blur_kernel), sigma > 0, sigma)],
-        "solarise": [(partial(_solarise_, threshold=group.solarise_threshold), solarise, sigma)],
+        "blur": [(partial(_blur_, like=preset.blur_like, kernel=preset.blur_kernel), sigma > 0, sigma)],
+        "solarise": [(partial(_solarise_, threshold=preset.solarise_threshold), solarise, sigma)],
         "rand_augment": [(augment, seeds != 0, seeds)],
     }
-    return [step for name in group.order for step in made[name] if step[1].any()]
+    return [step for name in preset.order for step in made[name] if step[1].any()]
 
 
 def _jitter(parameters: ViewParameters, like: ColourLike, channels: int) -> list[Step]:
-    """Four rounds of four operations, of which grey views have two."""
+    """Return four rounds of four operations (two for grey views); each view takes part in one operation a round."""
     if channels == 1 and like == "torchvision":
         return _grey_jitter(parameters)
     p = parameters
@@ -112,7 +111,7 @@ def _jitter(parameters: ViewParameters, like: ColourLike, channels: int) -> list
 
 
 def _grey_jitter(parameters: ViewParameters) -> list[Step]:
-    """Two rounds, in which each view has its brightness or its contrast changed, all at once."""
+    """Return two rounds, each of which changes brightness or contrast of all views in one operation."""
     orders = parameters.jitter_order.flatten(0, 1).numpy()
     brightness, contrast = parameters.brightness.flatten().numpy(), parameters.contrast.flatten().numpy()
     changed = (brightness != 1) | (contrast != 1)
@@ -122,7 +121,7 @@ def _grey_jitter(parameters: ViewParameters) -> list[Step]:
 
 
 def _apply(x: Tensor, work: Work, needed: ndarray, values: ndarray) -> None:
-    """Let `work(part, values)` change the needed views; copies are made only where some are left out."""
+    """Apply `work(views, values)` to the views that need it; they are copied only if some views do not."""
     count = np.count_nonzero(needed)
     if not count:
         return
@@ -145,7 +144,7 @@ def _contrast_(x: Tensor, factor: Tensor) -> None:
 
 
 def _scale_(x: Tensor, values: Tensor) -> None:
-    """Contrast where the second value is 1, brightness where it is 0: scaling around the mean or around black."""
+    """Scale contrast (around the mean) where the second value is 1, brightness (around black) where it is 0."""
     factor, around_mean = values.unbind(-1)
     mean = x.mean((-2, -1), keepdim=True)
     x.mul_(factor).add_(mean.mul_(1 - factor).mul_(around_mean)).clamp_(0, 1)
@@ -166,7 +165,7 @@ def _channel_contrast_(x: Tensor, factor: Tensor) -> None:
 
 
 def _hsv_saturation_(x: Tensor, factor: Tensor) -> None:
-    """Scale each channel's distance from the highest, but let the lowest not fall below 0."""
+    """Scale each channel's distance from the highest one, by a factor limited so that the lowest stays at least 0."""
     high = x.amax(1, keepdim=True)
     chroma = (high - x.amin(1, keepdim=True)).clamp_(min=1e-12)
     x.sub_(high).mul_(torch.minimum(high / chroma, factor)).add_(high)
@@ -177,17 +176,17 @@ def _grey_(x: Tensor, _: Tensor) -> None:
 
 
 def _luma(x: Tensor) -> Tensor:
-    """(n, 1, height, width) of RGB."""
+    """Compute the luma (n, 1, height, width) of RGB views."""
     return (x[:, :1] * GREY[0]).add_(x[:, 1:2], alpha=GREY[1]).add_(x[:, 2:], alpha=GREY[2])
 
 
 def _hue_(x: Tensor, turns: Tensor) -> None:
-    """Shift the hue in HSV: value and chroma stay, so only the place on the hexagon is computed.
+    """Shift the hue in HSV; value and chroma do not change, so only the position on the hue hexagon is computed.
 
-    On the hexagon of circumference 6 (red 0, green 2, blue 4) a channel lies below the highest by
-    chroma * clamp(2 - distance, 0, 1), where distance is that of the hue from the channel's complement. The other
-    way round, the hue's distance from red is 2 + (G + B - R - highest) / chroma, on the green side where G >= B.
-    Comparisons and torch.where are slow on a CPU; this needs neither.
+    On a hexagon of circumference 6 (red 0, green 2, blue 4), a channel is below the highest channel by
+    chroma * clamp(2 - distance, 0, 1), where distance is that of the hue from the channel's complement. Conversely,
+    the hue's distance from red is 2 + (G + B - R - highest) / chroma, on the green side if G >= B. This form avoids
+    comparisons and torch.where, which are slow on a CPU.
     """
     red, green, blue = x[:, :1], x[:, 1:2], x[:, 2:]
     high = torch.maximum(red, green)
@@ -207,7 +206,7 @@ def _solarise_(x: Tensor, _: Tensor, threshold: float) -> None:
 
 
 def _blur_(x: Tensor, sigma: Tensor, like: BlurLike, kernel: int) -> None:
-    """Separable blur: products with banded matrices, along rows, then along columns."""
+    """Blur separably by products with banded matrices, along rows and then along columns."""
     size = x.shape[-1]
     if like == "pillow":
         band, radius = box_blur_matrices(sigma.flatten(), size)
@@ -225,9 +224,9 @@ def _blur_(x: Tensor, sigma: Tensor, like: BlurLike, kernel: int) -> None:
 def blur_matrices(
     sigma: Float[Tensor, " n"], kernel: int, size: int, reflect: bool = True
 ) -> Float[Tensor, "n size size"]:
-    """Matrices that blur a line of `size` pixels with a Gaussian of `kernel` (odd) taps.
+    """Return matrices that blur a line of `size` pixels with a Gaussian of `kernel` (odd) taps.
 
-    The line is reflected at its borders, or black beyond them.
+    Beyond its borders the line is reflected, or black if `reflect` is false.
     """
     radius = kernel // 2
     taps = torch.arange(-radius, radius + 1, dtype=sigma.dtype)
@@ -243,15 +242,16 @@ def blur_matrices(
 
 
 def box_blur_matrices(sigma: Float[Tensor, " n"], size: int) -> tuple[Float[Tensor, "n size size"], int]:
-    """Matrices that blur a line of `size` pixels as Pillow's GaussianBlur, and how far they reach.
+    """Return matrices that blur a line of `size` pixels as Pillow's GaussianBlur does, and their bandwidth.
 
-    Three passes of a box whose two end pixels count by a fraction, so that the variance is that of the Gaussian
-    (Gwosdek et al., SSVM 2011); each pass repeats the pixel at the border.
+    Pillow makes three passes of a box whose two end pixels have fractional weights, so that the variance is that of the
+    Gaussian (Gwosdek et al. 2011, Theoretical Foundations of Gaussian Convolution by Extended Box Filtering); each pass
+    repeats the border pixel.
     """
     box = _box_radius(sigma)
     reach = int(box.max()) + 1
     far = PASSES * reach
-    line = min(size, 2 * far + 1)  # enough for every distinct row: both borders, and one far from either
+    line = min(size, 2 * far + 1)  # long enough for all distinct rows: those near a border, and one in the interior
     taps = torch.arange(-reach, reach + 1)
     weights = (box[:, None] + 1 - taps.abs()).clamp(0, 1) / (2 * box[:, None] + 1)
     pixel = (torch.arange(line)[:, None] + taps).clamp(0, line - 1).expand(len(sigma), -1, -1)
@@ -265,7 +265,7 @@ def box_blur_matrices(sigma: Float[Tensor, " n"], size: int) -> tuple[Float[Tens
 
 
 def _box_radius(sigma: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Fractional radius of the box that has this standard deviation after all passes."""
+    """Return the fractional radius of the box that gives this standard deviation after all passes."""
     variance = sigma**2 / PASSES
     whole = (((12 * variance + 1).sqrt() - 1) / 2).floor()
     fraction = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance) / (6 * (variance - (whole + 1) ** 2))

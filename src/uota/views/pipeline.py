@@ -1,4 +1,4 @@
-"""From images of a source to views that know how they were made."""
+"""The pipeline from images of a source to views with the parameters that made them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ Sample = tuple[int, int]  # (epoch, index)
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """What a view pipeline asks of a source of images (`uota.data.Source` has more).
+    """The members of an image source that a view pipeline needs; `uota.data.Source` has more.
 
     Attributes:
-        labels: (len,), or None where nobody labelled the images.
+        labels: class of each image; None if the images are unlabelled.
     """
 
     labels: Int64[Tensor, " len"] | None
@@ -36,13 +36,13 @@ class ImageSource(Protocol):
         ...
 
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _h _w"]]:
-        """These images, decoded, with 1 or 3 channels."""
+        """Return these images, decoded, with 1 or 3 channels."""
         ...
 
     def truth(
         self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]
     ) -> Bool[Tensor, "views batch"] | None:
-        """Which crops are outliers, where that is known."""
+        """Return which crops are outliers; None if that is unknown."""
         ...
 
 
@@ -51,7 +51,7 @@ class GroupedSource(ImageSource, Protocol):
     """A source whose items are several images each (`uota.data.Groups`).
 
     Attributes:
-        members: indices of each item's images.
+        members: indices of the images of each item.
     """
 
     members: Sequence[Sequence[int]]
@@ -59,14 +59,14 @@ class GroupedSource(ImageSource, Protocol):
 
 @dataclass
 class Views:
-    """The views of a batch of images and what was done to each.
+    """The views of a batch of images and the parameters that made them.
 
     Attributes:
-        by_size: one tensor per size, global first: (views of that size, batch, channels, h, w), normalised.
-        parameters: what was done to each view, every field (views, batch), in the order of the groups.
-        index: (batch,), each image's index in its source; of a grouped source, each item's.
-        wrong: (views, batch), True for an outlier by the known truth (injected, or the source says so); None: unknown.
-        labels: (batch,), of the images asked for; None: nobody labelled them.
+        by_size: normalised views, one tensor (views of that size, batch, channels, h, w) per size, global views first.
+        parameters: augmentation parameters of each view, (views, batch), in the order of `by_size`.
+        index: (batch,), index of each image in its source, or of each item if the source is grouped.
+        wrong: (views, batch), ground truth: True for an outlier (injected, or known by the source); None if unknown.
+        labels: (batch,), classes of the requested images; None if they are unlabelled.
     """
 
     by_size: list[Float[Tensor, "_views batch channels _h _w"]]
@@ -78,23 +78,23 @@ class Views:
     @property
     def views(self) -> int:
         """Number of views of each image."""
-        return sum(len(group) for group in self.by_size)
+        return sum(len(views) for views in self.by_size)
 
     @property
     def batch(self) -> int:
         """Number of images."""
         return len(self.index)
 
-    def kept(self, chosen: Int64[Tensor, "kept batch"], groups: list[Tensor]) -> "Views":
-        """Some of the views: `groups` holds them, and `chosen` says which of all views each was."""
+    def select(self, chosen: Int64[Tensor, "kept batch"], by_size: list[Tensor]) -> "Views":
+        """Return a subset of the views: `chosen` indexes them among all views, `by_size` holds their tensors."""
         rows = (chosen, torch.arange(self.batch, device=chosen.device))
         wrong = None if self.wrong is None else self.wrong[rows]
-        return Views(groups, self.parameters[rows], self.index, wrong, self.labels)
+        return Views(by_size, self.parameters[rows], self.index, wrong, self.labels)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Views":
-        """All tensors on `device`."""
+        """Move all tensors to `device`."""
         return Views(
-            [group.to(device, non_blocking=non_blocking) for group in self.by_size],
+            [views.to(device, non_blocking=non_blocking) for views in self.by_size],
             self.parameters.to(device, non_blocking),
             self.index.to(device, non_blocking=non_blocking),
             None if self.wrong is None else self.wrong.to(device, non_blocking=non_blocking),
@@ -102,9 +102,9 @@ class Views:
         )
 
     def pin_memory(self) -> "Views":
-        """All tensors in page-locked memory; torch's DataLoader calls this."""
+        """Copy all tensors to page-locked memory; torch's DataLoader calls this."""
         return Views(
-            [group.pin_memory() for group in self.by_size],
+            [views.pin_memory() for views in self.by_size],
             self.parameters.pin_memory(),
             self.index.pin_memory(),
             None if self.wrong is None else self.wrong.pin_memory(),
@@ -117,15 +117,15 @@ class ViewPipeline:
     """Makes the views of a preset; all randomness is a function of (seed, epoch, index).
 
     Args:
-        preset: what is done, e.g. `PRESETS["swav"]`.
-        seed: of all randomness, 0 to 2^64 - 1.
-        inject: share of views, in [0, 1], taken from another image than asked for (global ones too).
-        inject_from: that other image: "strangers", any other image of the source, or "batch", another of the batch.
+        preset: view sizes and their augmentations, e.g. `PRESETS["swav"]`.
+        seed: seed of all randomness, 0 to 2^64 - 1.
+        inject: share of views, in [0, 1], that show another image than requested (global views too).
+        inject_from: where that image comes from: "strangers", the other images of the source, or "batch", the batch.
 
     >>> import torch
     >>> from uota.views import PRESETS, ViewPipeline
     >>> views = ViewPipeline(PRESETS["small-grey"], seed=0).of_image(torch.zeros(1, 28, 28, dtype=torch.uint8))
-    >>> [tuple(group.shape) for group in views.by_size]
+    >>> [tuple(tensor.shape) for tensor in views.by_size]
     [(2, 1, 1, 24, 24), (4, 1, 1, 16, 16)]
     """
 
@@ -135,70 +135,73 @@ class ViewPipeline:
     inject_from: Literal["strangers", "batch"] = "strangers"
 
     def __post_init__(self) -> None:
-        """Refuse a share or a place that cannot be."""
+        """Require a valid share of injected views and a known origin."""
         if not 0 <= self.inject <= 1:
-            raise UotaError(f"inject={self.inject} is a share of views and must lie between 0 and 1.")
+            raise UotaError(f"inject is {self.inject}; it is a share of views and must lie between 0 and 1")
         if self.inject_from not in ("strangers", "batch"):
-            raise UotaError(f"inject_from={self.inject_from!r} must be 'strangers' or 'batch'.")
+            raise UotaError(f"inject_from is {self.inject_from!r}; it must be 'strangers' or 'batch'")
 
     def __call__(self, source: ImageSource, samples: Sequence[Sample]) -> Views:
         """Make the views of each (epoch, index)."""
         if not samples:
-            raise UotaError("A batch of views needs at least one sample: the list of (epoch, index) is empty.")
+            raise UotaError("the list of samples is empty; a batch of views needs at least one sample (epoch, index)")
         uniforms = sample_uniforms(self.seed, samples, self.preset.views)
-        asked = np.array([index for _, index in samples], dtype=np.int64)
-        items, injected = self._injected(uniforms, asked, len(source))
-        shown = _drawn(source.members, items, injected, uniforms) if isinstance(source, GroupedSource) else items
+        requested = np.array([index for _, index in samples], dtype=np.int64)
+        items, injected = self._choose_items(uniforms, requested, len(source))
+        shown = items
+        if isinstance(source, GroupedSource):
+            shown = _choose_members(source.members, items, injected, uniforms)
         wanted, which = np.unique(shown, return_inverse=True)
         images = [_with_channels(image, self.preset.channels) for image in source.images(wanted.tolist())]
         which = which.reshape(shown.shape)
         height, width = (np.array([image.shape[axis] for image in images])[which] for axis in (-2, -1))
         parameters = view_parameters(self.preset, uniforms, torch.from_numpy(shown), height, width)
-        groups = make_views(images, torch.from_numpy(which), parameters, self.preset)
-        index = torch.from_numpy(asked)
+        by_size = make_views(images, torch.from_numpy(which), parameters, self.preset)
+        index = torch.from_numpy(requested)
         wrong = source.truth(index, parameters.box)
         if self.inject:
             known = torch.from_numpy(injected)
             wrong = known if wrong is None else wrong | known
         labels = None if source.labels is None else source.labels[index]
-        return Views(groups, parameters, index, wrong, labels)
+        return Views(by_size, parameters, index, wrong, labels)
 
     def of_image(self, image: UInt8[Tensor, "channels height width"], epoch: int = 0, index: int = 0) -> Views:
-        """The views of one image, a batch of 1; another `epoch` or `index` gives other views."""
+        """Make the views of one image as a batch of 1; another `epoch` or `index` gives other views."""
         return self(_OneImage(image), [(epoch, index)])
 
-    def _injected(self, uniforms: ndarray, asked: ndarray, total: int) -> tuple[ndarray, ndarray]:
-        """Which item each view shows (views, batch), and whether that is another than asked for."""
-        shown = np.broadcast_to(asked, uniforms.shape[:2]).copy()
+    def _choose_items(self, uniforms: ndarray, requested: ndarray, total: int) -> tuple[ndarray, ndarray]:
+        """Choose the item that each view shows (views, batch), and return whether it was injected."""
+        shown = np.broadcast_to(requested, uniforms.shape[:2]).copy()
         injected = column(uniforms, "injected") < self.inject
-        pool = total if self.inject_from == "strangers" else len(asked)
+        pool = total if self.inject_from == "strangers" else len(requested)
         if self.inject and pool < 2:
-            raise UotaError("Views of other images need at least two images: give more, or set inject to 0.")
+            raise UotaError("injected views need at least two images to choose from; give more, or set inject to 0")
         if not injected.any():
             return shown, injected
-        steps = 1 + np.floor(column(uniforms, "stranger") * (pool - 1)).astype(np.int64)
+        steps = 1 + np.floor(column(uniforms, "other_item") * (pool - 1)).astype(np.int64)
         places = (shown if self.inject_from == "strangers" else np.arange(pool)) + steps
-        other = places % pool if self.inject_from == "strangers" else asked[places % pool]
+        other = places % pool if self.inject_from == "strangers" else requested[places % pool]
         return np.where(injected, other, shown), injected
 
 
-def _drawn(members: Sequence[Sequence[int]], items: ndarray, injected: ndarray, uniforms: ndarray) -> ndarray:
-    """Which image of its item each view shows (views, batch).
+def _choose_members(members: Sequence[Sequence[int]], items: ndarray, injected: ndarray, uniforms: ndarray) -> ndarray:
+    """Choose the image of its item that each view shows (views, batch).
 
-    Without replacement; where an item has fewer images than views, all of them once before any for another time.
+    Images are drawn without replacement; if an item has fewer images than views, each is used once before any is used
+    again.
     """
-    # Which other item is injected is read off the first digits of this uniform, which image of an item off later ones.
-    uniform = column(uniforms, "stranger") * 2**20 % 1
-    drawn = np.empty_like(items)
-    for views, column_of_items, strange, place in zip(drawn.T, items.T, injected.T, uniform.T, strict=True):
+    # The leading bits of this uniform choose the injected item, the following ones an image of an item.
+    uniform = column(uniforms, "other_item") * 2**20 % 1
+    chosen = np.empty_like(items)
+    for views, items_of_sample, is_injected, place in zip(chosen.T, items.T, injected.T, uniform.T, strict=True):
         left: list[int] = []
-        for view, item in enumerate(column_of_items):
-            if strange[view]:
+        for view, item in enumerate(items_of_sample):
+            if is_injected[view]:
                 views[view] = members[item][int(place[view] * len(members[item]))]
                 continue
             left = left or list(members[item])
             views[view] = left.pop(int(place[view] * len(left)))
-    return drawn
+    return chosen
 
 
 def make_views(
@@ -207,42 +210,42 @@ def make_views(
     parameters: ViewParameters,
     preset: ViewPreset,
 ) -> list[Float[Tensor, "_views batch channels _h _w"]]:
-    """Do to `images[which[v, b]]` what the parameters say; one normalised tensor per group of the preset."""
+    """Make view (v, b) from `images[which[v, b]]` by its parameters; returns one normalised tensor per view size."""
     small = are_small(images)
     stack = torch.stack(list(images)).float().mul_(1 / 255) if small else torch.empty(0)
-    groups, start = [], 0
-    for group in preset.sizes:
-        views = slice(start, start + group.count)
+    by_size, start = [], 0
+    for view_size in preset.sizes:
+        views = slice(start, start + view_size.count)
         part = parameters[views]
-        cut = which[views], part.box, part.flip, group.size, group.interpolation
+        cut = which[views], part.box, part.flip, view_size.size, view_size.interpolation
         crops = crop_small(stack, *cut) if small else crop_any(images, *cut)
-        made = photometric(crops, part, group, preset.mean, preset.std)
-        groups.append(made.unflatten(0, (group.count, -1)))
-        start += group.count
-    return groups
+        made = photometric(crops, part, view_size, preset.mean, preset.std)
+        by_size.append(made.unflatten(0, (view_size.count, -1)))
+        start += view_size.count
+    return by_size
 
 
 def evaluation_view(
     images: Sequence[UInt8[Tensor, "_channels _h _w"]], preset: ViewPreset
 ) -> Float[Tensor, "batch channels size size"]:
-    """The images as an encoder is evaluated on them: resized with antialiasing, cut to the centre, normalised.
+    """Prepare images for evaluation: resize with antialiasing, crop the centre, normalise.
 
-    Presets for small images (no `evaluation_resize`) resize the whole image to the square, without a crop.
+    Presets for small images (without `evaluation_resize`) resize the whole image to a square, without a crop.
     """
     if not images:
-        raise UotaError("There are no images to evaluate: the list is empty.")
+        raise UotaError("the list of images to evaluate is empty; give at least one")
     out = torch.cat([_evaluation_pixels(_with_channels(image, preset.channels), preset) for image in images])
     return normalise(out, preset.mean, preset.std)
 
 
 class ViewDataset(Dataset[Views]):
-    """A source and a pipeline for torch's DataLoader: whole batches are made at once.
+    """A source and a pipeline as a data set for torch's DataLoader, which makes whole batches at once.
 
     Use it with a `batch_sampler` that yields lists of (epoch, index), and `collate_fn=identity_collate`.
     """
 
     def __init__(self, source: ImageSource, pipeline: ViewPipeline) -> None:
-        """Keep both; nothing is read yet."""
+        """Store both; no image is read yet."""
         self.source, self.pipeline = source, pipeline
 
     def __len__(self) -> int:
@@ -250,21 +253,21 @@ class ViewDataset(Dataset[Views]):
         return len(self.source)
 
     def __getitem__(self, sample: Sample) -> Views:
-        """The views of one (epoch, index), a batch of 1."""
+        """Make the views of one (epoch, index) as a batch of 1."""
         return self.pipeline(self.source, [sample])
 
     def __getitems__(self, samples: list[Sample]) -> Views:
-        """The views of a list of (epoch, index), one batch."""
+        """Make the views of a list of (epoch, index) as one batch."""
         return self.pipeline(self.source, samples)
 
 
 def identity_collate(batch: Any) -> Any:
-    """A `collate_fn` that leaves alone what is a batch already; a function of a module, so that workers find it."""
+    """Return the batch unchanged: a `collate_fn` for data sets that return whole batches; workers can pickle it."""
     return batch
 
 
 class _OneImage:
-    """A source of one image of which nothing is known."""
+    """A source of one image without a label or ground truth."""
 
     labels: Tensor | None = None
 
@@ -297,7 +300,7 @@ def _evaluation_pixels(image: Tensor, preset: ViewPreset) -> Tensor:
 
 
 def _centre_first(pixels: Tensor, size: int, share: float, like: EvaluationLike) -> Tensor:
-    """Crop a central square of this share of the short side, and resize it."""
+    """Crop a central square whose side is this share of the short side, and resize it."""
     height, width = pixels.shape[-2:]
     side = max(1, round(share * min(height, width)) if like == "simclr" else int(share * min(height, width)))
     top, left = (height - side + 1) // 2, (width - side + 1) // 2
@@ -307,8 +310,8 @@ def _centre_first(pixels: Tensor, size: int, share: float, like: EvaluationLike)
 def _with_channels(image: Tensor, channels: int) -> Tensor:
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3):
         raise UotaError(
-            f"An image must be a uint8 tensor (1 or 3, height, width), not {image.dtype} {tuple(image.shape)}:"
-            " decode it with uota.data.open_source."
+            f"an image is {image.dtype} {tuple(image.shape)}; it must be a uint8 tensor (1 or 3, height, width), as "
+            "uota.data.open_source gives it"
         )
     if image.shape[0] == channels:
         return image

@@ -1,7 +1,7 @@
-"""Presets of views, as data: the augmentation of each paper's released code, by name.
+"""View presets as data: the augmentations of each paper's released code, by name.
 
-A preset is a tuple of groups (views of one size, the global ones first), and what the pixels mean in the end.
-`docs/published/views-*.yaml` says where the values of each published one were read.
+A preset lists view sizes (the global views first) and the statistics that normalise pixels.
+`docs/published/views-*.yaml` gives the source of each published value.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from uota.settings.pretrain import Pretrain
 from uota.settings.ranges import RATE, SHARE, Range, check_number
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SWAV_STD = (0.228, 0.224, 0.225)  # of SwAV's and UOTA's code, pretraining and evaluation
+SWAV_STD = (0.228, 0.224, 0.225)  # used by SwAV's and UOTA's code in pretraining and evaluation
 FASHION_MEAN, FASHION_STD = (0.286,), (0.353,)
 
-# What the groups of a preset are called, the largest views first.
-GROUP_NAMES = ("global", "local")
+# Names of the view sizes of a preset, the largest views first.
+SIZE_NAMES = ("global", "local")
 
-# Of a whole group of views.
+# Fields in [0, 1] with one value for all views of a size.
 PROBABILITIES = ("flip_probability", "jitter_probability", "grey_probability", "solarise_threshold")
-MAGNITUDES = 10  # of RandAugment, timm's
+MAGNITUDES = 10  # largest magnitude of timm's RandAugment
 
-PerView = float | tuple[float, ...]  # one value for all views of a group, or one for each
-# Whose implementation a step follows, where published code differs in more than its numbers.
+PerView = float | tuple[float, ...]  # one value for all views of a size, or one per view
+# The implementation that an operation follows, for those whose published code differs in more than its parameters.
 Interpolation = Literal["bilinear", "bicubic", "bicubic_aliased"]
 ALIASED: Interpolation = "bicubic_aliased"
 CropLike = Literal["torchvision", "simclr", "byol"]
@@ -37,31 +37,31 @@ CHOICES = {
     "colour_like": ColourLike,
     "blur_like": BlurLike,
 }
-# Operations on a crop, in the order of most papers.
+# Operations on a crop, in the order that most papers apply them.
 ORDER = ("jitter", "grey", "blur", "solarise", "rand_augment")
 
 
 @dataclass(frozen=True)
 class ViewSizePreset:
-    """Views of one size and how they are made.
+    """The number of views of one size, and the augmentations that make them.
 
     Probabilities are in [0, 1]; `scale` is the crop's share of the image's area and `ratio` its width / height;
-    colour strengths are torchvision's (a factor in [max(0, 1 - s), 1 + s], hue in turns [-s, s]); blur sigmas are
+    colour strengths s are torchvision's (a factor in [max(0, 1 - s), 1 + s], hue in turns [-s, s]); blur sigmas are in
     pixels of the view; the solarise threshold is a grey level in [0, 1]. `blur_probability` and
     `solarise_probability` may be a tuple with one value per view (BYOL's two views differ).
 
-    With a `grid` the views are not crops of their own but its grid × grid cells over one crop, row by row, neighbours
-    sharing `overlap` of their side (CPC). `rand_augment` is RandAugment's number of operations and their magnitude, 0
-    to 10, as timm counts it (InfoMin). `order` is the order of operations on a crop.
+    With a `grid`, the views are the grid × grid cells of a single crop, row by row, and neighbours share `overlap` of
+    their side (CPC). `rand_augment` is RandAugment's number of operations and their magnitude on timm's scale from 0 to
+    10 (InfoMin). `order` is the order of operations on a crop.
 
-    Implementations that may be followed:
-        interpolation: "bilinear" and "bicubic" are antialiased, as Pillow's; "bicubic_aliased" is TensorFlow's.
+    Choices of implementation:
+        interpolation: "bilinear" and "bicubic" are antialiased, as in Pillow; "bicubic_aliased" is TensorFlow's.
         crop_like: "torchvision" draws an area and an aspect ratio until a box fits; "byol" draws once and clips the
             box to the image; "simclr" draws an aspect ratio and a height (TensorFlow's sample_distorted_bounding_box).
         colour_like: "torchvision"; "simclr" scales contrast around each channel's mean, and saturation in HSV; "byol"
             also adds brightness - 1 instead of multiplying by brightness.
         blur_like: "torchvision" has a Gaussian kernel of a tenth of the view, with reflected borders; "tensorflow" the
-            same with black borders; "pillow" three box blurs of the same variance, with repeated borders.
+            same with black borders; "pillow" makes three box blurs of the same variance, with repeated borders.
     """
 
     count: int
@@ -89,13 +89,13 @@ class ViewSizePreset:
     blur_like: BlurLike = "torchvision"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn, naming the field."""
+        """Require fields from which views can be drawn."""
         if self.count < 1 or self.size < 1:
-            raise UotaError(f"A group of views needs count and size of at least 1, not {self.count} and {self.size}.")
+            raise UotaError(f"views have count and size {self.count} and {self.size}; set both to at least 1")
         for name in ("scale", "ratio", "blur_sigma"):
             low, high = _numbers(name, getattr(self, name), Range(0, above=True), 2)
             if low > high:
-                raise UotaError(f"{name}={(low, high)} must be two positive numbers, the smaller first.")
+                raise UotaError(f"{name} is {(low, high)}; it must be two positive numbers, the smaller first")
         for name in PROBABILITIES:
             check_number(name, getattr(self, name), SHARE)
         for name in ("brightness", "contrast", "saturation"):
@@ -107,31 +107,33 @@ class ViewSizePreset:
         for name, choices in CHOICES.items():
             _check_choice(name, getattr(self, name), choices)
         if not isinstance(self.order, tuple) or sorted(map(str, self.order)) != sorted(ORDER):
-            raise UotaError(f"order={self.order!r} must name each of {', '.join(ORDER)} once.")
+            raise UotaError(f"order is {self.order!r}; it must name each of {', '.join(ORDER)} once")
         if self.grid and self.count != self.grid**2:
-            raise UotaError(f"A grid of {self.grid} has {self.grid**2} views, not {self.count}.")
+            raise UotaError(
+                f"a grid of {self.grid} has {self.grid**2} views, not {self.count}; set count to that number"
+            )
         if not 0 <= self.overlap < 1:
-            raise UotaError(f"overlap={self.overlap} is a share of a cell's side, from 0 to below 1.")
+            raise UotaError(f"overlap is {self.overlap}; it is a share of a cell's side and must be in [0, 1)")
         if not 0 <= self.hue <= 0.5:
-            raise UotaError(f"hue={self.hue} is in turns and must lie between 0 and 0.5.")
+            raise UotaError(f"hue is {self.hue}; it is in turns and must be in [0, 0.5]")
 
     @property
     def blur_probabilities(self) -> tuple[float, ...]:
-        """One probability per view."""
+        """The probability of a blur, one value per view."""
         return _per_view(self.blur_probability, self.count, "blur_probability")
 
     @property
     def solarise_probabilities(self) -> tuple[float, ...]:
-        """One probability per view."""
+        """The probability of solarisation, one value per view."""
         return _per_view(self.solarise_probability, self.count, "solarise_probability")
 
     @property
     def blur_kernel(self) -> int:
-        """Odd width in pixels of a blur kernel of a tenth of the view (23 at 224); Pillow's follows from the sigma."""
+        """The odd width in pixels of a blur kernel of a tenth of the view (23 at 224); Pillow's depends on sigma."""
         return 2 * int(self.size * 0.05) + 1
 
     def times(self, count: int) -> "ViewSizePreset":
-        """The same group with `count` views; per-view values are repeated in their order."""
+        """Return the same preset with `count` views; values per view are repeated in order."""
         blur = tuple(self.blur_probabilities[view % self.count] for view in range(count))
         solarise = tuple(self.solarise_probabilities[view % self.count] for view in range(count))
         return replace(self, count=count, blur_probability=blur, solarise_probability=solarise)
@@ -139,13 +141,20 @@ class ViewSizePreset:
 
 @dataclass(frozen=True)
 class ViewPreset:
-    """Groups of views (global first), the statistics they are normalised with, and the image for evaluation.
+    """The view sizes of an image, the statistics that normalise views, and the size of images in evaluation.
 
-    `evaluation_resize` is the short side before the centre crop of `evaluation_size`; None: the whole image is
-    resized to a square of `evaluation_size`, without a crop (small images). `evaluation_like` names the implementation
-    that is followed: "simclr" and "byol" crop the centre first, then resize it by TensorFlow's bicubic.
-    `across_images`: the views of an item are of several images that show one thing (`uota.data.Groups`), not crops of
-    one.
+    Attributes:
+        name: name of the preset.
+        sizes: the view sizes, global views first.
+        mean: mean of each channel, subtracted from pixels in [0, 1].
+        std: standard deviation of each channel.
+        evaluation_size: side of the square image that an encoder is evaluated on.
+        evaluation_resize: short side before the centre crop of `evaluation_size`; None: the whole image is resized to
+            that square without a crop (for small images).
+        across_images: whether the views of an item show several images of one thing (`uota.data.Groups`) instead of
+            being crops of one image.
+        evaluation_like: implementation of the evaluation crop; "simclr" and "byol" crop the centre first, then resize
+            it with TensorFlow's bicubic interpolation.
     """
 
     name: str
@@ -158,90 +167,97 @@ class ViewPreset:
     evaluation_like: EvaluationLike = "torchvision"
 
     def __post_init__(self) -> None:
-        """Refuse statistics that do not fit any image."""
+        """Require at least one view size, and statistics of 1 or 3 channels."""
         if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std):
-            raise UotaError("mean and std of a preset need one value per channel: both 1 (grey) or both 3 (RGB).")
+            raise UotaError(
+                f"mean and std of a preset have {len(self.mean)} and {len(self.std)} values; give "
+                "one value per channel, 1 (grey) or 3 (RGB)"
+            )
         _check_choice("evaluation_like", self.evaluation_like, EvaluationLike)
         if not self.sizes:
-            raise UotaError(f"Preset {self.name!r} has no views left: keep at least one group.")
+            raise UotaError(f"preset {self.name!r} has no views left; keep at least one view size")
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for RGB."""
+        """Number of channels: 1 for grey, 3 for RGB."""
         return len(self.mean)
 
     @property
     def views(self) -> int:
-        """Number of views of one image, over all groups."""
-        return sum(group.count for group in self.sizes)
+        """Number of views of one image, over all sizes."""
+        return sum(view_size.count for view_size in self.sizes)
 
     @property
     def global_views(self) -> int:
-        """Number of views in the first group."""
+        """Number of views of the first size."""
         return self.sizes[0].count
 
     @property
     def size_name_of_view(self) -> list[str]:
-        """Of each view, what its group is called."""
-        return [name for name, group in zip(GROUP_NAMES, self.sizes, strict=False) for _ in range(group.count)]
+        """The name of each view's size."""
+        return [name for name, view_size in zip(SIZE_NAMES, self.sizes, strict=False) for _ in range(view_size.count)]
 
     def with_options(self, options: dict[str, dict[str, Any]]) -> "ViewPreset":
-        """The same preset with some fields of its groups changed, e.g. {"local": {"scale": (0.1, 0.3)}}."""
-        names = GROUP_NAMES[: len(self.sizes)]
+        """Return the preset with some fields of its view sizes changed, e.g. {"local": {"scale": (0.1, 0.3)}}."""
+        names = SIZE_NAMES[: len(self.sizes)]
         known = {field.name for field in fields(ViewSizePreset)} - {"count", "size", "grid"}
         if strange := set(options) - set(names):
-            raise UotaError(f"Preset {self.name!r} has no {min(strange)!r} views to change: name {' or '.join(names)}.")
+            raise UotaError(f"preset {self.name!r} has no {min(strange)!r} views to change; use {' or '.join(names)}")
         try:
             if unknown := {field for changed in options.values() for field in changed} - known:
-                raise UotaError(f"Views have no {min(unknown)!r} to change: choose of {', '.join(sorted(known))}.")
-            groups = [
-                replace(group, **{field: _as_tuple(value) for field, value in options.get(name, {}).items()})
-                for name, group in zip(names, self.sizes, strict=True)
+                raise UotaError(f"views have no {min(unknown)!r} to change; choose from {', '.join(sorted(known))}")
+            sizes = [
+                replace(view_size, **{field: _as_tuple(value) for field, value in options.get(name, {}).items()})
+                for name, view_size in zip(names, self.sizes, strict=True)
             ]
         except (TypeError, ValueError) as error:
-            raise UotaError(f"Views cannot be changed by {options}: {error}; write them as the presets do.") from error
-        return replace(self, sizes=tuple(groups))
+            raise UotaError(f"views cannot be changed by {options}: {error}; write values as the presets do") from error
+        return replace(self, sizes=tuple(sizes))
 
     def with_local_views(self, count: int) -> "ViewPreset":
-        """The same preset with `count` views in its second group (0: global views only)."""
+        """Return the preset with `count` local views (0: global views only)."""
         if count < 0:
-            raise UotaError(f"The number of local views must be 0 or more, not {count}.")
+            raise UotaError(f"the number of local views is {count}; set it to 0 or more")
         if count and len(self.sizes) < 2:
-            raise UotaError(f"Preset {self.name!r} has no local views to change: take one with local crops ('swav').")
+            raise UotaError(f"preset {self.name!r} has no local views to change; choose one that has, such as 'swav'")
         return self.with_counts([self.global_views] + ([count] if len(self.sizes) > 1 else []))
 
     def with_candidates(self, times: int) -> "ViewPreset":
-        """The same preset with so many times the views; the cells of a grid belong together and cannot be chosen."""
-        if times > 1 and any(group.grid for group in self.sizes):
-            raise UotaError(f"The views of preset {self.name!r} are cells of one crop: set candidates to 1.")
-        return self.with_counts([times * group.count for group in self.sizes])
+        """Return the preset with `times` as many views to choose from; a grid's cells must all be used, so it has 1."""
+        if times > 1 and any(view_size.grid for view_size in self.sizes):
+            raise UotaError(f"the views of preset {self.name!r} are cells of one crop; set candidates to 1")
+        return self.with_counts([times * view_size.count for view_size in self.sizes])
 
     def with_counts(self, counts: Sequence[int]) -> "ViewPreset":
-        """The same preset with these numbers of views per group; groups with 0 are left out."""
+        """Return the preset with these numbers of views per size; sizes with 0 views are left out."""
         if len(counts) != len(self.sizes):
-            raise UotaError(f"Preset {self.name!r} has {len(self.sizes)} groups of views, {len(counts)} were counted.")
+            raise UotaError(
+                f"preset {self.name!r} has {len(self.sizes)} view sizes, not {len(counts)}; give one count each"
+            )
         pairs = zip(self.sizes, counts, strict=True)
-        return replace(self, sizes=tuple(group.times(count) for group, count in pairs if count))
+        return replace(self, sizes=tuple(view_size.times(count) for view_size, count in pairs if count))
 
 
 def find_preset(name: str) -> ViewPreset:
-    """Look up a preset of `PRESETS`; a name that is not there is an error that lists those that are."""
+    """Look up a preset of `PRESETS`.
+
+    Raises:
+        UotaError: there is no preset of this name.
+    """
     if name not in PRESETS:
-        raise UotaError(
-            f"There is no view preset {name!r}: choose auto, groups or one of {', '.join(sorted(PRESETS))}."
-        )
+        raise UotaError(f"there is no view preset {name!r}; choose auto, groups or one of {', '.join(sorted(PRESETS))}")
     return PRESETS[name]
 
 
 def _per_view(value: PerView, count: int, name: str) -> tuple[float, ...]:
     values = value if isinstance(value, tuple) else (value,) * count
     if len(values) != count:
-        raise UotaError(f"{name} has {len(values)} values for a group of {count} views: give one, or one per view.")
+        raise UotaError(f"{name} has {len(values)} values for {count} views; give one, or one per view")
     return values
 
 
 def _numbers(name: str, values: Any, allowed: Range, count: int) -> tuple[Any, ...]:
-    """So many numbers, each in a range."""
+    """Require a tuple of `count` numbers, each within a range."""
     if not isinstance(values, tuple) or len(values) != count:
         raise UotaError(f"{name} is {values!r}; it must be {count} numbers, such as {[allowed.low, allowed.low + 1]}")
     for value in values:
@@ -251,19 +267,19 @@ def _numbers(name: str, values: Any, allowed: Range, count: int) -> tuple[Any, .
 
 def _check_choice(name: str, value: Any, choices: Any) -> None:
     if value not in get_args(choices):
-        raise UotaError(f"{name}={value!r} must be one of {', '.join(get_args(choices))}.")
+        raise UotaError(f"{name} is {value!r}; it must be one of {', '.join(get_args(choices))}")
 
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _imagenet(name: str, *groups: ViewSizePreset) -> ViewPreset:
-    return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, evaluation_size=224, evaluation_resize=256)
+def _imagenet(name: str, *sizes: ViewSizePreset) -> ViewPreset:
+    return ViewPreset(name, sizes, IMAGENET_MEAN, IMAGENET_STD, evaluation_size=224, evaluation_resize=256)
 
 
 def _strong(count: int, size: int, scale: tuple[float, float], blur_like: BlurLike) -> ViewSizePreset:
-    """Views of SimCLR's colour strength, which SwAV took over."""
+    """Views with SimCLR's colour strength, which SwAV adopted."""
     return ViewSizePreset(
         count,
         size,
@@ -288,19 +304,19 @@ def _plain_grey(count: int, size: int, scale: tuple[float, float]) -> ViewSizePr
     return ViewSizePreset(count, size, scale, jitter_probability=1.0, brightness=0.4, contrast=0.4)
 
 
-def _grey(name: str, *groups: ViewSizePreset) -> ViewPreset:
-    return ViewPreset(name, groups, FASHION_MEAN, FASHION_STD, evaluation_size=groups[0].size)
+def _grey(name: str, *sizes: ViewSizePreset) -> ViewPreset:
+    return ViewPreset(name, sizes, FASHION_MEAN, FASHION_STD, evaluation_size=sizes[0].size)
 
 
 def _mild(count: int, size: int) -> ViewSizePreset:
-    """Nearly whole: what differs between two images of a thing is augmentation enough. Its colour may be what it is."""
+    """Views of most of an image with little jitter: images of one thing differ enough, and colour may identify it."""
     return ViewSizePreset(count, size, (0.6, 1.0), brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
 
 
 def _across(name: str, large: int, small: int, evaluation_resize: int | None = None) -> ViewPreset:
-    """Two large and four small views, each of an image of its own."""
-    groups = _mild(2, large), _mild(4, small)
-    return ViewPreset(name, groups, IMAGENET_MEAN, IMAGENET_STD, large, evaluation_resize, across_images=True)
+    """Two large and four small views, each of another image of the group."""
+    sizes = _mild(2, large), _mild(4, small)
+    return ViewPreset(name, sizes, IMAGENET_MEAN, IMAGENET_STD, large, evaluation_resize, across_images=True)
 
 
 _MOCO_V1 = ViewSizePreset(
@@ -345,13 +361,13 @@ _BYOL = replace(_BARLOW, interpolation=ALIASED, crop_like="byol", colour_like="b
 _SIMCLR = replace(
     _strong(2, 224, (0.08, 1.0), "tensorflow"), interpolation=ALIASED, crop_like="simclr", colour_like="simclr"
 )
-_CMC = ViewSizePreset(1, 224, (0.08, 1.0), jitter_probability=0.0)  # colour is what it contrasts
+_CMC = ViewSizePreset(1, 224, (0.08, 1.0), jitter_probability=0.0)  # no jitter: CMC contrasts colour with lightness
 _INFOMIN = replace(
     _strong(2, 224, (0.2, 1.0), "torchvision"),
     rand_augment=(2, 10),
     order=("jitter", "blur", "rand_augment", "grey", "solarise"),
 )
-# 6 × 6 cells of 80 pixels, 36 apart, of a crop of 260 out of 300. The paper also shears and posterises cells.
+# 6 × 6 cells of 80 pixels, 36 apart, in a crop of 260 pixels from 300. The paper also shears and posterises cells.
 _CPC = ViewSizePreset(
     36,
     80,
@@ -374,15 +390,17 @@ PRESETS: dict[str, ViewPreset] = {
             _imagenet("swav", _strong(2, 224, (0.14, 1.0), "pillow"), _strong(6, 96, (0.05, 0.14), "pillow")),
             std=SWAV_STD,
         ),
-        # its encoder is given pixels in [0, 1]
+        # SimCLR's encoder takes pixels in [0, 1]
         replace(_imagenet("simclr", _SIMCLR), mean=(0.0,) * 3, std=(1.0,) * 3, evaluation_like="simclr"),
         _imagenet("mocov1", _MOCO_V1),
         _imagenet("mocov2", _MOCO_V2),
         replace(_imagenet("byol", _BYOL), evaluation_like="byol"),
         _imagenet("barlow", _BARLOW),
         _imagenet("simsiam", _MOCO_V2),
-        _imagenet("jcl", replace(_MOCO_V2, count=5)),  # a query and four keys
-        _imagenet("infomin", _INFOMIN, ViewSizePreset(1, 255, (0.6, 1.0), jitter_probability=0.0)),  # and its jigsaw
+        _imagenet("jcl", replace(_MOCO_V2, count=5)),  # one query and four keys
+        _imagenet(
+            "infomin", _INFOMIN, ViewSizePreset(1, 255, (0.6, 1.0), jitter_probability=0.0)
+        ),  # the second size is cut into a jigsaw
         _imagenet("cmc", _CMC),
         ViewPreset("cpc", (_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=260, evaluation_resize=300),
         ViewPreset("small-cpc", (_SMALL_CPC,), IMAGENET_MEAN, IMAGENET_STD, evaluation_size=30),
@@ -411,12 +429,12 @@ PRESETS: dict[str, ViewPreset] = {
 }
 
 
-# As a choice of views: those of the kind that goes across the images of a group.
+# Value of the setting `views` that selects a preset whose views show several images of a group.
 GROUPS = "groups"
 
 
 def preset_of(settings: Pretrain) -> ViewPreset:
-    """The preset of views of decided settings."""
+    """Return the view preset of settings whose `auto` values are resolved."""
     preset = find_preset(settings.views)
     preset = preset if settings.local_views is None else preset.with_local_views(settings.local_views)
     return preset.with_options(settings.view_options)

@@ -1,4 +1,4 @@
-"""timm's RandAugment (Cubuk et al., 2020) as in InfoMin, with a seed for each view."""
+"""RandAugment (Cubuk et al. 2020) by timm, as used in InfoMin, with one seed per view."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-PROBABILITY = 0.5  # of each operation: timm's default, and InfoMin's
+PROBABILITY = 0.5  # probability of each operation: timm's default, and InfoMin's
 NOISE = 0.5  # standard deviation of the magnitude
 
 
@@ -23,16 +23,17 @@ def rand_augment_(
     magnitude: int,
     mean: tuple[float, ...],
 ) -> None:
-    """Change views in place, one by one, since each has operations of its own; pixels are rounded to 8 bits.
+    """Augment views in place, one by one, since each has its own operations; pixels are rounded to 8 bits.
 
     Args:
-        x: in [0, 1].
-        seeds: of each view's operations.
-        operations, magnitude: how many, and how strong, 0 to 10.
-        mean: fill colour where a shift or a rotation uncovers pixels, in [0, 1].
+        x: views with pixels in [0, 1].
+        seeds: one seed per view.
+        operations: number of operations.
+        magnitude: strength of the operations, 0 to 10.
+        mean: colour in [0, 1] of pixels that a shift or a rotation uncovers.
     """
     augment = _augment(operations, magnitude, mean)
-    with _global_generators_kept():
+    with _preserve_global_generators():
         for view, seed in zip(x, seeds.flatten().tolist(), strict=True):
             random.seed(seed)
             np.random.seed([seed % 2**32, seed >> 32])
@@ -42,7 +43,7 @@ def rand_augment_(
 
 @cache
 def _augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
-    from timm.data.auto_augment import rand_augment_transform  # takes a second to import, for this preset only
+    from timm.data.auto_augment import rand_augment_transform  # takes a second to import, and few presets need it
 
     colour = tuple(min(255, round(255 * value)) for value in mean)
     fill = colour if len(colour) == 3 else colour[0]
@@ -51,8 +52,8 @@ def _augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
 
 
 @contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    """Let timm draw from Python's and numpy's global generators, and leave them as they were."""
+def _preserve_global_generators() -> Iterator[None]:
+    """Restore the state of Python's and NumPy's global generators, which timm draws from."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         yield

@@ -188,6 +188,13 @@ def test_causes_and_advice_are_as_found(opened, found):
     assert opened.all("#yaml", "e.textContent") == ([found.advice.yaml] if found.advice.yaml else [])
 
 
+def test_binary_parameters_have_a_mean_for_no_and_one_for_yes(opened, found):
+    ticks = opened.all("#factors figure", "[...e.querySelectorAll('text')].map((t) => t.textContent)")
+    binary = [FACTORS[cause.key].binary for cause in found.causes.ranking]
+    assert any(binary)
+    assert [{"no", "yes"} <= set(texts) for texts in ticks] == binary
+
+
 def test_the_map_shows_the_picture_under_the_pointer_and_goes_by_keys(opened, found):
     from selenium.webdriver.common.keys import Keys
 

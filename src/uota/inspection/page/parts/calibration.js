@@ -1,24 +1,24 @@
-// How well each arbiter tells outliers, where the truth is known.
+// Calibration of each arbiter against the ground truth.
 
 function drawCalibration() {
   const body = byId("calibration-body"), found = Object.entries(data.calibrations);
   if (!found.length) {
-    body.append(el("p", { class: "empty" }, "For these images nobody knows which views are wrong. ",
-      el("code", {}, "uota inspect … --inject 0.1"), " replaces a tenth of the views by views of other images, and shows here whether the arbiters find them."));
+    body.append(el("p", { class: "empty" }, "There is no ground truth about which of these views are outliers. ",
+      el("code", {}, "uota inspect … --inject 0.1"), " replaces a tenth of the views by views of other images, and this section then shows how well the arbiters find them."));
     return;
   }
   const share = data.wrong.reduce((sum, one) => sum + one, 0) / data.wrong.length;
-  body.append(el("p", { class: "lead" }, `The truth is known here: ${percent(share, 1)} of the views are wrong. AUROC is the chance that a wrong view scores below a right one.`));
+  body.append(el("p", { class: "lead" }, `By the ground truth, ${percent(share, 1)} of the views are outliers. AUROC is the probability that an outlier scores below another view.`));
   const row = ([key, { auroc, estimated }]) => el("tr", { "data-arbiter": key }, el("td", {}, data.arbiters[key].name),
     el("td", { class: "number" }, auroc.toFixed(3)), el("td", { class: "number" }, percent(estimated, 1)), el("td", { class: "number" }, percent(share, 1)));
   body.append(el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["Arbiter", "AUROC", "Estimated rate", "True rate"].map((name, place) => el("th", { class: place ? "number" : null, scope: "col" }, name)))),
     el("tbody", {}, found.map(row)))));
   const charts = el("div", { class: "charts pairwise" });
   body.append(charts);
-  framed(charts, "ROC curve", "right views lost → wrong views found", 300, (...box) => drawRoc(found, ...box));
-  framed(charts, "Reliability", "outlier probability said → share that is wrong", 300, (...box) => drawReliability(found, ...box));
+  framed(charts, "ROC curve", "false positive rate → true positive rate", 300, (...box) => drawRoc(found, ...box));
+  framed(charts, "Reliability", "predicted outlier probability → share of outliers", 300, (...box) => drawReliability(found, ...box));
   body.append(legend(found.map(([key]) => data.arbiters[key].name)),
-    el("p", { class: "muted" }, "The paper's rule gives weights but no probabilities, so it has no estimated rate and no reliability."));
+    el("p", { class: "muted" }, "The paper's rule gives weights but no probabilities, so it has no estimated rate and no reliability curve."));
 }
 
 const SHARES = { domain: [0, 1], ticks: [0, 0.25, 0.5, 0.75, 1], format: (x) => percent(x) };

@@ -1,17 +1,17 @@
-// What makes an outlier: advice, ranking, and a chart for each parameter.
+// The causes of outliers: advice, ranking of parameters, and a chart for each parameter.
 
 function drawCauses() {
   const { explained, ranking } = data.causes;
   if (explained === null) {
-    byId("causes-lead").textContent = "All views have the same weight: there is nothing to explain.";
+    byId("causes-lead").textContent = "All views have the same weight, so there is nothing to explain.";
     for (const part of byId("causes").querySelectorAll("h3, .muted, .advice, .ranking, .charts")) part.hidden = true;
     return;
   }
   byId("causes-lead").textContent =
-    `How the weights (${data.arbiters[data.own].name.toLowerCase()}) of ${whole(data.views * data.images)} views depend on how the views were made. ` +
+    `How the weights (${data.arbiters[data.own].name.toLowerCase()}) of ${whole(data.views * data.images)} views depend on the parameters of their augmentations. ` +
     (explained > 0.01
-      ? `Boosted trees on these parameters explain ${percent(explained)} of the variance of the weights on images that they were not fitted to.`
-      : "Boosted trees on these parameters explain nothing of the weights on images that they were not fitted to: what is in the image decides.");
+      ? `On held-out images, boosted trees on these parameters explain ${percent(explained)} of the variance of the weights.`
+      : "On held-out images, boosted trees on these parameters explain none of the variance of the weights, which depend on the content of the images.");
   drawAdvice();
   drawRanking(ranking);
   const host = byId("factors");
@@ -29,7 +29,7 @@ function drawAdvice() {
     copy.textContent = "Copied";
   } }, "Copy");
   byId("advice").append(
-    el("p", { class: "muted" }, "As settings, for ", el("code", {}, "uota pretrain --config milder.yaml"), ":"),
+    el("p", { class: "muted" }, "As a settings file for ", el("code", {}, "uota pretrain --config milder.yaml"), ":"),
     el("pre", { id: "yaml" }, yaml),
     el("div", { class: "buttons" }, copy,
       el("button", { class: "button", type: "button", onclick: () => download("milder.yaml", yaml, "text/yaml") }, "Download milder.yaml")));
@@ -37,7 +37,7 @@ function drawAdvice() {
 
 function drawRanking(ranking) {
   const slot = 28, most = Math.max(0.001, ...ranking.map((cause) => cause.importance + cause.spread));
-  chart(byId("ranking"), ranking.length * slot + 4, "Share of the weights' variance that each parameter explains", (canvas, width) => {
+  chart(byId("ranking"), ranking.length * slot + 4, "Share of the variance of the weights that each parameter explains", (canvas, width) => {
     const names = clamp(width * 0.42, 172, 190), scale = linear([0, most], [0, width - names - 64]);
     ranking.forEach((cause, place) => {
       const y = place * slot, long = Math.max(1, scale(Math.max(0, cause.importance)));
@@ -54,13 +54,13 @@ const describe = (cause) => `Mean weight by ${cause.name}: ` +
 
 function drawFactor(cause, domain, canvas, width, height) {
   const { low, high, mean, lower, upper } = cause.bins;
-  const x = cause.yes_no ? { domain: [-0.6, 1.6], ticks: [0, 1], format: (v) => (v ? "yes" : "no") } : { domain: [low[0], high[high.length - 1]] };
+  const x = cause.binary ? { domain: [-0.6, 1.6], ticks: [0, 1], format: (v) => (v ? "yes" : "no") } : { domain: [low[0], high[high.length - 1]] };
   const { across, up } = axes(canvas, width, height, x, { domain });
   canvas.append(svg("line", { class: "mean", x1: across(x.domain[0]), x2: across(x.domain[1]), y1: up(1), y2: up(1) }));
   const dependence = cause.grid.map((value, place) => [value, clamp(cause.dependence[place], ...domain)]);
-  if (!cause.yes_no) canvas.append(svg("path", { d: path(dependence, across, up), ...stroke({ stroke: "var(--muted)", dash: null }, 1.5) }));
+  if (!cause.binary) canvas.append(svg("path", { d: path(dependence, across, up), ...stroke({ stroke: "var(--muted)", dash: null }, 1.5) }));
   mean.forEach((value, place) => {
-    const centre = across(cause.yes_no ? low[place] : (low[place] + high[place]) / 2);
+    const centre = across(cause.binary ? low[place] : (low[place] + high[place]) / 2);
     const colour = upper[place] < 1 ? "var(--bad)" : "var(--good)";
     canvas.append(
       svg("line", { x1: centre, x2: centre, y1: up(lower[place]), y2: up(upper[place]), stroke: colour, "stroke-width": 2 }),

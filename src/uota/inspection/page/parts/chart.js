@@ -1,8 +1,8 @@
-// Small charts as SVG, drawn again when their width changes.
+// Small SVG charts, redrawn when their width changes.
 
 const linear = ([a, b], [from, to]) => (x) => from + ((x - a) / (b - a || 1)) * (to - from);
 
-/** Round numbers between low and high, about `count` of them. */
+/** Return about `count` round numbers between low and high. */
 function ticks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -12,7 +12,7 @@ function ticks(low, high, count) {
   return made;
 }
 
-/** An SVG in `host` that draw(svg, width, height) fills, whatever the width; returns a function that redraws it. */
+/** Add an SVG to `host`, filled by draw(svg, width, height) at any width; returns a function that redraws it. */
 function chart(host, height, label, draw) {
   const canvas = svg("svg", { height, role: "img", "aria-label": label });
   host.append(canvas);
@@ -32,7 +32,7 @@ function chart(host, height, label, draw) {
   return redraw;
 }
 
-/** Axes of a plot; returns the scales. `x`, `y`: {domain, label, format}. */
+/** Draw the axes of a plot and return its scales; `x` and `y` are {domain, label, format}. */
 function axes(canvas, width, height, x, y) {
   const left = 46, right = 20, top = 8, bottom = 34;
   const across = linear(x.domain, [left, width - right]), up = linear(y.domain, [height - bottom, top]);
@@ -52,7 +52,7 @@ function axes(canvas, width, height, x, y) {
 const path = (points, across, up) =>
   points.map(([x, y], place) => `${place ? "L" : "M"}${across(x).toFixed(1)} ${up(y).toFixed(1)}`).join("");
 
-// Lines differ in dash as well as in colour.
+// Lines differ in dash pattern as well as in colour.
 const LINES = [
   { stroke: "var(--good)", dash: null },
   { stroke: "var(--bad)", dash: "7 4" },
@@ -68,7 +68,7 @@ const legend = (names) => el("ul", { class: "legend" }, names.map((name, place) 
   svg("svg", { viewBox: "0 0 26 10", "aria-hidden": "true" }, svg("line", { x1: 0, x2: 26, y1: 5, y2: 5, ...stroke(lineStyle(place), 2.5) })),
   name)));
 
-/** A chart in a frame with a caption. */
+/** Add a framed chart with a caption. */
 function framed(host, caption, unit, height, draw, label = caption) {
   const figure = el("figure", { class: "chart" }, el("figcaption", {}, caption, unit ? el("span", {}, ` · ${unit}`) : null));
   host.append(figure);

@@ -1,30 +1,30 @@
-// One view: its crop box on the image it was cut from, what was done to it, and what each arbiter says.
+// Details of one view: its crop box in the image, its augmentations, and the verdict of each arbiter.
 
 const made = shown.made;
-const ORDER = ["brightness", "contrast", "saturation", "hue"]; // by the digits of jitter_order
+const ORDER = ["brightness", "contrast", "saturation", "hue"]; // indexed by the digits of jitter_order
 
-/** What was done to a view, as pairs of a name and words. */
-function story(index) {
+/** The augmentations of a view, as pairs of a name and a description. */
+function augmentations(index) {
   const of = (name) => made[name][index];
   const done = [["Crop", `${percent(of("area"), 1)} of the image: ${percent(of("crop_width") / of("image_width"))} of the width, ${percent(of("crop_height") / of("image_height"))} of the height, centre at ${percent(of("x"))} from the left and ${percent(of("y"))} from the top`]];
   if (of("flip")) done.push(["Mirrored", "left to right"]);
   const jitter = [...of("jitter_order")].map((digit) => ORDER[digit]).filter((name) => of(name) !== (name === "hue" ? 0 : 1));
   if (jitter.length)
     done.push(["Colour", jitter.map((name) => (name === "hue" ? `hue ${of(name) > 0 ? "+" : ""}${short(360 * of(name))}°` : `${name} × ${of(name).toFixed(2)}`)).join(", ")]);
-  if (of("grey")) done.push(["Grey", "colours removed"]);
+  if (of("grey")) done.push(["Grey", "colour removed"]);
   if (of("blur_sigma")) done.push(["Blur", `sigma ${of("blur_sigma").toFixed(2)} pixels`]);
-  if (of("solarise")) done.push(["Solarised", "bright parts inverted"]);
-  if (of("rand_augment")) done.push(["RandAugment", "two more operations"]);
+  if (of("solarise")) done.push(["Solarised", "bright pixels inverted"]);
+  if (of("rand_augment")) done.push(["RandAugment", "further random operations"]);
   return done;
 }
 
 function verdicts(index) {
   return Object.entries(data.arbiters).map(([key, arbiter]) => {
     const weights = key === state.arbiter ? state.weights : arbiter.weights;
-    const said = [`weight ${weights[index].toFixed(2)}`];
-    if (arbiter.probability) said.push(`outlier probability ${percent(arbiter.probability[index])}`);
-    if (arbiter.distances) said.push(`squared distance ${short(arbiter.distances[index])} (mean ${data.dim})`);
-    return [arbiter.name, said.join(", ")];
+    const parts = [`weight ${weights[index].toFixed(2)}`];
+    if (arbiter.probability) parts.push(`outlier probability ${percent(arbiter.probability[index])}`);
+    if (arbiter.distances) parts.push(`squared distance ${short(arbiter.distances[index])} (mean ${data.dim})`);
+    return [arbiter.name, parts.join(", ")];
   });
 }
 
@@ -34,16 +34,16 @@ function openDetail(index) {
   const share = (part, all) => `${(100 * part) / all}%`;
   const box = el("i", { style: `left:${share(of("crop_left"), of("image_width"))};top:${share(of("crop_top"), of("image_height"))};` +
     `width:${share(of("crop_width"), of("image_width"))};height:${share(of("crop_height"), of("image_height"))}` });
-  const source = of("shows"), cuckoo = isWrong(index) && !data.grouped && shown.of[index] !== shown.faces[image];
+  const source = of("shows"), isInjected = isWrong(index) && !data.grouped && shown.of[index] !== shown.faces[image];
   const label = className(image);
-  const facts = [...story(index), ...verdicts(index)];
-  if (data.wrong) facts.push(["Truth", isWrong(index) ? "does not show its image" : "shows its image"]);
+  const facts = [...augmentations(index), ...verdicts(index)];
+  if (data.wrong) facts.push(["Ground truth", isWrong(index) ? "outlier" : "not an outlier"]);
   fill(byId("detail"), {}, [
     el("h2", { id: "detail-title" }, `${data.kinds[view]} view of `, breakable(shown.names[image]), label ? `, ${label}` : null),
-    cuckoo ? el("p", { class: "muted" }, "A view of another image, put in to see whether it is found.") : null,
+    isInjected ? el("p", { class: "muted" }, "This view shows another image, injected to test whether the arbiters find it.") : null,
     el("div", { class: "pair" },
       el("figure", {}, el("span", { class: "crop" }, picture(shown.originals[shown.of[index]], `Image ${source} with the crop box`, of("image_width")), box),
-        el("figcaption", {}, "cut from ", breakable(String(source)))),
+        el("figcaption", {}, "cropped from ", breakable(String(source)))),
       el("figure", {}, picture(shown.pictures[index], `The view, ${weightWords(index)}`, data.sizes[view], { class: `cut${data.sizes[view] <= 40 ? " exact" : ""}` }),
         el("figcaption", {}, `the view, ${data.sizes[view]} pixels`))),
     el("dl", { class: "facts" }, facts.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)])),
@@ -56,7 +56,7 @@ function openDetail(index) {
   if (!dialog.open) dialog.showModal();
 }
 
-/** The image's next view by weight. */
+/** Open the image's next view by weight. */
 function step(index, by) {
   const image = Math.floor(index / data.views);
   const order = Array.from({ length: data.views }, (_, view) => at(image, view)).sort((a, b) => state.weights[b] - state.weights[a]);

@@ -1,4 +1,4 @@
-// Elements without a library. Text is always set as text, so that no file name can become markup.
+// Helpers that create elements. Text is always set as text, so that no file name can become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
@@ -17,14 +17,14 @@ function fill(node, attributes, children) {
 const el = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
 const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
-/** A picture; `side` is its size in pixels, and small ones are shown as they are, not blurred. */
+/** An image element; `side` is the picture's size in pixels, and small pictures are scaled without smoothing. */
 const picture = (uri, alt, side, attributes = {}) =>
   el("img", { src: uri, alt, decoding: "async", class: side <= 40 ? "exact" : null, ...attributes });
 
-/** A path that breaks after its slashes where it must break. */
+/** A path that may wrap after its slashes. */
 const breakable = (text) => text.split(/(?<=\/)/).flatMap((part) => [part, el("wbr")]);
 
-/** Offer text as a file. */
+/** Download text as a file. */
 function download(name, text, type) {
   const link = el("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();

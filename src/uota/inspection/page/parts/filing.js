@@ -1,6 +1,6 @@
-// Of groups: the files that look misfiled, worst first, and where they would fit better.
+// For grouped sources: the files that look misfiled, most probable first, and the groups in which they fit better.
 
-const PAGEFUL = 30;
+const PAGE_SIZE = 30;
 
 function drawFiling() {
   const filing = data.filing;
@@ -11,13 +11,13 @@ function drawFiling() {
   const save = el("button", { class: "button", type: "button", id: "files-csv", onclick: () => download("files.csv", filingCsv(), "text/csv") }, "Download the list as CSV");
   body.append(host, el("div", { class: "buttons" }, save));
   if (!filing.pictured.length) {
-    host.append(el("p", { class: "empty" }, "No file is more likely misfiled than not."));
+    host.append(el("p", { class: "empty" }, "No file has a probability above 50 % of being misfiled."));
     return;
   }
   let drawn = 0;
   const more = el("button", { class: "button", type: "button", onclick: () => show() }, "Show more");
   const show = () => {
-    const next = Math.min(filing.pictured.length, drawn + PAGEFUL);
+    const next = Math.min(filing.pictured.length, drawn + PAGE_SIZE);
     for (; drawn < next; drawn += 1) host.append(misfiled(filing, drawn));
     more.hidden = drawn === filing.pictured.length;
   };

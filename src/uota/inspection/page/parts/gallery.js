@@ -1,4 +1,4 @@
-// The paper's Figure 1, alive: rows of an image and its views by weight.
+// An interactive form of the paper's Figure 1: each row shows an image and its views by weight.
 
 const shown = data.shown;
 const gallery = { filter: "", sort: "worst", caption: "weight", rows: [] };
@@ -8,7 +8,7 @@ const worstOf = (image) => Math.min(...Array.from({ length: data.views }, (_, vi
 const SORTS = {
   worst: ["Worst view first", (a, b) => worstOf(a) - worstOf(b)],
   best: ["Worst view last", (a, b) => worstOf(b) - worstOf(a)],
-  drawn: ["As drawn", (a, b) => a - b],
+  drawn: ["As sampled", (a, b) => a - b],
 };
 
 function drawGallery() {
@@ -44,7 +44,7 @@ function makeView(image, view) {
   const bar = el("i"), number = el("span", { class: "number" });
   const img = picture(shown.pictures[index], "", data.sizes[view]);
   const button = el("button", { type: "button", "data-index": index, class: `view ${kind}${isWrong(index) ? " wrong" : ""}`, onclick: () => openDetail(index) },
-    img, el("span", { class: "bar", "aria-hidden": "true" }, bar), number, isWrong(index) ? el("span", { class: "truth" }, "wrong") : null);
+    img, el("span", { class: "bar", "aria-hidden": "true" }, bar), number, isWrong(index) ? el("span", { class: "truth" }, "outlier") : null);
   return { index, button, img, bar, number };
 }
 
@@ -55,7 +55,7 @@ function updateRow(row) {
   for (const view of row.views) updateView(view);
 }
 
-/** Tab goes from row to row, arrows go along one. */
+/** Tab moves between rows, arrow keys within a row. */
 function alongRow(event) {
   const by = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
   const next = by && event.target.closest(".view")?.[by];
@@ -68,10 +68,10 @@ function updateView({ index, button, img, bar, number }) {
   button.dataset.weight = weight;
   bar.style.width = `${clamp(weight / 2, 0, 1) * 100}%`;
   number.textContent = gallery.caption === "probability" && state.probability ? percent(state.probability[index]) : weight.toFixed(2);
-  img.alt = `${data.kinds[index % data.views]} view, ${weightWords(index)}${isWrong(index) ? ", known to be wrong" : ""}`;
+  img.alt = `${data.kinds[index % data.views]} view, ${weightWords(index)}${isWrong(index) ? ", known to be an outlier" : ""}`;
 }
 
-/** Rows out of sight are not laid out; they take the height of the first, so that links land where they should. */
+/** Give rows out of sight, which are not laid out, the height of the first row, so that links scroll to the right place. */
 function estimateHeights() {
   const first = byId("rows").firstElementChild;
   if (first) byId("rows").style.setProperty("--row-height", `${first.offsetHeight - 33}px`);

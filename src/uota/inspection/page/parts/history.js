@@ -1,4 +1,4 @@
-// Runs over time, side by side.
+// Training curves of the runs.
 
 function drawHistory() {
   const runs = data.histories;
@@ -9,7 +9,7 @@ function drawHistory() {
   body.append(legend(runs.map((run) => `${run.name} (${run.about})`)), el("p"), charts);
   const measured = Object.entries(data.measures).filter(([key]) => runs.some((run) => run.curves[key]));
   for (const [key, name] of measured) framed(charts, name, "by epoch", 190, (...box) => drawCurves(key, runs, ...box), `${name} by epoch`);
-  if (!measured.length) body.append(el("p", { class: "empty" }, "Nothing is logged yet: the first epoch has not ended."));
+  if (!measured.length) body.append(el("p", { class: "empty" }, "Nothing is logged yet, because the first epoch has not finished."));
 }
 
 function drawCurves(key, runs, canvas, width, height) {

@@ -1,7 +1,7 @@
 "use strict";
-// The same arithmetic as in Python: uota.arbitration.strengths.temperature and uota.arbitration.result.
+// The same computations as in Python: uota.arbitration.strengths.temperature and uota.arbitration.result.
 
-/** The paper's weights, NM · softmax(−d² / τ), of mean 1. */
+/** The paper's weights NM · softmax(−d² / τ), whose mean is 1. */
 function softmaxWeights(distances, tau) {
   const nearest = distances.reduce((least, d) => Math.min(least, d), Infinity);
   const likelihood = distances.map((d) => Math.exp((nearest - d) / tau));
@@ -16,7 +16,7 @@ function effectiveSampleSize(weights) {
   return (sum * sum) / (squares * weights.length);
 }
 
-/** How many values lie in each of `bins` equal parts of [0, high]; what is higher counts in the last. */
+/** Count the values in each of `bins` equal parts of [0, high]; higher values count in the last one. */
 function histogram(values, high, bins) {
   const counts = new Array(bins).fill(0);
   for (const value of values) counts[Math.min(bins - 1, Math.floor((value / high) * bins))] += 1;
@@ -25,6 +25,6 @@ function histogram(values, high, bins) {
 
 const percent = (share, digits = 0) => (share == null ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`);
 const whole = (n) => n.toLocaleString("en-US");
-/** A number as short as it can be read: 3 significant digits, no trailing zeros. */
+/** Format a number briefly: 3 significant digits, no trailing zeros. */
 const short = (x) => (Math.abs(x) >= 1000 ? whole(Math.round(x)) : String(Number(x.toPrecision(3))));
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));

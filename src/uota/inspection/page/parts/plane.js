@@ -1,6 +1,6 @@
-// The embedding map: a point for each view, a cross for each image's centre; the picture of the nearest.
+// The embedding map: a point for each view, a cross for each image's centre, and the picture of the view pointed at.
 
-/** From orange at a weight of 0 by grey at 1 to blue at 2, which all eyes tell apart. */
+/** A colour from orange at weight 0 through grey at 1 to blue at 2, distinguishable with any colour vision. */
 const colourOf = (weight) => {
   const end = weight < 1 ? "var(--bad)" : "var(--good)";
   return `color-mix(in oklab, ${end} ${(100 * Math.min(1, Math.abs(weight - 1))).toFixed(0)}%, var(--middle))`;
@@ -10,7 +10,7 @@ const map = { plane: 0, chosen: null, points: [], redraw: null };
 
 function drawMap() {
   byId("map-lead").textContent = `The views of the gallery (points) and the centres of their images (crosses), in two of ${data.space}. ` +
-    "Point at a view to see it; with the map in focus, ← and → go through the views by weight, Enter opens one.";
+    "Point at a view to see it; with the map in focus, ← and → step through the views by weight, and Enter opens one.";
   const body = byId("map-body");
   if (data.planes.length > 1)
     body.append(el("fieldset", { class: "inline", style: "border:0;padding:0;margin:0" }, el("legend", { class: "visually-hidden" }, "Projection"),

@@ -1,4 +1,4 @@
-// What the page knows, and whose weights it shows now.
+// The data of the page, and the arbiter whose weights it shows.
 
 const data = JSON.parse(byId("data").textContent);
 const state = { arbiter: data.own, tau: data.arbiters.mahalanobis.tau, weights: [], probability: null };
@@ -10,7 +10,7 @@ function onWeights(update) {
   update();
 }
 
-/** Show the weights of another arbiter, or of the paper's at another temperature. */
+/** Show the weights of another arbiter, or the paper's at another temperature. */
 function choose(change) {
   Object.assign(state, change);
   const arbiter = data.arbiters[state.arbiter];
@@ -24,7 +24,7 @@ const isAutomatic = () => data.arbiters[state.arbiter].distances == null;
 const at = (image, view) => image * data.views + view;
 const isWrong = (index) => data.wrong != null && data.wrong[index] === 1;
 const className = (image) => (data.labels == null || data.labels[image] < 0 ? null : (data.classes?.[data.labels[image]] ?? String(data.labels[image])));
-/** The view's weight or outlier probability in words. */
+/** Describe a view's weight and outlier probability. */
 const weightWords = (index) =>
   `weight ${state.weights[index].toFixed(2)}` +
   (state.probability ? `, outlier probability ${percent(state.probability[index])}` : "");

@@ -1,8 +1,8 @@
-// The panel: whose weights, at which temperature; effective sample size and histogram of the weights.
+// The panel: choice of arbiter and temperature, effective sample size and histogram of the weights.
 
 const RANGE = 1000; // steps of the slider
 const COLDEST = 0.02 * data.dim, WARMEST = 50 * data.dim;
-const HIGHEST = 3, BARS = 30; // of the histogram
+const HIGHEST = 3, BARS = 30; // range and bins of the histogram
 const toTau = (step) => Number((COLDEST * (WARMEST / COLDEST) ** (step / RANGE)).toPrecision(4));
 const toStep = (tau) => Math.round((RANGE * Math.log(tau / COLDEST)) / Math.log(WARMEST / COLDEST));
 
@@ -28,8 +28,8 @@ function drawStrength() {
     slider.setAttribute("aria-valuetext", `τ ${state.tau}`);
     typed.value = Number(state.tau.toPrecision(6));
     note.textContent = isAutomatic()
-      ? "Automatic: the weights need no temperature. Move the slider for the paper's rule."
-      : `${short(state.tau / data.dim)} × dimension; the released code has 2.7. Small τ trusts the distances more.`;
+      ? "Automatic: these weights need no temperature. Move the slider for the paper's rule."
+      : `${short(state.tau / data.dim)} × dimension; the released code uses 2.7. A smaller τ trusts the distances more.`;
     const share = effectiveSampleSize(state.weights);
     ess.textContent = share.toFixed(3);
     ess.dataset.value = share;
