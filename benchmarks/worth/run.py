@@ -21,6 +21,7 @@ from uota.data import Source
 from uota.losses import Side, ViewWeights
 from uota.methods import Embedded, Step
 from uota.methods.build import build_method
+from uota.numerics import seed_of
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
@@ -118,7 +119,7 @@ class Training:
     def take_step(self, samples: list[tuple[int, int]]) -> None:
         """Take a step of the method with the weights of the judge."""
         step = Step(self.step, self.step / self.total)
-        torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
+        torch.manual_seed(seed_of(self.settings.seed, self.step))
         views = self._chosen(self.pipeline(self.source, samples))
         embedded = self.module.method.embed(views.by_size, step)
         verdict = self.judge(embedded, views, step.progress)
