@@ -502,14 +502,14 @@ def test_a_picture_is_not_drawn_over_an_image_of_the_data(tmp_path, capsys, out)
     code = main(["inspect", str(data), "--seconds=0", "--images=3", f"--out={out.format(data=data)}"])
     assert code == (2 if "a/0" in out else 0)
     assert (data / "a/0.png").read_bytes() == before
-    assert ("is among the images that are read" in capsys.readouterr().err) == (code == 2)
+    assert ("is one of the images that are read" in capsys.readouterr().err) == (code == 2)
 
 
 def test_two_outputs_are_two_files(tmp_path, capsys):
     fill(tmp_path / "data", named("a", "b"))
     out = tmp_path / "x.csv"
     assert main(["inspect", str(tmp_path / "data"), "--seconds=0", f"--out={out}", f"--table={out}"]) == 2
-    assert "is to hold two things" in capsys.readouterr().err
+    assert "is given for two outputs" in capsys.readouterr().err
 
 
 def test_labels_of_a_saved_data_set_that_are_no_classes_are_named(tmp_path, capsys):

@@ -479,8 +479,8 @@ def test_what_is_left_out_or_cannot_be_hit_is_said(kind):
 
 
 REFUSED = {
-    "one class": ([4] * 8, FOUR, "all training images of made have one label"),
-    "one class beside images without a label": ([4, -1] * 4, FOUR, "all training images of made have one label"),
+    "one class": ([4] * 8, FOUR, "all training images of made have the same label"),
+    "one class beside images without a label": ([4, -1] * 4, FOUR, "all training images of made have the same label"),
     "none in training": ([-1] * 8, FOUR, "has no labels"),
     "none in the test": (FOUR * 2, [-1] * 4, "has no labels"),
 }
@@ -705,5 +705,5 @@ class Says(torch.nn.Module):
 
 @pytest.mark.parametrize("value", [*VALUES.values(), 1e30], ids=[*VALUES, "enormous"])
 def test_features_that_are_no_numbers_are_refused(value):
-    with pytest.raises(UotaError, match="enormous features for 1 of 4 images of made"):
+    with pytest.raises(UotaError, match="features of 1 of 4 images of made"):
         encoder_features(Says(value), source(FOUR), PRESETS["small-grey"])

@@ -1,4 +1,4 @@
-"""What training promises, for every method: an unlabelled folder, bf16, and resume."""
+"""Guarantees of training for every method: unlabelled images, bf16, and resuming."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ every_method = pytest.mark.parametrize("method", METHODS)
 
 @pytest.fixture
 def settings(small, pictures, tmp_path):
-    """Settings of a short run of a method; on pictures without labels, where it needs none."""
+    """Make the settings of a short run of a method, on pictures without labels unless it needs them."""
 
     def make(method, **changes):
         unlabelled = tmp_path / "unlabelled"
@@ -59,12 +59,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method
     whole = pretrain(chosen, tmp_path / "whole", bar=False, lines=False)
     step = Pretraining.training_step
 
-    def pressed(self, views, batch_index):
+    def interrupted(self, views, batch_index):
         if self.global_step == 4:  # within the second epoch
             signal.raise_signal(signal.SIGINT)
         return step(self, views, batch_index)
 
-    monkeypatch.setattr(Pretraining, "training_step", pressed)
+    monkeypatch.setattr(Pretraining, "training_step", interrupted)
     with pytest.raises(UotaError, match="--resume"):
         pretrain(chosen, tmp_path / "parts", bar=False, lines=False)
     monkeypatch.undo()
@@ -76,8 +76,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(settings, tmp_path, method
         assert torch.equal(value, weights(parts)[key]), key
 
 
-def test_a_method_in_a_file_of_ones_own(settings, tmp_path, monkeypatch):
-    """The example of the documentation trains, and weights enter its loss as documented."""
+def test_the_documented_custom_method(settings, tmp_path, monkeypatch):
+    """The example of docs/your-own-method.md trains, and its weights have the documented effect."""
     page = (Path(__file__).parents[2] / "docs" / "your-own-method.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "vicreg.py").write_text(code)

@@ -1,4 +1,4 @@
-"""Training on tar shards and saved data sets: nothing twice, nothing missed, and a resumed run is the same run."""
+"""Training on tar shards and saved data sets: every image once per epoch, and exact resuming."""
 
 import csv
 import os
@@ -23,7 +23,7 @@ from uota.views import PRESETS, ViewDataset, ViewPipeline
 
 @pytest.fixture(scope="session")
 def shards(pictures, tmp_path_factory):
-    """The pictures in 20 shards: of 72 for training, 4 in each, and 24 for tests."""
+    """The pictures in 20 shards: 72 for training, 4 in each of 18, and 24 for testing in the other two."""
     folder = tmp_path_factory.mktemp("shards")
     for number, picture in enumerate(sorted(pictures.rglob("*.png"), key=lambda path: path.name)):
         name = f"train-{number // 4:03}.tar" if number < 72 else f"test-{number % 2:03}.tar"
@@ -38,7 +38,7 @@ def shards(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def saved(pictures, tmp_path_factory):
-    """The same pictures as a data set of Hugging Face's library."""
+    """The same pictures as a saved data set of the library datasets."""
     datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
     files = sorted(pictures.rglob("*.png"), key=lambda path: path.name)
     columns = {"image": [str(file) for file in files], "label": [int(file.parent.name[-1]) for file in files]}
@@ -56,7 +56,7 @@ def packed(request):
 
 
 def seen_by(rank, source, settings, step=0):
-    """Indices of each batch that a rank's two workers make, from a step to the end of its epoch."""
+    """Indices of the batches of a rank with two workers, from a step to the end of its epoch."""
     data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), in_memory=False)
     data.trainer = SimpleNamespace(global_rank=rank, world_size=2, global_step=step)
     return [views.index for views in data.train_dataloader()]
@@ -102,7 +102,7 @@ def losses(run):
 
 
 def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
-    """Beyond one epoch, of more shards than are read from at a time; see the same test of a folder for 64 bits."""
+    """Over several epochs, on more shards than are read at a time; see the test in test_pretrain for why 64 bits."""
     same = {"data": str(shards), "method": "simclr", "arbiter": "none", "epochs": 2, "precision": "64"}
     same |= {"optimizer": "sgd", "learning_rate": 0.05}
     one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from uota.data.open import NAMES
 from uota.io.outputs import path_of
-from uota.io.reading import is_same
+from uota.io.reading import is_same_path
 
 ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
 PATTERN = re.compile(r"[{}*?\[\]]")
@@ -23,7 +23,7 @@ def located(data: str) -> str:
     path = path_of(data).absolute()
     plain = Path(os.path.abspath(path))
     # a/../b is b only if a is not a link.
-    return str(plain if is_same(path, plain) or ".." not in path.parts else path)
+    return str(plain if is_same_path(path, plain) or ".." not in path.parts else path)
 
 
 def places_of(data: str) -> list[Path]:

@@ -34,9 +34,9 @@ from uota.training.resolve import VIEWS_OF, resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
-    hold_by_first,
+    build_loggers,
     ignore_expected_warnings,
-    loggers_of,
+    lock_on_first_rank,
     make_trainer,
     translate_stops,
 )
@@ -73,7 +73,7 @@ def pretrain(
     settings = replace(resolve_auto(settings, source), data=located(settings.data))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
-    with hold_by_first(out):
+    with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
         _fit(job, run, resume, lines)
         list_skipped(source, run)
@@ -178,5 +178,5 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         devices=settings.devices,
         precision=PRECISIONS[settings.precision],
         max_epochs=settings.epochs,
-        logger=loggers_of(run.folder),
+        logger=build_loggers(run.folder),
     )
