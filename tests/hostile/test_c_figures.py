@@ -31,6 +31,7 @@ from uota.evaluation.knn import evaluate_knn
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import evaluate_linear, hold_out
 from uota.evaluation.subject import LabelledEncoder
+from uota.losses import ViewWeights
 from uota.methods.baselines import Supervised
 from uota.methods.embedded import Step
 from uota.runs.encoder import LoadedEncoder
@@ -552,8 +553,9 @@ def test_images_without_a_label_teach_a_supervised_method_nothing():
     method = Supervised(Encoder("tiny", 1, 24), classes=2)
     embedded = method.embed([torch.randn(1, 4, 1, 24, 24)], Step())
     weights = torch.ones(1, 4)
-    some = method.loss(embedded, weights, Step(labels=torch.tensor([0, 1, -1, -1])))
-    half = method.loss(embedded, weights * torch.tensor([1.0, 1, 0, 0]), Step(labels=torch.tensor([0, 1, 0, 0])))
+    some = method.loss(embedded, ViewWeights(weights, "predictor"), Step(labels=torch.tensor([0, 1, -1, -1])))
+    labelled = ViewWeights(weights * torch.tensor([1.0, 1, 0, 0]), "predictor")
+    half = method.loss(embedded, labelled, Step(labels=torch.tensor([0, 1, 0, 0])))
     torch.testing.assert_close(some, half)
 
 

@@ -13,10 +13,11 @@ from uota import Arbiter
 from uota.data import open_source
 from uota.distributed import gather_rows
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
+from uota.losses import ViewWeights
 from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
@@ -65,7 +66,7 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
         own = replace(whole, **parts, by_size=[each[:, mine] for each in whole.by_size])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
-        loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
+        loss = method.loss(own, ViewWeights(weights), Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
         rows = {part: x for part, x in zip(("projected", "features"), gradients, strict=True) if x is not None}
         found[name] = {"loss": averaged(loss.detach(), ranks), "weights": gather_rows(weights.T).rows}
@@ -103,7 +104,7 @@ def two_steps(settings, rank=0, ranks=1):
         views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
         step = Step(first + 100, 0.5, labels=views.labels)
         embedded = method.embed([each.double() for each in views.by_size], step)
-        loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
+        loss = method.loss(embedded, ViewWeights(arbiter(arbiter_input("embeddings", embedded)).weights), step)
         optimizer.zero_grad()
         loss.backward()
         for parameter in method.parameters():

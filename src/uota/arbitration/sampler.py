@@ -18,6 +18,7 @@ from uota.arbitration.result import Arbitration
 from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, may_be_repeated, own_modes
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.distributed import share_of_rows
+from uota.numerics import seed_of
 
 # Added to the probability of being no outlier, so that no view is impossible.
 FLOOR = 1e-3
@@ -132,7 +133,7 @@ class ViewSampler(nn.Module):
     def _gumbel(self, like: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
         """Noise of this rank's images, drawn as one process would draw it for all."""
         with self._lock:
-            generator = torch.Generator().manual_seed(hash((self.seed, self._next_draw())) % 2**63)
+            generator = torch.Generator().manual_seed(seed_of(self.seed, self._next_draw()))
         views, batch = like.shape
         first, images = share_of_rows(like[0])
         uniform = torch.rand(views, images, generator=generator, dtype=torch.float32, device="cpu")[

@@ -16,6 +16,7 @@ from uota.arbitration import Arbiter
 from uota.console import PROGRESS, printable
 from uota.data import FolderOptions, Source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
+from uota.encoders.encoder import FeatureEncoder
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.io.atomic import atomic_write
@@ -26,7 +27,7 @@ from uota.runs.folder import check_output
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import resolve_workers
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
@@ -86,6 +87,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     load_part(module, run)
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
+    encoder = module.method.encoder
+    assert isinstance(encoder, FeatureEncoder)
     with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
         scored = bar.add_task("views scored", total=total, visible=_arbiter_of(module, preset)[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
@@ -96,7 +99,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         rows = (
             row for split, source in sources.items() for row in _rows(module, split, source, preset, verdicts[split])
         )
-        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), encoder.width)
     warn_skipped(*sources.values())
     if preset.across_images:
         print(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
@@ -105,7 +108,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
 
 def _arbiter_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
     """Return the run's arbiter and its input; no arbiter for views of groups, which are not of a single image."""
-    arbiter, looks_at = module.judge()
+    arbiter, looks_at = module.arbiter_and_input()
     return None if preset.across_images else arbiter, looks_at
 
 
@@ -134,7 +137,7 @@ def _score_views(
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
-        verdict = arbiter(look(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
+        verdict = arbiter(arbiter_input(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         verdicts.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

@@ -50,7 +50,7 @@ class Thing:
     """
 
     kind: int
-    mask: Bool[NDArray, "side side"]
+    mask: Bool[NDArray[np.bool_], "side side"]
     crowd: bool
 
 
@@ -124,7 +124,7 @@ def _annotation(number: int, image: int, thing: Thing) -> dict[str, Any]:
     }
 
 
-def polygons(mask: Bool[NDArray, "height width"]) -> list[list[float]] | None:
+def polygons(mask: Bool[NDArray[np.bool_], "height width"]) -> list[list[float]] | None:
     """Outlines (x, y, x, y, …) of a mask's parts; None if it has holes, which COCO's polygons cannot express."""
     # Contours pass between the centres of pixels, and the padding closes those at the border.
     lines = [np.asarray(line) for line in contour_generator(z=np.pad(mask, 1).astype(float)).lines(0.5)]
@@ -139,7 +139,7 @@ def _signed_area(ring: NDArray[np.float64]) -> float:
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
 
-def run_lengths(mask: Bool[NDArray, "height width"]) -> list[int]:
+def run_lengths(mask: Bool[NDArray[np.bool_], "height width"]) -> list[int]:
     """COCO's uncompressed run lengths: down the columns, starting with the number of zeros."""
     line = np.concatenate([[False], mask.flatten(order="F"), [False]])
     turns = np.flatnonzero(line[1:] != line[:-1])
@@ -167,7 +167,9 @@ def _write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
     Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
 
 
-def _write_json(path: Path, images: list, categories: list, annotations: list) -> None:
+def _write_json(
+    path: Path, images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> None:
     info = {"description": "demo scenes of uota, from Fashion-MNIST (MIT licence)"}
     parts = {"info": info, "licenses": [], "images": images, "categories": categories, "annotations": annotations}
     write_text_atomically(path, json.dumps(parts))

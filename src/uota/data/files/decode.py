@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
@@ -214,7 +214,7 @@ def _decoded(
 
 def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
     """Why an image cannot be read, in words for users."""
-    if not isinstance(error, Image.UnidentifiedImageError):
+    if not isinstance(error, UnidentifiedImageError):
         return " ".join(str(error).split()) or type(error).__name__
     head = bytes(data[:HEAD])
     if not head:

@@ -104,7 +104,7 @@ def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int =
     files, closed, unused = find_images(folder)
     if not files:
         raise UotaError("; ".join([f"{folder} has no images to write into shards", *unused.sentences()]))
-    listings = {split: list_split(folder, files, split) for split in ("train", "test")}  # type: ignore[arg-type]
+    listings = {split: list_split(folder, files, split) for split in ("train", "test")}
     unused.add_all(listings["train"].left_out)
     if listings["train"] == listings["test"]:
         listings = {"images": listings["train"]}

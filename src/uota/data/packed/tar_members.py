@@ -56,7 +56,7 @@ def _members_from(file: BinaryIO, start: int) -> Generator[Member, None, int]:
                 tar.members = []  # type: ignore[attr-defined]  # otherwise all of them stay in memory
                 yield member, tar
                 bounded.left = HEADER_BYTES
-            return tar.offset  # type: ignore[attr-defined]
+            return tar.offset
     except RecursionError as error:
         raise tarfile.ReadError("endlessly nested headers") from error
 
