@@ -53,7 +53,7 @@ def embeddings():
 def lit_patterns():
     """Colour pictures of 30 × 30 pixels of things: each a pattern of its own of 3×3 colours, in several lights."""
 
-    from uota.data.source import TensorSource  # not above: shapes are checked in what is imported after this file
+    from uota.data.memory import TensorSource  # not above: shapes are checked in what is imported after this file
 
     def make(things, lights):
         random = torch.Generator().manual_seed(0)

@@ -26,6 +26,7 @@ from uota.arbitration.state import (
 )
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.distributed import share_of_rows
+from uota.numerics import seed_of
 
 # Added to the probability of not being an outlier, so that every view can be drawn.
 FLOOR = 1e-3
@@ -140,7 +141,7 @@ class ViewSampler(nn.Module):
     def _gumbel(self, like: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
         """Draw Gumbel noise for this rank's images, the same as one process would draw for all."""
         with self._lock:
-            generator = torch.Generator().manual_seed(hash((self.seed, self._next_draw())) % 2**63)
+            generator = torch.Generator().manual_seed(seed_of(self.seed, self._next_draw()))
         views, batch = like.shape
         first, images = share_of_rows(like[0])
         uniform = torch.rand(views, images, generator=generator, dtype=torch.float32, device="cpu")[

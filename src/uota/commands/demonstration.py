@@ -49,7 +49,7 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     _side_by_side(list(jobs.values()))
     rows = {"raw pixels": None, "untrained encoder": None} | {name: Run(folder) for name, (_, folder) in jobs.items()}
     table = {name: _accuracies(name, run, plain) for name, run in rows.items()}
-    found = inspect(model=Run(out / "arbitrated"), beside=[Run(out / "plain")], seed=seed)
+    found = inspect(model=Run(out / "arbitrated"), other_runs=[Run(out / "plain")], seed=seed)
     picture, page = found.save(out / "views.png"), found.save(out / "inspect.html")
     write_text_atomically(out / "demo.json", json.dumps({"seed": seed, "epochs": epochs, "top1": table}, indent=1))
     _print_table(console, table)

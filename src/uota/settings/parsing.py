@@ -140,7 +140,7 @@ def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> 
         UotaError: one is of another type.
     """
     parser = OptionsParser()
-    parser.add_class_arguments(build, nested_key=None, skip={skip})  # type: ignore[arg-type]
+    parser.add_class_arguments(build, nested_key=None, skip={skip})
     read = parser.parse_object(values).as_dict()
     return {name: read[name] for name in values}
 

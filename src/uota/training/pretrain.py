@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.console import printable
-from uota.data import Groups, Source, describe_skipped, warn_left_out
+from uota.data import Source, describe_skipped, warn_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.open import folder_options, open_items
 from uota.data.places import located, places_of
@@ -31,13 +31,13 @@ from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import VIEWS_OF, resolve_auto
+from uota.training.resolve import resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
-    hold_by_first,
+    build_loggers,
     ignore_expected_warnings,
-    loggers_of,
+    lock_on_first_rank,
     make_trainer,
     translate_stops,
 )
@@ -76,7 +76,7 @@ def pretrain(
     settings = replace(resolve_auto(settings, source), data=located(settings.data))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
-    with hold_by_first(out):
+    with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
         _fit(job, run, resume, lines)
         list_skipped(source, run)
@@ -108,14 +108,13 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
-    data = ViewsOfRank(settings, views, source.name in VIEWS_OF)
+    data = ViewsOfRank(settings, views, source.in_memory, source.parts)
     return _Job(source, module, data, trainer, settings.threads)
 
 
 @rank_zero_only
 def _say_what_is_learned_from(source: Source) -> None:
-    kind = "groups" if isinstance(source, Groups) else "images"
-    logger.info(f"training on {len(source)} {kind} of {printable(source.name)}")
+    logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
 
 
 @rank_zero_only
@@ -181,5 +180,5 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         devices=settings.devices,
         precision=PRECISIONS[settings.precision],
         max_epochs=settings.epochs,
-        logger=loggers_of(run.folder),
+        logger=build_loggers(run.folder),
     )

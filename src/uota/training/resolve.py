@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from uota.data import Groups, Source, labels_of
+from uota.data import Source, labels_of
 from uota.encoders.encoder import SMALL_IMAGE
 from uota.errors import UotaError
 from uota.methods import Card
@@ -16,13 +16,6 @@ from uota.views.presets import GROUPS
 
 MOST_CLASSES = 1_000_000  # that a layer is made for; higher labels are identifiers of something else
 UNDECIDED = ("auto", GROUPS, None)
-# Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
-VIEWS_OF = {
-    "demo-scenes": "scenes",
-    "demo-scenes-colour": "scenes-colour",
-    "demo": "small-grey",
-    "fashion-mnist": "small-grey",
-}
 # Where nobody chose a method. Of groups SimCLR learned far more than SwAV did (docs/worth.md).
 METHOD, METHOD_OF_GROUPS = "swav", "simclr"
 # Views of groups without an accelerator, by channels.
@@ -41,7 +34,7 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
     """
     if settings.method == "auto":
-        settings = replace(settings, method=METHOD_OF_GROUPS if isinstance(source, Groups) else METHOD)
+        settings = replace(settings, method=METHOD_OF_GROUPS if source.unit == "group" else METHOD)
     card = find_method(settings.method)
     views = settings.views
     if views == "auto":
@@ -68,9 +61,8 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
         "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
         "sync_batch_norm": card.sync_batch_norm,
     }
-    pixel_range = getattr(source, "pixel_range", None)
-    if settings.pixel_range is None and pixel_range is not None:
-        settings = replace(settings, pixel_range=[float(end) for end in pixel_range])
+    if settings.pixel_range is None and source.pixel_range is not None:
+        settings = replace(settings, pixel_range=[float(end) for end in source.pixel_range])
     if not trained:
         counted = _options_from_data(card, settings.method_options, source)
         settings = replace(settings, method_options=settings.method_options | counted)
@@ -98,6 +90,6 @@ def _classes_of(source: Source, asked: Any) -> Any:
 
 
 def _views_of(source: Source, card: Card) -> str:
-    if source.name in VIEWS_OF:
-        return card.small_views.get(source.channels, VIEWS_OF[source.name])
+    if source.default_views:
+        return card.small_views.get(source.channels, source.default_views)
     return card.views if torch.cuda.is_available() else card.small_views.get(source.channels, "small")

@@ -36,9 +36,9 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
-    hold_by_first,
+    build_loggers,
     ignore_expected_warnings,
-    loggers_of,
+    lock_on_first_rank,
     make_trainer,
     translate_stops,
 )
@@ -115,7 +115,7 @@ def transfer(
     images = {"images": [len(job.training), len(job.val)], "digest": _digest(job)}
     started = _start_record(task, origin, settings) | images
     _check_folder(folder, started, resume, overwrite)
-    with hold_by_first(folder):
+    with lock_on_first_rank(folder):
         _prepare(folder, started, resume, overwrite)
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -274,7 +274,7 @@ def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.
         devices=settings.devices,
         max_steps=job.module.total_steps,
         max_epochs=job.epochs,
-        logger=loggers_of(folder),
+        logger=build_loggers(folder),
     )
     return trainer, checkpoints
 

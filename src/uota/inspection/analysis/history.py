@@ -1,4 +1,4 @@
-"""What a run wrote down: its measures over time."""
+"""The training curves of a run, read from its logs."""
 
 import csv
 import logging
@@ -14,7 +14,7 @@ from uota.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
-# As a person reads them; what else is logged is left to the log.
+# Displayed names of the measures that are drawn; others stay in the log.
 MEASURES = {
     "loss": "loss",
     "ess": "effective sample size",
@@ -29,12 +29,12 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class History:
-    """A run over time.
+    """The training curves of a run.
 
     Attributes:
-        name: of the run's folder.
-        about: method, arbiter and length, for a person.
-        curves: of each measure (epochs done, value).
+        name: name of the run's folder.
+        about: displayed method, arbiter and seed.
+        curves: pairs (epochs done, value) of each measure.
     """
 
     name: str
@@ -42,11 +42,11 @@ class History:
     curves: dict[str, list[tuple[float, float]]]
 
 
-def history_of(run: Run) -> History:
-    """Read a run's logs, of all the times that it was resumed.
+def read_history(run: Run) -> History:
+    """Read and merge a run's logs, one from each time it was started or resumed.
 
     Raises:
-        UotaError: this is no folder of a run.
+        UotaError: the folder is not that of a run.
     """
     settings = run.settings()
     curves: dict[str, dict[float, float]] = {}
@@ -59,11 +59,11 @@ def history_of(run: Run) -> History:
 
 
 def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
-    """Measure, epochs done and value of all that a log tells; one that cannot be read is named."""
+    """Yield measure, epochs done and value of all entries of a log; print a warning if it cannot be read."""
     try:
         lines = read_text(log).splitlines()
     except (OSError, ValueError) as error:
-        logger.warning(f"{printable(log)} is not drawn: {printable(str(error))}")
+        logger.warning(f"{printable(log)} cannot be read and is not drawn: {printable(str(error))}")
         return
     for row, name in product(csv.DictReader(lines), MEASURES):
         with suppress(ValueError, TypeError, KeyError):
