@@ -18,6 +18,15 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def messages_shown():
+    """What the package logs is printed, as in commands."""
+    from uota.console import show_messages  # not above: shapes are checked in what is imported after this file
+
+    with show_messages():
+        yield
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """File systems that fail are not waited for."""

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from uota.console import make_streams_tolerant, printable
+from uota.console import make_streams_tolerant, printable, show_messages
 from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
@@ -88,7 +88,8 @@ def _pretrain_once(settings: Pretrain, out: Path) -> None:
     make_streams_tolerant()
     torch.set_num_threads(1)
     try:
-        pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
+        with show_messages():
+            pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
     except UotaError as error:
         print(f"uota: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(error.code) from error

@@ -1,11 +1,13 @@
 """Messages about a source: what opening left out, and which files cannot be read."""
 
-import sys
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from uota.console import printable, some_of
 from uota.data.source import Source
+
+logger = logging.getLogger(__name__)
 
 # A few damaged files are normal; a larger share of unreadable images calls for a warning.
 MANY_UNREADABLE = 0.05
@@ -34,7 +36,7 @@ def warn_skipped(*sources: Source) -> None:
     """Print which files could not be read, if any."""
     for source in sources:
         if skipped := describe_skipped(source):
-            print(skipped)
+            logger.info(skipped)
 
 
 def warn_left_out(*sources: Source, at_most: int = 5) -> None:
@@ -43,7 +45,7 @@ def warn_left_out(*sources: Source, at_most: int = 5) -> None:
     A sentence that holds for several sources is printed once.
     """
     for sentence in dict.fromkeys(sentence for source in sources for sentence in source.remarks(at_most)):
-        print(sentence)
+        logger.info(sentence)
     for source in {describe_skipped(source): source for source in sources}.values():
         warn_many_unreadable(source, len(source.reasons), source.total)  # as far as opening checked
 
@@ -53,5 +55,5 @@ def warn_many_unreadable(source: Source, unreadable: int, tried: int) -> bool:
     many = unreadable > MANY_UNREADABLE * tried
     if many:
         share = f"{unreadable} of {tried} images ({100 * unreadable / tried:.0f} %) of {printable(source.name)}"
-        print(f"WARNING: {share} cannot be read; {describe_skipped(source)}", file=sys.stderr)
+        logger.warning(f"{share} cannot be read; {describe_skipped(source)}")
     return many

@@ -1,5 +1,6 @@
 """`uota embed`: a table of images with their embeddings and the verdicts of a run's arbiter on their views."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -35,6 +36,8 @@ from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # Images that an arbiter compares with each other.
 BATCH = 256
@@ -102,7 +105,7 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), encoder.width)
     warn_skipped(*sources.values())
     if preset.across_images:
-        print(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
+        logger.info(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
     return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
 
 

@@ -1,5 +1,6 @@
 """The input of an inspection: images of any source and the pipeline of their views."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,8 @@ from uota.training.resolve import resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
+
+logger = logging.getLogger(__name__)
 
 # Images of a folder are shrunk on reading, to at most `SIDES` times the side of the largest view and at most `MAX_SIDE`
 # pixels; a random sample of them is inspected, and the cache is small enough for the whole process to fit in 2 GB.
@@ -135,7 +138,7 @@ def open_input(
     total = len(source)
     source = source.sampled(SAMPLE, seed)
     if len(source) < total:
-        print(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
+        logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
     if len(source) < MIN_ITEMS:
         raise UotaError(
             f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "

@@ -6,10 +6,10 @@ through the networks alone, as in the published code (facebookresearch/barlowtwi
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import BatchNorm, Encoder
+from uota.encoders.heads import MLP
 from uota.losses import ViewWeights, cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
@@ -61,11 +61,9 @@ class BarlowTwins(nn.Module):
         return self.scale * weights.mean_of_moments(torch.stack(losses), pairs)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
+def _mlp(inputs: int, hidden: int, outputs: int) -> MLP:
     """A projector without biases, since every layer is followed by a normalisation over the batch."""
-    norms = [nn.BatchNorm1d(hidden) for _ in range(2)]
-    layers = [(inputs, hidden, norms[0], nn.ReLU()), (hidden, hidden, norms[1], nn.ReLU())]
-    return ProjectionHead([*layers, (hidden, outputs, None, None, False)])
+    return MLP(inputs, hidden, hidden, outputs, bias=False)
 
 
 # With the scale of the published recipe, the learning rates of small runs would hardly reduce the loss.

@@ -8,10 +8,10 @@ deepmind-research, byol/byol_experiment.py).
 from math import cos, pi
 
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import BatchNorm, Encoder
+from uota.encoders.heads import MLP
 from uota.encoders.momentum import MomentumCopy
 from uota.losses import ViewWeights, negative_cosine_terms, ordered_pairs
 from uota.methods.card import Card
@@ -64,9 +64,9 @@ class BYOL(nn.Module):
         return 2 * weights.mean(terms, pairs)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
+def _mlp(inputs: int, hidden: int, outputs: int) -> MLP:
     """A head without biases: the published last layer has none, and batch norm cancels that of the first."""
-    return ProjectionHead([(inputs, hidden, nn.BatchNorm1d(hidden), nn.ReLU()), (hidden, outputs, None, None, False)])
+    return MLP(inputs, hidden, outputs, bias=False)
 
 
 def momentum_at(progress: float, start: float) -> float:

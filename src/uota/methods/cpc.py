@@ -10,10 +10,10 @@ from math import isqrt
 
 import torch
 from jaxtyping import Float
-from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder
+from uota.encoders.momentum import follow
 from uota.encoders.norms import with_layer_norm
 from uota.errors import UotaError
 from uota.losses import Pairs, ViewWeights, patch_prediction_terms
@@ -55,7 +55,7 @@ class CPC(nn.Module):
         self.average, self.clip = average, clip
         if average is not None:
             self.learner = deepcopy(encoder)
-            deactivate_requires_grad(self.encoder)
+            self.encoder.requires_grad_(False)
         self.dim = dim
         self.projector = nn.Linear(encoder.width, dim)
         width = encoder.width
@@ -75,7 +75,7 @@ class CPC(nn.Module):
                 f"{' + '.join(str(len(each)) for each in views)}; choose --views cpc, small-cpc or small-grey-cpc"
             )
         if self.average is not None and self.training:
-            update_momentum(self.learner, self.encoder, self.average)
+            follow(self.encoder, self.learner, self.average)
         return embed(self.encoder if self.average is None else self.learner, self.projector, views)
 
     def before_update(self, number: int) -> None:

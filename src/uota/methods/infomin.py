@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor
 
 from uota.encoders.encoder import Encoder, images_of
+from uota.encoders.heads import MLP
 from uota.encoders.jigsaw import JigsawHead, pieces
 from uota.losses import ViewWeights, info_nce_terms, pairs_between
 from uota.methods.card import Card
@@ -48,7 +48,8 @@ class InfoMin(MomentumQueue):
         queries: int | None = None,
         parts: int = 2,
     ) -> None:
-        projector, jigsaw_head = (head(encoder.width, hidden, dim) for head in (MoCoProjectionHead, JigsawHead))
+        projector = MLP(encoder.width, hidden, dim, batch_norm=False)
+        jigsaw_head = JigsawHead(encoder.width, hidden, dim)
         super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
         self.jigsaw_head = jigsaw_head
         self.temperature = temperature

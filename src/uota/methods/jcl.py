@@ -6,10 +6,10 @@ in the batch, and the InfoNCE expected over them is bounded from above in closed
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor
 
 from uota.encoders.encoder import Encoder
+from uota.encoders.heads import MLP
 from uota.losses import ViewWeights, joint_contrastive_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
@@ -47,7 +47,7 @@ class JCL(MomentumQueue):
         queries: int | None = None,
         parts: int = 2,
     ) -> None:
-        projector = MoCoProjectionHead(encoder.width, hidden, dim)
+        projector = MLP(encoder.width, hidden, dim, batch_norm=False)
         super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
         self.temperature = temperature
         self.strength = strength

@@ -5,10 +5,10 @@ a head with a hidden layer, stronger augmentations and a higher temperature.
 """
 
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder
+from uota.encoders.heads import MLP
 from uota.losses import ViewWeights, info_nce_terms, pairs_between
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
@@ -42,7 +42,7 @@ class MoCo(MomentumQueue):
         parts: int = 2,
     ) -> None:
         width = encoder.width
-        projector = MoCoProjectionHead(width, hidden, dim) if hidden else nn.Linear(width, dim)
+        projector = MLP(width, hidden, dim, batch_norm=False) if hidden else nn.Linear(width, dim)
         super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
         self.temperature = temperature
 

@@ -6,10 +6,10 @@ those of the released code (google-research/simclr: model_util.py, objective.py)
 """
 
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import BatchNorm, Encoder
+from uota.encoders.heads import MLP
 from uota.losses import ViewWeights, nt_xent_terms, ordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
@@ -54,10 +54,10 @@ class SimCLR(nn.Module):
         return 2 * weights.mean(terms, pairs)
 
 
-def projection_head(width: int, hidden: int, dim: int) -> ProjectionHead:
+def projection_head(width: int, hidden: int, dim: int) -> MLP:
     """A head of two layers with batch norm, the last without a shift, with weights drawn from N(0, 0.01²)."""
-    first, last = nn.BatchNorm1d(hidden), nn.BatchNorm1d(dim)
-    head = ProjectionHead([(width, hidden, first, nn.ReLU()), (hidden, dim, last, None)])
+    last = nn.BatchNorm1d(dim)
+    head = MLP(width, hidden, dim, last_norm=last)
     for layer in head.layers:
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=0.01)

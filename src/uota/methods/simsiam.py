@@ -6,10 +6,10 @@ negatives nor a momentum encoder. Each view goes through the networks alone, as 
 """
 
 from jaxtyping import Float
-from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import BatchNorm, Encoder
+from uota.encoders.heads import MLP
 from uota.losses import ViewWeights, negative_cosine_terms, ordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, project
@@ -31,8 +31,8 @@ class SimSiam(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        self.projector = SimSiamProjectionHead(encoder.width, dim, dim)
-        self.predictor = SimSiamPredictionHead(dim, bottleneck, dim)
+        self.projector = MLP(encoder.width, dim, dim, dim, last_norm=nn.BatchNorm1d(dim, affine=False))
+        self.predictor = MLP(dim, bottleneck, dim)
         self.batch_norm: BatchNorm = batch_norm
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:

@@ -7,12 +7,12 @@ they are spread over. Prototypes, queue and loss are those of the released code 
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from uota.distributed import gather_rows, max_over_ranks, rank, sum_over_ranks, world_size
 from uota.encoders.encoder import BatchNorm, Encoder
+from uota.encoders.heads import MLP
 from uota.losses import ViewWeights, ordered_pairs, swapped_prediction_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
@@ -58,9 +58,7 @@ class SwAV(nn.Module):
         self.encoder = encoder
         self.dim = dim
         # The bias before the batch norm is that of the published head; it changes no embedding.
-        self.projector = ProjectionHead(
-            [(encoder.width, hidden, nn.BatchNorm1d(hidden), nn.ReLU(), True), (hidden, dim, None, None)]
-        )
+        self.projector = MLP(encoder.width, hidden, dim, bias=True)
         self.prototypes = nn.Parameter(normalize(torch.empty(prototypes, dim).uniform_(-1, 1), dim=-1))
         self.crops = crops
         self.temperature = temperature

@@ -1,6 +1,7 @@
 """`pretrain`: one run, from settings to a checkpoint."""
 
 import json
+import logging
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,8 @@ from uota.training.trainer import (
 )
 from uota.views import SIZE_NAMES, ViewDataset, ViewPipeline
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # So many images' views are made before a run begins, to see that they can be.
 TRIED = 2
@@ -111,14 +114,14 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
 
 @rank_zero_only
 def _say_what_is_learned_from(source: Source) -> None:
-    print(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
+    logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
 
 
 @rank_zero_only
 def list_skipped(source: Source, run: Run) -> None:
     """Say which files could not be read, all of them in a file of the run."""
     if said := describe_skipped(source, rest=f"; all are in {printable(run.skipped_file)}"):
-        print(said)
+        logger.info(said)
         write_text_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
