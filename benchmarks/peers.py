@@ -40,9 +40,10 @@ from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
 from uota.io.atomic import write_text_atomically
+from uota.losses import ViewWeights
 from uota.methods import Step
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import GlobalBatches
 from uota.training.loader import Loader
 from uota.training.resolve import resolve_auto
@@ -146,8 +147,8 @@ def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
         embedded = method.embed(views.by_size, Step(1000, 0.5))
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
-            weights = module.arbiter(look("thumbnails", embedded)).weights
-        method.loss(embedded, weights, Step(1000, 0.5)).backward()
+            weights = module.arbiter(arbiter_input("thumbnails", embedded)).weights
+        method.loss(embedded, ViewWeights(weights), Step(1000, 0.5)).backward()
         optimizer.step()
         optimizer.zero_grad()
         done[0] += 1
@@ -280,8 +281,8 @@ def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Ca
             embedded = module.method.embed(pipeline(source, samples).by_size, Step(done[0]))
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
-                weights = module.arbiter(look("thumbnails", embedded)).weights
-            module.method.loss(embedded, weights, Step(done[0])).backward()
+                weights = module.arbiter(arbiter_input("thumbnails", embedded)).weights
+            module.method.loss(embedded, ViewWeights(weights), Step(done[0])).backward()
             optimizer.step()
             optimizer.zero_grad()
             done[0] += 1

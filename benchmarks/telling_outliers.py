@@ -24,7 +24,7 @@ from uota.arbitration import Arbitration
 from uota.data import Source, open_source
 from uota.methods.embedded import Embedded
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import Views
@@ -71,7 +71,7 @@ class Watching:
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
         truth = views.wrong.flatten()
         for name, (at, arbiter) in self.watchers.items():
-            verdict = arbiter(look(at, embedded))
+            verdict = arbiter(arbiter_input(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
             self.seen[name].append(Seen(auroc, verdict.outlier_rate, float(truth.float().mean())))
         return uniform(embedded, views, progress)

@@ -18,6 +18,15 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def messages_shown():
+    """What the package logs is printed, as in commands."""
+    from uota.console import show_messages  # not above: shapes are checked in what is imported after this file
+
+    with show_messages():
+        yield
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """File systems that fail are not waited for."""
@@ -44,7 +53,7 @@ def embeddings():
 def lit_patterns():
     """Colour pictures of 30 × 30 pixels of things: each a pattern of its own of 3×3 colours, in several lights."""
 
-    from uota.data.source import TensorSource  # not above: shapes are checked in what is imported after this file
+    from uota.data.memory import TensorSource  # not above: shapes are checked in what is imported after this file
 
     def make(things, lights):
         random = torch.Generator().manual_seed(0)

@@ -17,8 +17,10 @@ from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
 from uota.arbitration import Arbitration
 from uota.data import Source
+from uota.losses import Side, ViewWeights
 from uota.methods import Embedded, Step
 from uota.methods.build import build_method
+from uota.numerics import seed_of
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
@@ -119,8 +121,8 @@ class Training:
 
     def take_step(self, samples: list[tuple[int, int]]) -> None:
         """Take a step of the method with the weights of the judge."""
-        step = Step(self.step, self.step / self.total, self.arm.both)
-        torch.manual_seed(hash((self.settings.runtime.seed, self.step)) % 2**63)
+        step = Step(self.step, self.step / self.total)
+        torch.manual_seed(seed_of(self.settings.runtime.seed, self.step))
         views = self._chosen(self.pipeline(self.source, samples))
         embedded = self.module.method.embed(views.by_size, step)
         verdict = self.judge(embedded, views, step.progress)
@@ -148,7 +150,8 @@ class Training:
         method = self.module.method
         if self.arm.robust is not None:
             return ROBUST[self.settings.method.name](method, embedded, self.arm.robust)
-        loss = method.loss(embedded, verdict.weights, step)
+        side: Side = "both" if self.arm.both else "predictor"
+        loss = method.loss(embedded, ViewWeights(verdict.weights, side), step)
         return loss + method.auxiliary(embedded) if self.arm.auxiliary else loss
 
     def _note(self, verdict: Arbitration, wrong: Tensor | None) -> None:

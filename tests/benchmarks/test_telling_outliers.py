@@ -6,7 +6,7 @@ from benchmarks import telling_outliers
 from benchmarks.telling_outliers import watch
 from benchmarks.worth.run import Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.settings.pretrain import Pretrain
 
 
@@ -20,7 +20,7 @@ def test_a_row_for_each_part_and_arbiter_beside_an_encoder_that_trains_or_not(mo
             trainings.append((encoder, [parameter.clone() for parameter in encoder.parameters()]))
 
     monkeypatch.setattr(telling_outliers, "Training", Kept)
-    source = TensorSource("demo", open_demo("train").pixels[:144])
+    source = TensorSource("demo", open_demo("train").pixels[:144], default_views="small-grey")
     settings = Pretrain.from_flat(arbiter="none", data="demo", inject=0.25, epochs=1, batch_size=16, warmup_steps=1)
     for train in (True, False):
         rows = watch(settings, source, train)  # 9 steps, of which the last part takes two

@@ -8,7 +8,7 @@ from benchmarks.worth.plan import plan
 from benchmarks.worth.robust import rince
 from benchmarks.worth.run import Run, Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.methods import Step
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
@@ -16,7 +16,7 @@ from uota.views.presets import preset_of
 
 
 def few_images() -> TensorSource:
-    return TensorSource("demo", open_demo("train").pixels[:64])
+    return TensorSource("demo", open_demo("train").pixels[:64], default_views="small-grey")
 
 
 def training(arm: str, method: str = "swav") -> Training:

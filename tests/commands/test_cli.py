@@ -10,7 +10,7 @@ from PIL import Image
 from uota.commands.cli import main
 from uota.data import open_source
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import SMALL_IMAGE
 from uota.inspection.analysis.advice import Advice
 from uota.methods import METHODS
@@ -88,7 +88,7 @@ def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["evaluate", "knn", "nowhere"], "not the folder of a run"), (["inspect", "--data=nowhere"], "nowhere"),
-     (["inspect", "nowhere"], "There is no folder nowhere"), (["inspect", "a", "b"], "not the folder of a run"),
+     (["inspect", "nowhere"], "there is no folder nowhere"), (["inspect", "a", "b"], "not the folder of a run"),
      (["pretrain", "--data=nowhere", "--out=x"], "nowhere"), (["pretrain", "--method=nope", "--out=x"], "simclr"),
      (["pretrain", "--arbiter=learned", "--tau=3", "--out=x"], "mahalanobis only")],
 )  # fmt: skip

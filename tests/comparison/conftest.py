@@ -8,15 +8,15 @@ from uota.settings.pretrain import Pretrain
 
 @pytest.fixture
 def make_run(tmp_path):
-    """The folder of a run as `pretrain` and `evaluate` leave it, with results by the name of their file."""
+    """Make the folder of a run as `pretrain` and `evaluate` write it, with results by the name of their file."""
 
     def make(name, done=None, results=None, **settings):
         folder = tmp_path / name
         folder.mkdir()
-        decided = Pretrain.from_flat(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
-        (folder / "settings.json").write_text(json.dumps(decided.as_dict()))
+        chosen = Pretrain.from_flat(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
+        (folder / "settings.json").write_text(json.dumps(chosen.as_dict()))
         state = {"state_dict": {"weight": torch.zeros(1)}, "global_step": 1}
-        torch.save(state | {"epoch": decided.optimization.epochs if done is None else done}, folder / "checkpoint.ckpt")
+        torch.save(state | {"epoch": chosen.optimization.epochs if done is None else done}, folder / "checkpoint.ckpt")
         for file, result in (results or {}).items():
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(json.dumps({"data": "demo-scenes", "settings": {}} | result))
@@ -27,7 +27,7 @@ def make_run(tmp_path):
 
 @pytest.fixture
 def seeds(make_run):
-    """Three runs without arbitration, three with, on the same seeds."""
+    """Make three runs without and three with arbitration, on the same seeds."""
 
     def make(plain=(60.0, 64.0, 62.0), learned=(66.0, 68.0, 69.0)):
         kinds = {"plain": (plain, {}), "learned": (learned, {"arbiter": "learned", "arbiter_input": "features"})}

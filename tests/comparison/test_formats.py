@@ -1,4 +1,4 @@
-"""The same table for everybody who reads it, by the command."""
+"""The formats of the table, and the command that prints them."""
 
 import csv
 from html.parser import HTMLParser
@@ -14,11 +14,11 @@ LEARNED = "67.7 ± 3.8 (+5.7 ± 3.8, p 0.023)"
 
 @pytest.fixture
 def found(seeds, make_run):
-    """A table of three rows, the last without a figure."""
+    """A comparison of three rows, the last without figures."""
     return compare([*seeds(), make_run("byol", method="byol", batch_size=64)])
 
 
-def test_text_is_not_broken_whatever_its_width(found):
+def test_lines_of_text_are_not_wrapped(found):
     lines = as_text(found).splitlines()
     assert LEARNED in lines[3]
     assert lines[4].split() == ["BYOL", "4", "64", "1", "–", "–"]
@@ -47,7 +47,7 @@ def test_latex_is_a_tabular(found):
     assert lines[7] == r"BYOL & 4 & 64 & 1 & -- & -- \\"
 
 
-def test_latex_escapes_what_it_must(make_run):
+def test_latex_escapes_special_characters(make_run):
     run = make_run("a", results={"finetune_10%.json": {"top1": 50.0}})
     assert r"finetune\_10\% top-1" in as_latex(compare([run]))
 
@@ -66,7 +66,7 @@ class Cells(HTMLParser):
             self.rows[-1].append(data)
 
 
-def test_html_has_the_same_cells_and_escapes_what_it_must(make_run):
+def test_html_has_the_same_cells_and_escapes_special_characters(make_run):
     run = make_run("a", method="my.Own", results={"<linear>.json": {"top1": 50.0}})
     parser = Cells()
     parser.feed(as_html(compare([run])))
@@ -76,7 +76,7 @@ def test_html_has_the_same_cells_and_escapes_what_it_must(make_run):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_command_prints_every_form_and_says_the_rest_apart(form, seeds, tmp_path, capsys):
+def test_the_command_prints_every_format_on_stdout_and_notes_on_stderr(form, seeds, tmp_path, capsys):
     runs = [str(run) for run in seeds()]
     assert main(["compare", *runs, str(tmp_path / "nowhere"), f"--to={form}"]) == 0
     said = capsys.readouterr()
@@ -86,6 +86,6 @@ def test_the_command_prints_every_form_and_says_the_rest_apart(form, seeds, tmp_
     assert "uota: left out:" in said.err
 
 
-def test_nothing_to_compare_ends_in_a_sentence_and_code_2(tmp_path, capsys):
+def test_nothing_to_compare_is_reported_with_exit_status_2(tmp_path, capsys):
     assert main(["compare", str(tmp_path)]) == 2
     assert "is not the folder of a run" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Means, intervals and paired tests, against scipy's."""
+"""Means, intervals and paired tests, compared with SciPy."""
 
 from math import isnan
 
@@ -11,7 +11,7 @@ BEFORE, AFTER = (60.0, 64.0, 62.0, 61.5), (66.0, 68.0, 69.0, 61.0)
 DIFFERENCES = [after - before for before, after in zip(BEFORE, AFTER, strict=True)]
 
 
-def test_the_interval_of_a_mean_is_students():
+def test_the_interval_of_a_mean_is_from_students_t():
     found = Estimate.of(AFTER)
     low, high = stats.t.interval(0.95, len(AFTER) - 1, loc=66.0, scale=stats.sem(AFTER))
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
@@ -32,5 +32,5 @@ def test_one_seed_has_a_mean_and_no_interval():
 
 
 @pytest.mark.parametrize(("differences", "p"), [([0.0, 0.0], 1.0), ([1.5, 1.5, 1.5], 0.0)])
-def test_the_same_difference_everywhere_is_no_division_by_zero(differences, p):
+def test_equal_differences_do_not_divide_by_zero(differences, p):
     assert (Gain.of(differences).half, Gain.of(differences).p) == (0.0, p)

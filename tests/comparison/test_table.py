@@ -1,4 +1,4 @@
-"""Which runs are averaged and compared, and what is said of those that are not."""
+"""Which runs are averaged and compared, and the notes on the others."""
 
 import json
 from statistics import mean
@@ -20,7 +20,7 @@ def linear(top1, **others):
 
 
 def cells(found, column="linear top-1"):
-    """Mean of each row by its method, with the gain's."""
+    """Title, mean and mean gain of each row."""
     place = found.columns.index(column)
     figures = [(row.method, row.figures[place]) for row in found.rows]
     return [
@@ -49,7 +49,7 @@ def test_one_run_has_no_interval(make_run):
     assert (record["linear top-1"], record["linear top-1 ±"], record["linear top-1 gain"]) == (55.0, None, None)
 
 
-def test_a_missing_evaluation_is_none_and_lessens_no_mean(seeds, make_run):
+def test_a_missing_evaluation_is_none_and_does_not_count_in_the_mean(seeds, make_run):
     runs = seeds()
     (runs[4] / "linear.json").unlink()
     found = compare([*runs, make_run("other", method="byol")])
@@ -57,7 +57,7 @@ def test_a_missing_evaluation_is_none_and_lessens_no_mean(seeds, make_run):
     assert any("is the mean of 2 of 3 runs" in note for note in found.notes)
 
 
-def test_null_is_no_zero(make_run):
+def test_null_is_a_missing_value(make_run):
     found = compare([make_run("a", results=linear(None))])
     assert found.columns == ("linear top-5",)
 
@@ -89,7 +89,7 @@ def test_runs_that_differ_in_more_than_arbitration_are_not_paired(make_run, sett
         ]
 
 
-def test_another_method_is_no_partner(make_run):
+def test_runs_of_different_methods_are_not_paired(make_run):
     found = compare(
         [make_run("byol", method="byol", results=linear(60.0)), make_run("a", results=linear(66.0), **ARBITRATED)]
     )
@@ -97,7 +97,7 @@ def test_another_method_is_no_partner(make_run):
     assert "no run of swav without arbitration was given" in found.notes[0]
 
 
-def test_what_only_speed_depends_on_parts_no_runs(make_run):
+def test_settings_that_affect_only_speed_are_ignored(make_run):
     others = {"workers": 3, "accelerator": "cpu", "devices": 2, "threads": 1, "checkpoint_every": 7}
     plain = make_run("plain", results=linear(60.0))
     found = compare([plain, make_run("learned", results=linear(61.0), **ARBITRATED, **others)])
@@ -127,16 +127,16 @@ def test_sampling_and_the_papers_recipe_are_arbitration(make_run):
     ]
 
 
-def test_other_conditions_of_a_protocol_have_columns_of_their_own(make_run):
+def test_different_conditions_of_a_protocol_have_separate_columns(make_run):
     plain = make_run("plain", results={"linear-sgd.json": {"top1": 60.0, "settings": {"epochs": 100, "seed": 0}}})
     short = {"linear-sgd.json": {"top1": 66.0, "settings": {"epochs": 10, "seed": 5}}}
     found = compare([plain, make_run("learned", results=short, **ARBITRATED)])
     assert found.columns == ("linear-sgd (epochs 100) top-1", "linear-sgd (epochs 10) top-1")
     assert cells(found, found.columns[0]) == [("SwAV", 60.0, None), ("SwAV + learned on features", None, None)]
-    assert found.notes == ("linear-sgd was not run alike everywhere (epochs): several columns of it",)
+    assert found.notes == ("linear-sgd was run under different conditions (epochs): it has several columns",)
 
 
-def test_average_precisions_of_any_task_show_up(make_run):
+def test_average_precisions_of_any_task_have_columns(make_run):
     boxes = {"boxes": {"ap": 38.1, "ap50": 58.0, "ap75": 41.2}, "masks": {"ap": None, "ap50": 50.0, "ap75": 30.0}}
     flat = {"ap_mask": 33.0, "ap50_mask": 55.0, "ap_keypoints": {"AP": 60.0}}
     run = make_run("a", results=linear(50.0) | {"detection/result.json": boxes, "own.json": flat})
@@ -160,7 +160,7 @@ def test_a_seed_counts_once(make_run):
     assert f"{again} has the settings and the seed 0 of {first}" in found.notes[2]
 
 
-def test_a_run_that_stopped_has_a_row_of_its_own(make_run, seeds):
+def test_an_unfinished_run_has_its_own_row(make_run, seeds):
     stopped = make_run("stopped", done=3, seed=3, results=linear(10.0))
     found = compare([*seeds(), stopped])
     assert [row.epochs for row in found.rows] == ["4", "4", "3 of 4"]
@@ -168,7 +168,7 @@ def test_a_run_that_stopped_has_a_row_of_its_own(make_run, seeds):
     assert f"{stopped} is not finished, 3 of 4 epochs are done" in found.notes[0]
 
 
-def test_what_cannot_be_compared_is_named_and_left_out(make_run, tmp_path):
+def test_folders_that_cannot_be_compared_are_named_and_left_out(make_run, tmp_path):
     fine, crashed, broken = make_run("fine", results=linear(60.0)), make_run("crashed"), make_run("broken", seed=1)
     (crashed / "checkpoint.ckpt").unlink()
     (broken / "knn.json").write_text("{")
@@ -182,7 +182,7 @@ def test_what_cannot_be_compared_is_named_and_left_out(make_run, tmp_path):
         compare([tmp_path / "nowhere"])
 
 
-def test_a_run_whose_checkpoint_was_thrown_away_is_taken_for_finished(make_run):
+def test_a_run_without_its_checkpoint_is_assumed_to_be_finished(make_run):
     run = make_run("a", results=linear(60.0))
     (run / "checkpoint.ckpt").unlink()
     found = compare([run])
@@ -190,11 +190,11 @@ def test_a_run_whose_checkpoint_was_thrown_away_is_taken_for_finished(make_run):
     assert "no checkpoint any more" in found.notes[0]
 
 
-def test_a_folder_of_runs_stands_for_them(seeds):
+def test_a_folder_of_runs_is_replaced_by_them(seeds):
     assert len(compare([seeds()[0].parent]).rows) == 2
 
 
-def test_weights_from_elsewhere_have_a_row(make_run, tmp_path):
+def test_third_party_weights_have_a_row(make_run, tmp_path):
     (tmp_path / "moco").mkdir()
     (tmp_path / "moco" / "linear.json").write_text(
         json.dumps({"encoder": "moco.pth", "data": "demo-scenes", "top1": 50.0})
@@ -204,9 +204,9 @@ def test_weights_from_elsewhere_have_a_row(make_run, tmp_path):
     assert (found.rows[0].epochs, found.rows[0].batch, found.rows[0].seeds) == (None, None, [])
 
 
-def test_runs_without_any_evaluation_are_told_how_to_get_one(make_run):
+def test_a_note_says_how_to_evaluate(make_run):
     run = make_run("a")
-    assert compare([run]).notes == (f"nothing is evaluated yet; uota evaluate linear {run}, for one",)
+    assert compare([run]).notes == (f"no run is evaluated yet; start with: uota evaluate linear {run}",)
 
 
 def test_a_finished_run_has_all_its_epochs(pictures, tmp_path):

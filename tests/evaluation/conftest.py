@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.evaluation.subject import LabelledEncoder
 from uota.runs.encoder import LoadedEncoder
@@ -11,7 +11,7 @@ from uota.views import PRESETS
 
 @pytest.fixture
 def textures():
-    """Grey pictures of 12 × 12 pixels of four classes: flat, lines across, lines down, and checks."""
+    """Grey pictures of 12 × 12 pixels in four classes: flat, horizontal lines, vertical lines, and checks."""
 
     def make(count, seed=0):
         random = torch.Generator().manual_seed(seed)
@@ -26,12 +26,12 @@ def textures():
 
 @pytest.fixture
 def subject(textures, tmp_path):
-    """An encoder that nobody trained, with 64 training and 32 test pictures."""
+    """An untrained encoder with 64 training and 32 test pictures."""
 
     def make(settings: Pretrain | None = None):
         torch.manual_seed(0)
         encoder = Encoder("tiny", 1, 24).eval()
-        found = LoadedEncoder("untrained", encoder, "tiny", PRESETS["small-grey"], settings)
-        return LabelledEncoder(found, textures(64), textures(32, seed=1), tmp_path / "out")
+        loaded = LoadedEncoder("untrained", encoder, "tiny", PRESETS["small-grey"], settings)
+        return LabelledEncoder(loaded, textures(64), textures(32, seed=1), tmp_path / "out")
 
     return make

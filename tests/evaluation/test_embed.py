@@ -1,4 +1,4 @@
-"""The table of `uota embed`, against what the encoder and the arbiter of the run say of each image."""
+"""The table of `uota embed`, compared with the encoder and the arbiter of the run."""
 
 import csv
 import shutil
@@ -21,7 +21,7 @@ COUNT = 30
 
 @pytest.fixture(scope="module")
 def coloured(tmp_path_factory):
-    """Pictures of 40 × 40 pixels, red or blue, in a folder for each; two have a half of the other colour."""
+    """A folder of pictures of 40 × 40 pixels in two classes, red and blue; two pictures are half of each colour."""
     folder = tmp_path_factory.mktemp("coloured")
     for number in range(COUNT):
         colours = [(200, 6 * number, 0), (0, 6 * number, 200)]
@@ -66,7 +66,7 @@ def test_a_csv_file_has_a_row_for_each_image(run, coloured, tmp_path, capsys):
         assert [int(row["label"]) for row in of_split] == expected.labels.tolist()
         assert [row["class"] for row in of_split] == [source.classes[label] for label in expected.labels]
         weights = [float(row["mean_weight"]) for row in of_split]
-        assert np.mean(weights) == pytest.approx(1, abs=1e-4)  # one batch, in which they have mean 1
+        assert np.mean(weights) == pytest.approx(1, abs=1e-4)  # all images are in one batch, whose mean weight is 1
         assert all(0 <= float(row["outlier_probability"]) <= 1 for row in of_split)
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_file_has_no_row(run, coloured, tmp_path, capsys):
     }
 
 
-def test_a_parquet_file_says_the_same(run, tmp_path):
+def test_a_parquet_file_has_the_same_content(run, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     for ending in ("csv", "parquet"):
         assert main(["embed", str(run), f"--out={tmp_path / 'table'}.{ending}"]) == 0
@@ -96,7 +96,7 @@ def test_a_parquet_file_says_the_same(run, tmp_path):
         np.testing.assert_allclose(numbers, other["embedding"], rtol=1e-6)
 
 
-def test_the_seed_decides_which_views_are_weighed(run, tmp_path):
+def test_the_seed_chooses_the_views(run, tmp_path):
     for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
         assert main(["embed", str(run), f"--seed={seed}", f"--out={tmp_path / name}.csv"]) == 0
     a, b, c = ((tmp_path / f"{name}.csv").read_text() for name in "abc")
@@ -107,7 +107,7 @@ def test_the_seed_decides_which_views_are_weighed(run, tmp_path):
     assert a != c
 
 
-def test_pictures_without_labels_are_written_once_and_no_arbiter_says_nothing(coloured, tmp_path):
+def test_unlabelled_pictures_are_written_once_and_have_no_verdict_without_an_arbiter(coloured, tmp_path):
     flat = tmp_path / "flat"
     flat.mkdir()
     for path in sorted(coloured.glob("red/*.png")):
@@ -122,7 +122,7 @@ def test_pictures_without_labels_are_written_once_and_no_arbiter_says_nothing(co
         ]
 
 
-def test_a_run_that_only_samples_weighs_by_its_samplers_arbiter(coloured, tmp_path):
+def test_a_run_that_only_samples_is_scored_by_the_arbiter_of_its_sampler(coloured, tmp_path):
     run = a_run(tmp_path / "sampled", coloured, "none", candidates=2)
     assert main(["embed", str(run), f"--out={tmp_path / 'table.csv'}"]) == 0
     rows = read(tmp_path / "table.csv")
@@ -130,7 +130,7 @@ def test_a_run_that_only_samples_weighs_by_its_samplers_arbiter(coloured, tmp_pa
     assert all(0 <= float(row["outlier_probability"]) <= 1 for row in rows)
 
 
-def test_mistakes_end_in_a_sentence_and_leave_no_file(run, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_reported_in_one_sentence_and_leave_no_file(run, tmp_path, monkeypatch, capsys):
     for arguments, says in [
         ([str(run), f"--out={tmp_path / 'x.txt'}"], "neither a .parquet nor a .csv"),
         ([str(run), "--data=demo", f"--out={tmp_path / 'x.csv'}"], "images of 1 channel"),

@@ -1,4 +1,4 @@
-"""The command, on a run of ours and on weights of others."""
+"""The command `uota evaluate`, on runs and on third-party weights."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ RESULT = {"linear": "linear", "knn": "knn", "linear-sgd": "linear-sgd", "finetun
 
 @pytest.fixture(scope="module")
 def coloured(tmp_path_factory):
-    """Forty pictures of 40 × 40 pixels, red or blue, in a folder for each."""
+    """A folder of forty pictures of 40 × 40 pixels in two classes, red and blue."""
     folder = tmp_path_factory.mktemp("coloured")
     for number in range(40):
         colour = [(200, 5 * number, 0), (0, 5 * number, 200)][number % 2]
@@ -41,7 +41,7 @@ def coloured(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(coloured, tmp_path_factory):
-    """Runs of the two baselines."""
+    """Runs of the baselines random and supervised."""
     folder = tmp_path_factory.mktemp("runs")
     flags = "--epochs=1 --batch_size=16 --views=small --accelerator=cpu --threads=1 --workers=0"
     for method in ("random", "supervised"):
@@ -56,7 +56,7 @@ def test_every_protocol_has_settings():
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("method", ["random", "supervised"])
-def test_baselines_go_through_every_protocol(protocol, method, runs, capsys):
+def test_every_protocol_evaluates_the_baselines(protocol, method, runs, capsys):
     run = runs / method
     assert main(["evaluate", protocol, str(run), *QUICK[protocol]]) == 0
     written = json.loads((run / f"{RESULT[protocol]}.json").read_text())
@@ -75,7 +75,7 @@ def test_baselines_go_through_every_protocol(protocol, method, runs, capsys):
         (["--epochs=2", "--learning_rate=0.5"], "swav", {"epochs": 2, "learning_rate": 0.5}),
     ],
 )
-def test_the_result_names_the_protocol_and_what_was_effective(flags, name, changed, runs, coloured, tmp_path, capsys):
+def test_the_result_names_the_protocol_and_its_effective_values(flags, name, changed, runs, coloured, tmp_path, capsys):
     out, quick = tmp_path / "out", ["--workers=0", "--accelerator=cpu"]
     assert main(["evaluate", "linear-sgd", str(runs / "random"), f"--out={out}", *quick, *flags]) == 0
     said = capsys.readouterr().out
@@ -87,12 +87,12 @@ def test_the_result_names_the_protocol_and_what_was_effective(flags, name, chang
     assert written["learning_rate"] == (published | changed)["learning_rate"]
     assert written["settings"]["protocol"] == name
     given = {key: value for key, value in written["settings"].items() if key in published and value is not None}
-    assert given == changed  # what nobody set stays the protocol's
+    assert given == changed  # values that were not set are the protocol's
     assert 0 <= written["top1"] <= written["top5"] == 100
 
 
 @pytest.mark.parametrize("protocol", ["knn", "linear-sgd"])
-def test_weights_of_others_are_evaluated(protocol, coloured, tmp_path, capsys):
+def test_third_party_weights_are_evaluated(protocol, coloured, tmp_path, capsys):
     file = tmp_path / "moco.pth"
     state = {f"module.encoder_q.{key}": value for key, value in torchvision.models.resnet18().state_dict().items()}
     torch.save({"arch": "resnet18", "state_dict": state}, file)
@@ -105,7 +105,7 @@ def test_weights_of_others_are_evaluated(protocol, coloured, tmp_path, capsys):
     assert (written["encoder"], written["backbone"], written["epochs"]) == (str(file), "resnet18", None)
 
 
-def test_weights_of_ours_are_evaluated_as_a_file(runs):
+def test_a_checkpoint_is_evaluated_like_its_run(runs):
     given = load_encoder(EncoderSpec(str(runs / "random")))
     read = load_encoder(EncoderSpec(str(runs / "random" / "checkpoint.ckpt")))
     images = torch.randn(2, 3, 32, 32)
@@ -113,7 +113,7 @@ def test_weights_of_ours_are_evaluated_as_a_file(runs):
     assert given.preset.evaluation_size == read.preset.evaluation_size
 
 
-def test_a_timm_name_brings_published_weights_statistics_and_size(monkeypatch):
+def test_a_timm_model_has_its_published_weights_statistics_and_size(monkeypatch):
     import timm
 
     asked, create = [], timm.create_model
@@ -128,7 +128,7 @@ def test_a_timm_name_brings_published_weights_statistics_and_size(monkeypatch):
     assert (found.preset.mean, found.preset.evaluation_size) == ((0.5, 0.5, 0.5), 224)
     assert found.preset.evaluation_resize == 249  # 224 / 0.9, as published
     monkeypatch.setattr("uota.encoders.encoder.timm.create_model", raises_offline)
-    with pytest.raises(UotaError, match="is there a network"):
+    with pytest.raises(UotaError, match="check the network connection"):
         load_encoder(EncoderSpec("resnet18"))
 
 
@@ -143,7 +143,7 @@ def grey_file(tmp_path):
     return str(file)
 
 
-def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_path, capsys):
+def test_mistakes_are_reported_in_one_sentence_with_exit_status_2(runs, coloured, grey_file, tmp_path, capsys):
     run, data, out = str(runs / "random"), f"--data={coloured}", f"--out={tmp_path / 'out'}"
     (tmp_path / "flat").mkdir()
     for number in range(3):
@@ -154,8 +154,8 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
         (["knn", run, f"--data={tmp_path / 'flat'}"], "has no labels"),
         (["linear-sgd", run, f"--data={tmp_path / 'flat'}"], "has no labels"),
         (["knn", run, "--data=demo"], "images of 1 channel"),
-        (["knn", f"{run}/checkpoint.ckpt"], "where results go by --out"),
-        (["knn", grey_file, data, out], "say by --views"),
+        (["knn", f"{run}/checkpoint.ckpt"], "a folder with --out"),
+        (["knn", grey_file, data, out], "choose one with --views"),
         (["knn", grey_file, data, out, "--views=supervised"], "does not fit resnet18: conv1.weight"),
         (["knn", f"{run}/checkpoint.ckpt", data, out, "--backbone=nope"], "no backbone 'nope'"),
         (["finetune", run, "--epochs=0"], "epochs is 0"),
@@ -170,9 +170,10 @@ def test_mistakes_end_in_a_sentence_and_code_2(runs, coloured, grey_file, tmp_pa
 
 
 def test_two_processes_equal_one(pictures, tmp_path):
-    """Losses of all steps, and hits on all test images.
+    """The losses of all steps and the accuracies agree.
 
-    In 32 bits batch norms of one and of two round differently, which a higher rate of the encoder makes visible.
+    The learning rate is low, since batch norms of one and two processes round differently in 32 bits, which a higher
+    rate of the encoder would amplify.
     """
     torch.manual_seed(0)
     torch.save(Encoder("tiny", 3, 32).backbone.state_dict(), tmp_path / "tiny.pth")

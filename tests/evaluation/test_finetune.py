@@ -15,7 +15,7 @@ SHORT = {
 }
 
 
-def test_the_whole_network_is_trained_on_what_the_seed_chooses(subject):
+def test_the_whole_network_is_trained_on_a_subset_chosen_by_the_seed(subject):
     given, settings = subject(), Finetune(labels="10%", **SHORT)
     before = {key: tensor.clone() for key, tensor in given.encoder.state_dict().items()}
     found = evaluate_finetune(given, settings, bar=False)
@@ -30,13 +30,13 @@ def test_the_whole_network_is_trained_on_what_the_seed_chooses(subject):
     assert not torch.equal(other.encoder.backbone.stem[0].weight, after["backbone.stem.0.weight"])
 
 
-def test_all_labels_teach(subject):
+def test_accuracy_with_all_labels_is_above_chance(subject):
     found = evaluate_finetune(subject(), Finetune(labels="100%", **SHORT | {"epochs": 10}), bar=False)
     assert found.images == 64
     assert found.top1 > 50
 
 
-def test_rates_are_swavs():
+def test_default_learning_rates_are_those_of_swav():
     assert Finetune(labels="1%").rates() == (0.02, 5.0)
     assert Finetune(labels="10%", learning_rate=0.3).rates() == (0.3, 0.2)
     with pytest.raises(UotaError, match="drops"):

@@ -1,4 +1,4 @@
-"""The linear protocol, against the same training written out in float64."""
+"""The linear protocols, compared with an independent training loop in float64."""
 
 import math
 import signal
@@ -48,9 +48,9 @@ def classifier_of(subject, plan):
 
 
 def trained_in_float64(subject, plan, head):
-    """SGD with momentum and a cosine to zero, by hand, on features of one crop of each image of each epoch."""
+    """SGD with momentum and a cosine schedule, written out, on the features of one crop per image and epoch."""
     crops = ViewSizePreset(1, 24, (plan.smallest_crop, 1.0), jitter_probability=0.0)
-    pipeline = ViewPipeline(replace(subject.found.preset, sizes=(crops,)), plan.seed)
+    pipeline = ViewPipeline(replace(subject.loaded.preset, sizes=(crops,)), plan.seed)
     weight, bias = head.weight.detach().double(), head.bias.detach().double()
     moved = [torch.zeros_like(weight), torch.zeros_like(bias)]
     images, step = len(subject.train), 0
@@ -71,19 +71,19 @@ def trained_in_float64(subject, plan, head):
     return weight, bias
 
 
-def test_the_classifier_is_trained_as_by_hand(subject, tmp_path):
+def test_the_classifier_equals_that_of_the_independent_loop(subject, tmp_path):
     subject = subject()
     classifier = classifier_of(subject, FEW)
     before = {key: tensor.clone() for key, tensor in subject.encoder.state_dict().items()}
     weight, bias = trained_in_float64(subject, FEW, classifier.head)
-    fit(classifier, subject.train, subject.test, subject.found.preset, FEW, tmp_path, bar=False)
+    fit(classifier, subject.train, subject.test, subject.loaded.preset, FEW, tmp_path, bar=False)
     torch.testing.assert_close(classifier.head.weight.double(), weight, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(classifier.head.bias.double(), bias, rtol=1e-3, atol=1e-4)
     after = subject.encoder.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_accuracy_is_that_of_whole_test_images(subject):
+def test_accuracy_is_reproducible_and_above_chance(subject):
     subject = subject()
     settings = replace(SETTINGS, epochs=10, smallest_crop=0.9)
     found = evaluate_linear_sgd(subject, settings, bar=False)
@@ -92,37 +92,37 @@ def test_accuracy_is_that_of_whole_test_images(subject):
     assert not (subject.folder / "linear-sgd" / "checkpoint.ckpt").exists()
 
 
-def test_interrupted_and_begun_again_equals_uninterrupted(subject, tmp_path, capsys):
+def test_interrupted_and_resumed_equals_uninterrupted(subject, tmp_path, capsys):
     whole, parts = (classifier_of(subject(), FEW) for _ in range(2))
     given = subject()
 
     def fitted(classifier, name, train):
-        fit(classifier, train, given.test, given.found.preset, FEW, tmp_path / name, bar=False)
+        fit(classifier, train, given.test, given.loaded.preset, FEW, tmp_path / name, bar=False)
 
     fitted(whole, "whole", given.train)
     with pytest.raises(UotaError, match=r"stopped at step 4; run the same command again"):
         fitted(parts, "parts", PressesCtrlC(given.train, batch=5))
     parts = classifier_of(subject(), FEW)
     fitted(parts, "parts", given.train)
-    assert "going on from" in capsys.readouterr().out
+    assert "resuming from" in capsys.readouterr().out
     assert torch.equal(whole.head.weight, parts.head.weight)
     assert whole.accuracy(1) == parts.accuracy(1)
 
 
-def test_a_checkpoint_of_other_settings_is_not_gone_on_from(subject, tmp_path, capsys):
+def test_a_checkpoint_of_other_settings_is_not_resumed_from(subject, tmp_path, capsys):
     given, other = subject(), replace(FEW, seed=1)
     stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
-        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
+        fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fresh, again = classifier_of(subject(), other), classifier_of(subject(), other)
-    fit(fresh, given.train, given.test, given.found.preset, other, tmp_path, bar=False)
-    fit(again, given.train, given.test, given.found.preset, other, tmp_path / "elsewhere", bar=False)
-    assert "going on" not in capsys.readouterr().out
+    fit(fresh, given.train, given.test, given.loaded.preset, other, tmp_path, bar=False)
+    fit(again, given.train, given.test, given.loaded.preset, other, tmp_path / "elsewhere", bar=False)
+    assert "resuming" not in capsys.readouterr().out
     assert torch.equal(fresh.head.weight, again.head.weight)
 
 
 class PressesCtrlC:
-    """A source that interrupts this process once its images were asked for so many times."""
+    """A source that sends Ctrl-C to this process when its images are read for the given batch."""
 
     def __init__(self, source, batch):
         self.source, self.left = source, batch
@@ -140,17 +140,17 @@ class PressesCtrlC:
         return self.source.images(indices)
 
 
-def test_fewer_loading_processes_go_on_from_the_same_checkpoint(subject, tmp_path, capsys):
+def test_a_checkpoint_is_resumed_with_another_number_of_workers(subject, tmp_path, capsys):
     given = subject()
     stopping = PressesCtrlC(given.train, batch=5)
     with pytest.raises(UotaError, match="stopped"):
-        fit(classifier_of(given, FEW), stopping, given.test, given.found.preset, FEW, tmp_path, bar=False)
+        fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fewer = replace(FEW, workers=None)
-    fit(classifier_of(subject(), FEW), given.train, given.test, given.found.preset, fewer, tmp_path, bar=False)
-    assert "going on from" in capsys.readouterr().out
+    fit(classifier_of(subject(), FEW), given.train, given.test, given.loaded.preset, fewer, tmp_path, bar=False)
+    assert "resuming from" in capsys.readouterr().out
 
 
-def test_a_diverging_rate_is_named(subject):
+def test_divergence_is_reported_with_the_remedy(subject):
     with pytest.raises(UotaError, match="lower --learning_rate"):
         evaluate_linear_sgd(subject(), replace(SETTINGS, learning_rate=1e38), bar=False)
 

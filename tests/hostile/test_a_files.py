@@ -210,7 +210,7 @@ def test_a_log_that_is_no_file_is_named_and_not_waited_for(run, tmp_path, capsys
     ODD[kind](tmp_path / "run/logs/version_0/metrics.csv")
     page = tmp_path / "page.html"
     assert main(["inspect", str(tmp_path / "run"), "--seconds=0", "--images=3", f"--out={page}"]) == 0
-    assert "metrics.csv is not drawn" in capsys.readouterr().err
+    assert "metrics.csv cannot be read and is not drawn" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["settings.json", "checkpoint.ckpt", "data.json"])

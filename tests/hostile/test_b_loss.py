@@ -26,7 +26,7 @@ from uota.errors import StoppedError, UotaError
 from uota.io import locks
 from uota.io.atomic import atomic_write
 from uota.io.locks import hold
-from uota.runs.checkpoints import damage_of
+from uota.runs.checkpoints import find_damage
 from uota.runs.folder import EVALUATION, RUN, empty_folder, require_free
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -119,15 +119,15 @@ RELATIONS = {
     "is, by a link to the data": ("link", "x/data", "is"),
     "is, spelled otherwise": ("x/data", "x/../x/./data", "is"),
     "is, with a slash": ("x/data/", "x/data", "is"),
-    "holds": ("x/data", "x", "holds"),
-    "holds, further up": ("x/data/a/b", "x", "holds"),
-    "holds, by a link to the data": ("link", "x", "holds"),
-    "lies in": ("x/data", "x/data/runs/r", "lies in"),
-    "lies in, by a link": ("x/data", "link/runs/r", "lies in"),
-    "holds shards": ("x/shards-{000..099}.tar", "x", "holds"),
-    "holds shards, further up": ("x/y/shards-*.tar", "x", "holds"),
-    "holds a tar": ("x/one.tar", "x", "holds"),
-    "lies among folders of shards": ("x/{a,b}/s.tar", "x/a", "lies in"),
+    "holds": ("x/data", "x", "contains"),
+    "holds, further up": ("x/data/a/b", "x", "contains"),
+    "holds, by a link to the data": ("link", "x", "contains"),
+    "lies in": ("x/data", "x/data/runs/r", "is inside"),
+    "lies in, by a link": ("x/data", "link/runs/r", "is inside"),
+    "holds shards": ("x/shards-{000..099}.tar", "x", "contains"),
+    "holds shards, further up": ("x/y/shards-*.tar", "x", "contains"),
+    "holds a tar": ("x/one.tar", "x", "contains"),
+    "lies among folders of shards": ("x/{a,b}/s.tar", "x/a", "is inside"),
     "is a saved data set": ("x/data#image=left&label=kind", "x/data", "is"),
 }
 
@@ -186,7 +186,7 @@ def test_what_is_no_run_is_not_replaced(tmp_path, files):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
     before = content(tmp_path)
-    with pytest.raises(UotaError, match="no run of ours"):
+    with pytest.raises(UotaError, match="is not the folder of a run"):
         empty_folder(tmp_path, overwrite=True)
     assert content(tmp_path) == before
 
@@ -194,7 +194,7 @@ def test_what_is_no_run_is_not_replaced(tmp_path, files):
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("settings.json")], ids=["pipe", "loop"])
 def test_settings_that_cannot_be_read_do_not_make_a_run(tmp_path, make):
     make(tmp_path / "settings.json")
-    with pytest.raises(UotaError, match="no run of ours"):
+    with pytest.raises(UotaError, match="is not the folder of a run"):
         require_free(tmp_path, overwrite=True)
 
 
@@ -365,7 +365,7 @@ def test_two_signals_together_are_one(images, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_stops_at_once(images, tmp_path, monkeypatch):
-    monkeypatch.setattr("uota.training.signals.TOGETHER", -1.0)
+    monkeypatch.setattr("uota.training.signals.SAME_REQUEST", -1.0)
     step = Pretraining.training_step
 
     def signalled(self, views, batch_index):
@@ -477,7 +477,7 @@ def test_a_scheduler_that_signals_all_processes_finds_a_checkpoint(tmp_path):
     errors = process.communicate(timeout=100)[1]
     assert (process.returncode, "Traceback" in errors) == (143, False), errors
     assert "--resume" in errors
-    assert damage_of(out / "checkpoint.ckpt") is None
+    assert find_damage(out / "checkpoint.ckpt") is None
 
 
 # Loading processes

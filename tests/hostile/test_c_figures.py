@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from uota.commands.cli import main
 from uota.data import labels_of
 from uota.data.demo.coco_scenes import write_coco_scenes
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.encoders.weights import load_weights, read_weights
 from uota.errors import UotaError
@@ -31,6 +31,7 @@ from uota.evaluation.knn import evaluate_knn
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import evaluate_linear, hold_out
 from uota.evaluation.subject import LabelledEncoder
+from uota.losses import ViewWeights
 from uota.methods.baselines import Supervised
 from uota.methods.embedded import Step
 from uota.runs.encoder import LoadedEncoder
@@ -478,8 +479,8 @@ def test_what_is_left_out_or_cannot_be_hit_is_said(kind):
 
 
 REFUSED = {
-    "one class": ([4] * 8, FOUR, "all training images of made have one label"),
-    "one class beside images without a label": ([4, -1] * 4, FOUR, "all training images of made have one label"),
+    "one class": ([4] * 8, FOUR, "all training images of made have the same label"),
+    "one class beside images without a label": ([4, -1] * 4, FOUR, "all training images of made have the same label"),
     "none in training": ([-1] * 8, FOUR, "has no labels"),
     "none in the test": (FOUR * 2, [-1] * 4, "has no labels"),
 }
@@ -552,8 +553,9 @@ def test_images_without_a_label_teach_a_supervised_method_nothing():
     method = Supervised(Encoder("tiny", 1, 24), classes=2)
     embedded = method.embed([torch.randn(1, 4, 1, 24, 24)], Step())
     weights = torch.ones(1, 4)
-    some = method.loss(embedded, weights, Step(labels=torch.tensor([0, 1, -1, -1])))
-    half = method.loss(embedded, weights * torch.tensor([1.0, 1, 0, 0]), Step(labels=torch.tensor([0, 1, 0, 0])))
+    some = method.loss(embedded, ViewWeights(weights, "predictor"), Step(labels=torch.tensor([0, 1, -1, -1])))
+    labelled = ViewWeights(weights * torch.tensor([1.0, 1, 0, 0]), "predictor")
+    half = method.loss(embedded, labelled, Step(labels=torch.tensor([0, 1, 0, 0])))
     torch.testing.assert_close(some, half)
 
 
@@ -703,5 +705,5 @@ class Says(torch.nn.Module):
 
 @pytest.mark.parametrize("value", [*VALUES.values(), 1e30], ids=[*VALUES, "enormous"])
 def test_features_that_are_no_numbers_are_refused(value):
-    with pytest.raises(UotaError, match="enormous features for 1 of 4 images of made"):
+    with pytest.raises(UotaError, match="features of 1 of 4 images of made"):
         encoder_features(Says(value), source(FOUR), PRESETS["small-grey"])

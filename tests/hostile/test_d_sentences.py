@@ -387,7 +387,7 @@ PLACES = {
     "below a file": ("file/x/y{end}", "is a file"), "device": ("/dev/null/y{end}", "is a file"),
     "system": ("/proc/x/y{end}", "cannot be written"), "link to itself": ("loop/y{end}", "cannot be written"),
     "long name": ("x" * 300 + "{end}", "cannot be written"), "long path": ("x/" * 3000 + "y{end}", "cannot be written"),
-    "home of nobody": ("~nobody-has-this-name/y{end}", "home folder of nobody"),
+    "home of nobody": ("~nobody-has-this-name/y{end}", "home folder of an unknown user"),
 }  # fmt: skip
 WRITERS = {
     "pretrain": ("pretrain --data=nowhere --out={out}", ""),
@@ -460,7 +460,7 @@ NOBODYS = ["evaluate knn ~nobody-here", "evaluate knn run --data=~nobody-here", 
 
 @pytest.mark.parametrize("command", NOBODYS)
 def test_the_home_of_nobody_is_no_folder(command, run, capsys):
-    assert_refused(command.split(), capsys, "~nobody-here is in the home folder of nobody here")
+    assert_refused(command.split(), capsys, "~nobody-here is in the home folder of an unknown user")
 
 
 def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):

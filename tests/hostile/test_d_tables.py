@@ -20,12 +20,12 @@ from uota.commands.cli import main
 from uota.comparison import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text, compare
 from uota.console import printable
 from uota.data import open_groups
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable
 from uota.io.csv_files import csv_text, write_csv
-from uota.misfiled.files import FileVerdicts, write_files
+from uota.misfiled.files import FileVerdicts, write_verdicts
 from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPipeline
 
@@ -369,7 +369,7 @@ def test_the_list_of_files_runs_nothing(name, tmp_path):
         for number in range(2):
             Image.new("RGB", (8, 8)).save(tmp_path / "things" / group / f"{number}.png")
     groups = open_groups(tmp_path / "things", None)
-    write_files(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
+    write_verdicts(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     with (tmp_path / "list.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["group"] for row in rows} == {as_read(name), "plain"}

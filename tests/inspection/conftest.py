@@ -1,20 +1,20 @@
-"""A table whose truth is made: small crops and grey views are the outliers."""
+"""Tables of views with synthetic outlier probabilities."""
 
 import pytest
 import torch
 
 from uota.arbitration import Arbitration
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.inspection.table import ViewTable
 from uota.views import ViewPipeline
 from uota.views.presets import ViewPreset, ViewSizePreset
 
 IMAGES = 400
-GROUPS = (
+SIZES = (
     ViewSizePreset(2, 16, (0.3, 1.0), brightness=0.4, grey_probability=0.3),
     ViewSizePreset(4, 8, (0.05, 0.3), brightness=0.4, grey_probability=0.3),
 )
-PRESET = ViewPreset("made", GROUPS, (0.5,) * 3, (0.5,) * 3, evaluation_size=16)
+PRESET = ViewPreset("made", SIZES, (0.5,) * 3, (0.5,) * 3, evaluation_size=16)
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +23,9 @@ def table_of():
 
 
 def _table_of(probability, parameters, wrong=None):
-    """A table in which one arbiter says these outlier probabilities, and the paper's nothing."""
+    """Make a table in which learned and two_groups give these outlier probabilities, and mahalanobis gives none."""
     weights = (1 - probability) / (1 - probability).mean()
-    said = Arbitration(weights, -probability, None, None, probability, float(probability.mean()))
+    verdict = Arbitration(weights, -probability, None, None, probability, float(probability.mean()))
     paper = Arbitration(torch.ones_like(weights), -probability, probability, 1.0)
     views, images = probability.shape
     pixels = torch.zeros(images, 3, 64, 64, dtype=torch.uint8)
@@ -36,7 +36,7 @@ def _table_of(probability, parameters, wrong=None):
         torch.arange(images),
         parameters,
         torch.zeros(views, images, 2),
-        {"learned": said, "two_groups": said, "mahalanobis": paper},
+        {"learned": verdict, "two_groups": verdict, "mahalanobis": paper},
         "learned",
         wrong,
         [],
@@ -58,5 +58,5 @@ def area(parameters):
 
 @pytest.fixture(scope="session")
 def made(parameters, area):
-    """Crops under 12 % of the image are outliers with probability 0.6, others with 0.1; grey ones with 0.2 more."""
+    """A table with outlier probability 0.6 for crops under 12 % of the image, else 0.1, and 0.2 more for grey views."""
     return _table_of((0.1 + 0.5 * (area < 0.12) + 0.2 * parameters.grey).double(), parameters)

@@ -15,11 +15,11 @@ from uota.errors import UotaError
 from uota.inspection.command import inspect_and_write
 from uota.views import PRESETS
 
-QUICK = {"seconds": 0.0, "judged": 32, "shown": 4}
+QUICK = {"seconds": 0.0, "scored": 32, "shown": 4}
 
 
 class Pictures(Dataset):
-    """As torchvision's folders are: pictures of Pillow with a label, targets and classes."""
+    """A dataset like torchvision's ImageFolder: Pillow images with labels, `targets` and `classes`."""
 
     targets, classes = [0, 1] * 10, ["cat", "dog"]
 
@@ -53,7 +53,7 @@ def test_any_images_are_inspected_and_every_view_is_in_the_frame(images):
         assert (frame["class"] == np.array(["cat", "dog"])[frame.image.astype(int) % 2]).all()
 
 
-def test_the_table_says_what_the_arbiters_said():
+def test_the_table_has_the_verdicts_of_the_arbiters():
     found = uota.inspect("demo", inject=0.3, **QUICK)
     frame, table = found.to_frame(), found.table
     by_view = frame[frame.view == 3]
@@ -70,27 +70,27 @@ def test_the_table_says_what_the_arbiters_said():
     np.testing.assert_allclose(weights, weights.iloc[0])
 
 
-def test_the_same_seed_draws_the_same_images_and_views_and_another_others():
+def test_the_seed_determines_images_and_views():
     one, same, other = (uota.inspect("demo", seed=seed, **QUICK).table for seed in (1, 1, 2))
     assert torch.equal(one.item, same.item)
     assert torch.equal(one.parameters.box, same.parameters.box)
     assert not torch.equal(one.item, other.item)
 
 
-def test_any_module_or_backbone_or_file_of_weights_gives_the_features(tmp_path, capsys):
+def test_features_come_from_a_module_a_backbone_or_a_file_of_weights(tmp_path, capsys):
     by_module = uota.inspect("demo", nn.AdaptiveAvgPool2d(3), **QUICK)
-    assert by_module.panel.learned.score.width == 9
+    assert by_module.arbiters.learned.score.width == 9
     by_name = uota.inspect("demo", "tiny", **QUICK)
-    assert by_name.panel.learned.score.width == 32 * 16 + 128
+    assert by_name.arbiters.learned.score.width == 32 * 16 + 128
     torch.save(Encoder("tiny", 1, 24).backbone.state_dict(), tmp_path / "weights.pth")
     by_file = uota.inspect("demo", weights=tmp_path / "weights.pth", **QUICK)
     assert "loaded" in capsys.readouterr().out
-    assert by_file.panel.learned.score.width == by_name.panel.learned.score.width
+    assert by_file.arbiters.learned.score.width == by_name.arbiters.learned.score.width
     with pytest.raises(UotaError, match="there is no file"):
         uota.inspect("demo", "tiny", weights=tmp_path / "none.pth", **QUICK)
 
 
-def test_views_may_be_a_preset_of_ones_own_and_changed():
+def test_views_may_be_a_custom_preset_with_changes():
     preset = PRESETS["small-grey"].with_local_views(1)
     found = uota.inspect("demo", views=preset, view_options={"local": {"scale": [0.2, 0.25]}}, **QUICK)
     area = found.to_frame().query("kind == 'local'").area
@@ -98,7 +98,7 @@ def test_views_may_be_a_preset_of_ones_own_and_changed():
     assert area.between(0.15, 0.3).all()
 
 
-def test_an_inspection_shows_and_saves_itself(tmp_path):
+def test_an_inspection_is_displayed_and_saved(tmp_path):
     found = uota.inspect(Pictures(), **QUICK)
     assert re.match(r'<iframe [^>]*srcdoc="&lt;!doctype|<iframe [^>]*srcdoc="<!doctype', found._repr_html_())
     assert min(found.gallery(2).size) > 100
@@ -114,22 +114,23 @@ def test_an_inspection_shows_and_saves_itself(tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "model", "says"),
-    [([1, 2, 3, 4], None, "no picture"), (object(), None, "nothing that images"), ("demo", 3, "a model is"),
+    [([1, 2, 3, 4], None, "not a picture"), (object(), None, "images cannot be taken"),
+     ("demo", 3, "the model is neither"),
      (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "no backbone 'nope'")],
 )  # fmt: skip
-def test_what_cannot_be_inspected_is_said(images, model, says):
+def test_unusable_images_and_models_are_refused(images, model, says):
     with pytest.raises(UotaError, match=says):
         uota.inspect(images, model, **QUICK)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
-def test_seconds_that_are_none_are_refused(seconds):
+def test_negative_or_infinite_seconds_are_refused(seconds):
     with pytest.raises(UotaError, match="0 seconds"):
         uota.inspect("demo", seconds=seconds)
 
 
 @pytest.mark.parametrize("value", [float("nan"), 200.0])
-def test_floats_that_are_no_picture_are_refused(value):
+def test_floats_outside_the_pixel_range_are_refused(value):
     images = torch.rand(20, 3, 8, 8)
     images[7, 0, 0, 0] = value
     with pytest.raises(UotaError, match=r"picture 7: pixels are (NaN|floats from .* to 200, not in \[0, 1\])"):
@@ -137,7 +138,7 @@ def test_floats_that_are_no_picture_are_refused(value):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_nothing_is_said_of_what_stands_in_for_a_damaged_file(tmp_path, grouped):
+def test_damaged_files_and_their_replacements_are_left_out(tmp_path, grouped):
     for number in range(32):
         place = tmp_path / f"{number // 4 if grouped else 0}" / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
@@ -147,21 +148,21 @@ def test_nothing_is_said_of_what_stands_in_for_a_damaged_file(tmp_path, grouped)
     found = uota.inspect(tmp_path, views="small-groups" if grouped else "small", files=grouped, **QUICK)
     assert damaged in found.subject.source.skipped
     assert not found.to_frame().shows.str.endswith("0/2.png").any()
-    assert found.table.shape[1] == (3 if grouped else 31)  # of groups a half is judged
+    assert found.table.shape[1] == (3 if grouped else 31)  # half of the groups are scored
     assert "0/2.png" not in found.html()
     if grouped:
         assert int(found.filing.group[2]) == -1
 
 
-def test_a_name_without_an_ending_is_refused(tmp_path):
-    with pytest.raises(UotaError, match="no ending"):
+def test_a_name_without_a_suffix_is_refused(tmp_path):
+    with pytest.raises(UotaError, match="no suffix"):
         inspect_and_write([], tmp_path / "page", data="demo", seconds=0.0)
-    with pytest.raises(UotaError, match="no ending"):
+    with pytest.raises(UotaError, match="no suffix"):
         uota.inspect("demo", **QUICK).save(tmp_path / "page")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_inspection_prints_as_a_line():
+def test_the_repr_of_an_inspection_is_one_line():
     assert re.fullmatch(
         r"Inspection of demo: 6 views of 32 images, outlier rate 0\.\d+", repr(uota.inspect("demo", **QUICK))
     )
@@ -176,20 +177,20 @@ def test_an_inspection_prints_as_a_line():
         ({"files": "/"}, "is a folder"),
     ],
 )
-def test_what_the_command_cannot_write_is_said_before_anything_is_done(tmp_path, arguments, says):
+def test_unusable_arguments_are_refused_before_the_work(tmp_path, arguments, says):
     with pytest.raises(UotaError, match=says):
         inspect_and_write([], tmp_path / "page.html", data="demo", seconds=0.0, **arguments)
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_folder_is_named_alone_and_a_run_that_is_none_is_refused(pictures, tmp_path):
+def test_a_folder_of_images_is_inspected_and_several_must_be_runs(pictures, tmp_path):
     inspect_and_write([str(pictures)], tmp_path / "views.png", seconds=0.0, images=2)
     assert (tmp_path / "views.png").exists()
     with pytest.raises(UotaError, match="no settings"):
         inspect_and_write([str(pictures), str(pictures)], tmp_path / "views.png", seconds=0.0)
 
 
-def test_of_a_large_folder_a_sample_is_looked_at_and_that_is_said(pictures, tmp_path, monkeypatch, capsys):
+def test_a_sample_of_a_large_folder_is_inspected_and_reported(pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("uota.inspection.input.SAMPLE", 40)
     found = uota.inspect(pictures, **QUICK)
     said = capsys.readouterr().out
@@ -201,7 +202,7 @@ def test_of_a_large_folder_a_sample_is_looked_at_and_that_is_said(pictures, tmp_
     assert (frame.image.str.split("/").str[0] == frame["class"]).all()
 
 
-def test_views_that_were_put_in_are_not_at_home():
+def test_injected_views_do_not_show_their_own_item():
     found = uota.inspect("demo", inject=0.4, **QUICK)
-    assert torch.equal(found.table.at_home, ~found.table.wrong)
+    assert torch.equal(found.table.shows_own_item, ~found.table.wrong)
     assert 0.2 < found.table.wrong.float().mean() < 0.6

@@ -17,7 +17,7 @@ from uota.misfiled.files import (
     require_groups,
     score_files,
     score_files_by_halves,
-    write_files,
+    write_verdicts,
 )
 from uota.training.arbiter_inputs import thumbnails
 from uota.views import PRESETS, ViewPipeline
@@ -28,7 +28,7 @@ PRESET = PRESETS["small-groups"]
 
 @pytest.fixture(scope="module")
 def filed(lit_patterns):
-    """Things are patterns of 3×3 colours, in five lights; twelve images have passed their folders on in a ring."""
+    """Groups of images of 3×3 colours in five lights; twelve images have been moved to each other's folders."""
     folder = torch.arange(THINGS).repeat_interleave(FILES)
     moved = torch.arange(WRONG) * FILES * 3
     wrong = folder.clone()
@@ -37,64 +37,65 @@ def filed(lit_patterns):
     return Groups(files, [torch.nonzero(wrong == thing)[:, 0].tolist() for thing in range(THINGS)]), wrong != folder
 
 
-def see(views):
+def extract(views):
     return thumbnails(views.by_size)
 
 
-def learned(groups, steps=60):
+def train(groups, steps=60):
     arbiter, pipeline = Arbiter("learned"), ViewPipeline(PRESET, seed=7)
     for step in range(steps):
-        arbiter(see(pipeline(groups, [(step, index) for index in range(len(groups))])))
+        arbiter(extract(pipeline(groups, [(step, index) for index in range(len(groups))])))
     return arbiter.score
 
 
-def test_files_in_a_wrong_folder_are_first_on_the_list(filed):
+def test_misfiled_files_come_first(filed):
     groups, wrong = filed
-    judged = score_files(groups, ViewPipeline(PRESET), learned(groups), see, draws=4, bar=False)
-    assert average_precision_score(wrong, -judged.worst_first().argsort()) > 0.95
-    assert judged.probability.shape == judged.score.shape == (THINGS * FILES,)
+    verdicts = score_files(groups, ViewPipeline(PRESET), train(groups), extract, draws=4, bar=False)
+    assert average_precision_score(wrong, -verdicts.worst_first().argsort()) > 0.95
+    assert verdicts.probability.shape == verdicts.score.shape == (THINGS * FILES,)
 
 
-def test_a_score_that_learned_on_other_groups_says_how_probably_a_file_is_wrong(filed):
+def test_a_score_trained_on_other_groups_gives_calibrated_probabilities(filed):
     groups, wrong = filed
-    judged = score_files_by_halves(groups, ViewPipeline(PRESET), learned, see, draws=4, bar=False)
-    assert average_precision_score(wrong, judged.probability) > 0.95
-    assert judged.probability[wrong].mean() > 0.5
-    assert judged.probability[~wrong].mean() < 0.05
-    again = score_files_by_halves(groups, ViewPipeline(PRESET), learned, see, draws=4, bar=False)
-    assert torch.equal(judged.probability, again.probability)
+    verdicts = score_files_by_halves(groups, ViewPipeline(PRESET), train, extract, draws=4, bar=False)
+    assert average_precision_score(wrong, verdicts.probability) > 0.95
+    assert verdicts.probability[wrong].mean() > 0.5
+    assert verdicts.probability[~wrong].mean() < 0.05
+    again = score_files_by_halves(groups, ViewPipeline(PRESET), train, extract, draws=4, bar=False)
+    assert torch.equal(verdicts.probability, again.probability)
 
 
-def test_judging_neither_trains_the_score_nor_says_anything_of_files_in_no_group(filed):
-    groups, score = Groups(filed[0].files, filed[0].members[:20]), learned(filed[0], steps=2)
+def test_scoring_does_not_train_the_score_and_skips_files_in_no_group(filed):
+    groups, score = Groups(filed[0].files, filed[0].members[:20]), train(filed[0], steps=2)
     before = {name: value.clone() for name, value in score.head.state_dict().items()}
-    judged = score_files(groups, ViewPipeline(PRESET), score, see, draws=1, bar=False)
+    verdicts = score_files(groups, ViewPipeline(PRESET), score, extract, draws=1, bar=False)
     assert all(torch.equal(value, before[name]) for name, value in score.head.state_dict().items())
     shown = sorted(index for group in groups.members for index in group)
-    assert torch.nonzero(~judged.probability.isnan())[:, 0].tolist() == shown
+    assert torch.nonzero(~verdicts.probability.isnan())[:, 0].tolist() == shown
 
 
 def test_equal_probabilities_are_listed_by_score():
-    judged = FileVerdicts(torch.tensor([0.2, 1.0, 1.0, 0.0]), torch.tensor([0.1, 0.5, -0.5, -1.0]))
-    assert judged.worst_first().tolist() == [2, 1, 0, 3]
+    verdicts = FileVerdicts(torch.tensor([0.2, 1.0, 1.0, 0.0]), torch.tensor([0.1, 0.5, -0.5, -1.0]))
+    assert verdicts.worst_first().tolist() == [2, 1, 0, 3]
 
 
-def test_hands_show_every_file_and_no_batch_has_two_of_one_group():
+def test_chunks_cover_every_file_and_no_batch_has_two_of_one_group():
     sizes = (*[2] * 150, 6, 7, 100)
     starts = np.cumsum([0, *sizes])
     members = [range(start, start + size) for start, size in zip(starts, sizes, strict=False)]
     home = np.repeat(np.arange(len(sizes)), sizes)
     batches = list(iter_batches(members, 6, np.random.default_rng(0)))
-    assert len(batches) == 2 + 16  # of the first turn, and of the others while the largest group has hands
-    for hands in batches:
-        groups = [set(home[list(hand)]) for hand in hands]
+    assert len(batches) == 2 + 16  # the first turn, and the others while the largest group has chunks
+    for chunks in batches:
+        groups = [set(home[list(chunk)]) for chunk in chunks]
         assert all(len(group) == 1 for group in groups)
-        assert len(set.union(*groups)) == len(hands)
-        assert BATCH // 2 <= len(hands) <= BATCH
+        assert len(set.union(*groups)) == len(chunks)
+        assert BATCH // 2 <= len(chunks) <= BATCH
         assert all(
-            len(set(hand)) == len(hand) == min(6, sizes[group.pop()]) for hand, group in zip(hands, groups, strict=True)
+            len(set(chunk)) == len(chunk) == min(6, sizes[group.pop()])
+            for chunk, group in zip(chunks, groups, strict=True)
         )
-    assert {index for hands in batches for hand in hands for index in hand} == set(range(sum(sizes)))
+    assert {index for chunks in batches for chunk in chunks for index in chunk} == set(range(sum(sizes)))
 
 
 def test_too_few_groups_are_refused(filed):
@@ -113,8 +114,8 @@ def folder(tmp_path):
 
 
 def test_the_list_names_file_group_and_probability_worst_first(folder, tmp_path):
-    judged = FileVerdicts(torch.tensor([0.25, 0.0, 0.6, 0.75]), torch.zeros(4))
-    write_files(judged, open_groups(folder, None), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
+    verdicts = FileVerdicts(torch.tensor([0.25, 0.0, 0.6, 0.75]), torch.zeros(4))
+    write_verdicts(verdicts, open_groups(folder, None), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
     rows = list(csv.reader((tmp_path / "list.csv").read_text().splitlines()))
     assert rows == [
         ["file", "group", "outlier_probability", "fits_better"],
@@ -125,22 +126,22 @@ def test_the_list_names_file_group_and_probability_worst_first(folder, tmp_path)
     ]
 
 
-def test_names_that_are_no_text_are_listed_as_text_and_broken_files_are_not(folder, tmp_path):
+def test_undecodable_names_are_listed_as_text_and_damaged_files_are_not_listed(folder, tmp_path):
     odd = os.fsencode(folder) + b"/a/\xff.png"
     os.rename(folder / "a/0.png", odd)
     groups = open_groups(folder, None)
     broken = folder / "a/1.png"
     broken.write_bytes(broken.read_bytes()[:40])
     groups.images(range(4))
-    write_files(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
+    write_verdicts(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     written = (tmp_path / "list.csv").read_text(encoding="utf-8")
     assert odd.decode(errors="replace") in written
     assert "a/1.png" not in written
     assert written.count("\n") == 4
 
 
-def test_a_list_that_cannot_be_written_says_so(folder, tmp_path):
+def test_an_unwritable_path_is_reported(folder, tmp_path):
     (tmp_path / "taken").mkdir()
-    judged, groups = FileVerdicts(torch.zeros(4), torch.zeros(4)), open_groups(folder, None)
+    verdicts, groups = FileVerdicts(torch.zeros(4), torch.zeros(4)), open_groups(folder, None)
     with pytest.raises(UotaError, match="is a folder; give the name of a file in it"):
-        write_files(judged, groups, torch.zeros(4).long(), tmp_path / "taken")
+        write_verdicts(verdicts, groups, torch.zeros(4).long(), tmp_path / "taken")

@@ -1,4 +1,4 @@
-"""Exported encoders are read back by the libraries they are for."""
+"""Exported encoders are loaded by the libraries that they are exported to."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ from uota.settings.evaluation import EncoderSpec
 from uota.views import PRESETS
 
 
-def found(name, views="supervised", encoder=None):
-    """An encoder with statistics that differ from those of a new one."""
+def loaded(name, views="supervised", encoder=None):
+    """Make an encoder whose batch statistics are not the initial ones."""
     torch.manual_seed(0)
     preset = PRESETS[views]
     encoder = encoder or Encoder(name, preset.channels, preset.sizes[0].size)
@@ -35,14 +35,14 @@ IMAGES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 def test_timm_reads_it(tmp_path):
-    ours = found("resnet18")
+    ours = loaded("resnet18")
     call = EXPORTS["timm"](ours, tmp_path / "resnet.pth")
     theirs = eval(call, {"timm": timm}).eval()
     torch.testing.assert_close(theirs(IMAGES), ours.encoder(IMAGES))
 
 
 def test_timm_reads_a_vision_transformer_for_small_images(tmp_path):
-    ours = found("vit_tiny_patch16_224", "small")
+    ours = loaded("vit_tiny_patch16_224", "small")
     theirs = eval(EXPORTS["timm"](ours, tmp_path / "vit.pth"), {"timm": timm}).eval()
     images = IMAGES[..., :32, :32]
     torch.testing.assert_close(theirs(images), ours.encoder(images))
@@ -50,7 +50,7 @@ def test_timm_reads_a_vision_transformer_for_small_images(tmp_path):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d"])
 def test_torchvision_reads_it(name, tmp_path):
-    ours = found(name)
+    ours = loaded(name)
     code = EXPORTS["torchvision"](ours, tmp_path / "resnet.pth")
     names = {"torchvision": torchvision, "torch": torch}
     exec(code, names)
@@ -59,7 +59,7 @@ def test_torchvision_reads_it(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "views"), [("tiny", "small-grey"), ("resnet18", "small"), ("resnet18", "supervised")])
 def test_safetensors_reads_it(name, views, tmp_path):
-    ours = found(name, views)
+    ours = loaded(name, views)
     call = EXPORTS["safetensors"](ours, tmp_path / "weights.safetensors")
     assert call == f"safetensors.torch.load_file({str(tmp_path / 'weights.safetensors')!r})"
     preset = PRESETS[views]
@@ -71,7 +71,7 @@ def test_safetensors_reads_it(name, views, tmp_path):
 
 def test_onnxruntime_reads_it(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    ours, preset = found("tiny", "small-grey"), PRESETS["small-grey"]
+    ours, preset = loaded("tiny", "small-grey"), PRESETS["small-grey"]
     EXPORTS["onnx"](ours, tmp_path / "encoder.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"), providers=["CPUExecutionProvider"])
     for rows in (1, 5):
@@ -90,22 +90,22 @@ def test_onnxruntime_reads_it(tmp_path):
             "tiny, uota's own, which timm does not know; export it --to safetensors or onnx",
         ),
         ("torchvision", "tiny", "small-grey", "tiny, uota's own, which torchvision does not know"),
-        ("timm", "resnet18", "small", "does not fit timm's resnet18: it has a first layer for small images"),
-        ("torchvision", "resnet18", "small", "first layer for small images or for grey ones"),
+        ("timm", "resnet18", "small", "does not fit timm's resnet18: it has a first layer for small or grey images"),
+        ("torchvision", "resnet18", "small", "first layer for small or grey images"),
         ("torchvision", "vit_tiny_patch16_224", "supervised", "torchvision has no network 'vit_tiny_patch16_224'"),
     ],
 )
-def test_what_a_library_has_not_is_refused(to, name, views, says, tmp_path):
+def test_networks_that_a_library_does_not_have_are_refused(to, name, views, says, tmp_path):
     with pytest.raises(UotaError, match=says):
-        EXPORTS[to](found(name, views), tmp_path / "x.pth")
+        EXPORTS[to](loaded(name, views), tmp_path / "x.pth")
 
 
-def test_an_encoder_that_is_not_the_librarys_is_refused(tmp_path):
-    ours = found("resnet18")
+def test_an_encoder_that_differs_from_the_librarys_is_refused(tmp_path):
+    ours = loaded("resnet18")
     ours.encoder.backbone.layer4[1].act2 = torch.nn.Tanh()
     with pytest.raises(UotaError, match="gives other features"):
         EXPORTS["torchvision"](ours, tmp_path / "x.pth")
-    two = found("resnet18", "scenes-colour", LabEncoder("resnet18", 3, 24))
+    two = loaded("resnet18", "scenes-colour", LabEncoder("resnet18", 3, 24))
     with pytest.raises(UotaError, match="two networks"):
         EXPORTS["timm"](two, tmp_path / "x.pth")
 

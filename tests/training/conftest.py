@@ -5,7 +5,7 @@ from uota.settings.pretrain import Pretrain
 
 @pytest.fixture
 def small(pictures):
-    """Settings of a run of a second, on the CPU: the folder's 76 training pictures."""
+    """Make the settings of a run that takes a second on the CPU, on the 76 training pictures."""
 
     def settings(**changes):
         few = {"data": str(pictures), "views": "small", "local_views": 1, "workers": 0, "epochs": 1, "batch_size": 24}

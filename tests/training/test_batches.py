@@ -19,7 +19,7 @@ def test_ranks_share_the_global_batch_of_one_process():
         assert whole == first + second
 
 
-def test_a_resumed_run_goes_on_within_its_epoch():
+def test_a_resumed_run_continues_within_its_epoch():
     assert batches(step=1) == batches()[1:]
     assert batches(step=3)[0][0][0] == 1
     assert batches(step=3) != batches()
@@ -34,7 +34,7 @@ def of_parts(parts, ranks=1, rank=0, step=0):
     return list(GlobalBatches(sum(parts), 6, 0, rank, ranks, lambda: step, np.array(parts)))
 
 
-def test_of_many_parts_each_image_is_seen_once_and_few_parts_are_read_at_a_time():
+def test_with_many_parts_each_image_is_seen_once_and_few_parts_are_read_at_a_time():
     parts = [1, 0, 5, 2] * 20  # 16 of the 80 at a time
     part_of = np.repeat(np.arange(80), parts)
     batches = of_parts(parts)
@@ -52,7 +52,7 @@ def test_of_many_parts_each_image_is_seen_once_and_few_parts_are_read_at_a_time(
     assert later != [index for _, index in batches[0]]
 
 
-def test_few_parts_are_mixed_as_if_there_were_none():
+def test_few_parts_make_no_difference():
     assert of_parts([10, 10]) == batches()
 
 

@@ -1,16 +1,16 @@
-"""A run whose last checkpoint is damaged, or that was killed before the first: it goes on, and ends the same."""
+"""Runs whose last checkpoint is damaged, or that were killed before the first, resume and end with equal weights."""
 
 import pytest
 import torch
 
-from uota.runs.checkpoints import checkpoint_before, damage_of
+from uota.runs.checkpoints import find_damage, previous_checkpoint
 from uota.runs.run import Run
 from uota.training.pretrain import pretrain
 
 
 @pytest.fixture
 def resumed(small, tmp_path):
-    """Weights after damage was done to a run's folder at its end, and the run resumed; and as they should be."""
+    """Damage a finished run's folder and resume the run; return the weights and the expected ones."""
 
     def make(damage):
         settings = small(epochs=3, checkpoint_every=4)
@@ -25,19 +25,19 @@ def resumed(small, tmp_path):
 def flip_the_last(run: Run):
     content = bytearray(run.checkpoint.read_bytes())
     content[len(content) // 2] ^= 0xFF
-    run.checkpoint.unlink()  # what was loaded still looks into the file
+    run.checkpoint.unlink()  # the loaded checkpoint is memory-mapped, so the file must not change in place
     run.checkpoint.write_bytes(content)
 
 
 def remove_all(run: Run):
     run.checkpoint.unlink()
-    checkpoint_before(run.checkpoint).unlink()
+    previous_checkpoint(run.checkpoint).unlink()
 
 
 @pytest.mark.parametrize(
     ("damage", "says"), [(flip_the_last, "checkpoint.ckpt is damaged"), (remove_all, "has no checkpoint yet")]
 )
-def test_it_goes_on_and_ends_the_same(resumed, capsys, damage, says):
+def test_it_resumes_and_ends_with_equal_weights(resumed, capsys, damage, says):
     found, expected = resumed(damage)
     assert says in capsys.readouterr().err
     for name, value in expected.items():
@@ -45,16 +45,16 @@ def test_it_goes_on_and_ends_the_same(resumed, capsys, damage, says):
             assert torch.equal(found[name], value), name
 
 
-def test_a_damaged_checkpoint_never_becomes_the_one_before(small, tmp_path):
+def test_a_damaged_checkpoint_never_becomes_the_previous_one(small, tmp_path):
     settings = small(epochs=3, checkpoint_every=4)
     run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     flip_the_last(run)
     pretrain(settings, run.folder, resume=True, bar=False, lines=False)
-    for path in (run.checkpoint, checkpoint_before(run.checkpoint)):
-        assert damage_of(path) is None
+    for path in (run.checkpoint, previous_checkpoint(run.checkpoint)):
+        assert find_damage(path) is None
 
 
-def test_nothing_is_left_unfinished(small, tmp_path):
+def test_no_unfinished_files_are_left(small, tmp_path):
     run = pretrain(small(), tmp_path / "run", bar=False, lines=False)
     assert {path.name for path in run.folder.iterdir()} == {
         ".uota.lock",

@@ -1,4 +1,4 @@
-"""A folder of which most is damaged is trained on: what can be read is used, what cannot is named."""
+"""Training on a folder of mostly damaged files uses the readable ones and names the others."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import sys
 from PIL import Image
 from tests.data.damage import write_damaged
 
-# What runs in a process of its own, so that its memory can be measured (getrusage would count its parent's).
+# Runs in a separate process to measure its peak memory; getrusage would count the parent's as well.
 TRAIN = """
 import json, re, sys
 from pathlib import Path

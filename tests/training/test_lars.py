@@ -1,4 +1,4 @@
-"""LARS beside its definition in float64: both kinds of momentum, tensors of zeros, and groups that are not adapted."""
+"""LARS, compared with its definition in float64, with both kinds of momentum, zero tensors and unadapted groups."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from uota.training.lars import Lars
 
-RATES = (0.0, 0.3, 1.0, 0.2)  # one a step: while the rate changes, the two kinds of momentum differ
+RATES = (0.0, 0.3, 1.0, 0.2)  # one per step; the two kinds of momentum differ only while the rate changes
 DECAY, TRUST = 0.01, 0.001
 
 
@@ -16,7 +16,7 @@ def tensors(*shapes):
 
 
 def trained(start, gradients, rate_in_momentum=False, **group):
-    """A tensor after a step for each gradient, at the rates above."""
+    """Take a step with each gradient at the rates above, and return the tensor."""
     tensor = nn.Parameter(start.clone())
     group = {"params": [tensor], "weight_decay": DECAY} | group
     optimizer = Lars([group], 0.1, trust=TRUST, rate_in_momentum=rate_in_momentum)
@@ -24,7 +24,7 @@ def trained(start, gradients, rate_in_momentum=False, **group):
         optimizer.param_groups[0]["lr"] = rate
         tensor.grad = gradient.clone()
         optimizer.step()
-        torch.testing.assert_close(tensor.grad, gradient)  # left as it was
+        torch.testing.assert_close(tensor.grad, gradient)  # the optimiser does not change the gradient
     return tensor.detach()
 
 
@@ -48,7 +48,7 @@ def test_momentum_of_updates_keeps_the_rate_of_each_step():
     torch.testing.assert_close(trained(start, gradients, rate_in_momentum=True), x, rtol=1e-12, atol=0)
 
 
-def test_a_group_that_is_not_adapted_has_the_plain_rate():
+def test_a_group_without_adaptation_is_trained_with_sgd():
     start, *gradients = tensors(*[(5,)] * 5)
     x, momentum = start.clone(), torch.zeros_like(start)
     for rate, gradient in zip(RATES, gradients, strict=True):
@@ -57,8 +57,8 @@ def test_a_group_that_is_not_adapted_has_the_plain_rate():
     torch.testing.assert_close(trained(start, gradients, adapt=False, weight_decay=0.0), x, rtol=1e-12, atol=0)
 
 
-def test_a_tensor_of_zeros_takes_the_plain_step():
-    """As published, rather than none for ever."""
+def test_a_zero_tensor_takes_the_step_of_sgd():
+    """With a trust ratio of 0 instead of 1 it would stay zero for ever."""
     (gradient,) = tensors((4, 3))
     zeros = torch.zeros_like(gradient)
     tensor = nn.Parameter(zeros.clone())
@@ -68,18 +68,18 @@ def test_a_tensor_of_zeros_takes_the_plain_step():
 
 
 @pytest.mark.parametrize("rate_in_momentum", [False, True])
-def test_zeros_alone_stay(rate_in_momentum):
+def test_a_zero_tensor_with_zero_gradients_stays_zero(rate_in_momentum):
     zeros = torch.zeros(3, 2, dtype=torch.float64)
     assert torch.equal(trained(zeros, [zeros] * len(RATES), rate_in_momentum), zeros)
 
 
-def test_a_gradient_of_zeros_without_decay_moves_nothing():
+def test_a_zero_gradient_without_decay_changes_nothing():
     (start,) = tensors((4, 3))
     still = trained(start, [torch.zeros_like(start)] * len(RATES), weight_decay=0.0)
     torch.testing.assert_close(still, start, rtol=0, atol=0)
 
 
-def test_tensors_are_adapted_each_by_itself_and_those_without_a_gradient_stay():
+def test_each_tensor_has_its_own_trust_ratio_and_those_without_a_gradient_stay():
     """One group of three tensors equals three groups of one."""
     x, y, z, *gradients = tensors((4, 3), (2, 2), (3,), (4, 3), (2, 2))
     together = [nn.Parameter(each.clone()) for each in (x, y, z)]

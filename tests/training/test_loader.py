@@ -1,4 +1,4 @@
-"""Loading processes share their parent's memory, whatever start method is Python's default."""
+"""Worker processes share their parent's memory with every default start method of Python."""
 
 import multiprocessing
 import sys
@@ -12,7 +12,7 @@ from uota.training.loader import Loader
 
 
 class Damaged(Dataset):
-    """Images none of which can be read, of which a cache keeps account."""
+    """Images that are all unreadable, which a cache records."""
 
     def __init__(self, count):
         self.cache = Cache(count)
@@ -27,15 +27,15 @@ class Damaged(Dataset):
 
 @pytest.fixture
 def fork_server():
-    """Python's default on Linux from 3.14 on."""
+    """Set the default start method of Python 3.14 on Linux."""
     before = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("forkserver", force=True)
     yield
     multiprocessing.set_start_method(before, force=True)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned by default in every version")
-def test_what_loading_processes_find_unreadable_is_known_to_their_parent(fork_server):
+@pytest.mark.skipif(sys.platform != "linux", reason="on other systems processes are always spawned by default")
+def test_the_parent_knows_which_files_its_workers_found_unreadable(fork_server):
     images = Damaged(6)
     assert len(list(Loader(images, 2))) == 6
     assert images.cache.bad() == list(range(6))

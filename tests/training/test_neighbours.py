@@ -1,4 +1,4 @@
-"""Accuracy along the way, against scikit-learn asked about each image in turn."""
+"""kNN accuracy during training, compared with leave-one-out classification by scikit-learn."""
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def by_scikit_learn(features, labels):
     return 100 * right / len(x)
 
 
-def test_it_is_the_vote_of_all_other_images():
+def test_accuracy_is_that_of_leave_one_out_classification():
     features, labels = clustered(150)
     neighbours = Neighbours()
     for batch in zip(features.split(40), labels.split(40), strict=True):

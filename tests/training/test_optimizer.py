@@ -1,4 +1,4 @@
-"""Optimisers of papers beside their arithmetic written out, in float64, and which parameters they treat apart."""
+"""Optimisers of papers, compared with their arithmetic written out in float64, and their parameter groups."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ DECAY, STEPS = 0.01, 5
 
 
 class Net(nn.Module):
-    """Two parts, with biases, and a norm whose shift starts at 0: a tensor without a norm to adapt by."""
+    """A network of two parts with a batch norm, whose shift starts at 0, where the trust ratio is undefined."""
 
     def __init__(self):
         super().__init__()
@@ -45,7 +45,7 @@ def gradients_of(model, step):
 
 
 def ours(chosen, drop=None):
-    """What an optimiser of ours makes of a network in a few steps at changing rates."""
+    """Train a network for a few steps at changing rates with an optimiser of the package."""
     model = net()
     optimizer = build_optimizer(model, chosen)
     for step in range(STEPS):
@@ -77,7 +77,7 @@ def assert_equal(one, other):
 
 
 def plain(parameters, decay, adapted=lambda g, p: 1.0, all_decay=False, bias_rate=1.0):
-    """Classical momentum, the rate outside; of LARS with what it adapts the rate by."""
+    """SGD with momentum, whose buffer does not include the rate; for LARS, `adapted` is the trust ratio."""
     parameters = list(parameters)
     momenta = [torch.zeros_like(p) for p in parameters]
 
@@ -93,15 +93,15 @@ def plain(parameters, decay, adapted=lambda g, p: 1.0, all_decay=False, bias_rat
 
 
 def by_decayed_gradient(g, p):
-    """BYOL's and Barlow Twins' trust ratio."""
+    """The trust ratio in the code of BYOL and Barlow Twins."""
     return 0.001 * p.norm() / g.norm() if p.norm() > 0 and g.norm() > 0 else 1.0
 
 
-def test_larc_is_apexs_without_clipping():
+def test_larc_equals_that_of_apex_without_clipping():
     assert_equal(ours(settings("larc", decay_all=True)), theirs(larc))
 
 
-def test_larc_leaves_what_has_no_gradient_alone():
+def test_larc_does_not_change_parameters_without_a_gradient():
     name = "predictor.weight"
     assert_equal(ours(settings("larc", decay_all=True), drop=name), theirs(larc, drop=name))
 
@@ -111,7 +111,7 @@ def test_larc_adapts_the_rate_without_decay_too():
     assert_equal(made, theirs(lambda parameters, _: larc(parameters, 0.0)))
 
 
-def test_lars_of_simclr_has_the_rate_in_its_momentum():
+def test_lars_of_simclr_accumulates_updates():
     assert_equal(ours(settings("lars_simclr")), theirs(lars_of_simclr))
 
 
@@ -127,25 +127,25 @@ def test_momentum_is_classical_sgd(decay_all):
     assert_equal(ours(settings(decay_all=decay_all)), theirs(lambda p, decay: plain(p, decay, all_decay=decay_all)))
 
 
-def test_groups_are_by_size_and_by_part():
+def test_groups_separate_biases_and_constant_rates():
     groups = parameter_groups(net(), settings(constant_rate=["predictor"], bias_rate=0.1))
     found = {(group["rate"], group["constant"], group["weight_decay"]): len(group["params"]) for group in groups}
     weight, biases = {(1.0, False, DECAY): 1, (1.0, True, DECAY): 1}, {(0.1, False, 0.0): 3, (0.1, True, 0.0): 1}
     assert found == weight | biases
 
 
-def test_what_does_not_learn_is_in_no_group():
+def test_frozen_parameters_are_in_no_group():
     model = net()
     model.predictor.bias.requires_grad_(False)
     assert sum(len(group["params"]) for group in parameter_groups(model, settings())) == 5
 
 
-def test_a_part_that_is_not_there_is_named():
-    with pytest.raises(UotaError, match=r"constant_rate names 'head' and .* it has encoder, predictor"):
+def test_an_unknown_part_is_refused():
+    with pytest.raises(UotaError, match=r"constant_rate names 'head', .* choose from encoder, predictor"):
         parameter_groups(net(), settings(constant_rate=["head"]))
 
 
-def test_a_constant_rate_is_no_matter_when_an_optimiser_is_tried():
+def test_testing_an_optimiser_ignores_constant_rates():
     check_optimizer(settings(constant_rate=["predictor"]))
 
 
@@ -155,8 +155,8 @@ def test_an_unknown_optimiser_is_refused(name, sentence):
         build_optimizer(net(), settings(name))
 
 
-def test_the_references_are_independent_of_each_other():
-    """LARC's two norms and SimCLR's rate in the momentum make a difference in these few steps."""
+def test_the_references_differ_from_each_other():
+    """The differences of LARC and of SimCLR's momentum show within these few steps."""
     lars = theirs(lambda p, decay: plain(p, decay, by_decayed_gradient))
     for other in (theirs(lars_of_simclr), theirs(larc)):
         assert not torch.allclose(lars["encoder.0.weight"], other["encoder.0.weight"], atol=1e-9, rtol=0)

@@ -1,4 +1,4 @@
-"""Training on tar shards and saved data sets: nothing twice, nothing missed, and a resumed run is the same run."""
+"""Training on tar shards and saved data sets: every image once per epoch, and exact resuming."""
 
 import csv
 import os
@@ -13,6 +13,7 @@ import torch
 
 from uota.commands.cli import main
 from uota.data import open_source
+from uota.data.packed.shards import Shards
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.training.batches import ViewsOfRank
@@ -23,7 +24,7 @@ from uota.views import PRESETS, ViewDataset, ViewPipeline
 
 @pytest.fixture(scope="session")
 def shards(pictures, tmp_path_factory):
-    """The pictures in 20 shards: of 72 for training, 4 in each, and 24 for tests."""
+    """The pictures in 20 shards: 72 for training, 4 in each of 18, and 24 for testing in the other two."""
     folder = tmp_path_factory.mktemp("shards")
     for number, picture in enumerate(sorted(pictures.rglob("*.png"), key=lambda path: path.name)):
         name = f"train-{number // 4:03}.tar" if number < 72 else f"test-{number % 2:03}.tar"
@@ -38,7 +39,7 @@ def shards(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def saved(pictures, tmp_path_factory):
-    """The same pictures as a data set of Hugging Face's library."""
+    """The same pictures as a saved data set of the library datasets."""
     datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
     files = sorted(pictures.rglob("*.png"), key=lambda path: path.name)
     columns = {"image": [str(file) for file in files], "label": [int(file.parent.name[-1]) for file in files]}
@@ -56,8 +57,8 @@ def packed(request):
 
 
 def seen_by(rank, source, settings, step=0):
-    """Indices of each batch that a rank's two workers make, from a step to the end of its epoch."""
-    data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), in_memory=False)
+    """Indices of the batches of a rank with two workers, from a step to the end of its epoch."""
+    data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), False, source.parts)
     data.trainer = SimpleNamespace(global_rank=rank, world_size=2, global_step=step)
     return [views.index for views in data.train_dataloader()]
 
@@ -72,6 +73,20 @@ def test_two_ranks_of_two_workers_see_every_image_once(packed, small):
     for rank in (0, 1):
         later = seen_by(rank, source, settings, step=1)
         assert all(torch.equal(one, other) for one, other in zip(later, ranks[rank][1:], strict=True))
+
+
+def test_training_reads_16_shards_at_a_time(shards, small, tmp_path, monkeypatch):
+    read, shards_read = Shards.read, []
+
+    def recorded(files, index):
+        shards_read.append(int(files.which[index]))
+        return read(files, index)
+
+    monkeypatch.setattr(Shards, "read", recorded)
+    pretrain(small(data=str(shards), epochs=1, batch_size=8, workers=0), tmp_path / "run", bar=False, lines=False)
+    epoch = shards_read[-72:]
+    assert len(set(epoch)) == 18
+    assert len(set(epoch[:64])) == 16
 
 
 def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(packed, small, tmp_path, monkeypatch):
@@ -102,7 +117,7 @@ def losses(run):
 
 
 def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
-    """Beyond one epoch, of more shards than are read from at a time; see the same test of a folder for 64 bits."""
+    """Over several epochs, on more shards than are read at a time; see the test in test_pretrain for why 64 bits."""
     same = {"data": str(shards), "method": "simclr", "arbiter": "none", "epochs": 2, "precision": "64"}
     same |= {"optimizer": "sgd", "learning_rate": 0.05}
     one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)

@@ -110,10 +110,11 @@ def step_losses(small, out, **changes):
 
 @pytest.mark.parametrize(("method", "arbiter", "candidates"), [("simclr", "learned", 1), ("swav", "none", 2)])
 def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates):
-    """As a person starts them (test_ranks has all methods and arbiters).
+    """Two processes started by the command line equal one (test_ranks covers all methods and arbiters).
 
-    In 64 bits: in 32, torch's batch norm of one process and ours of two round differently, and training amplifies that.
-    With SGD: AdamW's first steps are signs of gradients, and make full steps of the rounding of a zero.
+    In 32 bits, torch's batch norm in one process and the synchronised one in two round differently, which training
+    amplifies, hence 64 bits. AdamW's first steps are signs of gradients, so rounding errors of a zero gradient would
+    make full steps, hence SGD.
     """
     same = {"method": method, "arbiter": arbiter, "candidates": candidates, "start": 0.1, "precision": "64"}
     one, two = (step_losses(small, tmp_path / str(devices), devices=devices, **same) for devices in (1, 2))
@@ -126,7 +127,7 @@ def test_bf16_trains(small, tmp_path):
     assert all(bool(torch.isfinite(value).all()) for value in weights(run.folder).values() if torch.is_tensor(value))
 
 
-def test_a_folder_that_is_taken_is_refused(small, tmp_path):
+def test_a_folder_with_other_files_is_refused(small, tmp_path):
     (tmp_path / "precious.txt").write_text("do not touch")
     with pytest.raises(UotaError, match="--overwrite"):
         pretrain(small(), tmp_path)
@@ -142,32 +143,32 @@ def test_a_folder_that_is_taken_is_refused(small, tmp_path):
      ({"method": "cmc", "data": "demo", "views": "scenes"}, "grey"),
      ({"method": "simsiam", "batch_size": 1}, "at least 2 images a device")],
 )  # fmt: skip
-def test_mistakes_are_answered_before_anything_is_written(small, tmp_path, changes, message):
+def test_mistakes_are_reported_before_anything_is_written(small, tmp_path, changes, message):
     with pytest.raises(UotaError, match=message):
         pretrain(small(**changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_of_an_older_version_is_not_resumed(small, tmp_path):
-    """Its optimiser and its batch norm were not those of today."""
+    """Its optimiser and batch norm differed from the current ones."""
     run = pretrain(small(), tmp_path / "run", bar=False, lines=False)
     written = run.settings().as_flat()
     del written["sync_batch_norm"], written["rate_per"], written["bias_rate"]
     run.settings_file.write_text(json.dumps(written))
     with pytest.raises(UotaError, match=r"older version.*--overwrite"):
         pretrain(run.settings(), run.folder, resume=True, bar=False)
-    load_part(torch.nn.ModuleDict(), run, "no.such.part")  # what fits is loaded
-    with pytest.raises(UotaError, match=r"older version .* Evaluate or export its encoder"):
+    load_part(torch.nn.ModuleDict(), run, "no.such.part")  # parts that fit are loaded
+    with pytest.raises(UotaError, match=r"older version .* evaluate or export its encoder"):
         load_part(torch.nn.Linear(1, 1), run, "method.encoder")
 
 
 @pytest.mark.parametrize("arbiter", ["learned", "two_groups", "none"])
-def test_diverged_training_says_so(small, tmp_path, arbiter):
+def test_divergence_is_reported(small, tmp_path, arbiter):
     with pytest.raises(UotaError, match="lower learning_rate"):
         pretrain(small(arbiter=arbiter, optimizer="sgd", learning_rate=1e30, epochs=3), tmp_path / "run", bar=False)
 
 
-def test_a_full_disk_ends_in_a_sentence_and_leaves_the_last_checkpoint(small, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(small, tmp_path):
     settings = small(epochs=2, checkpoint_every=1000)
     run = pretrain(settings, tmp_path / "run", bar=False)
     before = run.checkpoint.read_bytes()

@@ -1,4 +1,4 @@
-"""Several processes equal one on the concatenated batch: every method with every arbiter, uneven batches included."""
+"""Several processes equal one on the concatenated batch, for all methods and arbiters and with uneven batches."""
 
 from dataclasses import replace
 from functools import cache, partial
@@ -13,10 +13,11 @@ from uota import Arbiter
 from uota.data import open_source
 from uota.distributed import gather_rows
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
+from uota.losses import ViewWeights
 from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
@@ -28,11 +29,11 @@ ARBITERS = {
     "mahalanobis, tau": lambda: Arbiter("mahalanobis", tau=60.0),
     "mahalanobis, ess": lambda: Arbiter("mahalanobis", ess=0.7, covariance="oas"),
 }
-# Images of each process in each step: a whole batch, and a last one that is uneven.
+# Images of each process in each step: a full batch, and an uneven last one.
 SHARES = {1: [[16], [11]], 2: [[8, 8], [8, 3]]}
-# The queue is full, and used, after the first step.
+# With these, the queue is full and used after the first step.
 OPTIONS = {"swav": {"queue_length": 12, "queue_start": 0.0}}
-# Of one uneven batch of embeddings.
+# Images of each process in one uneven batch of embeddings.
 MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
 
 
@@ -48,7 +49,7 @@ def built(settings, ranks):
 
 
 def averaged(x, ranks):
-    """What DistributedDataParallel does to gradients."""
+    """Average over processes, as DistributedDataParallel does with gradients."""
     if ranks > 1:
         dist.all_reduce(x)
         x /= ranks
@@ -56,16 +57,16 @@ def averaged(x, ranks):
 
 
 def losses_of_embeddings(settings, rank=0, ranks=1):
-    """With every arbiter, in 32 bits: weights, loss and gradients of what a method knows of an uneven batch."""
-    everyone, method = embeddings(settings), built(settings, ranks)
+    """Compute weights, loss and gradients on an uneven batch of embeddings with every arbiter, in 32 bits."""
+    whole, method = embeddings(settings), built(settings, ranks)
     mine = slice(sum(MANY[ranks][:rank]), sum(MANY[ranks][: rank + 1]))
     found = {}
     for name, make in ARBITERS.items():
-        parts = {part: getattr(everyone, part)[:, mine].clone() for part in ("projected", "features", "targets")}
-        own = replace(everyone, **parts, by_size=[group[:, mine] for group in everyone.by_size])
+        parts = {part: getattr(whole, part)[:, mine].clone() for part in ("projected", "features", "targets")}
+        own = replace(whole, **parts, by_size=[each[:, mine] for each in whole.by_size])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
-        loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
+        loss = method.loss(own, ViewWeights(weights), Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
         rows = {part: x for part, x in zip(("projected", "features"), gradients, strict=True) if x is not None}
         found[name] = {"loss": averaged(loss.detach(), ranks), "weights": gather_rows(weights.T).rows}
@@ -74,10 +75,10 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
 
 
 def embeddings(settings):
-    """What a method knows of a batch: images apart from each other, and their views around them."""
+    """Random embeddings of a batch, in which the views of an image scatter around its centre."""
     method, random = build_method(settings), torch.Generator().manual_seed(0)
-    groups = preset_of(settings).sizes
-    views, images = sum(group.count for group in groups), MANY[1][0]
+    sizes = preset_of(settings).sizes
+    views, images = sum(size.count for size in sizes), MANY[1][0]
 
     def around(width):
         centre = torch.randn(images, width, generator=random)
@@ -87,13 +88,13 @@ def embeddings(settings):
         projected=around(method.dim),
         features=around(method.encoder.width),
         early=[],
-        by_size=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in groups],
-        targets=around(method.dim)[: groups[0].count],
+        by_size=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in sizes],
+        targets=around(method.dim)[: sizes[0].count],
     )
 
 
 def two_steps(settings, rank=0, ranks=1):
-    """Of the whole network in 64 bits, with an arbiter that remembers: the losses, and what is left."""
+    """Train the whole network in 64 bits for two steps, with a stateful arbiter; return the losses and the state."""
     method, arbiter = built(settings, ranks).double(), Arbiter("two_groups")
     source, pipeline = open_source(settings.data.source), ViewPipeline(preset_of(settings))
     optimizer = torch.optim.SGD(method.parameters(), 0.05)
@@ -102,8 +103,8 @@ def two_steps(settings, rank=0, ranks=1):
         start = first + sum(shares[:rank])
         views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
         step = Step(first + 100, 0.5, labels=views.labels)
-        embedded = method.embed([group.double() for group in views.by_size], step)
-        loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
+        embedded = method.embed([each.double() for each in views.by_size], step)
+        loss = method.loss(embedded, ViewWeights(arbiter(arbiter_input("embeddings", embedded)).weights), step)
         optimizer.zero_grad()
         loss.backward()
         for parameter in method.parameters():
@@ -119,7 +120,7 @@ WORK = {2: (losses_of_embeddings, two_steps), 4: (losses_of_embeddings,)}
 
 
 def on_a_rank(rank, folder, jobs):
-    """Of four processes two work first, and then all."""
+    """Run the jobs of two processes first, then those of all four."""
     torch.set_num_threads(1)
     for ranks, work in WORK.items():
         if rank < ranks:
@@ -134,7 +135,7 @@ def on_a_rank(rank, folder, jobs):
 
 @pytest.fixture(scope="module")
 def several(pictures, tmp_path_factory):
-    """What two and four processes make of every method."""
+    """Results of two and of four processes for every method."""
     folder = tmp_path_factory.mktemp("ranks")
     mp.spawn(on_a_rank, (str(folder), [settings_of(pictures, method) for method in METHODS_THAT_LEARN]), nprocs=4)
     return {ranks: torch.load(folder / str(ranks)) for ranks in WORK}
@@ -142,14 +143,14 @@ def several(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(pictures):
-    """What one process makes of a method, each computed once."""
+    """Cached results of one process for a method."""
     return cache(lambda made, method: made(settings_of(pictures, method)))
 
 
 @pytest.mark.parametrize("method", METHODS_THAT_LEARN)
 @pytest.mark.parametrize("ranks", WORK)
 def test_weights_losses_and_gradients(several, one, ranks, method):
-    """Of embeddings: through an encoder one process errs by more than that in 32 bits, where rectifiers switch."""
+    """On embeddings: through an encoder, rounding in 32 bits would switch rectifiers and change gradients by more."""
     found = several[ranks]["losses_of_embeddings", method]
     for arbiter, expected in one(losses_of_embeddings, method).items():
         for what, value in expected.items():

@@ -3,8 +3,8 @@ import torch
 from PIL import Image
 
 from uota.data import Folder, Groups, open_source
+from uota.data.memory import TensorSource
 from uota.data.open import open_items
-from uota.data.source import TensorSource
 from uota.errors import UotaError
 from uota.methods import Step
 from uota.methods.build import check_statistics
@@ -15,7 +15,7 @@ from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
 
-def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_copy(monkeypatch):
+def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
     called = []
 
     def compiled(function):
@@ -35,7 +35,7 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
     method.embed(views.by_size, Step())
 
     of_targets, of_views = [method.target.encoder] * preset.global_views, [method.encoder] * preset.views
-    assert called == of_targets + of_views  # each view by itself
+    assert called == of_targets + of_views  # once for each view
     assert not any("compiled" in name for name in method.state_dict())
 
 
@@ -47,7 +47,7 @@ def test_compile_reaches_what_the_step_calls_of_the_encoder_and_of_its_momentum_
         (False, 1, "small-grey-groups", "tiny"),
     ],
 )
-def test_views_of_groups_follow_from_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
+def test_views_of_groups_depend_on_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     groups = Groups(TensorSource("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
     settings = resolve_auto(Pretrain.from_flat(views="groups"), groups)
@@ -80,7 +80,7 @@ def test_images_are_counted_for_a_method_that_remembers_each(pictures):
 
 
 def test_memories_are_not_sent_between_processes_in_every_step():
-    """What torch's DistributedDataParallel is told to leave alone are buffers by their names in the module."""
+    """The names that DistributedDataParallel is told to ignore are those of the memories' buffers."""
     settings = Pretrain.from_flat(
         method="cmc", views="small", backbone="tiny", method_options={"negatives": 5, "images": 7}
     )
@@ -91,7 +91,7 @@ def test_memories_are_not_sent_between_processes_in_every_step():
 
 
 @pytest.mark.parametrize("method", ["simsiam", "byol", "barlow_twins"])
-def test_one_image_has_no_batch_statistics_where_each_view_has_its_own(method):
+def test_batch_statistics_need_two_images_unless_views_share_them(method):
     settings = resolve_auto(
         Pretrain.from_flat(data="demo", method=method, batch_size=2, devices=2), open_source("demo")
     )

@@ -37,13 +37,13 @@ def test_drops_divide_the_rate_by_ten():
     assert rates((0, 59, 60, 79, 80, 99), 100, settings) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
-def test_a_cosine_by_epoch_has_an_epochs_first_rate_throughout():
+def test_a_cosine_by_epoch_is_constant_within_an_epoch():
     settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=0, rate_per="epoch", epochs=4)
     by_epoch = [(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
     assert rates(range(12), 12, settings) == pytest.approx([rate for rate in by_epoch for _ in range(3)])
 
 
-def test_an_epoch_may_have_the_rate_of_its_end():
+def test_a_cosine_by_epoch_end_has_the_rate_of_the_epochs_end():
     settings = Pretrain.from_flat(
         learning_rate=1.0, final_learning_rate=0.1, warmup_steps=0, epochs=4, rate_per="epoch_end"
     )
@@ -52,27 +52,27 @@ def test_an_epoch_may_have_the_rate_of_its_end():
 
 
 def test_drops_by_epoch_are_at_the_start_of_one():
-    """120 and 160 of 200 epochs, as MoCo has them, whatever their shares of 3 steps each round to."""
+    """Drops at 120 and 160 of 200 epochs, as in MoCo, start an epoch, however their shares are rounded."""
     settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], rate_per="epoch", epochs=200)
     steps = (3 * 120 - 1, 3 * 120, 3 * 160 - 1, 3 * 160)
     assert rates(steps, 600, settings) == pytest.approx([1, 0.1, 0.1, 0.01])
 
 
 @pytest.mark.parametrize("rate_per", ["step", "epoch", "epoch_end"])
-def test_a_warmup_moves_every_step(rate_per):
-    """By epoch the first would have a rate of 0 throughout."""
+def test_a_warmup_changes_in_every_step(rate_per):
+    """If the warm-up changed by epoch, the first epoch would have a rate of 0."""
     settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=6, rate_per=rate_per, epochs=4)
     assert rates(range(6), 12, settings) == pytest.approx([step / 6 for step in range(6)])
 
 
-def test_a_warmup_that_ends_within_an_epoch_leaves_the_top_to_its_rest():
+def test_a_warmup_that_ends_within_an_epoch_is_followed_by_the_peak_rate():
     settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=4, rate_per="epoch", epochs=4)
     by_epoch = [1, 1, *[(1 + math.cos(math.pi * (first - 4) / 8)) / 2 for first in (6, 6, 6, 9, 9, 9)]]
     assert rates(range(4, 12), 12, settings) == pytest.approx(by_epoch)
 
 
 @pytest.mark.parametrize("rate_per", ["step", "epoch", "epoch_end"])
-def test_a_run_that_is_shorter_than_its_warmup_stays_below_the_top(rate_per):
+def test_a_run_shorter_than_its_warmup_stays_below_the_peak(rate_per):
     settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=40, rate_per=rate_per, epochs=4)
     assert rates(range(12), 12, settings) == pytest.approx([step / 40 for step in range(12)])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from uota.commands import COMMANDS
-from uota.console import make_streams_tolerant, printable
+from uota.console import make_streams_tolerant, printable, show_messages
 from uota.errors import UotaError
 from uota.recipes import recipe_file
 from uota.settings.parsing import Parser, check_config
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; what a person can fix, and a signal that stops it, end in one sentence and an exit code."""
     make_streams_tolerant()
     try:
-        with raise_signals():
+        with raise_signals(), show_messages():
             run(sys.argv[1:] if arguments is None else arguments)
             sys.stdout.flush()
     except UotaError as error:

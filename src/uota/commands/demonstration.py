@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from uota.console import make_streams_tolerant, printable
+from uota.console import make_streams_tolerant, printable, show_messages
 from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
@@ -48,7 +48,7 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     _side_by_side(list(jobs.values()))
     rows = {"raw pixels": None, "untrained encoder": None} | {name: Run(folder) for name, (_, folder) in jobs.items()}
     table = {name: _accuracies(name, run, plain) for name, run in rows.items()}
-    found = inspect(model=Run(out / "arbitrated"), beside=[Run(out / "plain")], seed=seed)
+    found = inspect(model=Run(out / "arbitrated"), other_runs=[Run(out / "plain")], seed=seed)
     picture, page = found.save(out / "views.png"), found.save(out / "inspect.html")
     write_text_atomically(out / "demo.json", json.dumps({"seed": seed, "epochs": epochs, "top1": table}, indent=1))
     _print_table(console, table)
@@ -87,7 +87,8 @@ def _pretrain_once(settings: Pretrain, out: Path) -> None:
     make_streams_tolerant()
     torch.set_num_threads(1)
     try:
-        pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbitration.arbiter != "none")
+        with show_messages():
+            pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbitration.arbiter != "none")
     except UotaError as error:
         print(f"uota: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(error.code) from error

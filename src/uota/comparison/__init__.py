@@ -1,4 +1,4 @@
-"""Runs side by side, as a paper's table: `compare(folders)`, its `records()`, and `as_html` and others of it."""
+"""Comparison of runs as a table in the style of papers: `compare(folders)` and its formats, such as `as_html`."""
 
 from uota.comparison.formats import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text
 from uota.comparison.statistics import Estimate, Gain

@@ -1,15 +1,15 @@
-"""What is compared: folders of runs, and of results of weights from elsewhere."""
+"""The entries of a comparison: folders of runs, and of evaluations of third-party weights."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from uota.comparison.results import Column, comparable, place_of, read_result, result_files
+from uota.comparison.results import Column, canonical_path, comparable_settings, read_result, result_files
 from uota.errors import UotaError
 from uota.runs.run import Run
 
-# What a run without arbitration has no use for.
+# Settings that have no effect without arbitration.
 ARBITRATION = (
     "arbiter",
     "arbiter_input",
@@ -28,15 +28,14 @@ class Entry:
     """A folder to compare.
 
     Attributes:
-        folder: of the run, or of results alone.
-        method: its name, or that of the weights from elsewhere.
-        shared: the settings that a run without arbitration must share to be compared with it; epochs: those that are
-            done. Empty for weights from elsewhere.
+        folder: folder of the run, or of results alone.
+        method: name of the method, or of the third-party weights.
+        shared: settings that a baseline must share, with the number of epochs done; empty for third-party weights.
         arbitration: settings of the arbitration; empty: there was none.
-        seed: None for weights from elsewhere.
-        planned: epochs, of which `shared` may tell fewer.
-        results: every figure, in per cent.
-        unread: files of results that cannot be read.
+        seed: seed of the run; None for third-party weights.
+        planned: number of epochs that the run was started with; None for third-party weights.
+        results: all figures, in per cent.
+        unreadable: names of result files that cannot be read.
     """
 
     folder: Path
@@ -46,52 +45,52 @@ class Entry:
     seed: int | None
     planned: int | None
     results: dict[Column, float]
-    unread: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Unread:
-    """A folder that cannot be compared, and why."""
+class Skipped:
+    """A folder that cannot be compared, and the reason."""
 
     folder: Path
     reason: str
 
 
-def read_entries(folders: Iterable[Path]) -> tuple[list[Entry], list[Unread], list[str]]:
-    """All that can be compared, all that cannot, and a sentence on everything that is not as one would expect.
+def read_entries(folders: Iterable[Path]) -> tuple[list[Entry], list[Skipped], list[str]]:
+    """Read folders, and return the entries, the skipped folders and notes on anything unexpected.
 
-    A folder that is no run but holds some stands for them.
+    A folder that contains runs is replaced by them.
     """
     entries: list[Entry] = []
-    unread: list[Unread] = []
+    skipped: list[Skipped] = []
     notes: list[str] = []
-    for folder in _with_those_within(folders, notes):
-        found = _read(folder, notes)
-        if isinstance(found, Entry):
-            entries.append(found)
+    for folder in _expand_folders(folders, notes):
+        read = _read(folder, notes)
+        if isinstance(read, Entry):
+            entries.append(read)
         else:
-            unread.append(found)
-            notes.append(f"left out: {found.reason}")
-    return entries, unread, notes
+            skipped.append(read)
+            notes.append(f"left out: {read.reason}")
+    return entries, skipped, notes
 
 
-def _read(folder: Path, notes: list[str]) -> Entry | Unread:
-    """A folder's entry; whatever is wrong with one is said of that one, and the others are compared."""
+def _read(folder: Path, notes: list[str]) -> Entry | Skipped:
+    """Read a folder's entry; if that fails for any reason, the folder is skipped and the others are compared."""
     try:
-        results, encoder, unread = _results(folder, notes)
-        return replace(_entry(folder, results, encoder, notes), unread=unread)
+        results, encoder, unreadable = _results(folder, notes)
+        return replace(_entry(folder, results, encoder, notes), unreadable=unreadable)
     except UotaError as error:
-        return Unread(folder, str(error))
-    except Exception as error:  # files of other versions and broken checkpoints raise about anything
+        return Skipped(folder, str(error))
+    except Exception as error:  # files of other versions and broken checkpoints may raise anything
         reason = f"{type(error).__name__}: {error}"
-        return Unread(folder, f"{folder} cannot be read: {reason}; is it the folder of another version's run?")
+        return Skipped(folder, f"{folder} cannot be read: {reason}; is it the folder of another version's run?")
 
 
-def _with_those_within(folders: Iterable[Path], notes: list[str]) -> list[Path]:
+def _expand_folders(folders: Iterable[Path], notes: list[str]) -> list[Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for each in _runs_within(folder):
-            place = place_of(each)
+            place = canonical_path(each)
             if place in found:
                 notes.append(f"{each} is given twice and counted once")
             found.setdefault(place, each)
@@ -99,7 +98,7 @@ def _with_those_within(folders: Iterable[Path], notes: list[str]) -> list[Path]:
 
 
 def _runs_within(folder: Path) -> list[Path]:
-    """The runs in a folder that is none; else the folder, of which its reader says what is wrong with it."""
+    """Return the runs inside a folder that is not a run itself, or else the folder, which `_read` will diagnose."""
     try:
         within = [] if (folder / "settings.json").exists() else sorted(folder.glob("*/settings.json"))
     except (OSError, ValueError, RuntimeError):
@@ -110,17 +109,17 @@ def _runs_within(folder: Path) -> list[Path]:
 def _results(folder: Path, notes: list[str]) -> tuple[dict[Column, float], str | None, tuple[str, ...]]:
     results: dict[Column, float] = {}
     encoder = None
-    unread = []
+    unreadable = []
     for file in result_files(folder):
         try:
-            found, name = read_result(file)
+            figures, name = read_result(file)
         except UotaError as error:
             notes.append(str(error))
-            unread.append(str(file.relative_to(folder)))
+            unreadable.append(str(file.relative_to(folder)))
             continue
-        results |= found
-        encoder = name if found and name else encoder
-    return results, encoder, tuple(unread)
+        results |= figures
+        encoder = name if figures and name else encoder
+    return results, encoder, tuple(unreadable)
 
 
 def _entry(folder: Path, results: dict[Column, float], encoder: str | None, notes: list[str]) -> Entry:
@@ -129,11 +128,11 @@ def _entry(folder: Path, results: dict[Column, float], encoder: str | None, note
         return Entry(folder, encoder, {}, {}, None, None, results)
     settings = run.settings().as_flat()
     done = _epochs_done(run, settings["epochs"], bool(results), notes)
-    shared = comparable(settings) | {"epochs": done}
+    shared = comparable_settings(settings) | {"epochs": done}
     arbitration = {name: shared.pop(name) for name in ARBITRATION}
     if arbitration["arbiter"] == "none" and arbitration["candidates"] == 1:
         arbitration = {}
-    else:  # the released recipe doubles the rate for the arbiter's sake, without arbitration there is nothing to double
+    else:  # the released recipe raises the learning rate when arbitration starts, so its baseline has no such factor
         arbitration["late_factor"] = shared["late_factor"]
         shared["late_factor"] = 1.0
     return Entry(folder, settings["method"], shared, arbitration, settings["seed"], settings["epochs"], results)
@@ -141,12 +140,12 @@ def _entry(folder: Path, results: dict[Column, float], encoder: str | None, note
 
 def _epochs_done(run: Run, planned: int, evaluated: bool, notes: list[str]) -> int:
     if evaluated and not run.checkpoint.exists():
-        notes.append(f"{run.folder} has results and no checkpoint any more; it is taken for finished")
+        notes.append(f"{run.folder} has results but no checkpoint any more; it is assumed to be finished")
         return planned
     done = run.epochs_done()
     if done < planned:
         notes.append(
-            f"{run.folder} is not finished, {done} of {planned} epochs are done, and is compared with no other; "
-            f"uota pretrain --out {run.folder} --resume goes on"
+            f"{run.folder} is not finished, {done} of {planned} epochs are done, and is not compared with other runs; "
+            f"resume it with uota pretrain --out {run.folder} --resume"
         )
     return done

@@ -1,4 +1,4 @@
-"""The table as a person, a paper or a program reads it. What was not evaluated is a dash, never a zero."""
+"""Formats of the table: plain text, Markdown, CSV, LaTeX and HTML. Missing evaluations are shown as a dash."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uota.comparison.names import brief
+from uota.comparison.names import shorten
 from uota.comparison.table import Comparison, Figure, Row
 from uota.console import printable
 from uota.io.csv_files import csv_text
@@ -22,27 +22,27 @@ LEGEND = (
     "Per cent; in brackets the gain over the same method without arbitration, on the same seeds. "
     "±: 95 % interval over seeds (Student's t); p: paired t-test."
 )
-# Of columns that are words; the rest are figures.
+# Columns of text, which are left-aligned; the others are figures.
 WORDS = ("method", "settings")
-LONGEST = 300  # characters of a cell
+MAX_CELL = 300  # characters of a cell
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': r"\symbol{34}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "×": r"$\times$"}
 LATEX |= {character: f"${character}$" for character in "<>|"}
-# After the end of a line these would be its options.
+# After `\\`, LaTeX would read these as its optional arguments.
 LATEX |= {character: f"{{{character}}}" for character in "*[]"}
 LIGATURES = {"--", "''", "``", ",,", "?`", "!`"}
-# What is markup within a line of GitHub's Markdown, and what it makes links of.
+# Inline markup of GitHub's Markdown, and what it would turn into links.
 MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.")
 
 
 def as_text(comparison: Comparison) -> str:
-    """For a terminal, as wide as it needs to be."""
+    """Format the table for a terminal, without wrapping lines."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in _headings(comparison):
         table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
     for cells in _cells(comparison):
         table.add_row(*map(Text, cells))
-    # As wide as its text, of which a character may take two places, and the space between columns.
+    # Wide enough for the text, of which a character may take two cells, and for the padding between columns.
     width = sum(
         2 * max(map(len, column)) + 4 for column in zip(_headings(comparison), *_cells(comparison), strict=True)
     )
@@ -53,7 +53,7 @@ def as_text(comparison: Comparison) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """GitHub's tables."""
+    """Format the table in GitHub's Markdown."""
     headings = _headings(comparison)
     sides = ["---" if heading in WORDS else "---:" for heading in headings]
     head, *rows = [[_markdown(cell) for cell in cells] for cells in (headings, *_cells(comparison))]
@@ -65,9 +65,10 @@ def _markdown(text: str) -> str:
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Plain values, a column each for figure, interval, gain, its interval and p; empty where there is none to tell.
+    """Format the table as CSV, with columns for each figure, its interval, its gain, the gain's interval and p-value.
 
-    Text that a spreadsheet would run has an apostrophe before it.
+    Missing figures are a dash, other missing values are empty. Text that a spreadsheet would run as a formula is
+    escaped with an apostrophe.
     """
     records = comparison.records()
     used = [name for name in records[0] if any(record[name] not in (None, "", []) for record in records)]
@@ -81,12 +82,12 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def _plain_cell(value: Any) -> Any:
-    """Figures without the noise of float32."""
+    """Round floats to four decimals, which removes the rounding errors of float32."""
     return "" if value is None else round(value, 4) if isinstance(value, float) else value
 
 
 def as_latex(comparison: Comparison) -> str:
-    """A tabular with booktabs' rules."""
+    """Format the table as a LaTeX tabular with booktabs rules."""
     headings = _headings(comparison)
     sides = "".join("l" if heading in WORDS else "r" for heading in headings)
     lines = [" & ".join(map(_latex, cells)) + r" \\" for cells in (headings, *_cells(comparison))]
@@ -95,7 +96,7 @@ def as_latex(comparison: Comparison) -> str:
 
 
 def as_html(comparison: Comparison) -> str:
-    """A table to stand in a page, with its legend and notes, and no style of its own."""
+    """Format the table as an unstyled HTML fragment, with its legend and notes."""
     headings = _headings(comparison)
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     rows = ["".join(starmap(_html_cell, zip(headings, cells, strict=True))) for cells in _cells(comparison)]
@@ -108,22 +109,22 @@ def as_html(comparison: Comparison) -> str:
 
 
 def _headings(comparison: Comparison) -> list[str]:
-    settings = ["settings"] if _tells_settings(comparison) else []
+    settings = ["settings"] if _has_settings(comparison) else []
     return ["method", *settings, "epochs", "batch", "seeds", *comparison.columns]
 
 
 def _cells(comparison: Comparison) -> list[list[str]]:
-    return [_line(row, _tells_settings(comparison)) for row in comparison.lines]
+    return [_line(row, _has_settings(comparison)) for row in comparison.lines]
 
 
-def _tells_settings(comparison: Comparison) -> bool:
+def _has_settings(comparison: Comparison) -> bool:
     return any(row.others for row in comparison.lines)
 
 
 def _line(row: Row, settings: bool) -> list[str]:
     about = [row.method, *([row.others or DASH] if settings else []), row.epochs or DASH]
     cells = [*about, str(row.batch or DASH), str(len(row.seeds) or DASH), *map(_cell, row.figures)]
-    return [brief(cell, LONGEST) for cell in cells]
+    return [shorten(cell, MAX_CELL) for cell in cells]
 
 
 def _cell(figure: Figure | None) -> str:

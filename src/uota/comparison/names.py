@@ -1,4 +1,4 @@
-"""What rows and their settings are called, so that a reader can tell one from another."""
+"""Titles of rows, and the settings that distinguish them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ from uota.comparison.entries import Entry
 from uota.console import printable
 from uota.methods import METHODS
 
-# Shown in columns of their own.
+# Settings with columns of their own.
 SHOWN = {"method", "epochs", "batch_size"}
-# Of these, what differs is told for every row; of the rest, where it differs among rows of a method.
+# Settings that are shown if they differ between any rows; others are shown if they differ between rows of one method.
 IMAGES = {"data", "inject", "inject_from"}
 
 
 def row_title(entry: Entry, others: list[Entry]) -> str:
-    """As a table of a paper would call it: SwAV + learned on features."""
+    """Return the title of an entry's row as in a paper's table, such as "SwAV + learned on features"."""
     card = METHODS.get(entry.method)
     title = card.title if card else entry.method.rpartition(".")[2] if entry.shared else entry.method
     if not entry.arbitration:
@@ -34,7 +34,7 @@ def row_title(entry: Entry, others: list[Entry]) -> str:
 
 
 def distinguishing_keys(entry: Entry, others: list[Entry]) -> list[str]:
-    """The shared settings that tell an entry from others."""
+    """Return the names of the shared settings that distinguish an entry from the others."""
     if not entry.shared:
         return []
     of_method = differing([other.shared for other in others if other.method == entry.method and other.shared])
@@ -43,22 +43,22 @@ def distinguishing_keys(entry: Entry, others: list[Entry]) -> list[str]:
 
 
 def differing(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """Names of what is not the same in all."""
+    """Return the names of the settings that are not the same in all."""
     names = dict.fromkeys(name for each in settings for name in each)
     return [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
 
 
 def format_settings(settings: dict[str, Any], names: Iterable[str]) -> str:
-    """As inject 0.1, tau 350."""
+    """Format settings for a title, such as "inject 0.1, tau 350"."""
     return ", ".join(f"{name} {as_words(settings.get(name))}" for name in names)
 
 
 def as_words(value: Any) -> str:
-    """A setting as it stands in a YAML file; only the beginning of a long one."""
-    return brief(value if isinstance(value, str) else json.dumps(value))
+    """Format the value of a setting as in a YAML file, truncated if it is long."""
+    return shorten(value if isinstance(value, str) else json.dumps(value))
 
 
-def brief(text: str, at_most: int = 120) -> str:
-    """Text on one line that a terminal takes, cut where it is too long for a table."""
+def shorten(text: str, at_most: int = 120) -> str:
+    """Make text printable on one line, truncated to at most this many characters."""
     shown = printable(text)
     return shown if len(shown) <= at_most else f"{shown[:at_most]}…"

@@ -1,19 +1,17 @@
-"""Means over seeds and paired differences, with 95 % intervals by Student's t."""
+"""Means over seeds and paired differences, with 95 % intervals from Student's t distribution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
-
-from scipy import stats
+from statistics import mean
 
 CONFIDENCE = 0.95
-# Below this a p is not a number that anybody should read.
-LEAST_P = 0.001
+# Smaller p-values are shown as below this one.
+MIN_P = 0.001
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, and half its 95 % interval, which is NaN with one seed."""
+    """A mean over seeds and half the width of its 95 % interval, which is NaN for one seed."""
 
     mean: float
     half: float
@@ -21,21 +19,22 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Estimate":
-        """From one value per seed."""
-        count = len(values)
-        if count < 2:
-            return cls(mean(values), float("nan"), count)
-        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
-        return cls(mean(values), quantile * stdev(values) / count**0.5, count)
+        """Estimate the mean from one value per seed."""
+        from scipy import stats  # takes long to import
+
+        if len(values) < 2 or _are_equal(values):  # without a spread, SciPy divides by zero
+            return cls(mean(values), 0.0 if len(values) > 1 else float("nan"), len(values))
+        low, high = stats.t.interval(CONFIDENCE, len(values) - 1, scale=stats.sem(values))
+        return cls(mean(values), float(high - low) / 2, len(values))
 
     def __str__(self) -> str:
-        """As 55.5 ± 0.8."""
+        """Format as 55.5 ± 0.8."""
         return f"{self.mean:.1f}" + (f" ± {self.half:.1f}" if self.count > 1 else "")
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Paired differences of a figure: mean, half the 95 % interval, and p of no difference; NaN with one pair."""
+    """The mean of paired differences, half its 95 % interval, and the paired test's p-value; NaN for one pair."""
 
     mean: float
     half: float
@@ -44,24 +43,28 @@ class Gain:
 
     @classmethod
     def of(cls, differences: Sequence[float]) -> "Gain":
-        """From one difference per seed."""
+        """Estimate the gain from one difference per seed."""
         estimate = Estimate.of(differences)
-        return cls(estimate.mean, estimate.half, _p_of_none(differences), estimate.count)
+        return cls(estimate.mean, estimate.half, _p_value(differences), estimate.count)
 
     def __str__(self) -> str:
-        """As +1.2 ± 0.3, p 0.02."""
+        """Format as +1.2 ± 0.3, p 0.02."""
         if self.pairs < 2:
             return f"{self.mean:+.1f}"
-        p = f"p < {LEAST_P}" if self.p < LEAST_P else f"p {self.p:.2g}"
+        p = f"p < {MIN_P}" if self.p < MIN_P else f"p {self.p:.2g}"
         return f"{self.mean:+.1f} ± {self.half:.1f}, {p}"
 
 
-def _p_of_none(differences: Sequence[float]) -> float:
-    """Of the paired t-test, two-sided."""
-    count = len(differences)
-    if count < 2:
+def _p_value(differences: Sequence[float]) -> float:
+    """Return the p-value of the two-sided paired t-test, which is the one-sample t-test of the differences."""
+    from scipy import stats
+
+    if len(differences) < 2:
         return float("nan")
-    error = stdev(differences) / count**0.5
-    if error == 0:
+    if _are_equal(differences):
         return float(not any(differences))
-    return float(2 * stats.t.sf(abs(mean(differences)) / error, count - 1))
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def _are_equal(values: Sequence[float]) -> bool:
+    return len(set(values)) == 1

@@ -1,4 +1,4 @@
-"""The table: a row for all seeds of the same settings, with the gain over the same method without arbitration."""
+"""The table: one row for all seeds of the same settings, with gains over the same method without arbitration."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uota.comparison.entries import Entry, Unread, read_entries
-from uota.comparison.names import as_words, brief, differing, distinguishing_keys, format_settings, row_title
+from uota.comparison.entries import Entry, Skipped, read_entries
+from uota.comparison.names import as_words, differing, distinguishing_keys, format_settings, row_title, shorten
 from uota.comparison.results import PRECISIONS, Column
 from uota.comparison.statistics import Estimate, Gain
 from uota.errors import UotaError
 from uota.settings.evaluation import SETTINGS
 
-LONGEST_TITLE = 300  # characters
+MAX_TITLE = 300  # characters
 FIGURES = ("top-1", "top-5", *PRECISIONS)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A cell: the mean over seeds, and the gain over the row without arbitration, None where there is none to tell."""
+    """A cell of the table: the mean over seeds, and the gain over the baseline (None if there is no baseline)."""
 
     value: Estimate
     gain: Gain | None
@@ -27,15 +27,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """Runs of the same settings, a seed each.
+    """Runs with the same settings and different seeds.
 
     Attributes:
-        method: as a person calls it, with what arbitrates.
-        epochs: 12, or 3 of 12; None of weights from elsewhere.
-        batch: images per step.
-        others: settings that tell this row from others, such as inject 0.1, and results that cannot be read.
-        entries: the runs.
-        figures: by the table's columns; None: nobody evaluated that.
+        method: title with the method and its arbitration.
+        epochs: number of epochs, such as "12" or "3 of 12"; None for third-party weights.
+        batch: images per step; None for third-party weights.
+        others: settings that distinguish this row, such as "inject 0.1", and result files that cannot be read.
+        entries: the runs, one per seed.
+        figures: one figure for each column of the table; None: not evaluated.
     """
 
     method: str
@@ -47,84 +47,84 @@ class Row:
 
     @property
     def seeds(self) -> list[int]:
-        """Of the runs."""
+        """Seeds of the runs."""
         return [entry.seed for entry in self.entries if entry.seed is not None]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The table.
+    """The table of a comparison.
 
     Attributes:
         columns: headings of the figures.
-        rows: methods in the order in which they were given, each first without arbitration.
-        unread: folders that cannot be compared, and why.
-        notes: sentences on what is not as one would expect.
+        rows: rows in the order in which their methods were given, each method's baseline first.
+        skipped: folders that cannot be compared, and the reasons.
+        notes: sentences on anything unexpected.
     """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    unread: tuple[Unread, ...]
+    skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 
     def records(self) -> list[dict[str, Any]]:
-        """The rows as plain values, missing ones as None: figures in per cent, gains and intervals in points."""
+        """Return the rows as plain values, missing ones as None: figures in per cent, gains in percentage points."""
         return [_record(row, self.columns) for row in self.lines]
 
     @property
     def lines(self) -> list[Row]:
-        """All rows of the table, at the end one without figures for each folder that cannot be compared."""
-        return [*self.rows, *(_as_row(each, len(self.columns)) for each in self.unread)]
+        """All rows of the table, followed by one without figures for each skipped folder."""
+        return [*self.rows, *(_row_of_skipped(each, len(self.columns)) for each in self.skipped)]
 
 
 def compare(folders: Iterable[Path]) -> Comparison:
     """Compare the evaluations of runs: means over seeds, and gains paired by seed.
 
-    Runs are averaged when they differ in nothing but the seed, and compared when they differ in nothing but arbitration
-    and were evaluated alike; everything else gets a row or a column of its own, and a note.
+    Runs are averaged if they differ only in the seed, and compared if they differ only in arbitration and were
+    evaluated under the same conditions. Everything else gets a row or a column of its own, and a note.
 
     Args:
-        folders: of runs, of runs' folders, or of evaluations of weights from elsewhere.
+        folders: folders of runs, folders that contain runs, or folders of evaluations of third-party weights.
 
     Raises:
-        UotaError: none of them can be compared.
+        UotaError: none of the folders can be compared.
     """
-    entries, unread, notes = read_entries(folders)
+    entries, skipped, notes = read_entries(folders)
     if not entries:
         raise UotaError("; ".join(notes) or "there is nothing to compare; give folders of runs")
-    groups = _grouped(entries, notes)
-    columns = sorted({column for entry in entries for column in entry.results}, key=_place)
+    row_entries = _same_settings(entries, notes)
+    columns = sorted({column for entry in entries for column in entry.results}, key=_column_order)
     if not columns:
-        notes.append(f"nothing is evaluated yet; uota evaluate linear {entries[0].folder}, for one")
-    names = [group[0] for group in groups]
+        notes.append(f"no run is evaluated yet; start with: uota evaluate linear {entries[0].folder}")
+    firsts = [of_row[0] for of_row in row_entries]
     rows = []
-    for group in groups:
-        plain = _without_arbitration(group, groups, notes)
-        figures = tuple(_figure(column, group, plain, notes) for column in columns)
-        first = group[0]
-        epochs = None if first.planned is None else _of(first.shared["epochs"], first.planned)
-        others = format_settings(first.shared, distinguishing_keys(first, names))
-        broken = [f"{entry.folder.name}/{file} cannot be read" for entry in group for file in entry.unread]
-        method = row_title(first, names)
-        others = ", ".join(filter(None, [others, *broken]))
-        rows.append(Row(method, epochs, first.shared.get("batch_size"), others, tuple(group), figures))
-    return Comparison(_titles(columns, notes), tuple(rows), tuple(unread), tuple(notes))
+    for of_row in row_entries:
+        baseline = _baseline_of(of_row, row_entries, notes)
+        figures = tuple(_figure(column, of_row, baseline, notes) for column in columns)
+        first = of_row[0]
+        epochs = None if first.planned is None else _format_epochs(first.shared["epochs"], first.planned)
+        others = format_settings(first.shared, distinguishing_keys(first, firsts))
+        unreadable = [f"{entry.folder.name}/{file} cannot be read" for entry in of_row for file in entry.unreadable]
+        method = row_title(first, firsts)
+        others = ", ".join(filter(None, [others, *unreadable]))
+        rows.append(Row(method, epochs, first.shared.get("batch_size"), others, tuple(of_row), figures))
+    return Comparison(_titles(columns, notes), tuple(rows), tuple(skipped), tuple(notes))
 
 
-def _as_row(unread: Unread, columns: int) -> Row:
-    """A row that says of a folder that it cannot be read."""
-    is_said = "cannot be read" in unread.reason[:LONGEST_TITLE]  # before a long one is cut
-    reason = unread.reason if is_said else f"cannot be read: {unread.reason}"
-    return Row(str(unread.folder), None, None, reason, (), (None,) * columns)
+def _row_of_skipped(skipped: Skipped, columns: int) -> Row:
+    """Return a row without figures that says why a folder was skipped."""
+    says_so = "cannot be read" in skipped.reason[:MAX_TITLE]  # the rest of a long reason is not shown
+    reason = skipped.reason if says_so else f"cannot be read: {skipped.reason}"
+    return Row(str(skipped.folder), None, None, reason, (), (None,) * columns)
 
 
-def _grouped(entries: list[Entry], notes: list[str]) -> list[list[Entry]]:
-    """Entries of the same settings, one per seed: groups of the same method together, the plain one first."""
-    groups: dict[str, dict[str, dict[int | None, Entry]]] = {}
+def _same_settings(entries: list[Entry], notes: list[str]) -> list[list[Entry]]:
+    """Return lists of entries with the same settings and different seeds, each method's baseline first."""
+    by_settings: dict[str, dict[str, dict[int | None, Entry]]] = {}
     for entry in entries:
         shared = json.dumps([entry.method, entry.shared or str(entry.folder)], sort_keys=True)
         arbitration = json.dumps(entry.arbitration, sort_keys=True)
-        seeds = groups.setdefault(shared, {}).setdefault(arbitration, {})
+        seeds = by_settings.setdefault(shared, {}).setdefault(arbitration, {})
         if entry.seed not in seeds:
             seeds[entry.seed] = entry
             continue
@@ -133,37 +133,41 @@ def _grouped(entries: list[Entry], notes: list[str]) -> list[list[Entry]]:
             kept, dropped = dropped, kept
         seeds[entry.seed] = kept
         notes.append(
-            f"{dropped.folder} has the settings and the seed {entry.seed} of {kept.folder}, so it is no further "
-            "sample, and is left out"
+            f"{dropped.folder} has the settings and the seed {entry.seed} of {kept.folder}, so it is not an "
+            "independent sample and is left out"
         )
-    ordered = sorted(groups.values(), key=lambda alike: _first_of_method(alike, entries))
+    ordered = sorted(by_settings.values(), key=lambda by_arbitration: _first_of_method(by_arbitration, entries))
     return [
-        list(seeds.values()) for alike in ordered for _, seeds in sorted(alike.items(), key=lambda of: of[0] != "{}")
+        list(seeds.values())
+        for by_arbitration in ordered
+        for _, seeds in sorted(by_arbitration.items(), key=lambda of: of[0] != "{}")
     ]
 
 
-def _first_of_method(alike: dict[str, dict[int | None, Entry]], entries: list[Entry]) -> int:
-    method = next(iter(next(iter(alike.values())).values())).method
+def _first_of_method(by_arbitration: dict[str, dict[int | None, Entry]], entries: list[Entry]) -> int:
+    method = next(iter(next(iter(by_arbitration.values())).values())).method
     return [entry.method for entry in entries].index(method)
 
 
-def _without_arbitration(group: list[Entry], groups: list[list[Entry]], notes: list[str]) -> list[Entry]:
-    """The runs that a group's gain is over; none, and a note, where there are none."""
-    first = group[0]
+def _baseline_of(of_row: list[Entry], row_entries: list[list[Entry]], notes: list[str]) -> list[Entry]:
+    """Return the runs without arbitration that a row is compared with; if there are none, add a note."""
+    first = of_row[0]
     if not first.arbitration:
         return []
-    plain = [
-        other for other in groups if other[0].method == first.method and other[0].shared and not other[0].arbitration
+    candidates = [
+        other
+        for other in row_entries
+        if other[0].method == first.method and other[0].shared and not other[0].arbitration
     ]
-    for other in plain:
+    for other in candidates:
         if other[0].shared == first.shared:
-            if not {entry.seed for entry in other} & {entry.seed for entry in group}:
-                notes.append(f"{first.folder} has no seed in common with {other[0].folder}, so no gain can be told")
+            if not {entry.seed for entry in other} & {entry.seed for entry in of_row}:
+                notes.append(f"{first.folder} has no seed in common with {other[0].folder}, so it has no gain")
             return other
-    if not plain:
+    if not candidates:
         notes.append(f"{first.folder} has no gain: no run of {first.method} without arbitration was given")
         return []
-    nearest = min(plain, key=lambda other: len(differing([first.shared, other[0].shared])))[0]
+    nearest = min(candidates, key=lambda other: len(differing([first.shared, other[0].shared])))[0]
     differences = ", ".join(
         f"{name} {as_words(first.shared.get(name))} and {as_words(nearest.shared.get(name))}"
         for name in differing([first.shared, nearest.shared])
@@ -172,16 +176,16 @@ def _without_arbitration(group: list[Entry], groups: list[list[Entry]], notes: l
     return []
 
 
-def _figure(column: Column, group: list[Entry], plain: list[Entry], notes: list[str]) -> Figure | None:
-    values, before = _by_seed(column, group), _by_seed(column, plain)
+def _figure(column: Column, of_row: list[Entry], baseline: list[Entry], notes: list[str]) -> Figure | None:
+    values, before = _by_seed(column, of_row), _by_seed(column, baseline)
     if not values:
         return None
-    where = f"{column.protocol} of {group[0].folder} and its other seeds"
-    if len(values) < len(group):
-        _add(notes, f"{where} is the mean of {len(values)} of {len(group)} runs; the others are not evaluated")
+    where = f"{column.protocol} of {of_row[0].folder} and its other seeds"
+    if len(values) < len(of_row):
+        _add_note(notes, f"{where} is the mean of {len(values)} of {len(of_row)} runs; the others are not evaluated")
     differences = [values[seed] - before[seed] for seed in values if seed in before]
     if 0 < len(differences) < len(values):
-        _add(notes, f"the gain in {where} is over the {len(differences)} seed(s) that both have")
+        _add_note(notes, f"the gain in {where} is over the {len(differences)} seed(s) that both have")
     return Figure(Estimate.of(list(values.values())), Gain.of(differences) if differences else None)
 
 
@@ -189,12 +193,12 @@ def _by_seed(column: Column, entries: list[Entry]) -> dict[int | None, float]:
     return {entry.seed: entry.results[column] for entry in entries if column in entry.results}
 
 
-def _add(notes: list[str], note: str) -> None:
+def _add_note(notes: list[str], note: str) -> None:
     if note not in notes:
         notes.append(note)
 
 
-def _place(column: Column) -> tuple[Any, ...]:
+def _column_order(column: Column) -> tuple[Any, ...]:
     protocols = [
         place
         for place, name in enumerate(SETTINGS)
@@ -211,25 +215,28 @@ def _place(column: Column) -> tuple[Any, ...]:
 
 
 def _titles(columns: Sequence[Column], notes: list[str]) -> tuple[str, ...]:
-    """Headings; where a protocol was run under several conditions they tell in which they differ."""
+    """Return the headings, which name the conditions in which columns of the same protocol differ."""
     titles: list[str] = []
     for column in columns:
         kinds = {other.conditions for other in columns if other.protocol == column.protocol}
         names = differing([json.loads(kind) for kind in sorted(kinds)])
         kind = f" ({format_settings(json.loads(column.conditions), names)})" if names else ""
-        titles.append(_unlike(titles, brief(f"{column.protocol}{kind} {column.figure}", LONGEST_TITLE)))
+        titles.append(_make_unique(titles, shorten(f"{column.protocol}{kind} {column.figure}", MAX_TITLE)))
         if names:
-            _add(notes, f"{column.protocol} was not run alike everywhere ({', '.join(names)}): several columns of it")
+            _add_note(
+                notes,
+                f"{column.protocol} was run under different conditions ({', '.join(names)}): it has several columns",
+            )
     return tuple(titles)
 
 
-def _unlike(others: Sequence[str], title: str) -> str:
-    """The title, with a number where the beginnings of two long ones are alike."""
+def _make_unique(others: Sequence[str], title: str) -> str:
+    """Append a number to a title that is equal to an earlier one after truncation."""
     count = sum(other == title or other.startswith(f"{title} [") for other in others)
     return f"{title} [{count + 1}]" if count else title
 
 
-def _of(done: int, planned: int) -> str:
+def _format_epochs(done: int, planned: int) -> str:
     return str(planned) if done == planned else f"{done} of {planned}"
 
 

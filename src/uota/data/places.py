@@ -6,14 +6,14 @@ from pathlib import Path
 
 from uota.data.open import NAMES
 from uota.io.outputs import path_of
-from uota.io.reading import is_same
+from uota.io.reading import is_same_path
 
 ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://|pipe:")
 PATTERN = re.compile(r"[{}*?\[\]]")
 
 
 def located(data: str) -> str:
-    """The same images by a name that holds in every working directory.
+    """A name for the same images that is valid in every working directory.
 
     >>> located("demo-scenes"), located("/data/birds#image=left")
     ('demo-scenes', '/data/birds#image=left')
@@ -23,11 +23,11 @@ def located(data: str) -> str:
     path = path_of(data).absolute()
     plain = Path(os.path.abspath(path))
     # a/../b is b only if a is not a link.
-    return str(plain if is_same(path, plain) or ".." not in path.parts else path)
+    return str(plain if is_same_path(path, plain) or ".." not in path.parts else path)
 
 
 def places_of(data: str) -> list[Path]:
-    """The folder or file that these images are in; of a pattern of shards all that its names share."""
+    """The folder or file of these images; for a pattern of shards, the part of the path before the pattern."""
     if not data or data in NAMES or ADDRESS.match(data):
         return []
     path = path_of(data)

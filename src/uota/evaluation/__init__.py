@@ -1,4 +1,4 @@
-"""Evaluation on labels, of the encoder (not of the projector): on its frozen features, or fine-tuned."""
+"""Evaluation of encoders (without projector) on labelled images, frozen or fine-tuned."""
 
 from uota.evaluation.features import Features, encoder_features, pixel_features
 from uota.evaluation.knn import evaluate_knn

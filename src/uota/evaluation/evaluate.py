@@ -1,4 +1,4 @@
-"""Evaluate an encoder by a protocol's name, and write what came out."""
+"""Evaluation of an encoder by a named protocol, with the result written to a file."""
 
 import json
 from collections.abc import Callable
@@ -30,40 +30,40 @@ from uota.training.resolve import resolve_auto
 
 def evaluate(
     protocol: str,
-    origin: EncoderSpec,
+    spec: EncoderSpec,
     settings: Any = None,
     data: str | None = None,
     out: str | None = None,
     reading: Reading | None = None,
 ) -> Any:
-    """Accuracy of an encoder on labelled images, written to PROTOCOL.json (finetune-10.json for 10 %).
+    """Evaluate an encoder on labelled images, and write the result to PROTOCOL.json (finetune-10.json for 10 %).
 
     Args:
-        protocol: one of `PROTOCOLS`.
-        origin: of the encoder.
-        settings: of the protocol, as `uota.settings.evaluation.SETTINGS` has it; None: its defaults.
+        protocol: name in `PROTOCOLS`.
+        spec: the encoder to load.
+        settings: settings of the protocol, of the type in `uota.settings.evaluation.SETTINGS`; None: its defaults.
         data: labelled images; None: those the run was pretrained on.
         out: folder of the result; None: the run's.
-        reading: how images in files are read; None: as the run did.
+        reading: how image files are read; None: as in the run.
 
     Raises:
         UotaError: the encoder, the images or the folder is unavailable.
     """
     settings = SETTINGS[protocol][0]() if settings is None else settings
     name = result_name(settings) if isinstance(settings, Finetune) else protocol
-    _check_writable(origin, out, name)
+    _check_writable(spec, out, name)
     if isinstance(settings, LinearSGD | Finetune):
         check_accelerator(settings.accelerator, settings.devices)
-    found = load_encoder(origin)
+    loaded = load_encoder(spec)
     if isinstance(settings, LinearSGD):  # the result names the protocol
-        settings = with_own_protocol(settings, found)
-    subject = _subject(found, data, out, reading)
+        settings = with_own_protocol(settings, loaded)
+    subject = _subject(loaded, data, out, reading)
     result = PROTOCOLS[protocol](subject, settings)
-    run = found.settings
+    run = loaded.settings
     written = {
         "protocol": protocol,
-        "encoder": found.name,
-        "backbone": found.backbone,
+        "encoder": loaded.name,
+        "backbone": loaded.backbone,
         "data": subject.train.name,
         "epochs": run.optimization.epochs if run else None,
         **asdict(result),
@@ -74,28 +74,28 @@ def evaluate(
     return result
 
 
-def _check_writable(origin: EncoderSpec, out: str | None, name: str) -> None:
-    """Check that the result can be written, before an encoder is loaded; `_subject` refuses what is not a run."""
-    folder = path_of(origin.run if out is None else out)
+def _check_writable(spec: EncoderSpec, out: str | None, name: str) -> None:
+    """Check that the result can be written, before the encoder is loaded; `_subject` rejects folders without a run."""
+    folder = path_of(spec.run if out is None else out)
     if out is not None or folder.is_dir():
         check_writable(folder / f"{name}.json")
 
 
-def _subject(found: LoadedEncoder, data: str | None, out: str | None, reading: Reading | None) -> LabelledEncoder:
-    run = found.settings
+def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: Reading | None) -> LabelledEncoder:
+    run = loaded.settings
     if run is None and (data is None or out is None):
-        raise UotaError(f"{found.name} is no run: say which labelled images by --data and where results go by --out")
+        raise UotaError(f"{loaded.name} is not a run; give labelled images with --data and a folder with --out")
     options = folder_options(run, reading)
     train = _images(run, data, "train", options)
-    # Both are read alike, whatever each by itself would be taken for.
-    test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
+    # The pixel range estimated on the training images also applies to the test images.
+    test = _images(run, data, "test", replace(options, pixel_range=train.pixel_range))
     rank_zero_only(warn_left_out)(train, test)
     if run:
         resolve_auto(run, train, trained=True)
     train, test, notes = evaluated_images(train, test)
     for note in notes:
         rank_zero_only(print)(printable(note))
-    return LabelledEncoder(found, train, test, path_of(found.name if out is None else out))
+    return LabelledEncoder(loaded, train, test, path_of(loaded.name if out is None else out))
 
 
 def _images(run: Pretrain | None, data: str | None, split: str, options: FolderOptions) -> Source:
@@ -107,10 +107,10 @@ def _images(run: Pretrain | None, data: str | None, split: str, options: FolderO
 def _on_features(
     evaluated: Callable[[Features, Features], Any], check: Callable[[Tensor], None] | None = None
 ) -> Callable[[LabelledEncoder, Any], Any]:
-    """A protocol on features, for which the training labels are checked before any is computed."""
+    """Make a protocol from a function of features; the training labels are checked before features are computed."""
 
     def protocol(subject: LabelledEncoder, settings: Any) -> Any:
-        encoder, preset = subject.encoder, subject.found.preset
+        encoder, preset = subject.encoder, subject.loaded.preset
         if check:
             check(labels_of(subject.train))
         train, test = (encoder_features(encoder, source, preset) for source in (subject.train, subject.test))

@@ -1,4 +1,4 @@
-"""Features of whole images, computed once and kept."""
+"""Features of whole images, computed once and held in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Features:
 
 
 def encoder_features(encoder: nn.Module, source: Source, preset: ViewPreset) -> Features:
-    """The encoder's output for every labelled image, in eval mode.
+    """Compute the encoder's output for every labelled image, in eval mode.
 
     Raises:
         UotaError: no image has a label, or the features are not finite.
@@ -42,12 +42,12 @@ def encoder_features(encoder: nn.Module, source: Source, preset: ViewPreset) -> 
 
 
 def pixel_features(source: Source, preset: ViewPreset) -> Features:
-    """The pixels that an encoder would see, as a baseline."""
+    """Return the pixels of the encoder's input as features, as a baseline."""
     return _features(lambda images: images.flatten(1), source, preset)
 
 
 def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tensor, " images"], k: int) -> float:
-    """Share of images, in per cent, whose label is among the first k of their ranking of classes (-1: no class)."""
+    """Return the top-k accuracy in per cent of rankings of the classes (-1: no class)."""
     return 100 * float((ranking[:, :k] == labels[:, None]).any(1).float().mean())
 
 
@@ -57,24 +57,24 @@ def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset
 
 
 def _finite(features: Float[Tensor, "batch dim"], source: Source) -> Float[Tensor, "batch dim"]:
-    """These features; rankings by features that are not finite, or have no finite length, would look like results."""
+    """Require features with a finite norm, since rankings by other features would look like valid results."""
     broken = int((~torch.isfinite(features.square().sum(1))).sum())
     if broken:
         raise UotaError(
-            f"the encoder gives NaN, infinite or enormous features for {broken} of {len(features)} images of "
-            f"{source.name}: its training has diverged, or its weights are damaged; evaluate another checkpoint"
+            f"the encoder's features of {broken} of {len(features)} images of {source.name} are NaN, infinite or "
+            "enormous, so its training has diverged or its weights are damaged; evaluate another checkpoint"
         )
     return features
 
 
 def batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:
-    """Whole images as an encoder is evaluated on them, in their order."""
+    """Yield batches of whole images, preprocessed for evaluation, in their order."""
     for start in range(0, len(source), BATCH):
         yield evaluation_view(source.images(range(start, min(start + BATCH, len(source)))), preset)
 
 
 class WholeImages(Dataset[tuple[Tensor, Tensor]]):
-    """Labelled images as an encoder is evaluated on them, in batches made at once."""
+    """Labelled whole images, preprocessed for evaluation a batch at a time."""
 
     def __init__(self, source: Source, preset: ViewPreset) -> None:
         self.source, self.preset = source, preset
@@ -83,10 +83,10 @@ class WholeImages(Dataset[tuple[Tensor, Tensor]]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """A batch of one."""
+        """Return a batch of one image."""
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Images (batch, channels, size, size), and labels."""
+        """Return images (batch, channels, size, size) and labels."""
         assert self.source.labels is not None
         return evaluation_view(self.source.images(indices), self.preset), self.source.labels[list(indices)]

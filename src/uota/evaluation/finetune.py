@@ -1,8 +1,9 @@
-"""Semi-supervised evaluation: the whole network trained on few labels, the same number of each class.
+"""Semi-supervised evaluation: the whole network is fine-tuned on few labels, the same number of each class.
 
-20 epochs, batch 256, rates of the encoder and of the classifier apart, both times 0.2 after 60 % and 80 % of training:
-as SwAV's released code with 1 % and 10 % of ImageNet (whose subsets are lists of files; here a seed chooses).
-Of a small data set that makes few steps: give it more epochs, and the classifier a lower rate.
+The defaults are those of SwAV's released code (facebookresearch/swav, eval_semisup.py) for 1 % and 10 % of ImageNet:
+20 epochs, batches of 256, separate learning rates of encoder and classifier, both multiplied by 0.2 after 60 % and 80 %
+of training. SwAV's subsets are fixed lists of files; here a seed chooses them. On a small data set this makes few
+steps, so train for more epochs with a lower learning rate of the classifier.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ DROP = 0.2
 
 @dataclass(frozen=True)
 class FinetuneAccuracy:
-    """Accuracies in per cent after the last epoch, and how many labelled images were trained on."""
+    """Accuracies in per cent after the last epoch, and the number of labelled images used for training."""
 
     top1: float
     top5: float
@@ -36,12 +37,12 @@ def evaluate_finetune(subject: LabelledEncoder, settings: Finetune, bar: bool = 
     training = finetune_training(settings, plan, len(part))
     classifier = Classifier(subject.encoder, subject.encoder.width, subject.classes, training)
     folder = subject.folder / result_name(settings)
-    fit(classifier, part, subject.test, subject.found.preset, plan, folder, bar)
+    fit(classifier, part, subject.test, subject.loaded.preset, plan, folder, bar)
     return FinetuneAccuracy(classifier.accuracy(1), classifier.accuracy(5), settings.labels, len(part))
 
 
 def finetune_plan(settings: Finetune) -> Plan:
-    """Which images fine-tuning sees, and where it runs."""
+    """Build the plan of fine-tuning: its images and devices."""
     return Plan(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
@@ -55,7 +56,7 @@ def finetune_plan(settings: Finetune) -> Plan:
 
 
 def finetune_training(settings: Finetune, plan: Plan, images: int) -> Training:
-    """How encoder and classifier are trained on a number of labelled images."""
+    """Build the hyperparameters of fine-tuning on a number of labelled images."""
     epoch_steps, batch = epoch_steps_and_batch(images, plan)
     encoder_rate, head_rate = (rate * batch / BATCH_OF_RATES for rate in settings.rates())
     return Training(
@@ -73,5 +74,5 @@ def finetune_training(settings: Finetune, plan: Plan, images: int) -> Training:
 
 
 def result_name(settings: Finetune) -> str:
-    """Of the file of the result and the folder of the checkpoint."""
+    """Return the name of the result's file and of the checkpoint's folder."""
     return f"finetune-{settings.labels.removesuffix('%')}"

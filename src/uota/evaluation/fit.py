@@ -1,4 +1,4 @@
-"""Train a classifier by Lightning's Trainer: with a bar, a checkpoint to go on from, and all of it by the seed."""
+"""Training and testing of a classifier with Lightning's Trainer, resumable and determined by the seed."""
 
 import hashlib
 import json
@@ -15,16 +15,15 @@ from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
 from uota.io.atomic import write_text_atomically
-from uota.runs.checkpoints import checkpoint_before, find_whole_checkpoint
+from uota.runs.checkpoints import find_intact_checkpoint, previous_checkpoint
 from uota.settings.ranges import check_multiple
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
-from uota.training.resolve import VIEWS_OF
 from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
-    hold_by_first,
     ignore_expected_warnings,
+    lock_on_first_rank,
     make_trainer,
     translate_stops,
 )
@@ -37,17 +36,17 @@ TEST_BATCH = 256
 
 @dataclass
 class Plan:
-    """Which images a training sees, how they are cropped, and where it runs.
+    """The images of a training, their crops, and the devices it runs on.
 
     Attributes:
         epochs: passes over the training images.
         batch_size: images per step, over all devices.
-        smallest_crop: share of the image's area that a training crop has at least.
-        images_like: whose cropping and resizing is followed.
-        seed: of crops and order.
-        workers: processes that load images; None: as many as are useful.
-        accelerator: auto, cpu, gpu, …
-        devices: processes that share the batch.
+        smallest_crop: smallest area of a training crop, as a share of the image's.
+        images_like: library whose cropping and resizing is reproduced.
+        seed: seed of the crops and the order of images.
+        workers: number of processes that load images; None: chosen by the number of cores.
+        accelerator: auto, cpu, gpu or another of Lightning's names.
+        devices: number of processes that share the batch.
     """
 
     epochs: int
@@ -63,9 +62,9 @@ class Plan:
         check_multiple(self.batch_size, self.devices)
 
     def views(self, preset: ViewPreset) -> ViewPreset:
-        """One mirrored random crop of each image, and whole images, of the size and statistics of an encoder's preset.
+        """Adapt an encoder's preset to one randomly cropped and mirrored view per image, and to whole test images.
 
-        Presets of small images shrink whole ones to a square; theirs are cut and resized as torchvision does.
+        Presets of small images resize whole images to a square; their crops follow torchvision.
         """
         like = self.images_like if preset.evaluation_resize else "torchvision"
         crops = ViewSizePreset(
@@ -80,7 +79,7 @@ class Plan:
 
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
-    """Steps in an epoch, and images in a batch: fewer than `batch_size` where there are not that many images."""
+    """Return the steps per epoch and the batch size, which is at most the number of images."""
     batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.devices, int)
     return len(batches), batches.local_size * plan.devices
 
@@ -94,23 +93,23 @@ def fit(
     folder: Path,
     bar: bool = True,
 ) -> None:
-    """Train, and count hits on the test images; what was interrupted goes on from the folder's checkpoint.
+    """Train a classifier and test it; an interrupted training resumes from the folder's checkpoint.
 
     Args:
-        classifier: trained in place.
+        classifier: classifier to train in place.
         train, test: labelled images.
-        preset: how large images are, and how they are normalised.
-        plan: of the training.
-        folder: of the checkpoint and the log.
+        preset: size and normalisation of images.
+        plan: images and devices of the training.
+        folder: folder of the checkpoint and the log.
         bar: show a progress bar.
 
     Raises:
         StoppedError: a signal asked to stop; the state is saved.
-        UotaError: the folder cannot be written, or another process is at work in it.
+        UotaError: the folder cannot be written, or another process uses it.
     """
     checkpoints = Checkpoints(folder / "checkpoint.ckpt", CHECKPOINT_EVERY)
     trainer = _trainer(plan, folder, checkpoints, bar)
-    with hold_by_first(folder):
+    with lock_on_first_rank(folder):
         start = _prepare(folder, checkpoints.path, _identity(classifier, train, preset, plan))
         _fit(trainer, classifier, train, test, preset, plan, folder, start)
         _remove(checkpoints.path)
@@ -130,30 +129,29 @@ def _fit(
         with_sync_batch_norm(classifier.encoder)
     preset = plan.views(preset)
     pipeline = ViewPipeline(preset, plan.seed)
-    in_memory = train.name in VIEWS_OF
-    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), in_memory)
-    again = "run the same command again to go on from there"
+    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), train.in_memory, train.parts)
+    again = "run the same command again to resume from there"
     with ignore_expected_warnings(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
         with translate_restore_errors(trainer, start):
             trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
         raise_if_stopped()
         images = WholeImages(test, preset)
-        whole = test_loader(images, TEST_BATCH, plan.workers, test.name in VIEWS_OF, trainer)
+        whole = test_loader(images, TEST_BATCH, plan.workers, test.in_memory, trainer)
         trainer.test(classifier, whole, verbose=False)
 
 
 @rank_zero_only
 def _remove(checkpoint: Path) -> None:
-    for path in (checkpoint, checkpoint_before(checkpoint)):
+    for path in (checkpoint, previous_checkpoint(checkpoint)):
         path.unlink(missing_ok=True)
 
 
 def _identity(classifier: Classifier, train: Source, preset: ViewPreset, plan: Plan) -> str:
-    """A digest of all that the outcome follows from: only with the same may a checkpoint be gone on from.
+    """Return a digest of everything that determines the outcome; a checkpoint is resumed only if it has the same.
 
-    How many processes load images is none of it: fewer of them is what helps where one of them died.
+    The number of loading processes is not part of it, so that an interrupted training can be resumed with fewer.
     """
-    digest = hashlib.sha256(repr((replace(plan, workers=None), classifier.how, preset, train.name)).encode())
+    digest = hashlib.sha256(repr((replace(plan, workers=None), classifier.settings, preset, train.name)).encode())
     for tensor in (*classifier.state_dict().values(), train.labels):
         assert tensor is not None
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -161,12 +159,12 @@ def _identity(classifier: Classifier, train: Source, preset: ViewPreset, plan: P
 
 
 def _prepare(folder: Path, checkpoint: Path, identity: str) -> Path | None:
-    """The folder's checkpoint of the same training, if there is one; of another, it is thrown away."""
+    """Return the folder's checkpoint if it is of the same training; otherwise remove it."""
     identity_file = folder / "identity.json"
     before = identity_file.read_text(encoding="utf-8", errors="replace") if identity_file.is_file() else None
     same = before == json.dumps(identity)
-    if same and (start := find_whole_checkpoint(checkpoint)):
-        rank_zero_only(print)(f"going on from {printable(start)}; remove it to begin anew")
+    if same and (start := find_intact_checkpoint(checkpoint)):
+        rank_zero_only(print)(f"resuming from {printable(start)}; remove it to start over")
         return start
     _remove(checkpoint)
     rank_zero_only(write_text_atomically)(identity_file, json.dumps(identity))

@@ -1,4 +1,4 @@
-"""Which images an evaluation is on: the labelled ones, or the same share of each class, chosen by a seed."""
+"""The images of an evaluation: the labelled ones, or a random subset with the same number of each class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,26 +12,27 @@ from uota.console import printable
 from uota.data import Source, labels_of
 from uota.errors import UotaError
 
-SHOWN = 5  # labels that are named
+SHOWN = 5  # labels named in a message
 
 
 def labelled_part(source: Source) -> Source:
-    """The images that have a label (-1: they have none); the source itself where all have.
+    """Return the images that have a label (-1: none), or the source itself if all have one.
 
     Raises:
-        UotaError: none has.
+        UotaError: no image has a label.
     """
     known = labels_of(source) >= 0
     return source if bool(known.all()) else Part(source, torch.nonzero(known)[:, 0])
 
 
 def evaluated_images(train: Source, test: Source) -> tuple[Source, Source, list[str]]:
-    """The labelled images of both splits, the classes of training numbered from 0 and those of the test alone after.
+    """Return the labelled images of both splits, with renumbered labels.
 
-    So a classifier is as large as training has classes, whatever their numbers, and cannot name any other.
+    The training classes are numbered from 0, followed by those that occur only in the test images. So a classifier has
+    one output for each training class, and images of other classes count as misses.
 
     Returns:
-        Training and test images, and a sentence on each thing that is not as one would expect.
+        Training images, test images, and notes on anything unexpected.
 
     Raises:
         UotaError: a split has no labels, or training has only one class.
@@ -47,14 +48,14 @@ def evaluated_images(train: Source, test: Source) -> tuple[Source, Source, list[
     known, asked = (labels_of(part) for part in parts)
     trained = known.unique()
     if len(trained) < 2:
-        raise UotaError(f"all training images of {train.name} have one label; an evaluation needs two classes or more")
-    stranger = ~torch.isin(asked, trained)
-    if bool(stranger.any()):
+        raise UotaError(f"all training images of {train.name} have the same label; give two classes or more")
+    unseen = ~torch.isin(asked, trained)
+    if bool(unseen.any()):
         notes.append(
-            f"{int(stranger.sum())} test images of {test.name} have labels that no training image has "
-            f"({_named(asked[stranger].unique(), test)}); they count as misses"
+            f"{int(unseen.sum())} test images of {test.name} have labels that no training image has "
+            f"({_named(asked[unseen].unique(), test)}); they count as misses"
         )
-    order = torch.cat([trained, asked[stranger].unique()])
+    order = torch.cat([trained, asked[unseen].unique()])
     return _renumbered(parts[0], order), _renumbered(parts[1], order), notes
 
 
@@ -65,7 +66,7 @@ def _named(labels: Int64[Tensor, " labels"], source: Source) -> str:
 
 
 def _renumbered(source: Source, order: Int64[Tensor, " labels"]) -> Source:
-    """The source with the place of each label in `order`; itself where that is the same."""
+    """Replace each label by its index in `order`; if nothing changes, return the source itself."""
     values, by_value = order.sort()
     labels = by_value[torch.searchsorted(values, labels_of(source))]
     if torch.equal(labels, labels_of(source)):
@@ -78,9 +79,10 @@ def _renumbered(source: Source, order: Int64[Tensor, " labels"]) -> Source:
 
 
 def balanced_share(labels: Int64[Tensor, " images"], share: float, seed: int) -> Int64[Tensor, " chosen"]:
-    """Indices, ascending, of the same number of images of each class: that share of a class of average size.
+    """Choose the same number of images of each class at random, and return their ascending indices.
 
-    At least one of each; a class that has fewer gives all it has. A larger share holds all images of a smaller one.
+    That number is the share of a class of average size, but at least one; smaller classes contribute all their images.
+    With the same seed, a larger share contains all images of a smaller one.
     """
     members = [torch.nonzero(labels == label)[:, 0].numpy() for label in labels.unique()]
     count = max(1, round(share * len(labels) / len(members)))
@@ -91,12 +93,13 @@ def balanced_share(labels: Int64[Tensor, " images"], share: float, seed: int) ->
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-class Part:
-    """Some images of a source; itself a source."""
+class Part(Source):
+    """A source of some of the images of another source."""
 
     def __init__(self, whole: Source, index: Int64[Tensor, " chosen"]) -> None:
         self.whole, self.index = whole, index
         self.name, self.channels, self.classes = whole.name, whole.channels, whole.classes
+        self.in_memory, self.pixel_range, self.reasons = whole.in_memory, whole.pixel_range, whole.reasons
         self.labels = None if whole.labels is None else whole.labels[index]
 
     @property
@@ -104,20 +107,31 @@ class Part:
         """Files of the whole source that could not be read so far."""
         return self.whole.skipped
 
-    @property
-    def reasons(self) -> dict[Path, str]:
-        """Why files of the whole source cannot be read, as far as it is known."""
-        return getattr(self.whole, "reasons", {})
-
     def __len__(self) -> int:
         return len(self.index)
 
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
-        """These images of the part."""
+        """Return images of the part by their indices in it."""
         return self.whole.images(self.index[torch.as_tensor(list(indices), dtype=torch.int64)].tolist())
 
     def truth(
         self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]
     ) -> Bool[Tensor, "views batch"] | None:
-        """What the whole source knows of crops of these images."""
+        """Return the whole source's ground truth for crops of these images."""
         return self.whole.truth(self.index[index], boxes)
+
+    def path(self, index: int) -> Path | None:
+        """Path of an image in the whole source."""
+        return self.whole.path(int(self.index[index]))
+
+    def display_name(self, index: int) -> str:
+        """Name of an image in the whole source."""
+        return self.whole.display_name(int(self.index[index]))
+
+    def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """True for images that the whole source knows to be unreadable."""
+        return self.whole.unreadable(self.index[images])
+
+    def unreadable_counts(self) -> tuple[int, int]:
+        """Counts of the whole source."""
+        return self.whole.unreadable_counts()

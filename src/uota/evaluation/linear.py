@@ -1,4 +1,4 @@
-"""Linear evaluation: logistic regression on frozen features, its regularisation chosen on held-out training images."""
+"""Linear evaluation: logistic regression on frozen features, with regularisation chosen on held-out training images."""
 
 import warnings
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from torch import Tensor
 from uota.errors import UotaError
 from uota.evaluation.features import Features, top_k_accuracy
 
-# Inverse strengths of the penalty that are tried.
+# Candidates for the inverse strength of the penalty, scikit-learn's C.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 HELD_OUT = 0.2
 
 
 @dataclass(frozen=True)
 class Linear:
-    """Accuracies in per cent and the regularisation that was chosen."""
+    """Accuracies in per cent and the chosen regularisation, scikit-learn's C."""
 
     top1: float
     top5: float
@@ -33,7 +33,7 @@ class Linear:
 
 
 def evaluate_linear(train: Features, test: Features, seed: int = 0) -> Linear:
-    """Fit on the training features, the strength chosen on a stratified fifth of them; report on the test features.
+    """Fit on the training features, with C chosen on a stratified fifth of them, and score the test features.
 
     Raises:
         UotaError: no class has two images.
@@ -42,7 +42,7 @@ def evaluate_linear(train: Features, test: Features, seed: int = 0) -> Linear:
     fitted, held = hold_out(train.labels, seed)
     fit_x, fit_y, held_x, held_y = x[fitted], y[fitted], x[held], y[held]
     with warnings.catch_warnings():
-        # An unfinished fit is a result like any other: the held-out images judge it.
+        # The choice on held-out images is valid whether or not the fits have converged.
         warnings.simplefilter("ignore", ConvergenceWarning)
         best = max(STRENGTHS, key=lambda strength: _classifier(strength).fit(fit_x, fit_y).score(held_x, held_y))
         classifier = _classifier(best).fit(x, y)
@@ -51,7 +51,7 @@ def evaluate_linear(train: Features, test: Features, seed: int = 0) -> Linear:
 
 
 def check_can_hold_out(labels: Int64[Tensor, " images"]) -> None:
-    """Require something to choose the regularisation on.
+    """Require a class of which an image can be held out.
 
     Raises:
         UotaError: no class has two images.
@@ -64,7 +64,7 @@ def check_can_hold_out(labels: Int64[Tensor, " images"]) -> None:
 
 
 def hold_out(labels: Int64[Tensor, " images"], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the images to fit on, among which every class is, and of the fifth that is held out.
+    """Return the indices of the images to fit on, which include every class, and of the held-out fifth.
 
     Raises:
         UotaError: no class has two images.
@@ -75,7 +75,8 @@ def hold_out(labels: Int64[Tensor, " images"], seed: int) -> tuple[np.ndarray, n
     if counts.min() >= 2 and ceil(HELD_OUT * len(labels)) >= len(counts):
         fitted, held = train_test_split(places, test_size=HELD_OUT, random_state=seed, stratify=labels.numpy())
         return fitted, held
-    # Too few for the same share of every class: a fifth of each, but one at least, and none of a class of one image.
+    # There are too few images to stratify: hold out a fifth of each class, but at least one image, and none of a class
+    # with a single image.
     random = np.random.default_rng(seed)
     shuffled = [random.permutation(np.flatnonzero(labels.numpy() == label)) for label in labels.unique().tolist()]
     held = np.concatenate([each[: max(1, int(HELD_OUT * len(each)))] for each in shuffled if len(each) > 1])

@@ -1,7 +1,7 @@
-"""Linear evaluation as papers publish it: a classifier on randomly cropped and mirrored images, encoder frozen.
+"""Linear evaluation with published protocols: a classifier on a frozen encoder, trained on random crops with SGD.
 
-Each paper has its own optimiser, rate, schedule and batch size (`uota.settings.linear_protocols`). They are meant for a
-ResNet-50 on ImageNet; on small images `linear` may well give higher accuracies.
+Each paper has its own optimiser, learning rate, schedule and batch size (`uota.settings.linear_protocols`), chosen for
+a ResNet-50 on ImageNet; on small images, `linear` may well give higher accuracies.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from uota.settings.linear_protocols import BATCH_OF_RATES, LinearProtocol
 
 @dataclass(frozen=True)
 class LinearSGDAccuracy:
-    """Accuracies in per cent after the last epoch, and how the classifier was trained.
+    """Accuracies in per cent after the last epoch, and the classifier's hyperparameters.
 
     Attributes:
         top1, top5: accuracies.
-        linear_protocol: the published protocol's name.
-        learning_rate: for 256 images.
-        effective: the protocol's values, with those that were set instead of its own.
+        linear_protocol: name of the published protocol.
+        learning_rate: learning rate for 256 images.
+        effective: values of the protocol, including those that the user has overridden.
     """
 
     top1: float
@@ -41,26 +41,26 @@ def evaluate_linear_sgd(subject: LabelledEncoder, settings: LinearSGD, bar: bool
     Raises:
         UotaError: the batch cannot be shared by the devices, or the rate is too high for a finite loss.
     """
-    decided = with_own_protocol(settings, subject.found)
+    decided = with_own_protocol(settings, subject.loaded)
     protocol = decided.effective()
     plan = linear_plan(decided, protocol)
     rank_zero_only(print)(_sentence(protocol))
     training = linear_training(protocol, plan, len(subject.train))
     classifier = Classifier(subject.encoder, subject.encoder.width, subject.classes, training)
-    fit(classifier, subject.train, subject.test, subject.found.preset, plan, subject.folder / "linear-sgd", bar)
+    fit(classifier, subject.train, subject.test, subject.loaded.preset, plan, subject.folder / "linear-sgd", bar)
     return LinearSGDAccuracy(
         classifier.accuracy(1), classifier.accuracy(5), protocol.name, protocol.learning_rate, protocol.as_dict()
     )
 
 
-def with_own_protocol(settings: LinearSGD, found: LoadedEncoder) -> LinearSGD:
-    """The settings with `auto` replaced by the protocol of an encoder's run."""
-    run = found.settings
+def with_own_protocol(settings: LinearSGD, loaded: LoadedEncoder) -> LinearSGD:
+    """Replace the protocol `auto` by that of the method of the encoder's run."""
+    run = loaded.settings
     return settings.decided(run.method.name if run else None, run.arbitration.arbiter if run else None)
 
 
 def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:
-    """Which images a protocol's classifier sees, and where it is trained."""
+    """Build the plan of a protocol: its images and devices."""
     return Plan(
         epochs=protocol.epochs,
         batch_size=protocol.batch_size,
@@ -74,7 +74,7 @@ def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:
 
 
 def linear_training(protocol: LinearProtocol, plan: Plan, images: int) -> Training:
-    """How a protocol trains the classifier of a frozen encoder on a number of images."""
+    """Build the hyperparameters of a protocol for a number of training images."""
     epoch_steps, batch = epoch_steps_and_batch(images, plan)
     return Training(
         epochs=protocol.epochs,

@@ -1,4 +1,4 @@
-"""Optimisers of classifiers, by name: SGD with classical momentum, with Nesterov's, and with LARC's trust ratio."""
+"""Optimisers of classifiers, by name: SGD with classical or Nesterov momentum, and with LARC's trust ratio."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from torch.optim import SGD, Optimizer
 
 from uota.training.lars import larc
 
-# From parameter groups, the learning rate, the momentum and the weight decay.
+# Arguments: parameter groups, learning rate, momentum, weight decay.
 Build = Callable[[list[dict[str, Any]], float, float, float], Optimizer]
 
 
@@ -16,7 +16,7 @@ def _sgd(groups: list[dict[str, Any]], rate: float, momentum: float, decay: floa
 
 
 def _nesterov(groups: list[dict[str, Any]], rate: float, momentum: float, decay: float) -> Optimizer:
-    # Without momentum the two are the same, and torch rejects `nesterov`.
+    # torch rejects `nesterov` without momentum, where it would have no effect.
     return SGD(groups, lr=rate, momentum=momentum, weight_decay=decay, nesterov=momentum > 0)
 
 

@@ -1,4 +1,4 @@
-"""What a protocol is given: an encoder, labelled images, and a folder for what it leaves."""
+"""The input of an evaluation protocol: an encoder, labelled images, and a folder for results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ class LabelledEncoder:
     """An encoder with the images it is evaluated on.
 
     Attributes:
-        found: the encoder and how images are brought to it.
-        train, test: labelled images, the classes of training numbered from 0.
-        folder: where results are written.
+        loaded: the encoder and the preprocessing of its images.
+        train, test: labelled images, with the training classes numbered from 0.
+        folder: folder of results.
     """
 
-    found: LoadedEncoder
+    loaded: LoadedEncoder
     train: Source
     test: Source
     folder: Path
@@ -29,10 +29,10 @@ class LabelledEncoder:
 
     @property
     def encoder(self) -> Any:
-        """Images to features."""
-        return self.found.encoder
+        """The encoder, which maps images to features."""
+        return self.loaded.encoder
 
     @property
     def classes(self) -> int:
-        """Number of classes to learn, by the largest training label; labels of the test alone are misses."""
+        """Number of training classes; test images of other classes count as misses."""
         return 1 + int(labels_of(self.train).max())

@@ -1,4 +1,4 @@
-"""Which views of my images are outliers: from a run's arbiter, or from one that learns for some seconds."""
+"""Find the outlier views of any images, with a run's arbiter or with one trained on the spot for a few seconds."""
 
 from uota.inspection.api import Inspection, inspect
 

@@ -1,4 +1,4 @@
-"""What arbiters look at, and the arbiters: a run's, and one that learns for some seconds."""
+"""The arbiters of an inspection and their features: those of a run, or one trained on the spot."""
 
 import time
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from uota.methods.embedded import Embedded, Step
 from uota.runs.encoder import load_encoder
 from uota.runs.run import load_part
 from uota.settings.evaluation import EncoderSpec
-from uota.training.arbiter_inputs import early_and_late, look
+from uota.training.arbiter_inputs import arbiter_input, early_and_late
 from uota.training.setup import build_module
 from uota.views import ViewPreset, Views
 
 
 @dataclass(frozen=True)
 class ViewFeatures:
-    """What is seen of a batch of views.
+    """Features of a batch of views.
 
     Attributes:
-        features: what the learned arbiter looks at.
-        embeddings: where distances are measured; None: in the learned arbiter's own.
+        features: input of the learned arbiter.
+        embeddings: space in which distances are measured; None: the learned arbiter's own embedding.
     """
 
     features: Float[Tensor, "views batch dim"]
@@ -43,26 +43,26 @@ FeatureExtractor = Callable[[Views], ViewFeatures]
 
 @dataclass(frozen=True)
 class ArbiterSet:
-    """Who judges.
+    """The arbiters that score the same views.
 
     Attributes:
-        eyes: what all of them look through.
-        own: whose word counts first: learned, two_groups or mahalanobis.
-        learned: None: nobody learned.
-        two_groups: on the embeddings.
-        mahalanobis: the run's, on the embeddings; None: the paper's rule with its temperature.
-        space: where distances are measured, for a person.
+        extract: features of views, shared by all arbiters.
+        primary: name of the arbiter whose verdict is reported first: learned, two_groups or mahalanobis.
+        learned: learned contrast; None: no arbiter was trained.
+        two_groups: Mahalanobis distances of the embeddings, weighted by two components.
+        mahalanobis: the run's, on the embeddings; None: the paper's rule with its published temperature.
+        space: description of the space in which distances are measured.
     """
 
-    eyes: FeatureExtractor
-    own: str
+    extract: FeatureExtractor
+    primary: str
     learned: Arbiter | None
     two_groups: Arbiter
     mahalanobis: Arbiter | None
     space: str
 
     def embeddings(self, seen: ViewFeatures) -> Float[Tensor, "views batch embedding"]:
-        """Where distances are measured."""
+        """Return the embeddings in which distances are measured."""
         if seen.embeddings is not None:
             return seen.embeddings
         assert self.learned is not None
@@ -77,48 +77,50 @@ def build_arbiters(
     seconds: float = 20.0,
     compare: bool = True,
 ) -> ArbiterSet:
-    """The run's arbiter, or one that learns for some seconds, and those that it is compared with.
+    """Load the run's arbiter or train one, together with the arbiters that it is compared with.
 
     Args:
-        subject: what is inspected.
-        model: without a run, what the learned arbiter looks through: a timm model's name, or a module that makes rows
-            of features of images; None: thumbnails.
-        weights: a file of weights for the model.
-        seconds: how long an arbiter learns.
-        compare: let one learn beside a run's arbiter that does not.
+        subject: images and views to inspect.
+        model: source of the learned arbiter's features if there is no run: a timm model's name, or a module from
+            images to rows of features; None: thumbnails.
+        weights: file of weights for the model.
+        seconds: training time of an arbiter.
+        compare: if the run's arbiter is not a learned one, train one for comparison.
     """
     if subject.run is not None:
         return _arbiters_of_run(subject, seconds, compare)
-    eyes = _eyes(model, weights, subject.preset)
-    learned = train_arbiter(Stream(subject.learned_on, subject.pipeline), lambda views: eyes(views).features, seconds)
-    through = "thumbnails" if model is None and weights is None else f"features of {_called(model or weights)}"
-    space = f"the 64 dimensions of an arbiter that learned on {through} for {seconds:g} s"
-    return ArbiterSet(eyes, "learned", learned, Arbiter("two_groups").eval(), None, space)
+    extract = _feature_extractor(model, weights, subject.preset)
+    stream = Stream(subject.training_source, subject.pipeline)
+    learned = train_arbiter(stream, lambda views: extract(views).features, seconds)
+    features = "thumbnails" if model is None and weights is None else f"features of {_model_name(model or weights)}"
+    space = f"the 64 dimensions of an arbiter trained on {features} for {seconds:g} s"
+    return ArbiterSet(extract, "learned", learned, Arbiter("two_groups").eval(), None, space)
 
 
 def _arbiters_of_run(subject: InspectionInput, seconds: float, compare: bool) -> ArbiterSet:
-    """As the run's checkpoint left them: what weighed; or what chose among candidates."""
+    """Restore the run's arbiter: the one that weighted the loss, or else the one that chose among candidates."""
     run = subject.run
     assert run is not None
     settings = run.settings()
     module = build_module(settings, total_steps=1)
     load_part(module, run)
-    method, (arbiter, looks_at) = module.method.eval(), module.judge()
-    own = "two_groups" if arbiter is None else _kind(arbiter)
-    looks_at = looks_at if own == "learned" else "features"
+    method, (arbiter, looks_at) = module.eval().method, module.arbiter_and_input()
+    primary = "two_groups" if arbiter is None else _kind(arbiter)
+    looks_at = looks_at if primary == "learned" else "features"
 
     @torch.no_grad()
-    def eyes(views: Views) -> ViewFeatures:
+    def extract(views: Views) -> ViewFeatures:
         embedded = method.embed(views.by_size, Step())
-        return ViewFeatures(look(looks_at, embedded), embedded.z.detach())
+        return ViewFeatures(arbiter_input(looks_at, embedded), embedded.z.detach())
 
-    learned = arbiter if own == "learned" else None
+    learned = arbiter if primary == "learned" else None
     if learned is None and compare:
-        learned = train_arbiter(Stream(subject.source, subject.pipeline), lambda views: eyes(views).features, seconds)
-    two_groups = arbiter if arbiter is not None and own == "two_groups" else Arbiter("two_groups")
-    mahalanobis = arbiter.eval() if arbiter is not None and own == "mahalanobis" else None
+        stream = Stream(subject.source, subject.pipeline)
+        learned = train_arbiter(stream, lambda views: extract(views).features, seconds)
+    two_groups = arbiter if arbiter is not None and primary == "two_groups" else Arbiter("two_groups")
+    mahalanobis = arbiter.eval() if arbiter is not None and primary == "mahalanobis" else None
     space = f"the {method.dim} dimensions of the run's embeddings"
-    return ArbiterSet(eyes, own, learned.eval() if learned else None, two_groups.eval(), mahalanobis, space)
+    return ArbiterSet(extract, primary, learned.eval() if learned else None, two_groups.eval(), mahalanobis, space)
 
 
 def _kind(arbiter: Arbiter) -> str:
@@ -127,62 +129,63 @@ def _kind(arbiter: Arbiter) -> str:
     return "two_groups" if isinstance(arbiter.strength, TwoGroups) else "mahalanobis"
 
 
-def _eyes(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtractor:
-    """Thumbnails, an encoder, or whatever makes features of images."""
+def _feature_extractor(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtractor:
+    """Return an extractor of thumbnails, of an encoder's features, or of the outputs of any callable."""
     if model is None and weights is None:
         return lambda views: ViewFeatures(thumbnails(views.by_size), None)
     if model is None or isinstance(model, str):
-        return _eyes_of_encoder(_encoder(model, weights, preset))
+        return _encoder_extractor(_encoder(model, weights, preset))
     if weights is not None or not callable(model):
-        raise UotaError("a model is a timm model's name, with or without a file of weights, or a module with its own")
+        raise UotaError("the model is neither a timm model's name nor a module without --weights; give one of the two")
     if isinstance(model, nn.Module):
         model.eval()
 
     @torch.no_grad()
-    def eyes(views: Views) -> ViewFeatures:
+    def extract(views: Views) -> ViewFeatures:
         try:
-            rows = [model(group.flatten(0, 1)).flatten(1).unflatten(0, group.shape[:2]) for group in views.by_size]
+            rows = [model(each.flatten(0, 1)).flatten(1).unflatten(0, each.shape[:2]) for each in views.by_size]
             return ViewFeatures(torch.cat(rows).float(), None)
-        except Exception as error:  # of somebody else's module
+        except Exception as error:  # a third-party module may raise anything
             shape = tuple(views.by_size[0].flatten(0, 1).shape)
             raise UotaError(
-                f"the model makes no rows of features of images {shape}: {type(error).__name__}: {error}"
+                f"the model cannot compute features of images of shape {shape}: {type(error).__name__}: {error}; "
+                "give a module from a batch of images to rows of features"
             ) from error
 
-    return eyes
+    return extract
 
 
 def _encoder(name: str | None, weights: Path | None, preset: ViewPreset) -> Encoder:
     if weights is None:
         return Encoder(name or "tiny", preset.channels, preset.sizes[0].size).eval()
     if not weights.is_file():
-        raise UotaError(f"there is no file {weights}; give a state dict, or leave --weights out")
+        raise UotaError(f"there is no file {weights}; give a state dict, or omit --weights")
     return load_encoder(EncoderSpec(str(weights), name, preset.name)).encoder
 
 
-def _eyes_of_encoder(encoder: Encoder) -> FeatureExtractor:
+def _encoder_extractor(encoder: Encoder) -> FeatureExtractor:
     @torch.no_grad()
-    def eyes(views: Views) -> ViewFeatures:
+    def extract(views: Views) -> ViewFeatures:
         features, early = encode(encoder, views.by_size)
         return ViewFeatures(early_and_late(Embedded(features, features, early, views.by_size)), None)
 
-    return eyes
+    return extract
 
 
-def _called(model: Any) -> str:
+def _model_name(model: Any) -> str:
     return str(model) if isinstance(model, str | Path) else type(model).__name__
 
 
-def train_arbiter(stream: Stream, look: Callable[[Views], Tensor], seconds: float) -> Arbiter:
-    """An arbiter that learned for some seconds, at least one step."""
+def train_arbiter(stream: Stream, extract: Callable[[Views], Tensor], seconds: float) -> Arbiter:
+    """Train a learned arbiter for a number of seconds, or one step if that takes longer."""
     read_ahead(stream.source)
     arbiter = Arbiter("learned")
-    columns = (TextColumn("the arbiter learns"), BarColumn(), TimeRemainingColumn())
+    columns = (TextColumn("training the arbiter"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, console=PROGRESS) as progress:
         task = progress.add_task("", total=seconds)
         began = time.monotonic()
         while True:
-            arbiter(look(stream.next()))
+            arbiter(extract(stream.next()))
             elapsed = time.monotonic() - began
             progress.update(task, completed=elapsed)
             if elapsed >= seconds:

@@ -1,4 +1,4 @@
-"""`uota inspect`: what a person names on the command line, looked at and written."""
+"""The work of `uota inspect`: inspect what the command line names, and write the results."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from uota.errors import UotaError
 from uota.inspection.api import PAGE, SHOWN, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
-from uota.misfiled.files import write_files
+from uota.misfiled.files import write_verdicts
 from uota.runs.folder import check_output
 from uota.runs.run import Run
 
-# Of a picture alone.
-PICTURED, JUDGED_FOR_PICTURE = 8, 128
+# Numbers of images shown and scored if only a picture of the gallery is written.
+PICTURED, SCORED_FOR_PICTURE = 8, 128
 
 
 def inspect_and_write(
@@ -25,35 +25,35 @@ def inspect_and_write(
     images: int | None = None,
     **settings: Any,
 ) -> Inspection:
-    """Inspect, and write the page (or the gallery as a picture), and what else is asked for.
+    """Inspect, and write the page (or the gallery as a picture) and the other files that are asked for.
 
     Args:
-        what: a run's folder, and other runs to draw beside; or one folder or name of images.
-        out: the page or the picture.
-        files: of groups, a CSV of every file by falling outlier probability.
-        table: a .parquet or .csv file with a row per judged view.
-        data: a name, or a folder of images; None: `what`, the run's, or demo-scenes.
-        backbone: of the features that an arbiter looks at, without a run.
-        weights: a file, of the backbone.
-        images: how many to show.
-        settings: see `inspect`.
+        what: a run's folder, and further runs whose curves are drawn; or one folder or name of images.
+        out: file of the page or the picture.
+        files: CSV file of all files of the groups, by descending outlier probability.
+        table: .parquet or .csv file with one row per scored view.
+        data: a data set's name or a folder of images; None: `what`, the run's, or demo-scenes.
+        backbone: network whose features the arbiter scores, if there is no run.
+        weights: file of the backbone's weights.
+        images: number of images shown.
+        settings: further arguments of `inspect`.
 
     Raises:
         UotaError: there are no such images or runs, the settings contradict each other, a file cannot be written.
     """
-    run, beside, data = _named(what, data)
+    run, other_runs, data = _named(what, data)
     if run and (backbone or weights):
-        raise UotaError(f"{run.folder} is a run, which has its own backbone; leave out --backbone and --weights")
+        raise UotaError(f"{run.folder} is a run, which has its own backbone; omit --backbone and --weights")
     if table is not None and Path(table).suffix not in TABLES:
-        raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these endings")
+        raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these suffixes")
     require_suffix(out)
     written = [out, *(path_of(other) for other in (files, table) if other is not None)]
     check_writable(*written)
     check_output(*written, data=data if data is not None or run is None else run.settings().data.source)
     if images is not None and images < 1:
-        raise UotaError(f"images is {images}; at least 1 must be shown")
+        raise UotaError(f"images is {images}; give at least 1")
     page = out.suffix == PAGE
-    size: dict[str, Any] = {} if page else {"judged": JUDGED_FOR_PICTURE, "compare": False}
+    size: dict[str, Any] = {} if page else {"scored": SCORED_FOR_PICTURE, "compare": False}
     shown = images or (SHOWN if page else PICTURED)
     found = inspect(
         data,
@@ -61,20 +61,20 @@ def inspect_and_write(
         weights=path_of(weights) if weights else None,
         shown=shown,
         files=True if files is not None else None if page else False,
-        beside=beside,
+        other_runs=other_runs,
         **size,
         **settings,
     )
     found.save(out, shown)
     if files is not None and found.filing is not None:
-        write_files(found.filing.judged, found.filing.groups, found.filing.fits, path_of(files))
+        write_verdicts(found.filing.verdicts, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:
         found.save(path_of(table))
     return found
 
 
 def _named(what: list[str], data: str | None) -> tuple[Run | None, list[Run], str | None]:
-    """The run to inspect, the runs beside it, and the images."""
+    """Return the run to inspect, the further runs, and the images."""
     runs = [Run(path_of(name)) for name in what]
     if len(runs) == 1 and not runs[0].settings_file.exists() and data is None:
         return None, [], what[0]

@@ -1,4 +1,4 @@
-"""The table of views for other tools: pandas, Parquet, CSV."""
+"""Export of the table of views to pandas, Parquet and CSV."""
 
 from importlib.util import find_spec
 from itertools import chain
@@ -11,8 +11,8 @@ from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
 
 
-def frame_of(table: ViewTable) -> Any:
-    """A pandas DataFrame with a row for each view.
+def to_frame(table: ViewTable) -> Any:
+    """Return a pandas DataFrame with one row per view.
 
     Raises:
         UotaError: pandas is not installed.
@@ -25,7 +25,7 @@ def frame_of(table: ViewTable) -> Any:
 
 
 def write_table(table: ViewTable, out: Path) -> None:
-    """Write a row for each view, as .parquet or .csv (there, text that a spreadsheet would run has an apostrophe).
+    """Write one row per view, as .parquet or .csv (which escapes spreadsheet formulas with an apostrophe).
 
     Raises:
         UotaError: the file cannot be written, or pyarrow is not installed.

@@ -1,5 +1,6 @@
-"""What is inspected: images from anywhere, and the views that are made of them."""
+"""The input of an inspection: images of any source and the pipeline of their views."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,12 +12,11 @@ import torch
 from rich.progress import track
 
 from uota.console import PROGRESS, printable
-from uota.data import Folder, FolderOptions, Groups, Source
+from uota.data import FolderOptions, Groups, MinimalSource, SequenceSource, Source, as_source
 from uota.data.files.paths import are_paths, open_paths
-from uota.data.memory import SequenceSource
 from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
-from uota.misfiled.files import BATCH, ENOUGH, halves_of, some_groups
+from uota.misfiled.files import BATCH, MIN_GROUPS, select_groups, split_in_halves
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
 from uota.training.batches import GlobalBatches
@@ -25,26 +25,28 @@ from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
 
-# Images of a folder are shrunk on reading, so that no side is longer than so many sides of the largest view, and not
-# longer than `LONGEST`; they are kept in so much memory, so that all fits in 2 GB; and so many are drawn at random.
-SIDES, LONGEST, MEGABYTES, SAMPLE = 5, 640, 256, 2048
-# Views that are judged are of an epoch that no arbiter learned from.
-JUDGED_EPOCH = 2**31
-LEAST = 3
-# The largest view of presets for images of folders without an accelerator.
+logger = logging.getLogger(__name__)
+
+# Images of a folder are shrunk on reading, to at most `SIDES` times the side of the largest view and at most `MAX_SIDE`
+# pixels; a random sample of them is inspected, and the cache is small enough for the whole process to fit in 2 GB.
+SIDES, MAX_SIDE, MEGABYTES, SAMPLE = 5, 640, 256, 2048
+# Scored views come from an epoch that no arbiter was trained on.
+SCORED_EPOCH = 2**31
+MIN_ITEMS = 3
+# Side of the largest view in the presets for folders of images without an accelerator.
 SMALL = PRESETS["small"].sizes[0].size
 
 
 @dataclass(frozen=True)
 class InspectionInput:
-    """What is inspected.
+    """The images to inspect and the pipeline that augments them.
 
     Attributes:
-        source: the images, or the groups.
+        source: images, or groups.
         pipeline: makes their views.
-        settings: of the run, or as a run on these images would have them.
-        run: whose arbiter judges; None: one that learns now.
-        total: how many images there are, of which those of the source may be a sample.
+        settings: the run's, or those that a run on these images would have.
+        run: run whose arbiter scores the views; None: an arbiter is trained now.
+        total: number of images before a sample was drawn.
     """
 
     source: Source
@@ -55,37 +57,40 @@ class InspectionInput:
 
     @property
     def preset(self) -> ViewPreset:
-        """Of the views."""
+        """Preset of the views."""
         return self.pipeline.preset
 
     @property
     def groups(self) -> Groups | None:
-        """The source, if its items are groups."""
+        """The source, if its items are groups; otherwise None."""
         return self.source if isinstance(self.source, Groups) else None
 
     @cached_property
     def halves(self) -> tuple[list[int], list[int]] | None:
-        """Of groups, those that an arbiter learns on when there is no run, and those that it judges: one that meets a
-        misfiled file again and again learns that it belongs there. None: it learns on what it judges."""
-        if self.run is not None or self.groups is None or len(self.groups) < ENOUGH:
+        """Indices of the groups to train on and of those to score, if there are groups and no run; otherwise None.
+
+        An arbiter must not score the groups it was trained on: it has seen each misfiled file often enough to learn
+        that the file belongs to its folder.
+        """
+        if self.run is not None or self.groups is None or len(self.groups) < MIN_GROUPS:
             return None
-        return halves_of(self.groups, self.pipeline.seed)
+        return split_in_halves(self.groups, self.pipeline.seed)
 
     @property
-    def learned_on(self) -> Source:
-        """What an arbiter learns on."""
-        return some_groups(self.groups, self.halves[0]) if self.groups and self.halves else self.source
+    def training_source(self) -> Source:
+        """The images or groups that an arbiter is trained on."""
+        return select_groups(self.groups, self.halves[0]) if self.groups and self.halves else self.source
 
     def batches(self, images: int, seed: int) -> Iterator[list[Sample]]:
-        """Images to judge, drawn without replacement, in batches of about equal size; the seed says which."""
-        judged = np.arange(len(self.source)) if self.halves is None else np.array(self.halves[1])
-        order = np.random.default_rng(seed).permutation(judged)[:images]
+        """Yield batches of about equal size of the images to score, drawn without replacement by the seed."""
+        scored = np.arange(len(self.source)) if self.halves is None else np.array(self.halves[1])
+        order = np.random.default_rng(seed).permutation(scored)[:images]
         for part in np.array_split(order, max(1, round(len(order) / BATCH))):
-            yield [(JUDGED_EPOCH, int(index)) for index in part]
+            yield [(SCORED_EPOCH, int(index)) for index in part]
 
 
 class Stream:
-    """Batches of views without end."""
+    """An endless stream of batches of views."""
 
     def __init__(self, source: Source, pipeline: ViewPipeline) -> None:
         self.source = source
@@ -108,19 +113,20 @@ def open_input(
     seed: int,
     reading: Reading | None = None,
 ) -> InspectionInput:
-    """Open the images, and decide how views are made of them.
+    """Open the images and choose the preset of their views.
 
     Args:
-        data: a name or folder, a `Source`, or pictures as `SequenceSource` takes them; None: the run's, or demo-scenes.
-        run: None: there is none.
-        views: a preset or its name; auto: the run's, or by the data.
-        view_options: changes to the preset, beside those of the run.
+        data: a data set's name or a folder, a `Source`, or pictures as `SequenceSource` takes them; None: the run's,
+            or demo-scenes.
+        run: run to inspect, if any.
+        views: a preset or its name; auto: the run's, or chosen by the data.
+        view_options: changes to the preset, in addition to the run's.
         inject: share of views taken from other images.
-        seed: of the views.
-        reading: how images in files are read; None: as the run did.
+        seed: seed of the views.
+        reading: how image files are read; None: as in the run.
 
     Raises:
-        UotaError: there is no such source, or it has too few images, or the views do not fit.
+        UotaError: there is no such source, it has too few images, or the views do not fit it.
     """
     settings = run.settings() if run else Pretrain()
     if isinstance(views, ViewPreset):
@@ -131,13 +137,13 @@ def open_input(
     images = settings.data.source if data is None else data
     source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
     total = len(source)
-    if isinstance(source, Folder) and total > SAMPLE:
-        source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
-        print(f"{len(source)} of the {total} images of {printable(source.name)} are looked at, drawn at random")
-    if len(source) < LEAST:
-        what = "groups" if isinstance(source, Groups) else "images"
+    source = source.sampled(SAMPLE, seed)
+    if len(source) < total:
+        logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
+    if len(source) < MIN_ITEMS:
         raise UotaError(
-            f"{source.name} has {len(source)} {what}; at least {LEAST} are needed to compare with each other"
+            f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
+            f"give at least {MIN_ITEMS}"
         )
     if isinstance(views, ViewPreset):
         preset = views.with_options(view_options)
@@ -148,11 +154,11 @@ def open_input(
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
-    if isinstance(data, Source):
-        return data
+    if isinstance(data, MinimalSource):
+        return as_source(data)
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
-    largest = preset.sizes[0].size if preset else LONGEST if torch.cuda.is_available() else SMALL
-    side = min(LONGEST, SIDES * largest)
+    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else SMALL
+    side = min(MAX_SIDE, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
         return open_items(str(data), name, split=None, folder=options)
@@ -162,7 +168,7 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
 
 
 def read_ahead(source: Source) -> None:
-    """Read the images of a folder that keeps them, so that an arbiter learns from then on and does not wait."""
-    if isinstance(source, Folder) and source.keeps:
+    """Fill the cache of a folder of images, so that training time is not spent on reading."""
+    if source.caches:
         for index in track(range(len(source)), "reading images", transient=True, console=PROGRESS):
             source.images([index])

@@ -1,53 +1,49 @@
-"""The result of an inspection, as data."""
+"""The result of an inspection: its table of views and everything computed from it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 
-from uota.data import Groups
 from uota.inspection.analysis.advice import Advice, advise
 from uota.inspection.analysis.calibration import Calibration, calibrations
 from uota.inspection.analysis.causes import Causes, find_causes
 from uota.inspection.analysis.filing import Filing
-from uota.inspection.analysis.history import History, history_of
+from uota.inspection.analysis.history import History, read_history
 from uota.inspection.analysis.plane import Plane, planes
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
 from uota.runs.run import Run
 
-SHOWN, JUDGED = 60, 512
-PAGE, TABLES = ".html", (".parquet", ".csv")
-
 
 @dataclass(frozen=True)
 class Findings:
-    """What an inspection found: its table of views, and what follows from it.
+    """The findings of an inspection: its table of views, and analyses that are computed when first used.
 
     Attributes:
-        subject: what was inspected.
-        panel: who judged.
-        table: every judged view: how it was made, what each arbiter says of it.
-        filing: of groups, every file; None where that was not asked for.
-        runs: whose history is shown.
+        subject: the inspected images and their views.
+        arbiters: the arbiters that scored the views.
+        table: all scored views, with their augmentations and the verdict of each arbiter.
+        filing: verdicts on all files of the groups; None: not requested.
+        runs: runs whose curves are shown.
     """
 
     subject: InspectionInput
-    panel: ArbiterSet
+    arbiters: ArbiterSet
     table: ViewTable
     filing: Filing | None = None
     runs: list[Run] = field(default_factory=list)
 
     @property
     def outlier_rate(self) -> float | None:
-        """Estimated share of outlier views; None where the arbiter estimates none."""
+        """Estimated share of outlier views; None if the primary arbiter does not estimate it."""
         return self.table.verdict.outlier_rate
 
     @property
     def mean_weight(self) -> list[float]:
-        """Of global and of local views."""
-        sizes = [group.count for group in self.table.preset.sizes]
+        """Mean weight of the views of each size: global, then local."""
+        sizes = [size.count for size in self.table.preset.sizes]
         return [float(part.mean()) for part in self.table.verdict.weights.split(sizes)]
 
     @property
@@ -57,32 +53,32 @@ class Findings:
 
     @cached_property
     def causes(self) -> Causes:
-        """Which parameters of the augmentations explain the weights."""
+        """How much each augmentation parameter explains of the weights."""
         return find_causes(self.table)
 
     @cached_property
     def advice(self) -> Advice:
-        """What to change of the augmentations."""
+        """Suggested changes to the augmentations."""
         return advise(self.table, self.subject.settings.views.options)
 
     @cached_property
     def planes(self) -> list[Plane]:
-        """Embeddings in two dimensions."""
+        """Projections of the embeddings to two dimensions."""
         return planes(self.table.embeddings, self.subject.pipeline.seed)
 
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:
-        """Of each arbiter, where the truth is known."""
+        """Calibration of each arbiter; empty without ground truth."""
         return calibrations(self.table)
 
     @cached_property
     def histories(self) -> list[History]:
-        """Of the runs."""
-        return [history_of(run) for run in self.runs]
+        """Training curves of the runs."""
+        return [read_history(run) for run in self.runs]
 
-    def faces(self, images: int) -> list[int]:
-        """The picture that stands for each of the first items: the image itself, or of a group its best view's."""
-        if not isinstance(self.subject.source, Groups):
+    def representatives(self, images: int) -> list[int]:
+        """Return the index of an image to show for each of the first items; for a group, that of its best view."""
+        if self.subject.groups is None:
             return self.table.item[:images].tolist()
         best = self.table.verdict.weights[:, :images].argmax(0)
         return self.table.parameters.image[best, torch.arange(len(best))].tolist()

@@ -1,4 +1,4 @@
-"""The table that everything else reads: of every view that was judged, how it was made and what each arbiter says."""
+"""The table of scored views: how each was augmented and each arbiter's verdict. All analyses start from it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,10 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, ScoreInBatches, TwoGroups
 from uota.console import PROGRESS, printable
-from uota.data import Groups, Source, found_unreadable
-from uota.data.files.folder import Folder
-from uota.data.packed.source import PackedSource
+from uota.data import Source
 from uota.errors import UotaError
 from uota.inspection.arbiters import ArbiterSet
-from uota.inspection.input import LEAST, InspectionInput
+from uota.inspection.input import MIN_ITEMS, InspectionInput
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import ViewParameters, ViewPreset, Views, unnormalise
 from uota.views.pipeline import Sample
@@ -27,17 +25,18 @@ Columns = dict[str, ndarray]
 
 @dataclass(frozen=True)
 class ViewTable:
-    """What is known of every judged view.
+    """All scored views.
 
     Attributes:
-        source, preset: of the images and their views.
-        item: of each image (of each group, where there are groups) its index in the source.
-        parameters: what was done to each view, every field (views, images).
-        embeddings: where distances are measured.
-        verdicts: of each arbiter: learned, two_groups, mahalanobis.
-        own: whose verdict counts first.
-        wrong: the truth; None: unknown.
-        pictures: the views of the first images as a person sees them; a tensor for each size.
+        source: images, or groups.
+        preset: preset of the views.
+        item: index in the source of each image (or group).
+        parameters: augmentation parameters of each view, every field of shape (views, images).
+        embeddings: embeddings in which distances are measured.
+        verdicts: verdict of each arbiter, by its name: learned, two_groups, mahalanobis.
+        primary: name of the arbiter whose verdict is reported first.
+        wrong: ground truth, whether a view is an outlier; None: unknown.
+        pictures: unnormalised views of the first images, one tensor for each size of view.
     """
 
     source: Source
@@ -46,60 +45,56 @@ class ViewTable:
     parameters: ViewParameters
     embeddings: Float[Tensor, "views images dim"]
     verdicts: dict[str, Arbitration]
-    own: str
+    primary: str
     wrong: Bool[Tensor, "views images"] | None
     pictures: list[UInt8[Tensor, "_ shown channels _ _"]]
 
     @property
     def verdict(self) -> Arbitration:
-        """What counts first."""
-        return self.verdicts[self.own]
+        """Verdict of the primary arbiter."""
+        return self.verdicts[self.primary]
 
     @property
     def tau(self) -> float:
-        """Temperature of the paper's weights."""
+        """Temperature of the weights by the paper's rule."""
         tau = self.verdicts["mahalanobis"].tau
         assert tau is not None
         return tau
 
     @property
     def outlier_probability(self) -> Float[Tensor, "views images"]:
-        """By the own arbiter; where it says none, by two_groups."""
-        said = (self.verdict.outlier_probability, self.verdicts["two_groups"].outlier_probability)
-        return next(probability for probability in said if probability is not None)
+        """Outlier probability by the primary arbiter, or by two_groups if the primary one gives none."""
+        candidates = (self.verdict.outlier_probability, self.verdicts["two_groups"].outlier_probability)
+        return next(probability for probability in candidates if probability is not None)
 
     @property
-    def at_home(self) -> Bool[Tensor, "views images"]:
-        """Which views show their own image, or one of their own group, and none that was put in."""
-        if not isinstance(self.source, Groups):
-            return self.parameters.image == self.item
-        members = [set(self.source.members[item]) for item in self.item.tolist()]
-        shown = self.parameters.image.tolist()
-        return torch.tensor([[image in own for image, own in zip(row, members, strict=True)] for row in shown])
+    def shows_own_item(self) -> Bool[Tensor, "views images"]:
+        """Whether each view shows its own image, or one of its own group, rather than an injected one."""
+        return self.source.belongs(self.parameters.image, self.item)
 
     def columns(self) -> Columns:
-        """A row for each view, image by image; weights of all rows of an arbiter have mean 1."""
+        """Return the table as columns with one row per view, image by image; each arbiter's weights have mean 1."""
         made = {
             "image": self._names(self.item.expand(self.shape)),
             "shows": self._names(self.parameters.image, file=True),
         }
         if self.source.labels is not None:
             label = self.source.labels[self.item].numpy()
-            made["label"] = np.broadcast_to(_or_none(label, label >= 0), self.shape)
+            made["label"] = np.broadcast_to(_none_where_unknown(label, label >= 0), self.shape)
             if self.source.classes:
                 known = (label >= 0) & (label < len(self.source.classes))
                 classes = np.array([printable(name) for name in self.source.classes], dtype=object)
-                made["class"] = np.broadcast_to(_or_none(classes[label * known], known), self.shape)
+                made["class"] = np.broadcast_to(_none_where_unknown(classes[label * known], known), self.shape)
         made["view"] = np.broadcast_to(np.arange(self.shape[0])[:, None], self.shape)
         made["kind"] = np.broadcast_to(np.array(self.preset.size_name_of_view, dtype=object)[:, None], self.shape)
-        made |= _how_made(self.parameters)
+        made |= _augmentation_columns(self.parameters)
         if self.wrong is not None:
             made["wrong"] = self.wrong.numpy()
-        made["distance"] = _numbers(self.verdicts["mahalanobis"].distances)
+        made["distance"] = _to_numpy(self.verdicts["mahalanobis"].distances)
         for name, verdict in self.verdicts.items():
-            made |= {f"score_{name}": _numbers(verdict.scores), f"weight_{name}": _numbers(verdict.weights)}
+            made |= {f"score_{name}": _to_numpy(verdict.scores), f"weight_{name}": _to_numpy(verdict.weights)}
             if verdict.outlier_probability is not None:
-                made[f"outlier_probability_{name}"] = _numbers(verdict.outlier_probability)
+                made[f"outlier_probability_{name}"] = _to_numpy(verdict.outlier_probability)
         return {name: np.asarray(values).T.flatten() for name, values in made.items()}
 
     @property
@@ -108,66 +103,60 @@ class ViewTable:
         return self.parameters.image.shape[0], self.parameters.image.shape[1]
 
     def name_of(self, index: int, file: bool = False) -> str:
-        """An image's path or index; a group's folder, unless one of its files is meant."""
-        grouped = isinstance(self.source, Groups) and not file
-        files = self.source.files if isinstance(self.source, Groups) else self.source
-        place = self.source.members[index][0] if isinstance(self.source, Groups) and grouped else index
-        if isinstance(files, PackedSource):
-            return printable(files.path(place))
-        if not isinstance(files, Folder):
-            return str(index)
-        path = files.files[place]
-        return printable(path.rpartition("/")[0] if grouped else path)
+        """Return the name of an item, or of one of the source's files."""
+        return printable((self.source.files if file else self.source).display_name(index))
 
     def _names(self, indices: Tensor, file: bool = False) -> ndarray:
         names = {index: self.name_of(index, file) for index in indices.unique().tolist()}
         return np.array([[names[index] for index in row] for row in indices.tolist()], dtype=object)
 
 
-def score_views(subject: InspectionInput, panel: ArbiterSet, images: int, shown: int, bar: bool = True) -> ViewTable:
-    """Make the views of some images and let every arbiter of the panel judge them.
+def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, shown: int, bar: bool = True) -> ViewTable:
+    """Make views of a random sample of images and score them with every arbiter.
 
     Args:
-        subject: of whose images some are drawn by the seed of its views.
-        panel: who judges.
-        images: how many to judge; fewer, where there are not so many.
-        shown: of how many of these to keep pictures.
+        subject: images, and the pipeline of their views, whose seed also chooses the images.
+        arbiters: arbiters that score the views.
+        images: maximum number of images to score.
+        shown: number of these whose pictures are kept.
         bar: show a progress bar.
 
     Raises:
-        UotaError: too few of them can be read.
+        UotaError: too few of the images can be read.
     """
     batches = list(subject.batches(images, subject.pipeline.seed))
     seen, features, pictures, left = [], [], [], shown
-    for samples in track(batches, "looking at views", transient=True, disable=not bar, console=PROGRESS):
+    for samples in track(batches, "scoring views", transient=True, disable=not bar, console=PROGRESS):
         views = _readable(subject, samples)
         if views is None:
             continue
-        looked = panel.eyes(views)
-        features.append(looked.features)
-        seen.append((views, panel.embeddings(looked)))
-        pictures.append([_pixels(group[:, :left], subject.preset) for group in views.by_size])
+        extracted = arbiters.extract(views)
+        features.append(extracted.features)
+        seen.append((views, arbiters.embeddings(extracted)))
+        pictures.append([_pixels(each[:, :left], subject.preset) for each in views.by_size])
         left -= min(left, views.batch)
-        views.by_size = []  # their pixels are not needed any more, and would fill the memory
-    if sum(views.batch for views, _ in seen) < LEAST:
-        raise UotaError(f"fewer than {LEAST} images of {subject.source.name} can be read; are the others damaged?")
+        views.by_size = []  # free the pixels, which are no longer needed
+    if sum(views.batch for views, _ in seen) < MIN_ITEMS:
+        raise UotaError(
+            f"fewer than {MIN_ITEMS} images of {subject.source.name} can be read; check whether the others are damaged"
+        )
     embeddings = torch.cat([z for _, z in seen], 1)
-    verdicts = {"learned": _learned(panel.learned, features)} if panel.learned else {}
-    verdicts["two_groups"] = panel.two_groups(embeddings)
-    verdicts["mahalanobis"] = (panel.mahalanobis or _paper(embeddings))(embeddings.double(), progress=1.0)
-    together = _together([views for views, _ in seen])
+    verdicts = {"learned": _learned(arbiters.learned, features)} if arbiters.learned else {}
+    verdicts["two_groups"] = arbiters.two_groups(embeddings)
+    verdicts["mahalanobis"] = (arbiters.mahalanobis or _paper_arbiter(embeddings))(embeddings.double(), progress=1.0)
+    parameters = _concatenated_parameters([views for views, _ in seen])
     index = torch.cat([views.index for views, _ in seen])
-    wrong = None if seen[0][0].wrong is None else torch.cat([_known(views.wrong) for views, _ in seen], 1)
+    wrong = None if seen[0][0].wrong is None else torch.cat([_required(views.wrong) for views, _ in seen], 1)
     shown_views = [torch.cat(parts, 1) for parts in zip(*pictures, strict=True)]
     return ViewTable(
-        subject.source, subject.preset, index, together, embeddings, verdicts, panel.own, wrong, shown_views
+        subject.source, subject.preset, index, parameters, embeddings, verdicts, arbiters.primary, wrong, shown_views
     )
 
 
 def _readable(subject: InspectionInput, samples: list[Sample]) -> Views | None:
-    """Views of those samples whose images can all be read: nothing is said of what stands in for a damaged file."""
+    """Return views of the samples whose images can all be read, since damaged files are replaced by other images."""
     views = subject.pipeline(subject.source, samples)
-    lost = found_unreadable(subject.source, views.parameters.image).any(0).tolist()
+    lost = subject.source.unreadable(views.parameters.image).any(0).tolist()
     if all(lost):
         return None
     if not any(lost):
@@ -175,8 +164,8 @@ def _readable(subject: InspectionInput, samples: list[Sample]) -> Views | None:
     return _readable(subject, [sample for sample, gone in zip(samples, lost, strict=True) if not gone])
 
 
-def _or_none(values: ndarray, known: ndarray) -> ndarray:
-    """The values, None where they are not known: numbers stay numbers where all are."""
+def _none_where_unknown(values: ndarray, known: ndarray) -> ndarray:
+    """Replace unknown values by None; if all are known, the data type stays as it is."""
     if known.all():
         return values
     values = values.astype(object)
@@ -184,15 +173,15 @@ def _or_none(values: ndarray, known: ndarray) -> ndarray:
     return values
 
 
-def _paper(embeddings: Tensor) -> Arbiter:
-    """The paper's, with the released temperature; shrunk where the covariance would be singular."""
+def _paper_arbiter(embeddings: Tensor) -> Arbiter:
+    """Build the paper's arbiter with the released temperature, and with shrinkage if there are few samples."""
     views, images, dim = embeddings.shape
     covariance = "empirical" if images * (views - 1) > 2 * dim else "oas"
     return Arbiter("mahalanobis", tau=TAU_PER_DIMENSION * dim, covariance=covariance).eval()
 
 
 def _learned(arbiter: Arbiter, features: list[Float[Tensor, "views batch dim"]]) -> Arbitration:
-    """By densities of these very scores: those that an arbiter remembers are of a head that had learned less."""
+    """Judge by densities of the current scores: the remembered ones come from a less trained head."""
     return Arbiter((ScoreInBatches(arbiter.score, len(features)), TwoGroups())).eval()(torch.cat(features, 1))
 
 
@@ -200,18 +189,18 @@ def _pixels(views: Tensor, preset: ViewPreset) -> UInt8[Tensor, "_ shown channel
     return (unnormalise(views, preset.mean, preset.std).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _known(value: Tensor | None) -> Tensor:
+def _required(value: Tensor | None) -> Tensor:
     assert value is not None
     return value
 
 
-def _together(parts: list[Views]) -> ViewParameters:
+def _concatenated_parameters(parts: list[Views]) -> ViewParameters:
     fields = vars(parts[0].parameters)
     return ViewParameters(**{name: torch.cat([getattr(part.parameters, name) for part in parts], 1) for name in fields})
 
 
-def _how_made(parameters: ViewParameters) -> dict[str, Any]:
-    """Columns of the crop, in pixels and in shares of the image, and of everything else that was done."""
+def _augmentation_columns(parameters: ViewParameters) -> dict[str, Any]:
+    """Return columns of the crop, in pixels and as shares of the image, and of all other augmentations."""
     top, left, high, wide = parameters.box.double().unbind(-1)
     height, width = parameters.image_size.double().unbind(-1)
     made = {
@@ -236,5 +225,5 @@ def _how_made(parameters: ViewParameters) -> dict[str, Any]:
     }
 
 
-def _numbers(values: Tensor | None) -> ndarray:
-    return _known(values).detach().cpu().double().numpy()
+def _to_numpy(values: Tensor | None) -> ndarray:
+    return _required(values).detach().cpu().double().numpy()

@@ -1,1 +1,1 @@
-"""Reading and writing files: only regular ones are read, and what is written is whole or absent."""
+"""Safe reading and writing of files: regular files only, atomic writes, locks."""

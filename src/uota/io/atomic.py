@@ -1,4 +1,4 @@
-"""Atomic writes: a reader, or a crash, never meets half of a file."""
+"""Atomic writes: neither readers nor crashes ever see a partly written file."""
 
 import os
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ from uota.errors import UotaError
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, never meets half of it."""
+    """Write a text file atomically."""
     with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A place to write a file that takes its name only when the block ends well.
+    """Provide a temporary path, and rename that file to `path` when the block ends without an error.
 
     Raises:
-        UotaError: it is a folder, or its folder is full or cannot be written to.
+        UotaError: the path is a folder, or its folder is full or cannot be written to.
     """
-    with _written_beside(path) as unfinished:
+    with _unfinished_file(path) as unfinished:
         yield unfinished
         os.replace(unfinished, path)
 
 
 @contextmanager
-def _written_beside(path: Path) -> Iterator[Path]:
-    """A place in the same folder, which exists from now on; what is there at the end is removed."""
+def _unfinished_file(path: Path) -> Iterator[Path]:
+    """Provide a temporary path in the same folder, which is created; a file left there is removed at the end."""
     if path.is_dir():
         raise UotaError(f"{path} is a folder; give the name of a file in it")
     unfinished = path.with_name(f".{os.getpid()}.{path.name}")

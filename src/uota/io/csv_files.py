@@ -1,4 +1,4 @@
-"""CSV files as this package writes them all: UTF-8, lines that end in LF, and no cell that a spreadsheet would run."""
+"""CSV files in one dialect: UTF-8, lines that end in LF, and cells that spreadsheets do not run as formulas."""
 
 import csv
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV file.
 
     Args:
-        path: of the file.
-        rows: the first has the names of the columns. Numbers stay numbers, None is an empty cell, text is made harmless
-            by `uota.console.spreadsheet_cell`.
+        path: file to write.
+        rows: rows of cells, the first with the names of the columns. None is an empty cell, and text is escaped by
+            `uota.console.spreadsheet_cell`.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         _write(file, rows)
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """What `write_csv` writes."""
+    """Format rows as the text that `write_csv` writes."""
     text = StringIO(newline="")
     _write(text, rows)
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""Folders that one process at a time writes to."""
+"""Locks that let one process at a time write to a folder."""
 
 import os
 import re
@@ -12,15 +12,15 @@ from filelock import FileLock, Timeout
 
 from uota.errors import UotaError
 
-# In each folder that a process trains in, or writes shards to.
+# Lock file in each folder of a training or of shards being written.
 LOCK = ".uota.lock"
 
 
-# Names, or patterns of names, of what is written into a folder: None for files, for folders what is in them.
+# Names, or patterns of names, of what is written into a folder: files map to None, folders to their own content.
 Written = dict[str, Any]
 
 
-# Seconds to wait for a folder: the loading processes of a killed run may hold it for so long.
+# Seconds to wait for a lock, which the loading processes of a killed run may still hold for a while.
 WAIT = 10.0
 
 
@@ -29,16 +29,16 @@ UNFINISHED = re.compile(r"\.(\d+|unfinished)\.(.+)", re.DOTALL)
 
 @contextmanager
 def hold(folder: Path, written: Written) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made if it is not there.
+    """Lock a folder against other processes, and create it if needed.
 
-    Files that a killed process left half-written are removed. The lock ends with its process, however that ends.
+    Files that a killed process left unfinished are removed. The lock is released when this process ends in any way.
 
     Args:
-        folder: that is written to.
-        written: what is written into it.
+        folder: folder to lock.
+        written: names of the files that are written into it.
 
     Raises:
-        UotaError: another process has it, or it cannot be written.
+        UotaError: another process has locked the folder, or it cannot be written to.
     """
     lock = FileLock(folder / LOCK)
     try:
@@ -46,7 +46,7 @@ def hold(folder: Path, written: Written) -> Iterator[None]:
         lock.acquire(timeout=WAIT)
     except Timeout as error:
         raise UotaError(
-            f"{folder} is in use by another process; wait until that has ended, or choose another folder"
+            f"{folder} is in use by another process; wait until it has ended, or choose another folder"
         ) from error
     except OSError as error:
         raise UotaError(f"{folder} cannot be written: {error.strerror}; make room or choose another folder") from error
@@ -58,13 +58,13 @@ def hold(folder: Path, written: Written) -> Iterator[None]:
 
 
 def finished_name(name: str) -> str:
-    """The name that a file takes once it is written."""
+    """Return the final name of an unfinished file, or the name itself if it is final."""
     unfinished = UNFINISHED.fullmatch(name)
     return unfinished[2] if unfinished else name
 
 
 def _remove_unfinished(folder: Path, written: Written) -> None:
-    """Remove the half-written files of processes that have ended."""
+    """Remove the unfinished files of processes that have ended."""
     for path in folder.iterdir():
         unfinished = UNFINISHED.fullmatch(path.name)
         if unfinished is None or not any(fnmatchcase(unfinished[2], name) for name in written):
@@ -79,6 +79,6 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # another user's
+    except OSError:  # a process of another user
         return True
     return process != os.getpid()

@@ -1,4 +1,4 @@
-"""Where commands write: asked, without leaving anything, before work is done for it."""
+"""Checks of output paths, made without leaving a trace, before any work is done."""
 
 import os
 import tempfile
@@ -8,29 +8,29 @@ from uota.console import printable
 from uota.errors import UotaError
 from uota.io.locks import LOCK
 
-# Of a file's unfinished copy beside it, which has a longer name.
+# Additional characters in the name of a file's unfinished copy.
 LONGER = 16
 
 
 def path_of(text: str | Path) -> Path:
-    """A path that a person gave, with `~` for the home folder.
+    """Parse a path given by the user, in which `~` is the home folder.
 
     Raises:
-        UotaError: it is empty, or no path.
+        UotaError: it is empty, or names an unknown user's home.
     """
     if not str(text).strip():
-        raise UotaError("a path is empty; name a file or a folder ('.' is the one that you are in)")
+        raise UotaError("a path is empty; name a file or a folder ('.' is the current one)")
     try:
         return Path(text).expanduser()
-    except RuntimeError as error:  # the home of nobody
-        raise UotaError(f"{printable(text)} is in the home folder of nobody here; write the path out") from error
+    except RuntimeError as error:
+        raise UotaError(f"{printable(text)} is in the home folder of an unknown user; write the path out") from error
 
 
 def check_writable(*files: Path) -> None:
-    """Check that files can be written, or that whatever is there can be replaced.
+    """Check that files can be created or replaced.
 
     Raises:
-        UotaError: one is a folder, or its folder cannot be written to.
+        UotaError: a path is not that of a regular file, or its folder cannot be written to.
     """
     for file in files:
         if _is_dir(file) or str(file) in ("", "."):
@@ -44,16 +44,16 @@ def check_writable(*files: Path) -> None:
 
 
 def check_writable_folder(folder: Path) -> None:
-    """Check that files can be written into a folder, which need not be there yet.
+    """Check that files can be written into a folder, which need not exist yet.
 
     Raises:
-        UotaError: it is a file, or it cannot be made or written to.
+        UotaError: it is a file, or cannot be created or written to.
     """
     _check_folder(folder, folder)
 
 
 def _check_folder(folder: Path, wanted: Path) -> None:
-    """Try to write beside what will be written, in the lowest folder that is there already."""
+    """Try to write a temporary file in the innermost folder of the path that exists."""
     here = folder
     while not _exists(here, wanted):
         _check_name(here, wanted)
@@ -68,14 +68,14 @@ def _check_folder(folder: Path, wanted: Path) -> None:
 
 
 def _exists(path: Path, wanted: Path) -> bool:
-    """Whether something is there, a link that leads nowhere too."""
+    """Whether a path exists; a dangling link does."""
     try:
         os.lstat(path)
     except FileNotFoundError:
         return False
-    except NotADirectoryError:  # above it is a file, which is found next
+    except NotADirectoryError:  # one of its parents is a file, which the caller finds next
         return False
-    except (OSError, ValueError) as error:  # too long a name; a folder that may not be looked into; a null byte
+    except (OSError, ValueError) as error:  # the name is too long or has a null byte, or a folder cannot be searched
         raise _unwritable(wanted, error) from error
     return True
 
@@ -88,7 +88,7 @@ def _is_dir(path: Path) -> bool:
 
 
 def _check_name(path: Path, wanted: Path) -> None:
-    """Check that the file system takes a name."""
+    """Check that the file system accepts a name."""
     try:
         path.exists()
     except OSError as error:
@@ -101,10 +101,10 @@ def _unwritable(path: Path, error: OSError | ValueError) -> UotaError:
 
 
 def is_nonempty_dir(folder: Path) -> bool:
-    """Whether a folder that is to be written to is there, and not empty; a lock alone is nothing.
+    """Whether an output folder exists and contains anything but a lock.
 
     Raises:
-        UotaError: it is a file, or may not be entered.
+        UotaError: it is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise UotaError(f"{folder} is a file; give --out a folder, new or empty")

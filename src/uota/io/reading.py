@@ -1,4 +1,4 @@
-"""Reads files that a user named: regular ones only, and no more of them than a limit."""
+"""Reading of files named by the user: regular files only, up to a limit of size."""
 
 import json
 import os
@@ -7,22 +7,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# JSON and YAML that people and this package write; annotations of data sets may be larger and say so.
+# Default limit for JSON and YAML; annotations of data sets may be larger and have their own.
 TEXT_BYTES = 64 * 2**20
 
 
 class NotRegularError(OSError):
-    """A pipe, socket, device or folder stands where a file should; reading it could block forever."""
+    """A path is a pipe, socket, device or folder instead of a file, so reading it could block forever."""
 
 
 def open_regular(path: Path | str) -> int:
-    """Open a regular file for reading, judged after following links, and return its descriptor.
+    """Open a regular file, or a link to one, for reading, and return its descriptor.
 
     Raises:
-        NotRegularError: it is something else than a regular file.
+        NotRegularError: it is not a regular file.
         OSError: it cannot be opened.
     """
-    # Opening a device can change it, and opening a pipe waits for its writer: so it is looked at before and after.
+    # Opening a device can change it and opening a pipe blocks, so the type is checked before; the second check is for a
+    # file that was exchanged in between.
     _check_regular(os.stat(path), path)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
@@ -37,16 +38,16 @@ def read_regular(path: Path | str, at_most: int | None = None) -> bytes:
     """Read a regular file.
 
     Args:
-        path: of the file; links are followed.
-        at_most: bytes that it may have; None: any number.
+        path: file to read; links are followed.
+        at_most: largest permitted size in bytes; None: any size.
 
     Raises:
-        OSError: it cannot be read, is not a regular file, or is larger.
+        OSError: the file cannot be read, is not regular, or is too large.
     """
     with open(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if at_most is not None and size > at_most:
-            raise OSError(f"it has {size} bytes, of which at most {at_most} are read")
+            raise OSError(f"it has {size} bytes, more than the limit of {at_most}")
         return file.read()
 
 
@@ -54,8 +55,8 @@ def read_text(path: Path | str, at_most: int = TEXT_BYTES) -> str:
     """Read a text file in UTF-8, with or without a byte-order mark.
 
     Raises:
-        OSError: as `read_regular`.
-        ValueError: it is not UTF-8.
+        OSError: `read_regular` fails.
+        ValueError: the content is not UTF-8.
     """
     return read_regular(path, at_most).decode("utf-8-sig")
 
@@ -64,8 +65,8 @@ def read_json(path: Path | str, at_most: int = TEXT_BYTES) -> Any:
     """Read a JSON file in UTF-8.
 
     Raises:
-        OSError: as `read_regular`.
-        ValueError: it is not JSON, or nested more deeply than anything that is meant.
+        OSError: `read_regular` fails.
+        ValueError: the content is not JSON, or is nested too deeply to parse.
     """
     try:
         return json.loads(read_text(path, at_most))
@@ -73,8 +74,8 @@ def read_json(path: Path | str, at_most: int = TEXT_BYTES) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def is_same(one: Path, other: Path) -> bool:
-    """Whether two paths name the same; on disks that do not tell capitals apart, their spelling is not enough."""
+def is_same_path(one: Path, other: Path) -> bool:
+    """Whether two paths are the same file or folder, also on case-insensitive file systems."""
     with suppress(OSError):
         return one == other or os.path.samefile(one, other)
     return False

@@ -1,1 +1,1 @@
-"""Files in the wrong folder."""
+"""Detection of files in the wrong folder."""

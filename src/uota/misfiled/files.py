@@ -1,4 +1,4 @@
-"""Which files lie in the wrong folder: the outlier probability of every file of every group."""
+"""Detection of misfiled files: the outlier probability of each file among the files of its group."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,7 @@ from torch import Tensor
 from uota.arbitration import Arbiter, TwoGroups
 from uota.arbitration.arbiter import Score
 from uota.console import PROGRESS
-from uota.data import Groups, found_unreadable
-from uota.data.files.folder import Folder
+from uota.data import Groups
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
@@ -24,47 +23,47 @@ from uota.views import ViewPipeline, Views
 
 DRAWS = 8
 BATCH = 128
-# Groups of which halves can judge each other.
-ENOUGH = 6
-Look = Callable[[Views], Float[Tensor, "views batch dim"]]
+# Fewest groups that can be split in halves, with an arbiter trained on each half.
+MIN_GROUPS = 6
+Extract = Callable[[Views], Float[Tensor, "views batch dim"]]
 Chunk = Sequence[int]
 
 
 @dataclass(frozen=True)
 class FileVerdicts:
-    """What an arbiter says of files, mean over the views that showed them.
+    """An arbiter's verdicts on files, averaged over the views that show them.
 
     Attributes:
-        probability: that the file shows another thing than its group.
-        score: of the arbiter; higher is better.
+        probability: probability that the file shows something else than its group.
+        score: mean score; higher is better.
     """
 
     probability: Float[Tensor, " files"]
     score: Float[Tensor, " files"]
 
     def worst_first(self) -> Int64[Tensor, " files"]:
-        """Files by falling probability; where that is the same, by rising score."""
+        """Return the files by descending probability, and ties by ascending score."""
         return torch.from_numpy(np.lexsort((self.score.numpy(), -self.probability.numpy())).copy())
 
 
 def score_files(
-    groups: Groups, pipeline: ViewPipeline, score: Score, see: Look, draws: int = DRAWS, bar: bool = True
+    groups: Groups, pipeline: ViewPipeline, score: Score, extract: Extract, draws: int = DRAWS, bar: bool = True
 ) -> FileVerdicts:
-    """Show every file of the groups in at least `draws` views, among others of its group, and score them.
+    """Score every file of the groups in at least `draws` views, each among views of other files of its group.
 
-    What scores are normal is estimated first, in a pass of its own, of these groups: what a score says of groups that
-    it learned on is another thing.
+    A first pass estimates the densities of scores on these groups, since scores are distributed differently on the
+    groups that the score was trained on.
 
     Args:
-        groups: at least three.
+        groups: at least three groups.
         pipeline: makes the views.
-        score: one that knows its nulls, such as an arbiter's; it does not learn here.
-        see: what the score looks at.
-        draws: passes over all files.
+        score: a score with a null distribution, such as an arbiter's; it is not trained here.
+        extract: computes the features that are scored.
+        draws: number of passes over all files.
         bar: show a progress bar.
 
     Returns:
-        The verdict on all of `groups.files`; NaN for those in none of the groups.
+        The verdicts on all of `groups.files`; NaN for files in none of the groups.
     """
     strength = TwoGroups()
     arbiter = Arbiter((score, strength)).eval()
@@ -75,15 +74,15 @@ def score_files(
     )
     total = (draws + 1) * sum(1 for _ in iter_batches(groups.members, views_of_item, np.random.default_rng(0)))
     sums = torch.zeros(3, len(groups.files), dtype=torch.float64)
-    shown = track(passes, "looking at files", total, transient=True, disable=not bar, console=PROGRESS)
+    shown = track(passes, "scoring files", total, transient=True, disable=not bar, console=PROGRESS)
     for number, (draw, chunks) in enumerate(shown):
         strength.train(draw == 0)
         views = pipeline(Groups(groups.files, chunks), [(number, place) for place in range(len(chunks))])
-        verdict = arbiter(see(views))
+        verdict = arbiter(extract(views))
         if draw:
             assert verdict.outlier_probability is not None
-            told = (verdict.outlier_probability, verdict.scores, torch.ones_like(verdict.scores))
-            sums.index_add_(1, views.parameters.image.flatten(), torch.stack(told).flatten(1).double().cpu())
+            terms = (verdict.outlier_probability, verdict.scores, torch.ones_like(verdict.scores))
+            sums.index_add_(1, views.parameters.image.flatten(), torch.stack(terms).flatten(1).double().cpu())
     probability, score_of_file = sums[:2] / sums[2]
     return FileVerdicts(probability, score_of_file)
 
@@ -91,19 +90,19 @@ def score_files(
 def score_files_by_halves(
     groups: Groups,
     pipeline: ViewPipeline,
-    learn: Callable[[Groups], Score],
-    see: Look,
+    train: Callable[[Groups], Score],
+    extract: Extract,
     draws: int = DRAWS,
     bar: bool = True,
 ) -> FileVerdicts:
-    """As `judge`, by a score that learned on the other half of the groups.
+    """Score files like `score_files`, each half of the groups with a score that `train` fits to the other half.
 
-    A file is wrong in its folder in every draw; a score that learned there has learned that it belongs there.
+    A misfiled file is in its folder in every draw, so a score trained on that folder would learn that it belongs there.
     """
-    halves = [some_groups(groups, half) for half in halves_of(groups, pipeline.seed)]
+    halves = [select_groups(groups, half) for half in split_in_halves(groups, pipeline.seed)]
     first, second = (
-        score_files(judged, pipeline, learn(other), see, draws, bar)
-        for judged, other in zip(halves, reversed(halves), strict=True)
+        score_files(half, pipeline, train(other), extract, draws, bar)
+        for half, other in zip(halves, reversed(halves), strict=True)
     )
     unseen = first.probability.isnan()
     return FileVerdicts(
@@ -111,71 +110,72 @@ def score_files_by_halves(
     )
 
 
-def halves_of(groups: Groups, seed: int) -> tuple[list[int], list[int]]:
-    """Places of the groups of one half, and of the other."""
+def split_in_halves(groups: Groups, seed: int) -> tuple[list[int], list[int]]:
+    """Split the groups in two random halves, and return the indices of each."""
     order = np.random.default_rng(seed).permutation(len(groups)).tolist()
     return order[::2], order[1::2]
 
 
-def some_groups(groups: Groups, places: Sequence[int]) -> Groups:
-    """These groups, of all files."""
+def select_groups(groups: Groups, places: Sequence[int]) -> Groups:
+    """Return some of the groups, with all files."""
     return Groups(groups.files, [groups.members[place] for place in places])
 
 
 def require_groups(groups: Groups, least: int) -> None:
-    """Say that files cannot be told, where there are too few groups to know what is normal.
+    """Require enough groups to estimate the distribution of scores.
 
     Raises:
         UotaError: there are fewer than `least` groups.
     """
     if len(groups) < least:
         raise UotaError(
-            f"{groups.name} has {len(groups)} groups; to say which files are wrong, at least {least} are needed"
+            f"{groups.name} has {len(groups)} groups, too few to find misfiled files; give at least {least}"
         )
 
 
 def iter_batches(members: Sequence[Chunk], views: int, random: np.random.Generator) -> Iterator[list[Chunk]]:
-    """Hands of up to `views` images of one group, so that each image is dealt, in batches.
+    """Yield batches of chunks, each of up to `views` images of one group, that cover every image.
 
-    No batch has two chunks of one group, which would look like strangers that are alike; where few groups have chunks
-    left, others play again, so that there are always strangers.
+    A batch has at most one chunk of a group, since another would serve as a negative of the same thing. When few groups
+    have chunks left, the batch is filled with first chunks of other groups, so that there are always negatives.
     """
     chunks = [_chunks(random.permutation(group), views) for group in members]
     for turn in range(max(map(len, chunks))):
         order = random.permutation(len(chunks)).tolist()
         active = [chunks[group][turn] for group in order if turn < len(chunks[group])]
-        again = [chunks[group][0] for group in order if turn >= len(chunks[group])]
-        active += again[: max(0, BATCH - len(active))]
+        repeated = [chunks[group][0] for group in order if turn >= len(chunks[group])]
+        active += repeated[: max(0, BATCH - len(active))]
         for batch in np.array_split(np.arange(len(active)), ceil(len(active) / BATCH)):
             yield [active[place] for place in batch]
 
 
-def write_files(judged: FileVerdicts, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:
-    """Write file, group, outlier probability and the other group that the file is most like, worst first, as CSV.
+def write_verdicts(verdicts: FileVerdicts, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:
+    """Write file, group, outlier probability and most similar other group as CSV, worst first.
 
-    Text that a spreadsheet would run has an apostrophe before it.
+    Text that a spreadsheet would run as a formula is escaped with an apostrophe.
 
     Args:
-        judged: of all files.
-        groups: of a folder; files of it that cannot be read are left out.
-        fits: of each file the place of that other group.
-        out: the file.
+        verdicts: verdicts on all files.
+        groups: groups of a folder's files; unreadable files are left out.
+        fits: index of each file's most similar other group.
+        out: file to write.
 
     Raises:
         UotaError: the file cannot be written.
     """
-    assert isinstance(groups.files, Folder)
-    unreadable = found_unreadable(groups, torch.arange(len(groups.files)))
+    files = groups.files
+    group_of = {index: place for place, members in enumerate(groups.members) for index in members}
+    unreadable = groups.unreadable(torch.arange(len(files)))
     rows: list[tuple[Any, ...]] = [("file", "group", "outlier_probability", "fits_better")]
-    for index in judged.worst_first().tolist():
+    for index in verdicts.worst_first().tolist():
         if not unreadable[index]:
-            better = groups.members[int(fits[index])][0]
-            group, other = (groups.files.files[place].rpartition("/")[0] for place in (index, better))
-            rows.append((groups.files.path(index), group, f"{float(judged.probability[index]):.4f}", other))
+            group, other = (groups.display_name(place) for place in (group_of[index], int(fits[index])))
+            file = files.path(index) or files.display_name(index)
+            rows.append((file, group, f"{float(verdicts.probability[index]):.4f}", other))
     write_text_atomically(out, csv_text(rows))
 
 
 def _chunks(images: np.ndarray, views: int) -> list[Chunk]:
-    """All images, `views` at a time; the last hand is filled up with images of the first."""
+    """Cut the images into chunks of `views`; the last one is filled up with images of the first."""
     size = min(views, len(images))
     return [np.take(images, range(start, start + size), mode="wrap").tolist() for start in range(0, len(images), size)]

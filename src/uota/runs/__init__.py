@@ -1,1 +1,1 @@
-"""Run folders: what pretraining leaves there, and what a run may do with it."""
+"""Folders of runs: their files, checkpoints and encoders."""

@@ -1,6 +1,6 @@
-"""Checkpoints as files: which is whole, and what is read of it."""
+"""Checkpoint files: reading them, and finding one that is not damaged."""
 
-import sys
+import logging
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -12,34 +12,36 @@ import torch
 from uota.console import printable
 from uota.errors import UotaError
 
-# No training takes so many steps; larger numbers would overflow.
+logger = logging.getLogger(__name__)
+
+# Upper bound of the step counts in a checkpoint; no training reaches it, and larger numbers could overflow.
 LARGEST_STEP = 2**53
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, on the CPU.
+    """Read a checkpoint onto the CPU.
 
     Raises:
-        UotaError: it is broken, or holds something else.
+        UotaError: the file is damaged, or is not a checkpoint of a run.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise UotaError(f"{path} cannot be read; the file is broken: {first_line(error)}") from error
+        raise UotaError(f"{path} cannot be read: {first_line(error)}; replace it with a copy, or start over") from error
     if wrong := _wrong_content(state):
-        raise UotaError(f"{path} is no checkpoint of a run: {wrong}; put a copy in its place, or start anew")
+        raise UotaError(f"{path} is not a checkpoint of a run: {wrong}; replace it with a copy, or start over")
     return state
 
 
 def _wrong_content(state: Any) -> str | None:
-    """What a checkpoint lacks that everything here reads of it; None: nothing."""
+    """Describe what a checkpoint lacks of the content that this package reads; None: nothing."""
     if not isinstance(state, dict):
         return f"it holds a {type(state).__name__}"
     weights = state.get("state_dict")
     if not isinstance(weights, dict) or not weights:
         return "it has no weights under the name state_dict"
     if strange := [key for key, value in weights.items() if not _is_state(key, value)]:
-        return f"{strange[0]!r} in its state_dict is no tensor"
+        return f"{strange[0]!r} in its state_dict is not a tensor"
     for name in ("epoch", "global_step"):
         if not isinstance(state.get(name), int) or not 0 <= state[name] < LARGEST_STEP:
             return f"its {name} is {state.get(name)!r}"
@@ -47,76 +49,76 @@ def _wrong_content(state: Any) -> str | None:
 
 
 def _is_state(key: Any, value: Any) -> bool:
-    """Whether this is a tensor, or what a module says for itself (`get_extra_state`)."""
+    """Whether an entry of a state dict is a tensor or a module's extra state (`get_extra_state`)."""
     return isinstance(key, str) and (isinstance(value, torch.Tensor) or key.endswith("_extra_state"))
 
 
-def checkpoint_before(checkpoint: Path) -> Path:
-    """Where the one that was written before the last is kept."""
+def previous_checkpoint(checkpoint: Path) -> Path:
+    """Return the path at which the previous checkpoint is kept."""
     return checkpoint.with_suffix(".before.ckpt")
 
 
-def find_whole_checkpoint(checkpoint: Path) -> Path | None:
-    """The last checkpoint; if it is not as it was written, the one before it, and that is said. None: there is neither.
+def find_intact_checkpoint(checkpoint: Path) -> Path | None:
+    """Return the last checkpoint, or with a warning the previous one if the last is damaged; None: there is neither.
 
     Raises:
-        UotaError: all there is is damaged.
+        UotaError: there are checkpoints, and all of them are damaged.
     """
     damaged: list[str] = []
-    for path in (checkpoint, checkpoint_before(checkpoint)):
+    for path in (checkpoint, previous_checkpoint(checkpoint)):
         if not path.is_file():
             continue
-        damage = damage_of(path)
+        damage = find_damage(path)
         if damage is None:
             if damaged:
-                _say_once(f"{damaged[0]}; the one before it is used, {path}")
+                _warn_once(f"{damaged[0]}; using the previous checkpoint, {path}")
             return path
         damaged.append(f"{path} is damaged: {damage}")
     if damaged:
-        raise UotaError(f"{'; '.join(damaged)}. Start anew, or put a copy in its place")
+        raise UotaError(f"{'; '.join(damaged)}; replace it with a copy, or start over")
     return None
 
 
 def remove_if_damaged(checkpoint: Path) -> None:
-    """So that it does not take the place of the one before it, which training went on from."""
-    if checkpoint.is_file() and damage_of(checkpoint):
+    """Remove a damaged checkpoint, so that saving does not replace the intact previous one with it."""
+    if checkpoint.is_file() and find_damage(checkpoint):
         checkpoint.unlink()
 
 
 def find_resume_checkpoint(checkpoint: Path) -> Path | None:
-    """As `find_whole_checkpoint`; that there is none yet, because a run was killed early, is said."""
-    whole = find_whole_checkpoint(checkpoint)
-    if whole is None:
-        _say_once(f"{checkpoint.parent} has no checkpoint yet; it begins from its settings")
-    return whole
+    """Return what `find_intact_checkpoint` does, and warn if the run was killed before its first checkpoint."""
+    intact = find_intact_checkpoint(checkpoint)
+    if intact is None:
+        _warn_once(f"{checkpoint.parent} has no checkpoint yet; training starts from its settings")
+    return intact
 
 
 @cache
-def _say_once(sentence: str) -> None:
-    print(printable(sentence), file=sys.stderr)
+def _warn_once(sentence: str) -> None:
+    logger.warning(printable(sentence))
 
 
-def damage_of(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint file, by the checksums in it (PyTorch writes them, and does not look at them)."""
+def find_damage(checkpoint: Path) -> str | None:
+    """Describe the damage of a checkpoint file, by the checksums that PyTorch writes but never checks; None: intact."""
     return _damage(checkpoint, checkpoint.stat().st_mtime_ns)
 
 
 @cache
 def _damage(checkpoint: Path, written: int) -> str | None:
-    """Each state of a file, known by when it was written, is read once."""
+    """Check a file; the result is cached until the file's modification time changes."""
     try:
         with zipfile.ZipFile(checkpoint) as parts:
             changed = parts.testzip()
         if changed:
-            return f"{changed} in it has changed since it was written"
-        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)  # reads a directory of the parts
+            return f"its part {changed} has changed since it was written"
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)  # also reads the archive's directory
     except UnpicklingError:
-        return None  # as it was written, and refused: that is for its reader to say
-    except Exception as error:  # damage can look like anything: another compression, encryption, impossible sizes
+        return None  # the file is intact but its content is rejected, which `read_checkpoint` reports
+    except Exception as error:  # damage can look like another compression, encryption or impossible sizes
         return str(error).partition("\n")[0]
     return None
 
 
 def first_line(error: Exception) -> str:
-    """Of an error whose text may be a page, enough to search for."""
+    """Return the beginning of an error's message, on one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

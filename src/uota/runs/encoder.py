@@ -1,5 +1,6 @@
-"""An encoder, from wherever it is: a run of ours, a file of weights, or timm."""
+"""Loading of encoders from a run, a file of weights, or timm."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,24 @@ from uota.settings.pretrain import Pretrain
 from uota.views import ViewPreset, find_preset
 from uota.views.presets import preset_of
 
-# Presets of views for weights of others, by channels and whether the first layer is for small images.
+logger = logging.getLogger(__name__)
+
+# Presets of views for third-party weights, by channels and by whether the first layer is for small images.
 VIEWS = {(3, False): "supervised", (3, True): "small", (1, True): "small-grey"}
-SMALL_CONVOLUTION, SMALL_PATCH = 3, 4  # of encoders for small images; ConvNeXt has 4 for large ones
+# Kernel sizes of the first layer for small images; ConvNeXt has 4 for large ones, hence the test for "vit".
+SMALL_CONVOLUTION, SMALL_PATCH = 3, 4
 
 
 @dataclass(frozen=True)
 class LoadedEncoder:
-    """An encoder, and how images are brought to it.
+    """An encoder and the preprocessing of its images.
 
     Attributes:
-        name: as the user named it.
-        encoder: with its weights, in eval mode.
-        backbone: its name, tiny or timm's.
-        preset: of views; an image to evaluate is sized and normalised by it.
-        settings: of the run; None: it is no run of ours.
+        name: name given by the user: a run's folder, a file, or a timm model.
+        encoder: the encoder with its weights, in eval mode.
+        backbone: name of the backbone: tiny, or a timm model.
+        preset: preset of views, by which whole images are resized and normalised.
+        settings: settings of the run; None: the encoder is not from a run.
     """
 
     name: str
@@ -42,34 +46,32 @@ class LoadedEncoder:
     settings: Pretrain | None = None
 
 
-def load_encoder(origin: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
-    """The encoder of a run, of a file of weights, or of timm; says what was loaded of a file.
+def load_encoder(spec: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
+    """Load the encoder of a run, of a file of weights or of timm, and print which weights of a file were loaded.
 
     Args:
-        origin: of the encoder.
-        untrained: the same network with random weights, a run's those that it began with.
+        spec: the encoder to load.
+        untrained: load the same network with random weights; for a run, its initial ones.
 
     Raises:
-        UotaError: there is none of that name, or it does not fit.
+        UotaError: there is no encoder of that name, or its weights do not fit.
     """
-    path = path_of(origin.run)
+    path = path_of(spec.run)
     if path.is_dir():
-        return _of_run(Run(path), origin, untrained)
+        return _of_run(Run(path), spec, untrained)
     if path.is_file():
-        return _of_file(path, origin, untrained)
-    if timm.is_model(origin.run):
-        return _of_timm(origin, untrained)
+        return _of_file(path, spec, untrained)
+    if timm.is_model(spec.run):
+        return _of_timm(spec, untrained)
     raise UotaError(
-        f"{origin.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
+        f"{spec.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
         "give the folder that `uota pretrain --out` wrote, a state dict, or e.g. resnet50"
     )
 
 
-def _of_run(run: Run, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
-    if origin.backbone or origin.views != "auto":
-        raise UotaError(
-            f"{run.folder} is a run, which has its own backbone and views; leave out --backbone and --views"
-        )
+def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+    if spec.backbone or spec.views != "auto":
+        raise UotaError(f"{run.folder} is a run, which has its own backbone and views; omit --backbone and --views")
     settings = run.settings()
     encoder = build_method(settings).encoder
     if not untrained:
@@ -77,13 +79,13 @@ def _of_run(run: Run, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
     return LoadedEncoder(str(run.folder), encoder.eval(), settings.method.backbone, preset_of(settings), settings)
 
 
-def _of_file(path: Path, origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
-    weights = read_weights(path, origin.pickle)
-    backbone = origin.backbone or infer_backbone(weights, path)
-    preset = find_preset(_views_of(weights, backbone, path) if origin.views == "auto" else origin.views)
+def _of_file(path: Path, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+    weights = read_weights(path, spec.pickle)
+    backbone = spec.backbone or infer_backbone(weights, path)
+    preset = find_preset(_views_of(weights, backbone, path) if spec.views == "auto" else spec.views)
     encoder = Encoder(backbone, preset.channels, preset.sizes[0].size)
     if not untrained:
-        print(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
+        logger.info(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
     return LoadedEncoder(str(path), encoder.eval(), backbone, preset)
 
 
@@ -91,29 +93,31 @@ def _views_of(weights: Weights, backbone: str, path: Path) -> str:
     channels, side = first_kernel(weights)
     small = backbone == "tiny" or side == SMALL_CONVOLUTION or ("vit" in backbone and side == SMALL_PATCH)
     if (channels, small) not in VIEWS:
-        raise UotaError(f"{path} is for images of {channels} channel(s); say by --views how they are sized")
+        raise UotaError(f"{path} is for images of {channels} channel(s), which no preset has; choose one with --views")
     return VIEWS[channels, small]
 
 
-def _of_timm(origin: EncoderSpec, untrained: bool) -> LoadedEncoder:
-    if origin.backbone:
-        raise UotaError(f"{origin.run} is a timm model and --backbone is set; that goes with a file of weights")
-    preset = find_preset("supervised" if origin.views == "auto" else origin.views)
+def _of_timm(spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+    if spec.backbone:
+        raise UotaError(f"{spec.run} is a timm model, and --backbone is for files of weights; omit --backbone")
+    preset = find_preset("supervised" if spec.views == "auto" else spec.views)
     size = preset.sizes[0].size
     if size < SMALL_IMAGE:
-        raise UotaError(f"{origin.run} has weights for large images and views {preset.name!r} are small; choose others")
+        raise UotaError(
+            f"{spec.run} has weights for large images, and views {preset.name!r} are small; choose other --views"
+        )
     try:
-        encoder = Encoder(origin.run, preset.channels, size, pretrained=not untrained)
+        encoder = Encoder(spec.run, preset.channels, size, pretrained=not untrained)
     except (RuntimeError, OSError, ValueError) as error:
         raise UotaError(
-            f"the weights of timm's {origin.run} cannot be had: {str(error).splitlines()[0]}; "
-            "is there a network? else give a file of weights with --backbone"
+            f"the weights of timm's {spec.run} are unavailable: {str(error).splitlines()[0]}; "
+            "check the network connection, or give a file of weights with --backbone"
         ) from error
-    return LoadedEncoder(origin.run, encoder.eval(), origin.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
+    return LoadedEncoder(spec.run, encoder.eval(), spec.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
 
 
 def _as_timm(preset: ViewPreset, published: dict[str, Any]) -> ViewPreset:
-    """The preset with the statistics and the size that the published weights go with (bilinear all the same)."""
+    """Adapt a preset to the normalisation and size of published weights; interpolation stays bilinear."""
     size = published["input_size"][-1]
     resize = round(size / published["crop_pct"])
     mean, std = tuple(published["mean"]), tuple(published["std"])

@@ -1,4 +1,4 @@
-"""The encoder of a run for other libraries: timm, torchvision, safetensors, ONNX."""
+"""Export of encoders to timm, torchvision, safetensors and ONNX."""
 
 import json
 import warnings
@@ -22,68 +22,68 @@ from uota.runs.encoder import LoadedEncoder, load_encoder
 from uota.runs.folder import check_output
 from uota.settings.evaluation import EncoderSpec
 
-# Largest difference of an output, as a share of the largest output, that rounding in another order explains.
+# Largest difference between two outputs, relative to the largest output, that floating-point rounding can explain.
 TOLERANCE = 1e-4
 EXAMPLES = 2
 
 
-def export(origin: EncoderSpec, to: str, out: Path) -> str:
-    """Write an encoder; for timm and torchvision only if their network gives the same features with its weights.
+def export(spec: EncoderSpec, to: str, out: Path) -> str:
+    """Write an encoder; for timm and torchvision, first check that their network gives the same features.
 
     Args:
-        origin: of the encoder.
+        spec: the encoder to export.
         to: timm, torchvision, safetensors or onnx.
-        out: the file.
+        out: file to write.
 
     Returns:
-        How to load it.
+        Python code that loads the file.
 
     Raises:
         UotaError: the library has no such network, or the file cannot be written.
     """
     check_writable(out)
-    found = load_encoder(origin)
-    check_output(out, data=found.settings.data.source if found.settings else None)
+    loaded = load_encoder(spec)
+    check_output(out, data=loaded.settings.data.source if loaded.settings else None)
     with atomic_write(out) as unfinished, torch.no_grad():
-        return EXPORTS[to](found, unfinished).replace(str(unfinished), str(out))
+        return EXPORTS[to](loaded, unfinished).replace(str(unfinished), str(out))
 
 
-def _to_timm(found: LoadedEncoder, file: Path) -> str:
-    name, options = found.backbone, _options(found)
-    _require_alike(found, "timm", None if name == "tiny" else timm.create_model(name, **options))
-    torch.save(_weights(found.encoder.backbone), file)
-    told = "".join(f", {key}={value!r}" for key, value in options.items())
-    return f"timm.create_model({name!r}{told}, checkpoint_path={str(file)!r})"
+def _to_timm(loaded: LoadedEncoder, file: Path) -> str:
+    name, options = loaded.backbone, _options(loaded)
+    _require_same_features(loaded, "timm", None if name == "tiny" else timm.create_model(name, **options))
+    torch.save(_weights(loaded.encoder.backbone), file)
+    arguments = "".join(f", {key}={value!r}" for key, value in options.items())
+    return f"timm.create_model({name!r}{arguments}, checkpoint_path={str(file)!r})"
 
 
-def _to_torchvision(found: LoadedEncoder, file: Path) -> str:
-    name = found.backbone.split(".")[0]
+def _to_torchvision(loaded: LoadedEncoder, file: Path) -> str:
+    name = loaded.backbone.split(".")[0]
     known = "resne" in name and name in torchvision.models.list_models(torchvision.models)
     twin = torchvision.models.get_model(name, weights=None) if known else None
     if twin is not None:
         twin.fc = nn.Identity()
-    _require_alike(found, "torchvision", twin)
-    torch.save(_weights(found.encoder.backbone), file)
+    _require_same_features(loaded, "torchvision", twin)
+    torch.save(_weights(loaded.encoder.backbone), file)
     return (
         f"model = torchvision.models.{name}(); model.fc = torch.nn.Identity(); "
         f"model.load_state_dict(torch.load({str(file)!r}))"
     )
 
 
-def _to_safetensors(found: LoadedEncoder, file: Path) -> str:
-    whole = getattr(found.encoder, "backbone", found.encoder)
-    preset = found.preset
-    about = {"backbone": found.backbone, "channels": preset.channels, "mean": preset.mean, "std": preset.std}
+def _to_safetensors(loaded: LoadedEncoder, file: Path) -> str:
+    whole = getattr(loaded.encoder, "backbone", loaded.encoder)
+    preset = loaded.preset
+    about = {"backbone": loaded.backbone, "channels": preset.channels, "mean": preset.mean, "std": preset.std}
     file.write_bytes(save(_weights(whole), {key: json.dumps(value) for key, value in about.items()}))
     return f"safetensors.torch.load_file({str(file)!r})"
 
 
-def _to_onnx(found: LoadedEncoder, file: Path) -> str:
+def _to_onnx(loaded: LoadedEncoder, file: Path) -> str:
     if not (find_spec("onnx") and find_spec("onnxscript")):
         raise UotaError("ONNX files need onnx and onnxscript: pip install 'uota[onnx]'")
-    encoder, example = found.encoder, _example(found)
+    encoder, example = loaded.encoder, _example(loaded)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")  # the exporter's deprecation warnings about itself
         torch.onnx.export(
             encoder,
             (example,),
@@ -106,43 +106,43 @@ EXPORTS: dict[str, Callable[[LoadedEncoder, Path], str]] = {
 }
 
 
-def _require_alike(found: LoadedEncoder, library: str, twin: Any) -> None:
-    """Refuse unless the library's network takes the weights and gives the same features."""
+def _require_same_features(loaded: LoadedEncoder, library: str, twin: Any) -> None:
+    """Require that the library's network takes the weights and gives the same features."""
     remedy = "export it --to safetensors or onnx"
-    if found.backbone == "tiny":
-        raise UotaError(f"{found.name} has the backbone tiny, uota's own, which {library} does not know; {remedy}")
+    if loaded.backbone == "tiny":
+        raise UotaError(f"{loaded.name} has the backbone tiny, uota's own, which {library} does not know; {remedy}")
     if twin is None:
-        raise UotaError(f"{library} has no network {found.backbone!r} with weights of the same names; {remedy}")
-    if not isinstance(found.encoder, Encoder):
-        raise UotaError(f"{found.name} has an encoder of two networks, which {library} has not; {remedy}")
+        raise UotaError(f"{library} has no network {loaded.backbone!r} with weights of the same names; {remedy}")
+    if not isinstance(loaded.encoder, Encoder):
+        raise UotaError(f"{loaded.name} has an encoder of two networks, which {library} does not have; {remedy}")
     try:
-        twin.load_state_dict(_weights(found.encoder.backbone))
+        twin.load_state_dict(_weights(loaded.encoder.backbone))
     except RuntimeError as error:
-        why = "it has a first layer for small images or for grey ones" if _is_small(found) else str(error)
-        raise UotaError(f"{found.name} does not fit {library}'s {found.backbone}: {why}; {remedy}") from error
-    example = _example(found)
-    ours, theirs = found.encoder(example), twin.eval()(example)
+        why = "it has a first layer for small or grey images" if _is_small(loaded) else str(error)
+        raise UotaError(f"{loaded.name} does not fit {library}'s {loaded.backbone}: {why}; {remedy}") from error
+    example = _example(loaded)
+    ours, theirs = loaded.encoder(example), twin.eval()(example)
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, atol=TOLERANCE * float(ours.abs().max())):
-        raise UotaError(f"{library}'s {found.backbone} gives other features than {found.name}; {remedy}")
+        raise UotaError(f"{library}'s {loaded.backbone} gives other features than {loaded.name}; {remedy}")
 
 
-def _options(found: LoadedEncoder) -> dict[str, Any]:
-    return timm_options(found.backbone, found.preset.channels, _size(found))
+def _options(loaded: LoadedEncoder) -> dict[str, Any]:
+    return timm_options(loaded.backbone, loaded.preset.channels, _size(loaded))
 
 
-def _example(found: LoadedEncoder) -> Float[Tensor, "rows channels side side"]:
-    """Noise of the size of an image to evaluate."""
-    size = found.preset.evaluation_size
-    return torch.randn(EXAMPLES, found.preset.channels, size, size, generator=torch.Generator().manual_seed(0))
+def _example(loaded: LoadedEncoder) -> Float[Tensor, "rows channels side side"]:
+    """Return noise images of the evaluation size."""
+    size = loaded.preset.evaluation_size
+    return torch.randn(EXAMPLES, loaded.preset.channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
 
 
-def _size(found: LoadedEncoder) -> int:
-    return found.preset.sizes[0].size
+def _size(loaded: LoadedEncoder) -> int:
+    return loaded.preset.sizes[0].size
 
 
-def _is_small(found: LoadedEncoder) -> bool:
-    return _size(found) < SMALL_IMAGE or found.preset.channels != 3
+def _is_small(loaded: LoadedEncoder) -> bool:
+    return _size(loaded) < SMALL_IMAGE or loaded.preset.channels != 3

@@ -1,4 +1,4 @@
-"""What a run may do with its folder: lock it, replace an earlier run, and remove only what a run wrote."""
+"""Safe use of a run's folder: replace only runs, remove only files that a run wrote, and never overwrite its input."""
 
 import os
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from uota.data.places import places_of
 from uota.errors import UotaError
 from uota.io.locks import LOCK, Written, finished_name
 from uota.io.outputs import is_nonempty_dir
-from uota.io.reading import is_same, open_regular, read_json
+from uota.io.reading import is_same_path, open_regular, read_json
 
 LOGS: Written = {"version_*": {"metrics.csv": None, "hparams.yaml": None, "events.out.tfevents.*": None}}
 TRAINING: Written = {"checkpoint.ckpt": None, "checkpoint.before.ckpt": None, "logs": LOGS}
@@ -23,42 +23,41 @@ RUN = TRANSFER | {
     **dict.fromkeys(("linear-sgd", "finetune-*"), EVALUATION),
     **dict.fromkeys(("detection", "segmentation", "keypoints"), TRANSFER),
 }
-# What settings.json has at least: of a pretraining run, and of a transfer.
+# Keys by which settings.json is recognised as that of a pretraining run or of a transfer.
 SETTINGS = (
     {"data", "method", "arbitration", "optimization"},
     {"data", "method", "arbiter", "epochs", "seed"},  # of earlier versions
     {"task", "origin", "settings"},
 )
-# Written before settings.json: all that a run has left that was killed so early.
+# Files of a run that was killed while it wrote its settings.
 FIRST = ("data.json", "settings.json")
 
 
 def require_free(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:
-    """Require a folder in which a new run may begin.
+    """Require a folder that a new run may use.
 
     Args:
-        folder: new, empty, or to be replaced.
-        overwrite: it may hold a run, which is replaced.
+        folder: folder of the new run.
+        overwrite: allow the folder to contain a run, which will be replaced.
         needed: files and folders that the new run reads, such as its images.
 
     Raises:
-        UotaError: it is a file; there is something in it and it may not be overwritten, or that is no run; or it holds,
-            is or lies in what is needed.
+        UotaError: the folder is a file, contains anything that may not be overwritten, or overlaps with needed files.
     """
     if not is_nonempty_dir(folder):
         return
     if not overwrite:
         raise UotaError(
-            f"{folder} is not empty; go on with --resume, replace it with --overwrite, or choose another --out"
+            f"{folder} is not empty; continue with --resume, replace it with --overwrite, or choose another --out"
         )
     for place in needed:
         if relation := _relation(folder, place):
             raise UotaError(
-                f"{folder} {relation} {place}, which this run reads, and is not replaced; choose another --out"
+                f"{folder} {relation} {place}, which this run reads, so it is not replaced; choose another --out"
             )
     if not _is_run(folder) and not _is_killed_early(folder):
         raise UotaError(
-            f"{folder} holds no run of ours (no settings.json of one), and only such are replaced; "
+            f"{folder} is not the folder of a run (it has no settings.json of one), so it is not replaced; "
             "choose another --out, or empty it yourself"
         )
     for name, part in RUN.items():
@@ -67,28 +66,28 @@ def require_free(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
 
 
 def check_output(*files: Path, data: str | None = None) -> None:
-    """Check that writing files costs nobody an image of the data, or a file of a run.
+    """Check that writing files overwrites neither an image of the data nor a file of a run.
 
     Args:
-        files: that will be written.
-        data: the images that are read.
+        files: files to write.
+        data: data set's name or folder of the images that are read.
 
     Raises:
-        UotaError: one is an image of the data or a file of a run, or two of them are the same.
+        UotaError: a file is an image of the data or a file of a run, or two files are the same.
     """
     if len({_resolved(file) for file in files}) < len(files):
-        raise UotaError(f"{printable(files[0])} is to hold two things; give each a file of its own")
+        raise UotaError(f"{printable(files[0])} is given for two outputs; give each a file of its own")
     for file in files:
         inside = any(fnmatchcase(file.name, name) for name, part in RUN.items() if part is None)
         if inside and _is_run(file.parent):
             raise UotaError(f"{printable(file)} is a file of a run; choose another name")
         for place in places_of(data or ""):
-            if _relation(file, place) in ("is", "lies in") and _is_data(file):
-                raise UotaError(f"{printable(file)} is among the images that are read; choose another name")
+            if _relation(file, place) in ("is", "is inside") and _is_data(file):
+                raise UotaError(f"{printable(file)} is one of the images that are read; choose another name")
 
 
 def _is_data(file: Path) -> bool:
-    """Whether a file is an image, or holds some."""
+    """Whether a file is an image or an archive of images."""
     try:
         with open(open_regular(file), "rb") as opened:
             return file.suffix.lower() in (".tar", ".arrow") or format_of_content(opened.read(HEAD)) is not None
@@ -97,10 +96,10 @@ def _is_data(file: Path) -> bool:
 
 
 def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> None:
-    """Empty a folder for a new run, which holds it; only what a run writes is removed.
+    """Empty a folder for a new run, which has locked it; only files that a run writes are removed.
 
     Raises:
-        UotaError: as `require_free`; or something cannot be removed.
+        UotaError: the folder does not pass `require_free`, or a file cannot be removed.
     """
     require_free(folder, overwrite, needed)
     if overwrite and folder.exists():
@@ -113,19 +112,19 @@ def empty_folder(folder: Path, overwrite: bool, needed: Iterable[Path] = ()) -> 
 
 
 def _relation(folder: Path, place: Path) -> str | None:
-    """How a folder is related to a place, if it holds it, is it, or lies in it; links are followed."""
+    """Return how a folder overlaps with a place, after following links: "is", "contains", "is inside", or None."""
     folder, place = _resolved(folder), _resolved(place)
-    if is_same(folder, place):
+    if is_same_path(folder, place):
         return "is"
-    if any(is_same(folder, parent) for parent in place.parents):
-        return "holds"
-    return "lies in" if any(is_same(parent, place) for parent in folder.parents) else None
+    if any(is_same_path(folder, parent) for parent in place.parents):
+        return "contains"
+    return "is inside" if any(is_same_path(parent, place) for parent in folder.parents) else None
 
 
 def _resolved(path: Path) -> Path:
     try:
         return path.expanduser().resolve()
-    except (OSError, RuntimeError):  # a link that leads to itself, nobody's home
+    except (OSError, RuntimeError):  # a link to itself, or the home of an unknown user
         return path.absolute()
 
 
@@ -138,16 +137,16 @@ def _is_run(folder: Path) -> bool:
 
 
 def _is_killed_early(folder: Path) -> bool:
-    """Whether there is nothing but what a run wrote before its settings were there."""
+    """Whether the folder contains only files that a run writes before its settings."""
     names = {path.name for path in folder.iterdir()}
     unfinished = {name for name in names if name != finished_name(name) and finished_name(name) in FIRST}
     return names <= unfinished | {LOCK, "data.json"}
 
 
 def _remove(folder: Path, written: Written) -> None:
-    """Remove what is written into a folder, and folders that are empty then. A link is removed, and not followed."""
+    """Remove the files that are written into a folder, and then empty folders. Links are removed, not followed."""
     with os.scandir(folder) as entries:
-        # The settings last: a kill must leave what is known as a run.
+        # The settings come last, so that the folder is still recognised as a run if this process is killed.
         listed = sorted(entries, key=lambda entry: entry.name == "settings.json")
     for entry in listed:
         inside = [part for name, part in written.items() if fnmatchcase(finished_name(entry.name), name)]
@@ -157,5 +156,5 @@ def _remove(folder: Path, written: Written) -> None:
             os.unlink(entry.path)
         elif entry.is_dir(follow_symlinks=False) and any(inside):
             _remove(Path(entry.path), {LOCK: None} | next(filter(None, inside)))
-            with suppress(OSError):  # somebody else's files are in it
+            with suppress(OSError):  # it contains files that no run wrote
                 os.rmdir(entry.path)

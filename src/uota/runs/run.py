@@ -1,16 +1,16 @@
-"""A run's folder: what pretraining leaves there and what everything else reads.
+"""The folder of a pretraining run.
 
-settings.json           the settings, as `Pretrain`
-data.json               how many images there were, and a digest of their listing
-checkpoint.ckpt         the last checkpoint, Lightning's format
-checkpoint.before.ckpt  the one before it, in case that one is damaged
-logs/                   CSV (and TensorBoard) logs
-skipped.txt             the files that could not be read, if there are any
-linear.json, knn.json …  evaluations; linear-sgd/ and finetune-*/ hold what those would resume from
-detection/, segmentation/, keypoints/  transfers, with settings, checkpoint and logs of their own
-.uota.lock              held by the process that trains
+settings.json            the settings (`Pretrain`)
+data.json                the number of images and a digest of their listing
+checkpoint.ckpt          the last checkpoint, in Lightning's format
+checkpoint.before.ckpt   the previous checkpoint, in case the last one is damaged
+logs/                    CSV (and TensorBoard) logs
+skipped.txt              the files that could not be read, if any
+linear.json, knn.json …  results of evaluations; linear-sgd/ and finetune-*/ contain their checkpoints
+detection/, segmentation/, keypoints/  transfers, with their own settings, checkpoints and logs
+.uota.lock               lock of the process that trains
 
-`uota.runs.folder` has the same as a list, by which --overwrite removes.
+`uota.runs.folder.RUN` lists the same files for --overwrite, which removes no others.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from torch import nn
 from uota.encoders.weights import check_finite
 from uota.errors import UotaError
 from uota.io.reading import read_json
-from uota.runs.checkpoints import find_whole_checkpoint, first_line, read_checkpoint
+from uota.runs.checkpoints import find_intact_checkpoint, first_line, read_checkpoint
 from uota.settings.parsing import settings_in_file
 from uota.settings.pretrain import Pretrain
 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder of a pretraining run."""
+    """A pretraining run, by its folder."""
 
     folder: Path
 
@@ -51,10 +51,10 @@ class Run:
         return self.folder / "skipped.txt"
 
     def settings(self) -> Pretrain:
-        """What the run was started with.
+        """Read the settings that the run was started with.
 
         Raises:
-            UotaError: this is no folder of a run.
+            UotaError: the folder is not that of a run.
         """
         try:
             return settings_in_file(Pretrain, read_json(self.settings_file), self.settings_file)
@@ -64,33 +64,33 @@ class Run:
                 "give the folder that `uota pretrain --out` wrote"
             ) from error
         except (ValueError, OSError) as error:
-            raise UotaError(f"{self.settings_file} cannot be read: {error}; mend it or start a new run") from error
+            raise UotaError(f"{self.settings_file} cannot be read: {error}; fix it or start a new run") from error
 
     def state(self) -> dict[str, Any]:
-        """The last checkpoint, on the CPU.
+        """Read the last checkpoint onto the CPU.
 
         Raises:
-            UotaError: there is none, or it is broken.
+            UotaError: there is none, or it is damaged.
         """
-        whole = find_whole_checkpoint(self.checkpoint)
-        if whole is None:
+        intact = find_intact_checkpoint(self.checkpoint)
+        if intact is None:
             raise UotaError(f"{self.folder} has no checkpoint yet; let `uota pretrain` write one")
-        return read_checkpoint(whole)
+        return read_checkpoint(intact)
 
     def epochs_done(self) -> int:
-        """Whole epochs of training that the last checkpoint comes after.
+        """Return the number of whole epochs before the last checkpoint.
 
         Raises:
-            UotaError: there is none, or it is broken.
+            UotaError: there is none, or it is damaged.
         """
         return self.state()["epoch"]
 
 
 def load_part(module: nn.Module, run: Run, part: str = "") -> None:
-    """Load a run's checkpoint, or one part of it, e.g. `method.encoder`, into a module.
+    """Load a run's checkpoint, or a part of it such as `method.encoder`, into a module.
 
     Raises:
-        UotaError: it is of another shape, or has weights that are NaN or infinite.
+        UotaError: its tensors do not fit the module, or are NaN or infinite.
     """
     prefix = f"{part}." if part else ""
     state = run.state()["state_dict"]
@@ -100,16 +100,15 @@ def load_part(module: nn.Module, run: Run, part: str = "") -> None:
     try:
         for key in weights.keys() & wanted.keys():
             if _is_floating(weights[key]) != _is_floating(wanted[key]):
-                raise RuntimeError(f"{key} has numbers of another type")
+                raise RuntimeError(f"{key} has another data type")
         module.load_state_dict(weights)
-    except Exception as error:  # tensors can be anything: sparse, quantised, of other names or shapes
-        why = "was one of them copied from another run?"
+    except Exception as error:  # tensors may be sparse or quantised, or have other names or shapes
+        remedy = "check whether one of them was copied from another run"
         if run.settings().is_of_older_version:
-            why = (
-                "an older version of uota wrote them, whose heads were others. Evaluate or export its encoder, or use "
-                "that version"
+            remedy = (
+                "an older version of uota wrote it, with other heads: evaluate or export its encoder, or use that one"
             )
-        raise UotaError(f"{run.checkpoint} does not fit {run.settings_file}; {why} ({first_line(error)})") from error
+        raise UotaError(f"{run.checkpoint} does not fit {run.settings_file} ({first_line(error)}); {remedy}") from error
 
 
 def _is_floating(value: Any) -> bool:

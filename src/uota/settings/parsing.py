@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_parsing_settings
+from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_parsing_settings  # type: ignore[attr-defined]
 
 from uota.console import printable
 from uota.errors import UotaError
@@ -215,7 +215,7 @@ def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> 
         UotaError: one is of another type.
     """
     parser = OptionsParser()
-    parser.add_class_arguments(build, nested_key=None, skip={skip})  # type: ignore[arg-type]
+    parser.add_class_arguments(build, nested_key=None, skip={skip})
     read = parser.parse_object(values).as_dict()
     return {name: read[name] for name in values}
 

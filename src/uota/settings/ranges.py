@@ -38,7 +38,7 @@ class Range(NamedTuple):
         if isinstance(value, bool) or not isinstance(value, kind):
             return False
         low = self.low < value if self.above else self.low <= value  # type: ignore[operator]
-        return bool(low and (value < self.high if self.below else value <= self.high))  # type: ignore[operator]
+        return bool(low and (value < self.high if self.below else value <= self.high))
 
     def __str__(self) -> str:
         what = "a whole number" if self.whole else self.what

@@ -1,18 +1,18 @@
-"""Which accelerators there are, asked before anything is loaded or trained."""
+"""Check of the requested accelerator, made before anything is loaded or trained."""
 
 from pytorch_lightning.accelerators import AcceleratorRegistry
 
 from uota.errors import UotaError
 
-# Lightning's words for whatever there is.
+# Lightning's names for any available accelerator.
 ANY = ("auto", "gpu")
 
 
 def check_accelerator(name: str, devices: int) -> None:
-    """Check that an accelerator is known and here, with enough devices.
+    """Check that an accelerator exists and is available with enough devices.
 
     Raises:
-        UotaError: it is not.
+        UotaError: it does not exist, is not available, or has too few devices.
     """
     known = [*ANY, *AcceleratorRegistry.available_accelerators()]
     if name not in known:
@@ -24,13 +24,13 @@ def check_accelerator(name: str, devices: int) -> None:
     if not any(counts):
         raise UotaError(f"accelerator {name!r} is not available on this machine; choose auto or cpu")
     if max(counts) < devices:
-        raise UotaError(f"devices is {devices} and this machine has {max(counts)} of {name}; give fewer")
+        raise UotaError(f"devices is {devices}, but this machine has {max(counts)} of {name}; give fewer")
 
 
 def _count(name: str) -> int:
-    """How many devices of a kind there are."""
+    """Return the number of available devices of a kind."""
     try:
         accelerator = AcceleratorRegistry.get(name)
-    except ImportError:  # what it needs is not installed
+    except ImportError:  # its dependencies are not installed
         return 0
     return accelerator.auto_device_count() if accelerator.is_available() else 0

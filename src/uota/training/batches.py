@@ -1,4 +1,4 @@
-"""Which images each step sees: a pure function of the seed and the step, whatever the number of ranks."""
+"""The images of each step: a pure function of the seed and the step, independent of the number of ranks."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,23 +15,23 @@ from uota.training.loader import Loader
 from uota.views import identity_collate
 from uota.views.pipeline import Sample
 
-# So many larger files are read from at a time, however many there are: what is enough to mix, and a disk's cache holds.
+# Number of large files that are read at a time: enough to mix their images, and few enough for the disk cache.
 PARTS_AT_ONCE = 16
 
 
 class GlobalBatches:
-    """Batches of one rank. Each epoch is a permutation, cut into global batches; a rank takes its slice of each.
+    """The batches of one rank: each epoch is a permutation cut into global batches, of which a rank takes its slice.
 
-    An iteration starts at the step that `current_step` tells and ends with that step's epoch: so a resumed run goes on
-    within an epoch where it stopped. Images that do not fill a last global batch wait for another epoch.
+    An iteration starts at the step given by `current_step` and ends with that step's epoch, so a resumed run continues
+    within the epoch in which it stopped. Images that do not fill the last global batch are left out of the epoch.
 
     Args:
         images: number of images.
-        batch_size: of the global batch; with fewer images than that, all images are the batch.
-        seed: of the permutations.
-        rank, ranks: this process, and how many there are.
-        current_step: steps done since the start of training.
-        parts: numbers of images that lie together on the disk, see `shuffled`; None: it does not matter where they lie.
+        batch_size: size of the global batch; at most the number of images is used.
+        seed: seed of the permutations.
+        rank, ranks: rank of this process, and number of processes.
+        current_step: returns the number of steps since the start of training.
+        parts: numbers of images in consecutive files, see `shuffled`; None: images are independent files.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class GlobalBatches:
         parts: Int64[np.ndarray, " parts"] | None = None,
     ) -> None:
         if images < 2 * ranks:
-            raise UotaError(f"{images} images cannot be shared by {ranks} processes; at least 2 images each are needed")
+            raise UotaError(f"{images} images are too few for {ranks} processes; give at least 2 images each")
         self.images = images
         self.local_size = min(batch_size, images) // ranks
         self.seed = seed
@@ -66,19 +66,19 @@ class GlobalBatches:
 
 
 def shuffled(parts: Int64[np.ndarray, " parts"], random: np.random.Generator) -> Int64[np.ndarray, " images"]:
-    """All images in random order; of more than `PARTS_AT_ONCE` parts, the images of so many random parts at a time."""
+    """Return all images in random order; of many parts, those of `PARTS_AT_ONCE` random parts are mixed at a time."""
     if len(parts) <= PARTS_AT_ONCE:
         return random.permutation(parts.sum())
     starts = parts.cumsum() - parts
     order = random.permutation(len(parts))
-    hands = [order[first : first + PARTS_AT_ONCE] for first in range(0, len(parts), PARTS_AT_ONCE)]
-    of_hands = [np.concatenate([starts[part] + np.arange(parts[part]) for part in hand]) for hand in hands]
-    return np.concatenate([random.permutation(images) for images in of_hands])
+    chunks = [order[first : first + PARTS_AT_ONCE] for first in range(0, len(parts), PARTS_AT_ONCE)]
+    of_chunks = [np.concatenate([starts[part] + np.arange(parts[part]) for part in chunk]) for chunk in chunks]
+    return np.concatenate([random.permutation(images) for images in of_chunks])
 
 
 @runtime_checkable
 class Loading(Protocol):
-    """What loading batches asks of settings."""
+    """The settings that loading batches needs."""
 
     batch_size: int
     seed: int
@@ -86,22 +86,30 @@ class Loading(Protocol):
 
 
 class ViewsOfRank(pl.LightningDataModule):
-    """The views of this rank, made once Lightning has said which rank it is.
+    """A data module of the training batches of this rank.
 
     Args:
-        settings: of the batches.
-        dataset: makes a batch of a list of (epoch, index), and has a length: a `ViewDataset`, or images with targets.
-        in_memory: its images are in memory already.
+        settings: settings of the batches.
+        dataset: sized dataset that makes a batch of a list of (epoch, index): a `ViewDataset`, or images with targets.
+        in_memory: whether its images are in memory.
+        parts: numbers of images in larger files, as `GlobalBatches` takes them.
     """
 
-    def __init__(self, settings: Loading, dataset: Dataset[Any], in_memory: bool) -> None:
+    def __init__(
+        self,
+        settings: Loading,
+        dataset: Dataset[Any],
+        in_memory: bool,
+        parts: Int64[np.ndarray, " parts"] | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.dataset = dataset
         self.in_memory = in_memory
+        self.parts = parts
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of this rank, from the trainer's step on."""
+        """Return a loader of this rank's batches, starting at the trainer's step."""
         assert self.trainer is not None
         trainer = self.trainer
         batches = GlobalBatches(
@@ -111,9 +119,9 @@ class ViewsOfRank(pl.LightningDataModule):
             trainer.global_rank,
             trainer.world_size,
             lambda: trainer.global_step,
-            getattr(getattr(self.dataset, "source", None), "parts", None),
+            self.parts,
         )
-        workers = useful_workers(self.settings.workers, self.in_memory, trainer.world_size)
+        workers = resolve_workers(self.settings.workers, self.in_memory, trainer.world_size)
         return Loader(
             self.dataset,
             batch_sampler=batches,
@@ -124,30 +132,30 @@ class ViewsOfRank(pl.LightningDataModule):
         )
 
 
-def useful_workers(wanted: int | None, in_memory: bool, ranks: int = 1) -> int:
-    """How many processes load images for each of `ranks`: those wanted, else as many as are useful."""
+def resolve_workers(wanted: int | None, in_memory: bool, ranks: int = 1) -> int:
+    """Return the number of loading processes per rank: the wanted one, or else one chosen by the number of cores."""
     if wanted is not None:
         return wanted
-    # Images that are in memory already cost less to transform than to send between processes.
+    # Transforming images that are in memory costs less than sending them between processes.
     return 0 if in_memory else max(1, min(8, (os.cpu_count() or 1) // ranks))
 
 
 def test_loader(
     images: Dataset[Any], batch_size: int, workers: int | None, in_memory: bool, trainer: pl.Trainer
 ) -> DataLoader[Any]:
-    """Every so many of the images, each once: those that this rank evaluates.
+    """Return a loader of this rank's strided share of the test images.
 
     Args:
-        images: make a batch of a list of indices, and have a length.
-        batch_size: of this rank.
-        workers: as `Loading` has them.
-        in_memory: the images are in memory already.
-        trainer: knows the rank.
+        images: sized dataset that makes a batch of a list of indices.
+        batch_size: batch size of this rank.
+        workers: number of loading processes, see `resolve_workers`.
+        in_memory: whether the images are in memory.
+        trainer: trainer, whose rank and world size are used.
     """
     return Loader(
         images,
         batch_size=batch_size,
         sampler=range(trainer.global_rank, len(images), trainer.world_size),  # type: ignore[arg-type]
-        num_workers=useful_workers(workers, in_memory, trainer.world_size),
+        num_workers=resolve_workers(workers, in_memory, trainer.world_size),
         collate_fn=identity_collate,
     )

@@ -1,4 +1,4 @@
-"""The run's checkpoint: written atomically every so many steps or minutes, at the end, and on signals to stop."""
+"""Saving of a run's checkpoint: atomically, every few steps or minutes, at the end, and on signals to stop."""
 
 import io
 import os
@@ -12,22 +12,23 @@ import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from uota.distributed import max_over_ranks, world_size
-from uota.runs.checkpoints import checkpoint_before, remove_if_damaged
+from uota.runs.checkpoints import previous_checkpoint, remove_if_damaged
 from uota.training.signals import Interruption, StopRequest, current_request
 
-# At most so many seconds of work are lost, however slow the steps are.
+# Largest time between two checkpoints, and so the most work that a crash can lose, however slow the steps are.
 SECONDS_BETWEEN = 300.0
 
 
 class Checkpoints(pl.Callback):
-    """Keeps one checkpoint up to date, and the one before it.
+    """Keeps the last checkpoint and the previous one.
 
-    A signal that asks to stop lets the step finish, saves and stops; while images are waited for it need not wait, and
-    what the last step left is saved. Several processes agree after each step on whether to save and to stop.
+    After a signal to stop, the current step is finished, a checkpoint is saved and training stops. While the process
+    waits for images, the signal takes effect at once, and the state after the last step is saved. Several processes
+    agree after each step on whether to save and whether to stop.
 
     Args:
-        path: of the checkpoint.
-        every: steps between two.
+        path: file of the checkpoint.
+        every: number of steps between two checkpoints.
     """
 
     def __init__(self, path: Path, every: int) -> None:
@@ -42,7 +43,7 @@ class Checkpoints(pl.Callback):
         if trainer.is_global_zero:
             remove_if_damaged(self.path)
         self._request = current_request()
-        self._request.install()  # Lightning has put a handler of its own in its place
+        self._request.install()  # Lightning has installed its own handler since
         self._request.by_agreement = trainer.world_size > 1
         self._is_between_steps = True
         self._saved_at = time.monotonic()
@@ -66,14 +67,14 @@ class Checkpoints(pl.Callback):
         self._is_between_steps = self._request.by_agreement = False
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        """Save what the last step left, unless a step was cut in two or the person wants no more of it."""
+        """Save the state after the last step, unless a step was interrupted or a second signal came."""
         wanted = not (isinstance(exception, Interruption) and exception.at_once)
-        alone = trainer.world_size == 1  # other processes do not know of it, and would not save with this one
+        alone = trainer.world_size == 1  # saving is collective, and other processes do not know of the exception
         if wanted and alone and self._is_between_steps and self._saved_step != trainer.global_step:
             self._save(trainer)
 
     def _agree(self, module: pl.LightningModule) -> tuple[bool, bool]:
-        """Whether any process was asked to stop, and whether the last checkpoint of any is too long ago."""
+        """Return whether any process was asked to stop, and whether any process's checkpoint is overdue."""
         overdue = time.monotonic() - self._saved_at > SECONDS_BETWEEN
         if world_size() == 1:
             return self._request.number > 0, overdue
@@ -84,25 +85,32 @@ class Checkpoints(pl.Callback):
 
     def _save(self, trainer: pl.Trainer) -> None:
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
-        # Whatever happens meanwhile, a whole checkpoint has its name: a full disk, or a kill, leaves the old ones.
+        # The checkpoint is renamed once it is complete, so a full disk or a kill leaves the old ones intact.
         unfinished = self.path.with_name(f".unfinished.{self.path.name}")
         trainer.save_checkpoint(unfinished)
         if trainer.is_global_zero:
             with suppress(FileNotFoundError):
-                os.replace(self.path, checkpoint_before(self.path))
+                os.replace(self.path, previous_checkpoint(self.path))
             os.replace(unfinished, self.path)
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """Writes into the folder it is told. Lightning's own writes into the system's temporary folder first, which may be
-    full, or on another disk, from where no file moves in one step; and a kill leaves its file there."""
+    """A checkpoint writer that writes directly into the target folder.
+
+    Lightning's own writes to the system's temporary folder first. That may be full, or on another disk, from which a
+    file cannot be moved atomically, and a kill leaves the file there.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Raises OSError where there is no room; what was written of it then is removed."""
-        buffer = io.BytesIO()  # not straight into the file: of a full disk PyTorch says "unexpected pos 704"
+        """Write a checkpoint; if that fails, remove the partly written file.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        buffer = io.BytesIO()  # torch.save to a file on a full disk raises only "unexpected pos 704"
         torch.save(checkpoint, buffer)
         try:
             Path(path).write_bytes(buffer.getbuffer())
-        except BaseException:  # a second signal too
+        except BaseException:  # including a second signal
             Path(path).unlink(missing_ok=True)
             raise

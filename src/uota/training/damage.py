@@ -1,35 +1,35 @@
-"""A warning while a run trains, when more of its images cannot be read than a few damaged files explain."""
+"""A warning during training if many of the images cannot be read."""
 
 from typing import Any
 
 import pytorch_lightning as pl
 
-from uota.data import Source, unreadable_so_far, warn_many_unreadable
+from uota.data import Source, warn_many_unreadable
 
-# Steps between two looks, and images that must have been tried before a share of them means anything.
-EVERY, ENOUGH = 10, 20
+# Steps between two checks, and the number of images that must have been tried before their share means anything.
+EVERY, MIN_TRIED = 10, 20
 
 
 class DamageWatch(pl.Callback):
-    """Warns once, as soon as it is known, that many images cannot be read.
+    """Warns once if many images cannot be read.
 
     Args:
-        source: of the images.
+        source: source of the images.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.said = False
+        self.warned = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if trainer.global_step % EVERY == 0:
-            self._look(trainer)
+            self._check(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._look(trainer)
+        self._check(trainer)
 
-    def _look(self, trainer: pl.Trainer) -> None:
-        if self.said or not trainer.is_global_zero:
+    def _check(self, trainer: pl.Trainer) -> None:
+        if self.warned or not trainer.is_global_zero:
             return
-        unreadable, tried = unreadable_so_far(self.source)
-        self.said = tried >= ENOUGH and warn_many_unreadable(self.source, unreadable, tried)
+        unreadable, tried = self.source.unreadable_counts()
+        self.warned = tried >= MIN_TRIED and warn_many_unreadable(self.source, unreadable, tried)

@@ -1,6 +1,7 @@
-"""LARS (You et al., 2017, arXiv 1708.03888) as in the code of SimCLR, BYOL and Barlow Twins, and apex's LARC.
+"""LARS (You et al., 2017, arXiv 1708.03888) as in the released code of SimCLR, BYOL and Barlow Twins, and apex's LARC.
 
-The two differ in the trust ratio: LARS divides by ‖g + decay × w‖, LARC by ‖g‖ + decay × ‖w‖.
+They differ in the denominator of the trust ratio: ‖g + decay × w‖ in that code, ‖g‖ + decay × ‖w‖ in LARC and in
+Algorithm 1 of the paper.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,15 +15,15 @@ from torch import Tensor, optim
 class Lars(optim.Optimizer):
     """SGD with momentum that scales each tensor's gradient by `trust` × ‖w‖ / ‖g + decay × w‖.
 
-    Groups with `adapt` False are not scaled: biases and norms in the published code.
+    Parameter groups with `adapt` False are not scaled; in the released code these are biases and norms.
 
     Args:
-        params: tensors, or groups of them.
+        params: tensors, or parameter groups.
         lr: learning rate.
-        momentum, weight_decay: of SGD.
+        momentum, weight_decay: parameters of SGD.
         trust: norm of an update relative to the tensor's norm, at a learning rate of 1 and without momentum.
-        rate_in_momentum: the momentum buffer accumulates updates, learning rate included, as in SimCLR's code; else
-            it accumulates gradients, as in PyTorch's SGD. The two differ only while the rate changes.
+        rate_in_momentum: if True, the momentum buffer accumulates gradients times learning rate, as in SimCLR's code;
+            otherwise it accumulates gradients, as in PyTorch's SGD. The two differ only while the rate changes.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Lars(optim.Optimizer):
         super().__init__(params, own | {"rate_in_momentum": rate_in_momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every tensor that has a gradient."""
         loss = None
         if closure is not None:
@@ -71,13 +72,13 @@ class Lars(optim.Optimizer):
 def larc(params: Iterable[Any], lr: float, momentum: float, weight_decay: float) -> optim.Optimizer:
     """Build `apex.parallel.LARC(SGD(…), trust_coefficient=0.001, clip=False)` from timm's LARS.
 
-    timm's own `larc` clips the trust ratio at 1. All tensors adapt, with or without decay; a group whose
-    `always_adapt` is False adapts only if it decays.
+    timm's own `larc` clips the trust ratio at 1. All tensors are adapted, with or without weight decay, except in
+    parameter groups whose `always_adapt` is False, which are adapted only with weight decay.
 
     Args:
-        params: tensors, or groups of them.
+        params: tensors, or parameter groups.
         lr: learning rate.
-        momentum, weight_decay: of SGD.
+        momentum, weight_decay: parameters of SGD.
     """
     return LarsByTwoNorms(
         params, lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coeff=0.001, always_adapt=True
@@ -85,7 +86,7 @@ def larc(params: Iterable[Any], lr: float, momentum: float, weight_decay: float)
 
 
 def _trust_ratios(tensors: list[Tensor], gradients: list[Tensor], trust: float) -> list[Tensor]:
-    """Factors of the gradients: 1 where a tensor or its gradient is zero."""
+    """Return the factors of the gradients, which are 1 if a tensor or its gradient is zero."""
     size = torch.stack(list(torch._foreach_norm(tensors)))
     gradient = torch.stack(list(torch._foreach_norm(gradients)))
     known = (size > 0) & (gradient > 0)

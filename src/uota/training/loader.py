@@ -1,4 +1,4 @@
-"""torch's DataLoader as every part of the package wants it: its processes leave signals and errors to their parent."""
+"""A DataLoader whose worker processes leave signals to their parent and report errors as sentences."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,23 +9,22 @@ from torch.utils.data import DataLoader, Dataset
 from uota.errors import UotaError
 from uota.training.signals import current_request, hold_back_signals, leave_signals_to_parent
 
-# How torch's message begins when a loading process has died.
+# The beginning of torch's message when a worker process has died.
 DEAD_PROCESS = "DataLoader worker"
-# Python's own choice on Linux until 3.13. Forked processes share their parent's memory, so that the images that they
-# cache and the files that they find unreadable are known to all of them; those of a fork server, from 3.14 on, do not.
+# The default on Linux until Python 3.13. Forked processes share their parent's memory, so all of them know which images
+# are cached and which files are unreadable; processes of a fork server, the default from 3.14 on, do not.
 START_METHOD = "fork" if sys.platform == "linux" else None
 
 
 class Loader(DataLoader[Any]):
-    """Batches that datasets make at once, in processes where `num_workers` says so.
+    """A DataLoader for datasets that make whole batches.
 
-    A `UotaError` of a loading process is raised here as it was there. While a batch is waited for, a request to stop
-    need not wait.
+    A `UotaError` in a worker process is raised again in the parent. A request to stop interrupts the wait for a batch.
 
     Args:
         dataset: makes a batch of a list of indices, or an item of an index.
-        num_workers: processes.
-        options: of torch's DataLoader.
+        num_workers: number of worker processes.
+        options: further options of torch's DataLoader.
     """
 
     def __init__(self, dataset: Dataset[Any], num_workers: int, **options: Any) -> None:
@@ -36,7 +35,11 @@ class Loader(DataLoader[Any]):
         super().__init__(dataset, num_workers=num_workers, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        """Raises UotaError: a loading process did."""
+        """Yield batches.
+
+        Raises:
+            UotaError: a worker process raised one.
+        """
         with hold_back_signals():
             batches = super().__iter__()
         request = current_request()
@@ -54,7 +57,7 @@ _END = object()
 
 
 class _Failure(NamedTuple):
-    """What a loading process sends in place of a batch. torch would send a traceback in the message of an exception."""
+    """The message of a `UotaError`, which a worker sends instead of a batch; torch would send a traceback instead."""
 
     sentence: str
 

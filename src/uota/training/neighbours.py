@@ -1,4 +1,4 @@
-"""Accuracy along the way: do the latest features of images with the same label lie together?"""
+"""kNN accuracy during training, on the latest features of labelled images."""
 
 from collections import deque
 
@@ -11,17 +11,17 @@ IMAGES, NEIGHBOURS, TEMPERATURE = 1024, 20, 0.07
 
 
 class Neighbours:
-    """The latest labelled features of training itself, so that watching accuracy costs no pass through the encoder.
+    """A window of the latest labelled features of training, whose kNN accuracy needs no extra pass of the encoder.
 
-    They are of augmented views and of an encoder in the making: good for curves, not for papers; those want
-    `uota evaluate knn`.
+    The features are of augmented views, and the encoder changes between batches, so the accuracy is good enough for
+    curves but not for publication; for that there is `uota evaluate knn`.
     """
 
     def __init__(self) -> None:
         self._batches: deque[tuple[Tensor, Tensor]] = deque()
 
     def add(self, features: Float[Tensor, "batch features"], labels: Int64[Tensor, " batch"]) -> None:
-        """Keep the labelled images of a batch (label -1: it has none), and as many before it as make `IMAGES`."""
+        """Add the labelled images of a batch (label -1: none), and drop old batches that exceed `IMAGES`."""
         labelled = labels >= 0
         if not bool(labelled.any()):
             return
@@ -30,13 +30,13 @@ class Neighbours:
             self._batches.popleft()
 
     def top1(self) -> float | None:
-        """Per cent of the kept images whose label their nearest neighbours vote for; None: there are too few."""
+        """Return the leave-one-out kNN accuracy of the window in per cent; None: there are too few images."""
         kept = [torch.cat(parts)[-IMAGES:] for parts in zip(*self._batches, strict=True)]
-        return top1_among(*kept) if kept and len(kept[1]) > NEIGHBOURS else None
+        return leave_one_out_top1(*kept) if kept and len(kept[1]) > NEIGHBOURS else None
 
 
-def top1_among(features: Float[Tensor, "images features"], labels: Int64[Tensor, " images"]) -> float:
-    """Accuracy of `uota.evaluation.knn`, each image being asked about by all others."""
+def leave_one_out_top1(features: Float[Tensor, "images features"], labels: Int64[Tensor, " images"]) -> float:
+    """Return the accuracy in per cent of `uota.evaluation.knn` when each image is classified by all others."""
     x = normalize(features, dim=1)
     values, dense = labels.unique(return_inverse=True)
     similarity = (x @ x.T).fill_diagonal_(-torch.inf)
@@ -51,8 +51,10 @@ def cast_votes(
     k: int,
     temperature: float,
 ) -> Float[Tensor, "queries {classes}"]:
-    """Votes of the k nearest images for their labels, weighted by exp(similarity / temperature) (Wu et al., 2018,
-    section 3.4), relative to the nearest one's weight; 0 only where none of the k has the label."""
-    nearest, who = similarity.topk(k)
+    """Sum the votes of the k nearest images, weighted by exp(similarity / temperature) (Wu et al., 2018, section 3.4).
+
+    The weights are relative to that of the nearest image, and a label has 0 votes only if none of the k images has it.
+    """
+    nearest, neighbours = similarity.topk(k)
     weights = ((nearest - nearest[:, :1]) / temperature).exp().clamp(min=torch.finfo(similarity.dtype).tiny)
-    return similarity.new_zeros(len(similarity), classes).scatter_add_(1, labels[who], weights)
+    return similarity.new_zeros(len(similarity), classes).scatter_add_(1, labels[neighbours], weights)

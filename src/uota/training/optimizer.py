@@ -1,4 +1,4 @@
-"""Optimisers by name: timm's, and the variants of LARS and LARC in published code. Each is tried before training."""
+"""Optimisers by name: timm's, and the variants of LARS and LARC in released code. Each is tested before training."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -12,22 +12,22 @@ from uota.errors import UotaError
 from uota.settings.pretrain import Pretrain
 from uota.training.lars import Lars, larc
 
-# Where timm has these names, they mean something else: its `lars` adds two norms and its `larc` clips.
+# These replace timm's: its `lars` has LARC's trust ratio, and its `larc` clips that ratio.
 OWN: dict[str, Callable[..., optim.Optimizer]] = {
     "lars": Lars,
     "lars_simclr": partial(Lars, rate_in_momentum=True),
     "larc": larc,
 }
-# For these, `momentum` is β₁.
+# Optimisers for which `momentum` sets β₁.
 ADAMS = ("adam", "adamw")
 
 
 def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
-    """Build a run's optimiser, whose parameter groups are those of `parameter_groups`.
+    """Build a run's optimiser with the groups of `parameter_groups`.
 
     Raises:
-        UotaError: no optimiser has that name, it needs something that is not installed, or `constant_rate` names a
-            part that the method lacks.
+        UotaError: no optimiser has that name, its dependencies are not installed, or `constant_rate` names a part that
+            the method does not have.
     """
     own = settings.optimization
     rates: dict[str, Any] = {
@@ -42,23 +42,22 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
         return build(groups, **rates)
     try:
         return create_optimizer_v2(groups, own.optimizer, **rates)
-    except Exception as error:  # timm asserts, raises about anything, and imports what some of them need
+    except Exception as error:  # timm's constructors may raise anything, including assertions and import errors
         raise UotaError(_unusable(own.optimizer, error)) from error
 
 
 def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, Any]]:
-    """Group trainable parameters: biases and norms apart from weights, and constant rates apart from scheduled ones.
+    """Group trainable parameters, separating biases and norms from weights, and constant rates from scheduled ones.
 
-    In each group, `rate` is a factor of the learning rate, and `constant` says whether that stays at the schedule's
-    top throughout.
+    In each group, `rate` is a factor of the learning rate, and `constant` says whether that stays at its peak.
 
     Raises:
-        UotaError: `constant_rate` names a part that the method lacks.
+        UotaError: `constant_rate` names a part that the method does not have.
     """
     parts = dict(module.named_children())
     if strange := [name for name in settings.optimization.constant_rate if name not in parts]:
         raise UotaError(
-            f"constant_rate names {strange[0]!r} and {settings.method.name} has no such part; it has {', '.join(parts)}"
+            f"constant_rate names {strange[0]!r}, not a part of {settings.method.name}; choose from {', '.join(parts)}"
         )
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
@@ -78,7 +77,7 @@ def _group(small: bool, constant: bool, settings: Pretrain) -> dict[str, Any]:
 
 
 def check_optimizer(settings: Pretrain) -> None:
-    """Build the optimiser for a single layer and take a step, since some fail only then.
+    """Test the optimiser on a single layer with one step, since some fail only then.
 
     Raises:
         UotaError: the optimiser cannot be used.

@@ -1,6 +1,7 @@
 """`pretrain`: one run, from settings to a checkpoint."""
 
 import json
+import logging
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.console import printable
-from uota.data import Groups, Source, describe_skipped, warn_left_out
+from uota.data import Source, describe_skipped, warn_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.open import folder_options, open_items
 from uota.data.places import located, places_of
@@ -30,18 +31,20 @@ from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import VIEWS_OF, resolve_auto
+from uota.training.resolve import resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
-    hold_by_first,
+    build_loggers,
     ignore_expected_warnings,
-    loggers_of,
+    lock_on_first_rank,
     make_trainer,
     translate_stops,
 )
 from uota.views import SIZE_NAMES, ViewDataset, ViewPipeline
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # So many images' views are made before a run begins, to see that they can be.
 TRIED = 2
@@ -73,7 +76,7 @@ def pretrain(
     settings = resolve_auto(settings, source).replace_flat(data=located(settings.data.source))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
-    with hold_by_first(out):
+    with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
         _fit(job, run, resume, lines)
         list_skipped(source, run)
@@ -119,21 +122,20 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
     loading = _Loading(size, seed, settings.runtime.workers)
-    data = ViewsOfRank(loading, views, source.name in VIEWS_OF)
+    data = ViewsOfRank(loading, views, source.in_memory, source.parts)
     return _Job(source, module, data, trainer, settings.runtime.threads)
 
 
 @rank_zero_only
 def _say_what_is_learned_from(source: Source) -> None:
-    kind = "groups" if isinstance(source, Groups) else "images"
-    print(f"training on {len(source)} {kind} of {printable(source.name)}")
+    logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
 
 
 @rank_zero_only
 def list_skipped(source: Source, run: Run) -> None:
     """Say which files could not be read, all of them in a file of the run."""
     if said := describe_skipped(source, rest=f"; all are in {printable(run.skipped_file)}"):
-        print(said)
+        logger.info(said)
         write_text_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
@@ -192,5 +194,5 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         devices=settings.runtime.devices,
         precision=PRECISIONS[settings.runtime.precision],
         max_epochs=settings.optimization.epochs,
-        logger=loggers_of(run.folder),
+        logger=build_loggers(run.folder),
     )

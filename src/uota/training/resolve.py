@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from uota.data import Groups, Source, labels_of
+from uota.data import Source, labels_of
 from uota.encoders.encoder import SMALL_IMAGE
 from uota.errors import UotaError
 from uota.methods import Card
@@ -15,13 +15,6 @@ from uota.views.presets import GROUPS
 
 MOST_CLASSES = 1_000_000  # that a layer is made for; higher labels are identifiers of something else
 UNDECIDED = ("auto", GROUPS, None)
-# Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
-VIEWS_OF = {
-    "demo-scenes": "scenes",
-    "demo-scenes-colour": "scenes-colour",
-    "demo": "small-grey",
-    "fashion-mnist": "small-grey",
-}
 # Where nobody chose a method. Of groups SimCLR learned far more than SwAV did (docs/worth.md).
 METHOD, METHOD_OF_GROUPS = "swav", "simclr"
 # Views of groups without an accelerator, by channels.
@@ -40,7 +33,7 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
     """
     if settings.method.name == "auto":
-        settings = settings.replace_flat(method=METHOD_OF_GROUPS if isinstance(source, Groups) else METHOD)
+        settings = settings.replace_flat(method=METHOD_OF_GROUPS if source.unit == "group" else METHOD)
     card = find_method(settings.method.name)
     views = settings.views.preset
     if views == "auto":
@@ -69,9 +62,8 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
         "start": 0.5 if settings.arbitration.arbiter == "mahalanobis" else 0.0,
         "sync_batch_norm": card.sync_batch_norm,
     }
-    pixel_range = getattr(source, "pixel_range", None)
-    if settings.data.pixel_range is None and pixel_range is not None:
-        settings = settings.replace_flat(pixel_range=[float(end) for end in pixel_range])
+    if settings.data.pixel_range is None and source.pixel_range is not None:
+        settings = settings.replace_flat(pixel_range=[float(end) for end in source.pixel_range])
     if not trained:
         counted = _options_from_data(card, settings.method.options, source)
         settings = settings.replace_flat(method_options=settings.method.options | counted)
@@ -100,6 +92,6 @@ def _classes_of(source: Source, asked: Any) -> Any:
 
 
 def _views_of(source: Source, card: Card) -> str:
-    if source.name in VIEWS_OF:
-        return card.small_views.get(source.channels, VIEWS_OF[source.name])
+    if source.default_views:
+        return card.small_views.get(source.channels, source.default_views)
     return card.views if torch.cuda.is_available() else card.small_views.get(source.channels, "small")

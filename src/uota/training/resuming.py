@@ -1,4 +1,4 @@
-"""Checkpoints that training cannot resume from, told apart from training that fails."""
+"""Errors of checkpoints that cannot be resumed from, as opposed to errors of training itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from uota.runs.checkpoints import LARGEST_STEP, first_line, read_checkpoint
 PARTS = ("loops", "optimizer_states", "lr_schedulers")
 
 
-class Restored(pl.Callback):
-    """Notices when Lightning has restored everything and begins to train, and whether that is where it stopped.
+class RestoreWatch(pl.Callback):
+    """Records that Lightning has restored the checkpoint, and checks that training starts at its step.
 
     Args:
-        step: of the checkpoint.
+        step: step of the checkpoint.
     """
 
     def __init__(self, step: int) -> None:
@@ -26,20 +26,20 @@ class Restored(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.global_step != self.step:
-            raise ValueError(f"it is of step {self.step}, and its loops of step {trainer.global_step}")
+            raise ValueError(f"it is of step {self.step}, but its loops are at step {trainer.global_step}")
         self.done = True
 
 
 @contextmanager
 def translate_restore_errors(trainer: pl.Trainer, checkpoint: Path | None) -> Iterator[None]:
-    """Say that a checkpoint does not fit, instead of whatever Lightning and torch raise as they restore it.
+    """Translate any error that Lightning or torch raises while restoring a checkpoint.
 
     Args:
-        trainer: that will restore it.
-        checkpoint: None: nothing is restored.
+        trainer: trainer that restores it.
+        checkpoint: file to restore; None: training starts from the beginning.
 
     Raises:
-        UotaError: the checkpoint's content is not that of this training.
+        UotaError: the checkpoint does not fit this training.
     """
     if checkpoint is None:
         yield
@@ -47,7 +47,7 @@ def translate_restore_errors(trainer: pl.Trainer, checkpoint: Path | None) -> It
     state = read_checkpoint(checkpoint)
     if wrong := _wrong_training(state, trainer):
         raise _unresumable(checkpoint, wrong)
-    restored = Restored(state["global_step"])
+    restored = RestoreWatch(state["global_step"])
     trainer.callbacks.append(restored)  # type: ignore[attr-defined]
     try:
         yield
@@ -62,19 +62,19 @@ def translate_restore_errors(trainer: pl.Trainer, checkpoint: Path | None) -> It
 
 
 def _wrong_training(state: dict[str, Any], trainer: pl.Trainer) -> str | None:
-    """What a checkpoint lacks of what Lightning restores, or would silently start over without; None: nothing."""
+    """Name what a checkpoint lacks that Lightning needs to resume, instead of silently starting over; None: nothing."""
     if lacking := [name for name in PARTS if name not in state]:
         return f"it lacks {', '.join(lacking)}"
     if not isinstance(state["optimizer_states"], list) or not state["optimizer_states"]:
-        return "it has no state of the optimizer"
+        return "it has no optimiser state"
     loops = state["loops"].get("fit_loop") if isinstance(state["loops"], dict) else None
     if not isinstance(loops, dict) or trainer.fit_loop.state_dict().keys() - loops.keys():
-        return "it does not tell how far training is"
+        return "it has no progress of training"
     return _wrong_count("loops", loops)
 
 
 def _wrong_count(name: str, progress: Any) -> str | None:
-    """A count of steps or epochs, somewhere in Lightning's loops, that cannot be; None: all can."""
+    """Describe which count of steps or epochs in the state of Lightning's loops is impossible; None: none is."""
     if isinstance(progress, dict):
         inside = (_wrong_count(str(key), value) for key, value in progress.items())
         return next((wrong for wrong in inside if wrong), None)
@@ -85,5 +85,5 @@ def _wrong_count(name: str, progress: Any) -> str | None:
 
 def _unresumable(checkpoint: Path, why: str) -> UotaError:
     return UotaError(
-        f"{checkpoint} cannot be resumed from: {why}; put a copy in its place, or start anew with --overwrite"
+        f"{checkpoint} cannot be resumed from: {why}; replace it with a copy, or start over with --overwrite"
     )

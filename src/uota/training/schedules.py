@@ -6,16 +6,16 @@ from uota.settings.pretrain import Pretrain
 
 
 def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: float = 0.0) -> float:
-    """The learning rate of a step: linear warm-up, then a cosine to `final_learning_rate` or, instead, `drops`.
+    """The learning rate of a step: linear warm-up, then either a cosine to `final_learning_rate` or `drops`.
 
-    Each drop divides the rate by 10. From the start of arbitration on (the whole run, if that is 0) the top is
-    multiplied by `late_factor`. With `rate_per` epoch, all steps of an epoch have the rate of its first; with
-    epoch_end, that of the step after its last. The warm-up changes every step in any case: by epoch, the first would
-    have a rate of 0 throughout.
+    Each drop divides the rate by 10. From the start of arbitration on (the whole run, if that is 0) the peak is
+    multiplied by `late_factor`. With `rate_per` epoch, all steps of an epoch have the rate of its first step; with
+    epoch_end, that of the step after its last. The warm-up changes with every step in any case: by epoch, the first
+    epoch would have a rate of 0.
 
     Args:
         step: number of steps done before this one.
-        total: number of steps in the whole run, a multiple of its epochs.
+        total: number of steps of the whole run, a multiple of its number of epochs.
         settings: of the run.
         arbitration_start: share of training after which views are weighed.
     """

@@ -1,8 +1,8 @@
-"""Signals that ask to stop: Ctrl-C, and what schedulers, containers and closing terminals send.
+"""Handling of signals to stop, which come from Ctrl-C, schedulers, containers and closing terminals.
 
-A training finishes its step, saves and stops (`stop_requests`); any other work ends with a sentence (`raise_signals`).
-SIGHUP and SIGTERM that are ignored, as `nohup` has SIGHUP ignored, stay ignored; outside the main thread nothing is
-installed.
+A training finishes its step, saves and stops (`stop_requests`); other work is interrupted (`raise_signals`). SIGHUP and
+SIGTERM stay ignored if they are ignored already, as SIGHUP is under `nohup`. Handlers can only be installed in the main
+thread; in others, nothing is changed.
 """
 
 import os
@@ -15,18 +15,18 @@ from types import FrameType
 from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Signals so close together, in seconds, are one request: some schedulers send two kinds at a time.
-TOGETHER = 1.0
+# Signals within this many seconds are one request, since some schedulers send two kinds at a time.
+SAME_REQUEST = 1.0
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 class Interruption(BaseException):
-    """A signal asked to stop. Like KeyboardInterrupt it is not an Exception, so that no handler of errors catches it.
+    """A signal asked to stop. Like KeyboardInterrupt it is not an Exception, so handlers of errors do not catch it.
 
     Attributes:
-        number: of the signal.
-        at_once: it was not the first, so nothing is saved.
+        number: number of the signal.
+        at_once: it was the second signal, so nothing is saved.
     """
 
     def __init__(self, number: int, at_once: bool = False) -> None:
@@ -35,11 +35,11 @@ class Interruption(BaseException):
 
 
 class StopRequest:
-    """What signals asked of a training.
+    """A request by signals that a training stop.
 
     Attributes:
-        number: of the first signal; 0: there was none.
-        by_agreement: several processes train together and stop at a step that they agree on, never between steps.
+        number: number of the first signal; 0: there was none.
+        by_agreement: several processes train together, and stop only after a step on which they agree.
     """
 
     def __init__(self) -> None:
@@ -50,18 +50,18 @@ class StopRequest:
         self._installed: dict[int, Any] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal: note it, or raise where that loses nothing, or where it is the second."""
-        if self.number and time.monotonic() - self._asked > TOGETHER:
+        """Handle a signal: record it, and raise if it is the second one or if that loses no work."""
+        if self.number and time.monotonic() - self._asked > SAME_REQUEST:
             raise Interruption(number, at_once=True)
         if not self.number:
             self.number, self._asked = number, time.monotonic()
-            with suppress(OSError):  # not print: a signal may come while something is printed
-                os.write(2, b"\nstopping; what is done will be saved, a second signal stops at once\n")
+            with suppress(OSError):  # print is not reentrant, and the signal may interrupt another print
+                os.write(2, b"\nstopping after a checkpoint is saved; a second signal stops at once\n")
         self._raise_between_steps()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Mark work between two steps, such as waiting for images: a signal need not wait for its end."""
+        """Mark work between two steps that a signal may interrupt, such as waiting for images."""
         self._interruptible = True
         try:
             self._raise_between_steps()
@@ -70,7 +70,7 @@ class StopRequest:
             self._interruptible = False
 
     def install(self) -> None:
-        """Handle signals again, in place of handlers that were installed since."""
+        """Reinstall the handlers, in place of any that were installed since."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._installed.items():
                 signal.signal(number, handler)
@@ -84,13 +84,13 @@ _requests: list[StopRequest] = []
 
 
 def current_request() -> StopRequest:
-    """The request of the training that runs in this process; outside of one, a request that is never made."""
+    """Return the request of the training in this process, or outside of a training one that is never made."""
     return _requests[-1] if _requests else StopRequest()
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note signals that ask to stop, for a training that saves first."""
+    """Record signals to stop instead of raising them, for a training that saves first."""
     request = StopRequest()
     with _handled_by(request, STOPPING) as request._installed:
         _requests.append(request)
@@ -101,14 +101,14 @@ def stop_requests() -> Iterator[StopRequest]:
 
 
 def raise_if_stopped() -> None:
-    """Raise what a signal asked for while a training saved: between training and testing, for one."""
+    """Raise an `Interruption` if a signal was recorded, for example between training and testing."""
     if number := current_request().number:
         raise Interruption(number)
 
 
 @contextmanager
 def raise_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an `Interruption`, so that what is half done is cleaned up; Python has Ctrl-C so."""
+    """Raise an `Interruption` on SIGTERM and SIGHUP, so that unfinished work is cleaned up as after Ctrl-C."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise Interruption(number)
@@ -119,7 +119,7 @@ def raise_signals() -> Iterator[None]:
 
 @contextmanager
 def hold_back_signals() -> Iterator[None]:
-    """Keep signals for later while processes start, which inherit that until they have handlers of their own."""
+    """Block signals while child processes start, which inherit the mask until they have their own handlers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
@@ -128,15 +128,15 @@ def hold_back_signals() -> Iterator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """Ignore signals that ask to stop, unless the parent sends them, in a process that works for its parent.
+    """Ignore signals to stop in a worker process, unless its parent sends them.
 
-    torch and multiprocessing send SIGTERM to such a process when it does not end by itself.
+    torch and multiprocessing send SIGTERM to a worker that does not end by itself.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])
-    if hasattr(signal, "sigwaitinfo"):  # macOS does not tell who sent a signal, and has it held back
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # in all threads, or one would die of it
+    if hasattr(signal, "sigwaitinfo"):  # without it, as on macOS, the sender is unknown, and SIGTERM stays blocked
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # threads started later inherit the mask
         threading.Thread(target=_end_when_parent_asks, daemon=True).start()
 
 
@@ -152,8 +152,8 @@ def _handled_by(handler: Handler, numbers: tuple[signal.Signals, ...]) -> Iterat
         yield {}
         return
     before = {number: signal.getsignal(number) for number in numbers}
-    # None: a handler that was not installed by Python, and could not be put back. Shells have SIGINT ignored in what a
-    # script starts in the background, where a person who sends it by name means it all the same.
+    # A handler of None was not installed by Python and could not be restored, so it is kept. SIGINT is handled even if
+    # it is ignored: shells ignore it for the background processes of a script, where it can still be sent on purpose.
     ignored = {number for number, handled in before.items() if handled == signal.SIG_IGN} - {signal.SIGINT}
     before = {number: handled for number, handled in before.items() if handled is not None}
     installed: dict[int, Any] = {number: signal.SIG_IGN if number in ignored else handler for number in before}

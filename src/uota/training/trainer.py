@@ -1,4 +1,4 @@
-"""Lightning's Trainer as every training here wants it."""
+"""The common configuration of Lightning's Trainer, and the translation of what stops a training."""
 
 import logging
 import signal
@@ -22,11 +22,11 @@ from uota.training.checkpoints import DirectCheckpointIO
 from uota.training.loader import DEAD_PROCESS
 from uota.training.signals import Interruption, stop_requests
 
-# Lightning says these of what is meant to be so.
+# Lightning's warnings about what is intended here.
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
     ".*treespec, LeafSpec.*",
-    # `GlobalBatches` goes on within an epoch by itself.
+    # `GlobalBatches` continues within an epoch by itself.
     ".*your dataloader is not resumable.*",
     ".*Found .* module.s. in eval mode.*",
 )
@@ -34,7 +34,7 @@ EXPECTED_WARNINGS = (
 
 @contextmanager
 def ignore_expected_warnings(*more: str) -> Iterator[None]:
-    """Leaves out `EXPECTED_WARNINGS`, and `more`."""
+    """Ignore `EXPECTED_WARNINGS` and `more`, which are patterns of messages."""
     with warnings.catch_warnings():
         for message in (*EXPECTED_WARNINGS, *more):
             warnings.filterwarnings("ignore", message=message)
@@ -44,17 +44,17 @@ def ignore_expected_warnings(*more: str) -> Iterator[None]:
 def make_trainer(
     folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int = 1, **settings: Any
 ) -> pl.Trainer:
-    """A Trainer that says no more than it must, and leaves checkpoints and the order of batches to us.
+    """Build a Trainer with little output, without its own checkpoints and samplers.
 
     Args:
-        folder: where it may write.
-        callbacks: besides the progress bar.
-        bar: show one.
-        devices: processes.
-        settings: Lightning's own.
+        folder: root folder of the trainer's files.
+        callbacks: callbacks in addition to the progress bar.
+        bar: show a progress bar.
+        devices: number of devices, each with a process.
+        settings: further arguments of Lightning's Trainer.
 
     Raises:
-        UotaError: there is no such accelerator here, or not as many devices.
+        UotaError: the accelerator is unavailable, or has too few devices.
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -88,40 +88,40 @@ def _translate_devices(accelerator: str, devices: int) -> Iterator[None]:
         raise UotaError(f"accelerator {accelerator!r} cannot be used{several}: {reason}; choose auto") from error
 
 
-def loggers_of(folder: Path) -> list[Logger]:
-    """A table of what is logged, and TensorBoard's files where that is installed."""
+def build_loggers(folder: Path) -> list[Logger]:
+    """Build a CSV logger, and a TensorBoard logger if that is installed."""
     loggers: list[Logger] = [CSVLogger(folder, name="logs")]
     if find_spec("tensorboard"):
         loggers.append(TensorBoardLogger(folder, name="logs"))
     return loggers
 
 
-def hold_by_first(folder: Path) -> AbstractContextManager[None]:
-    """As `hold`, for all processes of a training: the first one holds the folder.
+def lock_on_first_rank(folder: Path) -> AbstractContextManager[None]:
+    """Lock a folder in the first process of a training, on behalf of all of them.
 
     Raises:
-        UotaError: as `hold`.
+        UotaError: another training uses the folder, or it cannot be written to.
     """
     return hold(folder, RUN | EVALUATION) if _is_first() else nullcontext()
 
 
 def _is_first() -> bool:
-    """Whether this process is the one that was started; Lightning starts the others."""
+    """Whether this is the process that the user started; Lightning starts the others."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 @contextmanager
 def translate_stops(trainer: pl.Trainer, folder: Path, again: str) -> Iterator[None]:
-    """Turn what stops a training before its end into a sentence: signals, full disks, loading processes that died.
+    """Translate what stops a training early: signals, full disks, and worker processes that died.
 
     Args:
-        trainer: that trains.
-        folder: where it writes.
-        again: how to go on.
+        trainer: trainer of the training.
+        folder: folder that it writes to.
+        again: instruction to resume, which ends the message.
 
     Raises:
         StoppedError: a signal asked to stop; the state is saved.
-        UotaError: the folder cannot be written, or a loading process died.
+        UotaError: the folder cannot be written to, or a worker process died.
     """
     with stop_requests() as request:
         try:
@@ -130,15 +130,15 @@ def translate_stops(trainer: pl.Trainer, folder: Path, again: str) -> Iterator[N
             _stop(trainer, stopped, again)
         except OSError as error:
             raise UotaError(
-                f"training stopped: {error}. If {folder} is full or cannot be written, make room, "
-                f"then {again}: what was saved before is whole"
+                f"training stopped: {error}; if {folder} is full or cannot be written, make room, then {again} "
+                "(the last checkpoint is intact)"
             ) from error
         except RuntimeError as error:
             if not str(error).startswith(DEAD_PROCESS):
                 raise
             raise UotaError(
-                "a process that loads images died; it was killed, perhaps because memory ran out; "
-                f"use fewer --workers and {again}: what was saved before is whole"
+                "a process that loads images was killed, perhaps because memory ran out; "
+                f"use fewer --workers and {again} (the last checkpoint is intact)"
             ) from error
         if request.number:
             _stop(trainer, Interruption(request.number), again)
@@ -146,8 +146,10 @@ def translate_stops(trainer: pl.Trainer, folder: Path, again: str) -> Iterator[N
 
 def _stop(trainer: pl.Trainer, stopped: BaseException, again: str) -> NoReturn:
     if not _is_first():
-        raise SystemExit(0) from stopped  # of any other code Lightning kills the process that has something to say
+        raise SystemExit(0) from stopped  # on any other code, Lightning kills the first process before it has reported
     number = stopped.number if isinstance(stopped, Interruption) else signal.SIGTERM
     if isinstance(stopped, Interruption) and stopped.at_once:
-        raise StoppedError(f"stopped at once, since the last checkpoint; {again}", number) from None
+        raise StoppedError(
+            f"stopped at once, without saving the work since the last checkpoint; {again}", number
+        ) from None
     raise StoppedError(f"stopped at step {trainer.global_step}; {again}", number) from None

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import Dataset
 
-from uota.training.batches import GlobalBatches, Loading, useful_workers
+from uota.training.batches import GlobalBatches, Loading, resolve_workers
 from uota.training.loader import Loader
 from uota.transfer.module import Detection
 from uota.views import identity_collate
@@ -49,7 +49,7 @@ class PreciseNorms(pl.Callback):
         assert isinstance(self.images, Sized)
         s, images = self.settings, len(self.images)
         samples = batches_from(first, count, images, s.batch_size, s.seed, trainer.global_rank, trainer.world_size)
-        workers = useful_workers(s.workers, False, trainer.world_size)
+        workers = resolve_workers(s.workers, False, trainer.world_size)
         return Loader(self.images, batch_sampler=samples, collate_fn=identity_collate, num_workers=workers)
 
 

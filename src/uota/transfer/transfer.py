@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shlex
 from dataclasses import asdict, replace
 from importlib.util import find_spec
@@ -35,9 +36,9 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
-    hold_by_first,
+    build_loggers,
     ignore_expected_warnings,
-    loggers_of,
+    lock_on_first_rank,
     make_trainer,
     translate_stops,
 )
@@ -49,6 +50,8 @@ from uota.transfer.module import Detection
 from uota.transfer.precise_norms import PreciseNorms
 from uota.transfer.published import published_detector, reset_scales
 from uota.transfer.pyramid import Pyramid
+
+logger = logging.getLogger(__name__)
 
 TEST_BATCH = 8
 
@@ -112,7 +115,7 @@ def transfer(
     images = {"images": [len(job.training), len(job.val)], "digest": _digest(job)}
     started = _start_record(task, origin, settings) | images
     _check_folder(folder, started, resume, overwrite)
-    with hold_by_first(folder):
+    with lock_on_first_rank(folder):
         _prepare(folder, started, resume, overwrite)
         if settings.threads:
             torch.set_num_threads(settings.threads)
@@ -256,9 +259,9 @@ def _paths_to_keep(started: dict[str, Any]) -> list[Path]:
 @rank_zero_only
 def _print_summary(job: Job) -> None:
     for part in (job.train, job.val):
-        print(part.annotations)
+        logger.info(part.annotations)
     steps, rate = job.module.total_steps, job.module.top
-    print(f"{steps} steps on the {len(job.training)} training images with objects, learning rate {rate:.4g}")
+    logger.info(f"{steps} steps on the {len(job.training)} training images with objects, learning rate {rate:.4g}")
 
 
 def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.Trainer, Checkpoints]:
@@ -271,7 +274,7 @@ def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.
         devices=settings.devices,
         max_steps=job.module.total_steps,
         max_epochs=job.epochs,
-        logger=loggers_of(folder),
+        logger=build_loggers(folder),
     )
     return trainer, checkpoints
 

@@ -6,7 +6,7 @@ import yaml
 from uota.inspection.analysis.advice import advise, measure_cut
 
 
-def test_the_threshold_is_found_and_said_with_its_numbers(made):
+def test_the_threshold_is_found_and_reported_with_its_figures(made):
     advice = advise(made, {})
     assert advice.settings["view_options"]["local"]["scale"] == pytest.approx([0.12, 0.3], abs=0.006)
     assert "scale" not in advice.settings["view_options"].get("global", {})
@@ -16,19 +16,19 @@ def test_the_threshold_is_found_and_said_with_its_numbers(made):
     assert yaml.safe_load(advice.yaml) == advice.settings
 
 
-def test_a_cut_is_measured_as_a_loop_would():
+def test_a_cut_equals_a_plain_loop():
     random = np.random.default_rng(0)
     harm, outlier = random.random((6, 200)), random.random((6, 200)) ** 2
     cut = measure_cut(harm, outlier, np.ones_like(harm, dtype=bool), 0.7)
     rows = [(h > 0.7, p) for h, p in zip(harm.flatten(), outlier.flatten(), strict=True)]
     beyond, within = ([p for above, p in rows if above is side] for side in (np.True_, np.False_))
-    assert cut.odds == pytest.approx(np.mean(beyond) / np.mean(within))
+    assert cut.risk_ratio == pytest.approx(np.mean(beyond) / np.mean(within))
     assert cut.drops == pytest.approx(sum(beyond) / outlier.sum())
     assert cut.keeps == pytest.approx(sum(1 - p for p in within) / (1 - outlier).sum())
-    assert cut.lower < cut.odds < cut.upper
+    assert cut.lower < cut.risk_ratio < cut.upper
 
 
-def test_where_nothing_helps_nothing_is_said(table_of, parameters):
+def test_without_harmful_augmentations_there_is_no_advice(table_of, parameters):
     noise = torch.rand(parameters.flip.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     advice = advise(table_of(0.2 * noise, parameters), {})
     assert advice.settings == {}

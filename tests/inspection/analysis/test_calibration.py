@@ -6,7 +6,7 @@ from sklearn.metrics import auc
 from uota.inspection.analysis.calibration import calibrations, reliability
 
 
-def test_an_arbiter_that_says_the_truth_lies_on_the_diagonal(table_of, parameters):
+def test_true_probabilities_are_on_the_diagonal(table_of, parameters):
     random = torch.Generator().manual_seed(0)
     probability = torch.rand(parameters.flip.shape, generator=random, dtype=torch.float64)
     wrong = torch.rand(probability.shape, generator=random) < probability
@@ -18,23 +18,23 @@ def test_an_arbiter_that_says_the_truth_lies_on_the_diagonal(table_of, parameter
     pairs = p[w][:, None] - p[~w]
     assert learned.auroc == pytest.approx((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
     assert learned.estimated == pytest.approx(float(wrong.double().mean()), abs=0.03)
-    told = learned.reliability
-    assert ((told.lower <= told.said) & (told.said <= told.upper)).mean() >= 0.8
+    diagram = learned.reliability
+    assert ((diagram.lower <= diagram.said) & (diagram.said <= diagram.upper)).mean() >= 0.8
     assert found["mahalanobis"].estimated is None
     assert found["mahalanobis"].reliability is None
 
 
 def test_reliability_counts_by_tenths():
-    told = reliability(np.array([0.05, 0.05, 0.95, 1.0]), np.array([False, True, True, True]))
-    np.testing.assert_allclose(told.said, [0.05, 0.975])
-    np.testing.assert_allclose(told.true, [0.5, 1.0])
-    np.testing.assert_array_equal(told.views, [2, 2])
-    # Wilson's interval of 1 of 2, by its formula.
+    diagram = reliability(np.array([0.05, 0.05, 0.95, 1.0]), np.array([False, True, True, True]))
+    np.testing.assert_allclose(diagram.said, [0.05, 0.975])
+    np.testing.assert_allclose(diagram.true, [0.5, 1.0])
+    np.testing.assert_array_equal(diagram.views, [2, 2])
+    # Wilson's score interval of 1 success in 2 trials, written out.
     z, n, p = 1.96, 2, 0.5
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    np.testing.assert_allclose((told.lower[0], told.upper[0]), (0.5 - half, 0.5 + half))
+    np.testing.assert_allclose((diagram.lower[0], diagram.upper[0]), (0.5 - half, 0.5 + half))
 
 
-def test_without_truth_or_without_outliers_there_is_nothing_to_calibrate(table_of, made, parameters):
+def test_calibration_needs_ground_truth_with_outliers(table_of, made, parameters):
     assert calibrations(made) == {}
     assert calibrations(table_of(made.outlier_probability, parameters, torch.zeros_like(parameters.flip))) == {}

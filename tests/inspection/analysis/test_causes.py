@@ -3,11 +3,11 @@ import numpy as np
 from uota.inspection.analysis.causes import binned, find_causes, mean_with_interval
 
 
-def test_what_makes_the_weights_is_ranked_first_and_drawn_as_it_is(made):
+def test_true_causes_are_ranked_first_with_their_true_effects(made):
     causes = find_causes(made)
     assert [cause.key for cause in causes.ranking[:2]] == ["area", "grey"]
     assert causes.explained > 0.95
-    # The weights are additive: each share is the variance of what the factor does, by itself.
+    # The weights are additive, so a factor's share is the variance of its own effect.
     weights = made.verdict.weights
     area = made.parameters.box[..., 2] * made.parameters.box[..., 3] / 64**2
     for cause, done in zip(causes.ranking, (0.5 * (area < 0.12), 0.2 * made.parameters.grey), strict=False):
@@ -23,12 +23,12 @@ def test_what_makes_the_weights_is_ranked_first_and_drawn_as_it_is(made):
     assert grey.bins.mean[0] - grey.bins.mean[1] > 0.15
 
 
-def test_what_does_not_vary_is_no_cause(made):
+def test_constant_factors_are_left_out(made):
     keys = {cause.key for cause in find_causes(made).ranking}
     assert keys == {"area", "x", "y", "aspect", "brightness", "grey", "flip", "small"}
 
 
-def test_bins_hold_equally_many_views_and_their_means():
+def test_bins_have_equal_numbers_of_views_and_their_means():
     values = np.random.default_rng(0).random((50, 8))
     found = binned(values, values**2, np.ones_like(values, dtype=bool), binary=False)
     assert found.views.sum() == 400
@@ -40,7 +40,7 @@ def test_bins_hold_equally_many_views_and_their_means():
     assert (found.mean < found.upper).all()
 
 
-def test_intervals_cover_the_mean_as_often_as_they_say_where_views_of_an_image_are_alike():
+def test_intervals_have_their_nominal_coverage_although_views_of_an_image_are_correlated():
     random = np.random.default_rng(1)
     covered = []
     for _ in range(120):

@@ -5,7 +5,7 @@ from sklearn.decomposition import PCA
 from uota.inspection.analysis.plane import planes
 
 
-def test_the_first_plane_is_of_the_principal_components():
+def test_the_first_plane_has_the_principal_components():
     z = torch.randn(4, 30, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor([5.0, 3, 1, 1, 1, 1])
     plane = planes(z)[0]
     reference = PCA(2).fit(z.flatten(0, 1).double().numpy())

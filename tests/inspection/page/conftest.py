@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by selenium; tests that need it are skipped by name where it is not."""
+"""Debian's Chromium, driven by selenium; tests that need them are skipped if they are not installed."""
 
 import shutil
 
@@ -9,7 +9,7 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 
 
 class Window:
-    """A window of one width in one colour scheme."""
+    """A browser window."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -25,11 +25,11 @@ class Window:
         self.driver.get(page.as_uri())
 
     def __call__(self, script, *arguments):
-        """What a script returns."""
+        """Run a script and return its result."""
         return self.driver.execute_script(script, *arguments)
 
     def all(self, selector, what):
-        """An expression of `e` for each element."""
+        """Evaluate an expression of `e` for each element that the selector matches."""
         return self(f"return [...document.querySelectorAll(arguments[0])].map((e) => {what})", selector)
 
     def log(self):

@@ -1,5 +1,7 @@
-"""The page in a browser: what it shows against what Python says. With UOTA_SCREENSHOTS=FOLDER the pictures of it that
-the tests take are left there, inspect-WIDTH-SCHEME-SECTION.png."""
+"""The page in a browser, compared with the values in Python.
+
+With UOTA_SCREENSHOTS=FOLDER, the screenshots of the tests are kept there, as inspect-WIDTH-SCHEME-SECTION.png.
+"""
 
 import csv
 import json
@@ -15,7 +17,7 @@ from PIL import Image
 import uota
 from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.inspection.analysis.causes import FACTORS
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -27,9 +29,9 @@ CLASSES = ["cat <b>", "dog"]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """An inspection with everything that a page can show but files: truth, causes, two runs."""
+    """An inspection with everything that a page can show except misfiled files: ground truth, causes, two runs."""
     seconds = 20.0 if "UOTA_SCREENSHOTS" in os.environ else 4.0
-    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, judged=256)
+    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, scored=256)
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
@@ -40,7 +42,7 @@ def found(tmp_path_factory):
         (folder / "logs/version_0/metrics.csv").write_text("\n".join(["epoch,loss,step", *lines]))
         (folder / "knn.json").write_text(json.dumps({"top1": 40.0 + number}))
         runs.append(Run(folder))
-    return uota.inspection.Inspection(found.subject, found.panel, found.table, None, runs)
+    return uota.inspection.Inspection(found.subject, found.arbiters, found.table, None, runs)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def opened(window, page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
-def test_every_section_is_drawn_without_an_error_or_a_sideways_scroll(window, page, tmp_path, width, scheme):
+def test_every_section_is_drawn_without_errors_or_horizontal_scrolling(window, page, tmp_path, width, scheme):
     window.open(page, width, scheme=scheme)
     folder = Path(os.environ.get("UOTA_SCREENSHOTS", tmp_path))
     for section in ("source", "gallery", "causes", "map", "calibration", "runs"):
@@ -82,7 +84,7 @@ def weights_shown(window):
 
 
 @pytest.mark.parametrize("tau", [3.0, 64.0, 172.8, 1000.0])
-def test_the_temperature_changes_weights_order_and_sample_size_as_python_does(opened, found, tau):
+def test_the_temperature_changes_weights_order_and_sample_size_as_in_python(opened, found, tau):
     opened(
         "const e = document.getElementById('tau-typed'); e.value = arguments[0]; e.dispatchEvent(new Event('change'))",
         tau,
@@ -138,7 +140,7 @@ def test_images_are_filtered_by_class_and_sorted_by_their_worst_view(opened, fou
     )
 
 
-def test_a_view_opens_with_its_crop_box_and_what_was_done_to_it(opened, found):
+def test_a_view_opens_with_its_crop_box_and_augmentations(opened, found):
     from selenium.webdriver.common.keys import Keys
 
     button = opened.driver.find_element("css selector", ".row .view")
@@ -150,11 +152,11 @@ def test_a_view_opens_with_its_crop_box_and_what_was_done_to_it(opened, found):
     )
     expected = [row.crop_left, row.crop_top, row.crop_width, row.crop_height] / np.float64(56) * 100
     np.testing.assert_allclose(box, expected, atol=1e-3)
-    told = opened("return document.querySelector('.facts').textContent")
-    (share,) = re.findall(r"([\d.]+)\u00a0% of the image", told)
+    facts = opened("return document.querySelector('.facts').textContent")
+    (share,) = re.findall(r"([\d.]+)\u00a0% of the image", facts)
     assert float(share) == pytest.approx(100 * row.area, abs=0.051)  # halves are rounded up there, to even here
-    assert ("Mirrored" in told) == row.flip
-    assert f"brightness × {row.brightness:.2f}" in told
+    assert ("Mirrored" in facts) == row.flip
+    assert f"brightness × {row.brightness:.2f}" in facts
     dialog = opened.driver.find_element("id", "detail")
     dialog.send_keys(Keys.ARROW_RIGHT)
     second = opened("return [...document.querySelectorAll('.row .view')].map((e) => e.dataset.index)[1]")
@@ -173,7 +175,7 @@ def test_tab_goes_from_row_to_row_and_arrows_along_one(opened):
     assert opened("return document.activeElement === document.querySelectorAll('.row .view')[1]")
 
 
-def test_every_picture_has_words(opened):
+def test_every_picture_has_alternative_text(opened):
     opened("document.querySelector('.row .view').click()")
     assert all(opened.all("img", "e.alt.trim().length > 3"))
     assert all(opened.all("svg:not([aria-hidden])", "(e.getAttribute('aria-label') ?? '').length > 3"))
@@ -213,9 +215,9 @@ def test_the_map_shows_the_picture_under_the_pointer_and_goes_by_keys(opened, fo
 def test_calibration_and_runs_are_as_found(opened, found):
     rows = opened.all("#calibration tbody tr", "[e.dataset.arbiter, ...[...e.cells].map((c) => c.textContent)]")
     for name, _, auroc, estimated, true in rows:
-        told = found.calibrations[name]
-        assert float(auroc) == pytest.approx(told.auroc, abs=5e-4)
-        assert estimated == ("–" if told.estimated is None else f"{100 * told.estimated:.1f}\u00a0%")
+        calibration = found.calibrations[name]
+        assert float(auroc) == pytest.approx(calibration.auroc, abs=5e-4)
+        assert estimated == ("–" if calibration.estimated is None else f"{100 * calibration.estimated:.1f}\u00a0%")
         assert float(true[:-2]) == pytest.approx(100 * float(found.table.wrong.float().mean()), abs=0.06)
     assert len(opened.all("#runs figure", "1")) == 1
     assert len(opened.all("#runs figure path", "1")) == 2
@@ -229,22 +231,22 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
             pixels = np.full((20, 20, 3), (20 * thing, 255 - 20 * thing, 5 * file), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "things" / f"thing, {thing}" / f"{file}.png")
     found = uota.inspect(tmp_path / "things", views="groups", seconds=0.0, files=True)
-    found.filing.judged.probability[:] = torch.linspace(0.95, 0.05, 48)
+    found.filing.verdicts.probability[:] = torch.linspace(0.95, 0.05, 48)
     window.open(found.save(tmp_path / "files.html"), 400)
     assert window.log() == []
     assert window("return document.documentElement.scrollWidth") == 400
     rows = list(csv.DictReader(window("return filingCsv()").splitlines()))
     assert [float(row["outlier_probability"]) for row in rows] == pytest.approx(np.linspace(0.95, 0.05, 48), abs=1e-4)
-    assert rows[0]["file"] == found.filing.groups.files.files[0]
+    assert rows[0]["file"] == found.filing.groups.files.display_name(0)
     assert rows[0]["group"] == "thing, 0"
     assert all(row["fits_better"] != row["group"] for row in rows)
     assert len(window.all(".misfiled", "1")) == 24
 
 
-def test_names_are_text_and_nothing_else_and_large_pages_stay_small(window, tmp_path):
+def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path):
     pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
     source = TensorSource("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
-    page = uota.inspect(source, seconds=0.0, shown=200, judged=200).save(tmp_path / "large.html")
+    page = uota.inspect(source, seconds=0.0, shown=200, scored=200).save(tmp_path / "large.html")
     assert page.stat().st_size < 15e6
     assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
     window.open(page)

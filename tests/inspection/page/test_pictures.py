@@ -16,7 +16,7 @@ def read(uri):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_small_pictures_are_kept_exactly(channels):
+def test_small_pictures_are_lossless(channels):
     image = torch.randint(0, 256, (channels, 24, 30), dtype=torch.uint8)
     np.testing.assert_array_equal(read(data_uri(image)), image.expand(3, -1, -1).permute(1, 2, 0))
 

@@ -1,1 +1,1 @@
-"""What an inspection computes from its table of views."""
+"""Analyses of an inspection's table of views."""

@@ -1,4 +1,4 @@
-"""How well each arbiter tells outliers, where the truth is known."""
+"""Calibration of each arbiter against the ground truth: ROC curve and reliability diagram."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,13 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Reliability:
-    """In bins of the outlier probability: what was said, what was true, and a 95 % interval (Wilson's) of the latter.
+    """A reliability diagram in bins of the outlier probability.
 
     Attributes:
-        said: mean probability. true: share of outliers. lower, upper: of it. views: in the bin.
+        said: mean predicted probability.
+        true: share of outliers.
+        lower, upper: Wilson's 95 % interval of that share.
+        views: number of views in the bin.
     """
 
     said: Float[ndarray, " bins"]
@@ -31,13 +34,13 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """One arbiter against the truth.
+    """One arbiter's verdicts compared with the ground truth.
 
     Attributes:
-        false_positives, true_positives: the ROC curve, rising.
-        auroc: of the score.
-        estimated: rate of outliers; None: the arbiter estimates none.
-        reliability: None: the arbiter gives weights, no probabilities.
+        false_positives, true_positives: ascending rates of the ROC curve.
+        auroc: area under the ROC curve of the score.
+        estimated: outlier rate estimated by the arbiter; None: it estimates none.
+        reliability: reliability diagram; None: the arbiter gives weights but no probabilities.
     """
 
     false_positives: Float[ndarray, " points"]
@@ -48,7 +51,7 @@ class Calibration:
 
 
 def calibrations(table: ViewTable) -> dict[str, Calibration]:
-    """Of every arbiter; empty where the truth is unknown, or where there are no outliers or nothing else."""
+    """Calibrate every arbiter; empty if the ground truth is unknown or has only one class."""
     if table.wrong is None:
         return {}
     wrong = table.wrong.flatten().numpy()
@@ -62,19 +65,19 @@ def _calibration(verdict: Arbitration, wrong: Bool[ndarray, " n"]) -> Calibratio
     false_positives, true_positives, _ = roc_curve(wrong, badness)
     kept = np.unique(np.linspace(0, len(false_positives) - 1, POINTS).round().astype(int))
     probability = verdict.outlier_probability
-    said = None if probability is None else reliability(probability.flatten().double().numpy(), wrong)
+    diagram = None if probability is None else reliability(probability.flatten().double().numpy(), wrong)
     auroc = float(roc_auc_score(wrong, badness))
-    return Calibration(false_positives[kept], true_positives[kept], auroc, verdict.outlier_rate, said)
+    return Calibration(false_positives[kept], true_positives[kept], auroc, verdict.outlier_rate, diagram)
 
 
 def reliability(probability: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> Reliability:
-    """Tenths of the probability, those that are not empty."""
+    """Compute the reliability diagram over the non-empty tenths of the probability."""
     bin_of = np.minimum((probability * BINS).astype(int), BINS - 1)
     inside = (bin_of == np.arange(BINS)[:, None]).astype(float)
     views = inside.sum(1)
     inside, views = inside[views > 0], views[views > 0]
     said, true = inside @ probability / views, inside @ wrong.astype(float) / views
-    # Wilson's interval; 1.96 deviations are 95 %.
+    # Wilson's score interval (Wilson, 1927); 1.96 standard deviations are 95 %.
     z2 = 1.96**2 / views
     middle = (true + z2 / 2) / (1 + z2)
     half = np.sqrt(true * (1 - true) * z2 + z2 * z2 / 4) / (1 + z2)

@@ -1,4 +1,4 @@
-"""What makes an outlier: the weight of views against how they were made, and which parameter explains most of it."""
+"""The causes of outliers: how the weight of views depends on their augmentation parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from uota.inspection.table import Columns, ViewTable
 
 BINS = 10
 RESAMPLES = 400
-# Of the model of the weights; views of an image are all on one side of the split.
-TREES, RATE, LEAVES, LEAST_IN_LEAF = 60, 0.05, 8, 40
+# Hyperparameters of the model of the weights, which is fitted and tested on different images.
+TREES, LEARNING_RATE, LEAVES, MIN_LEAF_VIEWS = 60, 0.05, 8, 40
 GRID, ROWS, REPEATS = 24, 400, 5
-# Below this share of the weights' variance nothing is said to explain them.
-EXPLAINS = 0.01
-# Below this standard deviation of the weights there is nothing to explain.
-NOTHING = 1e-3
+# Factors that explain a smaller share of the weights' variance are not reported as causes.
+MIN_EXPLAINED = 0.01
+# With a smaller standard deviation, the weights do not vary enough to explain.
+MIN_WEIGHT_STD = 1e-3
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One thing that was done to views, as a number.
+    """An augmentation parameter as a number.
 
     Attributes:
-        name: for a person.
-        unit: % for shares, × for factors, and so on.
-        of: its values, from the table's columns.
-        binary: it is 0 or 1.
+        name: displayed name.
+        unit: displayed unit, such as % or ×.
+        of: computes its values from the table's columns.
+        binary: the value is 0 or 1.
     """
 
     name: str
@@ -62,12 +62,13 @@ FACTORS = {
 
 @dataclass(frozen=True)
 class Bins:
-    """Mean weight of the views in each bin of a factor, with a 95 % interval, by resampling images.
+    """Mean weight of the views in each bin of a factor, with a 95 % interval from a bootstrap over images.
 
     Attributes:
-        low, high: of the factor's values in each bin.
-        mean, lower, upper: of the weights.
-        views: how many there are.
+        low, high: smallest and largest value of the factor in each bin.
+        mean: mean weight.
+        lower, upper: ends of its interval.
+        views: number of views.
     """
 
     low: Float[ndarray, " bins"]
@@ -80,14 +81,17 @@ class Bins:
 
 @dataclass(frozen=True)
 class Cause:
-    """What one factor has to do with the weights.
+    """The effect of one factor on the weights.
 
     Attributes:
-        key: in `FACTORS`.
-        importance: share of the weights' variance that hangs on the factor, on held-out images; spread: its deviation.
-            Half of the drop of R² when the factor is shuffled, which is Jansen's (1999) index of its total effect.
-        bins: binned means.
-        grid, dependence: the model's partial dependence: the mean weight, were the factor so in all views.
+        key: key in `FACTORS`.
+        importance: share of the weights' variance on held-out images that involves the factor: half of the drop in R²
+            when the factor is permuted, which is the total sensitivity index in the form of Jansen (1999, "Analysis of
+            variance designs for model output").
+        spread: standard deviation of the importance over permutations.
+        bins: mean weights in bins of the factor.
+        grid: values of the factor.
+        dependence: partial dependence of the weights on the factor, at the values of the grid.
     """
 
     key: str
@@ -100,11 +104,11 @@ class Cause:
 
 @dataclass(frozen=True)
 class Causes:
-    """All factors that vary, what explains most first.
+    """All factors that vary among the views, the most important first.
 
     Attributes:
-        explained: R² of the model on held-out images; None where all views have the same weight.
-        ranking: of the factors.
+        explained: R² of the model on held-out images; None if all views have the same weight.
+        ranking: factors by descending importance.
     """
 
     explained: float | None
@@ -112,33 +116,36 @@ class Causes:
 
 
 def find_causes(table: ViewTable, seed: int = 0) -> Causes:
-    """Model the weights by how the views were made (gradient-boosted trees), on half of the images; the other half says
-    how much each factor explains. Views of other images that were put in do not count."""
+    """Rank the factors by how much they explain of the weights.
+
+    Gradient-boosted trees are fitted on half of the images, and the importances are measured on the other half.
+    Injected views of other images do not count.
+    """
     columns, weights = table.columns(), table.verdict.weights.double().numpy().T.flatten()
     values = {key: factor.of(columns) for key, factor in FACTORS.items()}
     keys = [key for key, value in values.items() if np.ptp(value) > 0]
     x = np.stack([values[key] for key in keys], -1)
     views, images = table.shape
-    counted = table.at_home.numpy().T
+    counted = table.shows_own_item.numpy().T
     half = np.repeat(np.random.default_rng(seed).permutation(images) % 2 == 0, views)
-    learn, told_by = half & counted.flatten(), ~half & counted.flatten()
+    fitted, held_out = half & counted.flatten(), ~half & counted.flatten()
     model = HistGradientBoostingRegressor(
         max_iter=TREES,
-        learning_rate=RATE,
+        learning_rate=LEARNING_RATE,
         max_leaf_nodes=LEAVES,
-        min_samples_leaf=LEAST_IN_LEAF,
+        min_samples_leaf=MIN_LEAF_VIEWS,
         early_stopping=False,
         random_state=seed,
-    ).fit(x[learn], weights[learn])
-    told = permutation_importance(model, x[told_by], weights[told_by], n_repeats=REPEATS, random_state=seed)
+    ).fit(x[fitted], weights[fitted])
+    drops = permutation_importance(model, x[held_out], weights[held_out], n_repeats=REPEATS, random_state=seed)
     causes = []
     for place, key in enumerate(keys):
         grid, dependence = _dependence(model, x, place, seed)
         value, weight = values[key].reshape(images, views), weights.reshape(images, views)
         bins = binned(value, weight, counted, FACTORS[key].binary, seed)
-        importance, spread = told["importances_mean"][place] / 2, told["importances_std"][place] / 2
+        importance, spread = drops["importances_mean"][place] / 2, drops["importances_std"][place] / 2
         causes.append(Cause(key, float(importance), float(spread), bins, grid, dependence))
-    explained = float(model.score(x[told_by], weights[told_by])) if weights.std() > NOTHING else None
+    explained = float(model.score(x[held_out], weights[held_out])) if weights.std() > MIN_WEIGHT_STD else None
     return Causes(explained, sorted(causes, key=lambda cause: -cause.importance))
 
 
@@ -156,7 +163,7 @@ def binned(
     binary: bool,
     seed: int = 0,
 ) -> Bins:
-    """Means in bins of equally many of the views that count (for a factor of 0 and 1: two bins)."""
+    """Average the weights in bins with equal numbers of the counted views, or in two bins for a binary factor."""
     edges = np.array([0, 0.5, 1]) if binary else np.unique(np.quantile(values[counted], np.linspace(0, 1, BINS + 1)))
     bin_of = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     inside = (bin_of[..., None] == np.arange(len(edges) - 1)) & counted[..., None]
@@ -171,10 +178,10 @@ def binned(
 def mean_with_interval(
     values: Float[ndarray, "images views"], inside: Bool[ndarray, "images views bins"], seed: int = 0
 ) -> tuple[ndarray, ndarray, ndarray]:
-    """Mean of the values inside each bin, and its 95 % interval when whole images are drawn again."""
+    """Return the mean of the values in each bin and its 95 % interval by a bootstrap over whole images."""
     sums, counts = (values[..., None] * inside).sum(1), inside.sum(1)
-    again = resampled_images(len(values), seed)
-    total, number = again @ sums, again @ counts
+    resamples = resampled_images(len(values), seed)
+    total, number = resamples @ sums, resamples @ counts
     means = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
     lower, upper = np.array([np.quantile(column[np.isfinite(column)], (0.025, 0.975)) if np.isfinite(column).any()
                              else (np.nan, np.nan) for column in means.T]).T  # fmt: skip
@@ -184,5 +191,5 @@ def mean_with_interval(
 
 
 def resampled_images(images: int, seed: int) -> Float[ndarray, "resamples images"]:
-    """How often each image is drawn in each bootstrap sample."""
+    """Return how often each image is drawn in each bootstrap sample."""
     return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(float)

@@ -1,4 +1,4 @@
-"""Of groups: which files look misfiled, and in which group they would fit better."""
+"""Files that look misfiled, and the groups that they would fit better."""
 
 from dataclasses import dataclass
 
@@ -11,111 +11,117 @@ from torch.nn.functional import normalize
 
 from uota.arbitration.arbiter import Score
 from uota.console import PROGRESS
-from uota.data import Groups, found_unreadable
+from uota.data import Groups
 from uota.inspection.arbiters import ArbiterSet, train_arbiter
 from uota.inspection.input import InspectionInput, Stream
 from uota.misfiled.files import (
-    ENOUGH,
+    MIN_GROUPS,
     FileVerdicts,
     iter_batches,
     require_groups,
     score_files,
     score_files_by_halves,
-    some_groups,
+    select_groups,
 )
 from uota.views import ViewPipeline, Views
 
-# Passes over all files for what they look like.
-LOOKS = 2
+# Passes over all files to average their embeddings.
+PASSES = 2
 
 
 @dataclass(frozen=True)
 class Filing:
-    """What is said of every file.
+    """Verdicts on all files of the groups.
 
     Attributes:
-        groups: with all files.
-        judged: how probably each is in a wrong group.
-        group: of each file its group's place in `groups.members`; -1 where the file cannot be read.
-        fits: of each file the place of the group, other than its own, that it is most like.
+        groups: the groups and all their files.
+        verdicts: probability that each file is in the wrong group.
+        group: index in `groups.members` of each file's group; -1 if the file cannot be read.
+        fits: index of the other group that each file is most similar to.
     """
 
     groups: Groups
-    judged: FileVerdicts
+    verdicts: FileVerdicts
     group: Int64[Tensor, " files"]
     fits: Int64[Tensor, " files"]
 
     @property
     def share(self) -> float:
-        """Estimated share of files in a wrong group."""
-        return float(self.judged.probability[self.group >= 0].mean())
+        """Estimated share of files in the wrong group."""
+        return float(self.verdicts.probability[self.group >= 0].mean())
 
 
-def file_groups(subject: InspectionInput, panel: ArbiterSet, seconds: float, bar: bool = True) -> Filing:
-    """Judge all files of all groups, by a run's arbiter, or by two that learn on half of the groups each: that of the
-    panel, and one more.
+def find_misfiled(subject: InspectionInput, arbiters: ArbiterSet, seconds: float, bar: bool = True) -> Filing:
+    """Score all files of all groups, with a run's arbiter or with two that are each trained on half of the groups.
+
+    Without a run, the first of the two is the learned one of `arbiters`; the second is trained here.
 
     Raises:
-        UotaError: there are too few groups to tell.
+        UotaError: there are too few groups.
     """
     groups = subject.groups
     assert groups is not None
     pipeline = ViewPipeline(subject.preset, subject.pipeline.seed)
 
-    def see(views: Views) -> Tensor:
-        return panel.eyes(views).features
+    def extract(views: Views) -> Tensor:
+        return arbiters.extract(views).features
 
     if subject.run is None:
-        require_groups(groups, ENOUGH)
-        assert panel.learned is not None
+        require_groups(groups, MIN_GROUPS)
+        assert arbiters.learned is not None
         assert subject.halves is not None
-        known, its = panel.learned, some_groups(groups, subject.halves[0])
+        trained, trained_on = arbiters.learned, select_groups(groups, subject.halves[0])
 
-        def learn(half: Groups) -> Score:
-            return (known if half.members == its.members else train_arbiter(Stream(half, pipeline), see, seconds)).score
+        def train(half: Groups) -> Score:
+            is_trained = half.members == trained_on.members
+            return (trained if is_trained else train_arbiter(Stream(half, pipeline), extract, seconds)).score
 
-        judged = score_files_by_halves(groups, pipeline, learn, see, bar=bar)
+        verdicts = score_files_by_halves(groups, pipeline, train, extract, bar=bar)
     else:
         require_groups(groups, 3)
-        arbiter = panel.learned if panel.own == "learned" else None
-        eyes = see if arbiter else lambda views: panel.embeddings(panel.eyes(views))
-        judged = score_files(groups, pipeline, (arbiter or panel.two_groups).score, eyes, bar=bar)
+        arbiter = arbiters.learned if arbiters.primary == "learned" else None
+        scored = extract if arbiter else lambda views: arbiters.embeddings(arbiters.extract(views))
+        verdicts = score_files(groups, pipeline, (arbiter or arbiters.two_groups).score, scored, bar=bar)
     group = torch.full((len(groups.files),), -1)
     for place, members in enumerate(groups.members):
         group[list(members)] = place
-    group[found_unreadable(groups, torch.arange(len(groups.files)))] = -1
-    looks = _looks(groups, pipeline, panel, bar)
-    return Filing(groups, judged, group, _better(looks, group, judged.probability, len(groups)))
+    group[groups.unreadable(torch.arange(len(groups.files)))] = -1
+    embeddings = _mean_embeddings(groups, pipeline, arbiters, bar)
+    fits = _nearest_other_group(embeddings, group, verdicts.probability, len(groups))
+    return Filing(groups, verdicts, group, fits)
 
 
-def _looks(groups: Groups, pipeline: ViewPipeline, panel: ArbiterSet, bar: bool) -> Float[Tensor, "files dim"]:
-    """Mean embedding of the views of each file."""
+def _mean_embeddings(
+    groups: Groups, pipeline: ViewPipeline, arbiters: ArbiterSet, bar: bool
+) -> Float[Tensor, "files dim"]:
+    """Return the mean embedding of the views of each file, normalised."""
     random = np.random.default_rng(pipeline.seed)
-    hands = [hand for _ in range(LOOKS) for hand in iter_batches(groups.members, pipeline.preset.views, random)]
+    batches = [batch for _ in range(PASSES) for batch in iter_batches(groups.members, pipeline.preset.views, random)]
     sums: Tensor | None = None
-    for number, dealt in enumerate(track(hands, "comparing groups", transient=True, disable=not bar, console=PROGRESS)):
-        views = pipeline(Groups(groups.files, dealt), [(number, place) for place in range(len(dealt))])
-        z = normalize(panel.embeddings(panel.eyes(views)).float(), dim=-1).flatten(0, 1)
+    shown = track(batches, "comparing groups", transient=True, disable=not bar, console=PROGRESS)
+    for number, chunks in enumerate(shown):
+        views = pipeline(Groups(groups.files, chunks), [(number, place) for place in range(len(chunks))])
+        z = normalize(arbiters.embeddings(arbiters.extract(views)).float(), dim=-1).flatten(0, 1)
         sums = torch.zeros(len(groups.files), z.shape[1]) if sums is None else sums
         sums.index_add_(0, views.parameters.image.flatten(), z)
     assert sums is not None
     return normalize(sums, dim=-1)
 
 
-def _better(
-    looks: Float[Tensor, "files dim"],
+def _nearest_other_group(
+    embeddings: Float[Tensor, "files dim"],
     group: Int64[Tensor, " files"],
     wrong: Float[Tensor, " files"],
     groups: int,
 ) -> Int64[Tensor, " files"]:
-    """The nearest other group: centres are of the files that probably belong there."""
+    """Return the nearest other group of each file; the centre of a group weights files by their inlier probability."""
     filed = group >= 0
-    belongs = (1 - wrong[filed]).clamp_min(1e-3).nan_to_num(1e-3).to(looks)
-    sums = torch.zeros(groups, looks.shape[1]).index_add_(0, group[filed], belongs[:, None] * looks[filed])
+    belongs = (1 - wrong[filed]).clamp_min(1e-3).nan_to_num(1e-3).to(embeddings)
+    sums = torch.zeros(groups, embeddings.shape[1]).index_add_(0, group[filed], belongs[:, None] * embeddings[filed])
     centres = normalize(sums, dim=-1)
     fits = torch.full_like(group, -1)
     for part in filed.nonzero()[:, 0].split(4096):
-        likeness = looks[part] @ centres.T
-        likeness[torch.arange(len(part)), group[part]] = -torch.inf
-        fits[part] = likeness.argmax(1)
+        similarity = embeddings[part] @ centres.T
+        similarity[torch.arange(len(part)), group[part]] = -torch.inf
+        fits[part] = similarity.argmax(1)
     return fits

@@ -1,7 +1,7 @@
-"""What a run wrote down: its measures over time."""
+"""The training curves of a run, read from its logs."""
 
 import csv
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ from uota.console import printable
 from uota.io.reading import read_text
 from uota.runs.run import Run
 
-# As a person reads them; what else is logged is left to the log.
+logger = logging.getLogger(__name__)
+
+# Displayed names of the measures that are drawn; others stay in the log.
 MEASURES = {
     "loss": "loss",
     "ess": "effective sample size",
@@ -27,12 +29,12 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class History:
-    """A run over time.
+    """The training curves of a run.
 
     Attributes:
-        name: of the run's folder.
-        about: method, arbiter and length, for a person.
-        curves: of each measure (epochs done, value).
+        name: name of the run's folder.
+        about: displayed method, arbiter and seed.
+        curves: pairs (epochs done, value) of each measure.
     """
 
     name: str
@@ -40,11 +42,11 @@ class History:
     curves: dict[str, list[tuple[float, float]]]
 
 
-def history_of(run: Run) -> History:
-    """Read a run's logs, of all the times that it was resumed.
+def read_history(run: Run) -> History:
+    """Read and merge a run's logs, one from each time it was started or resumed.
 
     Raises:
-        UotaError: this is no folder of a run.
+        UotaError: the folder is not that of a run.
     """
     settings = run.settings()
     curves: dict[str, dict[float, float]] = {}
@@ -57,11 +59,11 @@ def history_of(run: Run) -> History:
 
 
 def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
-    """Measure, epochs done and value of all that a log tells; one that cannot be read is named."""
+    """Yield measure, epochs done and value of all entries of a log; print a warning if it cannot be read."""
     try:
         lines = read_text(log).splitlines()
     except (OSError, ValueError) as error:
-        print(f"{printable(log)} is not drawn: {printable(str(error))}", file=sys.stderr)
+        logger.warning(f"{printable(log)} cannot be read and is not drawn: {printable(str(error))}")
         return
     for row, name in product(csv.DictReader(lines), MEASURES):
         with suppress(ValueError, TypeError, KeyError):

@@ -1,4 +1,4 @@
-"""Views and the centres of their images in two dimensions."""
+"""Two-dimensional projections of the views' embeddings and of the centres of their images."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Plane:
-    """One way of drawing embeddings.
+    """A projection of embeddings to two dimensions.
 
     Attributes:
-        name: PCA or UMAP, with what a person should know.
-        views: where each view lies.
-        centres: where the mean of each image's views lies.
+        name: displayed name: PCA with the explained variance, or UMAP with its metric.
+        views: coordinates of each view.
+        centres: coordinates of the mean of each image's views.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Plane:
 
 
 def planes(embeddings: Float[Tensor, "views images dim"], seed: int = 0) -> list[Plane]:
-    """The first two principal components, and UMAP where it is installed."""
+    """Project to the first two principal components, and with UMAP if it is installed."""
     z = torch.cat([embeddings, embeddings.mean(0, keepdim=True)]).double()
     drawn = [_principal(z)]
     if find_spec("umap"):
@@ -43,7 +43,7 @@ def _principal(z: Float[Tensor, "rows images dim"]) -> Plane:
 
 def _umap(z: Float[Tensor, "rows images dim"], seed: int) -> Plane:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numba's, and that a seed costs the use of several cores
+        warnings.simplefilter("ignore")  # from numba, and from UMAP that a seed restricts it to one core
         from umap import UMAP
 
         places = UMAP(random_state=seed, metric="cosine").fit_transform(z.flatten(0, 1).numpy())

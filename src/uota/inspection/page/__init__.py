@@ -1,1 +1,1 @@
-"""One HTML page, and the gallery, that show an inspection."""
+"""Displays of an inspection: an HTML page and a gallery."""

@@ -1,4 +1,4 @@
-"""The paper's Figure 1: an image in a red frame, and its augmented views in descending order of weight."""
+"""A gallery like Figure 1 of the UOTA paper: each image in a red frame, followed by its views by descending weight."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,13 +21,13 @@ IMAGE_FRAME = OUTLIER = "#d62728"
 
 @dataclass(frozen=True)
 class GalleryRow:
-    """One image and its views, for a person.
+    """An image and its views, as one row of the gallery.
 
     Attributes:
         image: the image, uint8.
-        views: one picture per view, each (channels, h, w) in [0, 1], sizes may differ.
-        weights: of the views.
-        wrong: which views are outliers by the known truth; None: unknown.
+        views: one picture per view, each (channels, h, w) in [0, 1]; their sizes may differ.
+        weights: weights of the views.
+        wrong: ground truth, which views are outliers; None: unknown.
     """
 
     image: UInt8[Tensor, "channels height width"]
@@ -37,7 +37,7 @@ class GalleryRow:
 
 
 def draw_gallery(rows: list[GalleryRow], title: str, out: Path | BytesIO) -> None:
-    """Write the picture; the format follows the file's ending (PNG in memory).
+    """Draw the gallery and write it, in the format of the file's suffix (PNG in memory).
 
     Raises:
         UotaError: the file cannot be written.
@@ -51,7 +51,7 @@ def draw_gallery(rows: list[GalleryRow], title: str, out: Path | BytesIO) -> Non
         _draw_row(list(axes), row)
     if any(row.wrong is not None for row in rows):
         figure.supxlabel(
-            "red label: by the known truth this view does not show its image's object", fontsize=7, color=OUTLIER
+            "red label: this view does not show its image's object (ground truth)", fontsize=7, color=OUTLIER
         )
     try:
         if isinstance(out, Path):

@@ -1,4 +1,4 @@
-"""One HTML file that shows an inspection: no network, nothing beside it."""
+"""The HTML page of an inspection: one self-contained file that needs no network."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,6 @@ from numpy import ndarray
 
 from uota.comparison import as_html, compare
 from uota.console import printable
-from uota.data import Source
-from uota.data.files.folder import Folder
 from uota.inspection.analysis.causes import FACTORS, Cause
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import MEASURES
@@ -20,12 +18,13 @@ from uota.inspection.page.pictures import data_uris, fitted
 from uota.inspection.result import Findings
 
 PARTS = files("uota.inspection.page") / "parts"
-# In the order in which they need each other.
+# In order of their dependencies.
 SCRIPTS = (
     *("numbers", "dom", "chart", "state", "strength", "gallery", "detail"),
     *("causes", "plane", "calibration", "history", "filing", "main"),
 )
-# Longest sides in pixels, and room in characters, so that 200 images with their views take less than 15 MB.
+# Longest sides of pictures in pixels, and the total length of their data URIs in characters: 200 images with their
+# views make a page of less than 15 MB.
 IMAGE_SIDE, VIEW_SIDE, SMALL_SIDE = 176, 96, 112
 ROOM = 13_000_000
 LISTED, LISTED_FROM, LISTED_IN_CSV = 200, 0.5, 20_000
@@ -37,7 +36,7 @@ ARBITERS = {
 
 
 def page(found: Findings) -> str:
-    """The page, as text."""
+    """Return the page as text."""
     data = json.dumps(_plain(page_data(found)), ensure_ascii=False, separators=(",", ":"))
     parts = {
         "title": _escaped(f"{found.subject.source.name} · uota inspect"),
@@ -53,13 +52,13 @@ def page(found: Findings) -> str:
 
 
 def page_data(found: Findings) -> dict[str, Any]:
-    """All that the page knows; lists of views are image by image, as the rows of `ViewTable.columns`."""
+    """Return the data of the page; lists of views are ordered image by image, like the rows of `ViewTable.columns`."""
     table = found.table
     views, images = table.shape
     return {
         "source": found.subject.source.name,
         "who": _who(found),
-        "space": found.panel.space,
+        "space": found.arbiters.space,
         "total": found.subject.total,
         "sampled": len(found.subject.source),
         "grouped": found.subject.groups is not None,
@@ -67,11 +66,11 @@ def page_data(found: Findings) -> dict[str, Any]:
         "views": views,
         "images": images,
         "kinds": table.preset.size_name_of_view,
-        "sizes": [group.size for group in table.preset.sizes for _ in range(group.count)],
+        "sizes": [size.size for size in table.preset.sizes for _ in range(size.count)],
         "preset": table.preset.name,
         "classes": found.subject.source.classes,
         "labels": None if found.subject.source.labels is None else found.subject.source.labels[table.item].tolist(),
-        "own": table.own,
+        "own": table.primary,
         "arbiters": _arbiters(found),
         "dim": table.embeddings.shape[-1],
         "wrong": None if table.wrong is None else table.wrong.T.flatten().int().tolist(),
@@ -87,14 +86,14 @@ def page_data(found: Findings) -> dict[str, Any]:
 
 
 def _comparison(found: Findings) -> str:
-    """The paper's table of the runs, where any is evaluated."""
+    """Return the table that compares the runs, if any of them is evaluated."""
     made = compare([run.folder for run in found.runs]) if found.runs else None
     return as_html(made) if made and made.columns else ""
 
 
 def _who(found: Findings) -> str:
     run = found.subject.run
-    return f"the arbiter of run {run.folder.name}" if run else "an arbiter that learned on these images just now"
+    return f"the arbiter of run {run.folder.name}" if run else "an arbiter trained on these images"
 
 
 def _arbiters(found: Findings) -> dict[str, Any]:
@@ -113,17 +112,17 @@ def _arbiters(found: Findings) -> dict[str, Any]:
 
 
 def _shown(found: Findings) -> dict[str, Any]:
-    """Pictures of the first images and their views, and how these were made."""
+    """Return pictures of the first images and their views, with the views' augmentations."""
     table = found.table
     shown = table.pictures[0].shape[1]
-    faces = found.faces(shown)
+    representatives = found.representatives(shown)
     seen = table.parameters.image[:, :shown].T
-    wanted = sorted({*faces, *seen.flatten().tolist()})
-    # Where each view is of an image of its own there are many.
+    wanted = sorted({*representatives, *seen.flatten().tolist()})
+    # Views of groups are of different images, so there are many to show.
     side = SMALL_SIDE if len(wanted) > 2 * shown else IMAGE_SIDE
     originals = [fitted(found.subject.source.images([index])[0], side) for index in wanted]
     by_image = [
-        fitted(view, VIEW_SIDE) for place in range(shown) for group in table.pictures for view in group[:, place]
+        fitted(view, VIEW_SIDE) for place in range(shown) for pixels in table.pictures for view in pixels[:, place]
     ]
     uris = data_uris(originals + by_image, ROOM)
     columns = table.columns()
@@ -132,7 +131,7 @@ def _shown(found: Findings) -> dict[str, Any]:
     return {
         "images": shown,
         "names": [table.name_of(int(item)) for item in table.item[:shown]],
-        "faces": faces,
+        "faces": representatives,
         "pictures": uris[len(wanted) :],
         "originals": dict(zip(map(str, wanted), uris, strict=False)),
         "of": seen.flatten().tolist(),
@@ -158,11 +157,11 @@ def _cause(cause: Cause) -> dict[str, Any]:
 
 
 def _filing(filing: Filing) -> dict[str, Any]:
-    """The files by falling probability, and pictures of those that look misfiled."""
-    order = [index for index in filing.judged.worst_first().tolist() if filing.group[index] >= 0]
+    """Return the files by descending outlier probability, and pictures of those that look misfiled."""
+    order = [index for index in filing.verdicts.worst_first().tolist() if filing.group[index] >= 0]
     groups, files = filing.groups, filing.groups.files
     listed = order[:LISTED_IN_CSV]
-    pictured = [index for index in listed[:LISTED] if filing.judged.probability[index] >= LISTED_FROM]
+    pictured = [index for index in listed[:LISTED] if filing.verdicts.probability[index] >= LISTED_FROM]
     better = {int(filing.fits[index]): _best_of(filing, int(filing.fits[index])) for index in pictured}
     wanted = sorted({*pictured, *better.values()})
     uris = data_uris([fitted(files.images([index])[0], VIEW_SIDE) for index in wanted], ROOM // 5)
@@ -172,10 +171,10 @@ def _filing(filing: Filing) -> dict[str, Any]:
         "groups": len(groups),
         "rows": [
             [
-                _file_name(files, index),
-                _group_name(groups, int(filing.group[index])),
-                round(float(filing.judged.probability[index]), 4),
-                _group_name(groups, int(filing.fits[index])),
+                printable(files.display_name(index)),
+                printable(groups.display_name(int(filing.group[index]))),
+                round(float(filing.verdicts.probability[index]), 4),
+                printable(groups.display_name(int(filing.fits[index]))),
             ]
             for index in listed
         ],
@@ -186,18 +185,9 @@ def _filing(filing: Filing) -> dict[str, Any]:
 
 
 def _best_of(filing: Filing, group: int) -> int:
-    """The file that most surely belongs to a group."""
+    """Return the file of a group with the lowest outlier probability."""
     readable = [index for index in filing.groups.members[group] if filing.group[index] >= 0]
-    return min(readable or filing.groups.members[group], key=lambda index: float(filing.judged.probability[index]))
-
-
-def _file_name(files: Source, index: int) -> str:
-    return printable(files.files[index]) if isinstance(files, Folder) else str(index)
-
-
-def _group_name(groups: Any, place: int) -> str:
-    name = _file_name(groups.files, groups.members[place][0])
-    return name.rpartition("/")[0] or f"group {place}"
+    return min(readable or filing.groups.members[group], key=lambda index: float(filing.verdicts.probability[index]))
 
 
 def _escaped(text: str) -> str:
@@ -205,7 +195,7 @@ def _escaped(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can say: arrays as lists, numbers to ten digits, and nothing for what is no number."""
+    """Convert a value to JSON types: arrays to lists, numbers to ten digits, and non-finite ones to None."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, ndarray):

@@ -1,4 +1,4 @@
-"""Pictures as text that stands in a page."""
+"""Pictures as data URIs for the page."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -9,13 +9,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-# Up to this side a picture is kept exactly; larger ones as photographs are.
+# Largest side of pictures that are compressed losslessly.
 EXACT = 40
 QUALITIES = (80, 60, 40, 20)
 
 
 def fitted(image: UInt8[Tensor, "channels height width"], side: int) -> UInt8[Tensor, "channels _h _w"]:
-    """The image, shrunk so that no side is longer."""
+    """Shrink an image so that no side is longer than `side`."""
     height, width = image.shape[-2:]
     scale = side / max(height, width)
     if scale >= 1:
@@ -25,7 +25,7 @@ def fitted(image: UInt8[Tensor, "channels height width"], side: int) -> UInt8[Te
 
 
 def data_uri(image: UInt8[Tensor, "channels height width"], quality: int = 80) -> str:
-    """A WebP picture as a data URI."""
+    """Encode an image as WebP in a data URI."""
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     written = BytesIO()
@@ -35,7 +35,7 @@ def data_uri(image: UInt8[Tensor, "channels height width"], quality: int = 80) -
 
 
 def data_uris(images: list[UInt8[Tensor, "channels _h _w"]], room: int) -> list[str]:
-    """Pictures as data URIs, in the best quality in which they all fit into `room` characters, or the lowest."""
+    """Encode images as data URIs in the best quality in which all fit into `room` characters, or else the lowest."""
     made: list[str] = []
     for quality in QUALITIES:
         made = [data_uri(image, quality) for image in images]
