@@ -165,7 +165,9 @@ def measure(run: Run, size: Size = FULL) -> dict[str, Any]:
     """Make a run and return its line of results."""
     data = archive(run.rate, run.seed, size)
     plain = recipe(f"{run.method}_demo")
-    settings = replace(plain, views="groups", epochs=size.epochs, batch_size=size.batch, seed=run.seed, arbiter="none")
+    settings = plain.replace_flat(
+        views="groups", epochs=size.epochs, batch_size=size.batch, seed=run.seed, arbiter="none"
+    )
     settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
     return run._asdict() | {"epochs": size.epochs} | found(run, data, settings, size)

@@ -124,14 +124,14 @@ def forever(loader: DataLoader[Any]) -> Iterator[Any]:
 
 def on_thumbnails(settings: Pretrain) -> Pretrain:
     """Let the arbiter, if there is one, look at thumbnails."""
-    return settings if settings.arbiter == "none" else replace(settings, look="thumbnails")
+    return settings if settings.arbitration.arbiter == "none" else settings.replace_flat(arbiter_input="thumbnails")
 
 
 def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
     """Return a step from files to weights, as `uota pretrain` makes it."""
     asked = {"method": name, "arbiter": arbiter, "backbone": size.backbone, "batch_size": size.batch, "views": name}
-    settings, source, done = Pretrain(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
-    settings = replace(on_thumbnails(resolve_auto(settings, source)), optimizer="sgd")
+    settings, source, done = Pretrain.from_flat(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
+    settings = on_thumbnails(resolve_auto(settings, source)).replace_flat(optimizer="sgd")
     module = build_module(settings, 10_000)
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), size.batch, 0, 0, 1, lambda: done[0])
@@ -263,7 +263,7 @@ def until(who: str, size: Size = FULL) -> dict[str, Any]:
 def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Callable[[], None]]:
     source, done = first_images(open_source("demo"), size.images), [0]
     arbiter = "learned" if who == "uota" else "none"
-    asked = Pretrain(
+    asked = Pretrain.from_flat(
         data="demo",
         method="simclr",
         method_options=SIMCLR,

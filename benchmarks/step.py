@@ -65,7 +65,7 @@ def cost(out: Path, tiny: bool) -> None:
     """Measure the share of each arbiter in a step of SwAV."""
     torch.manual_seed(0)
     backbone, batch, sizes = TINY_SETUP if tiny else COST_SETUP
-    asked = Pretrain(method="swav", views="swav", backbone=backbone, arbiter="none", weigh="both")
+    asked = Pretrain.from_flat(method="swav", views="swav", backbone=backbone, arbiter="none", weighted_side="both")
     module = build_module(asked, total_steps=10)
     method, optimizer = module.method, module.configure_optimizers()
     groups = [torch.randn(count, batch, 3, side, side) for count, side in sizes]

@@ -21,7 +21,7 @@ def test_a_row_for_each_part_and_arbiter_beside_an_encoder_that_trains_or_not(mo
 
     monkeypatch.setattr(telling_outliers, "Training", Kept)
     source = TensorSource("demo", open_demo("train").pixels[:144], default_views="small-grey")
-    settings = Pretrain(arbiter="none", data="demo", inject=0.25, epochs=1, batch_size=16, warmup_steps=1)
+    settings = Pretrain.from_flat(arbiter="none", data="demo", inject=0.25, epochs=1, batch_size=16, warmup_steps=1)
     for train in (True, False):
         rows = watch(settings, source, train)  # 9 steps, of which the last part takes two
         assert [row["done"] for row in rows[::4]] == [part / 8 for part in range(1, 9)]

@@ -1,7 +1,5 @@
 """Every arm of the benchmark trains, and the controls are what they say."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -24,7 +22,7 @@ def few_images() -> TensorSource:
 def training(arm: str, method: str = "swav") -> Training:
     source = few_images()
     settings = resolve_auto(
-        replace(Run("injected-25", method, arm, seed=1).settings(), batch_size=16, epochs=1), source
+        Run("injected-25", method, arm, seed=1).settings().replace_flat(batch_size=16, epochs=1), source
     )
     return Training(settings, ARMS[arm], source, ARMS[arm].preset(preset_of(settings)))
 

@@ -97,7 +97,9 @@ def test_a_new_source_is_inspected(stripes):
 
 
 def test_a_new_source_is_trained_on_by_its_name(stripes, tmp_path, capsys):
-    settings = Pretrain(data="stripes", views="small-grey", epochs=1, batch_size=6, devices=1, accelerator="cpu")
+    settings = Pretrain.from_flat(
+        data="stripes", views="small-grey", epochs=1, batch_size=6, devices=1, accelerator="cpu"
+    )
     run = pretrain(settings, tmp_path / "run", bar=False)
     assert "training on 12 images of stripes" in capsys.readouterr().out
     assert json.loads(run.data_file.read_text())["images"] == 12
@@ -105,10 +107,10 @@ def test_a_new_source_is_trained_on_by_its_name(stripes, tmp_path, capsys):
 
 
 def test_default_views_of_a_source():
-    settings = Pretrain(data="stripes")
-    assert resolve_auto(settings, NamedStripes()).views == "small-grey"
-    assert resolve_auto(settings, open_source("demo")).views == "small-grey"
-    assert resolve_auto(settings, open_source("demo-scenes-colour")).views == "scenes-colour"
+    settings = Pretrain.from_flat(data="stripes")
+    assert resolve_auto(settings, NamedStripes()).views.preset == "small-grey"
+    assert resolve_auto(settings, open_source("demo")).views.preset == "small-grey"
+    assert resolve_auto(settings, open_source("demo-scenes-colour")).views.preset == "scenes-colour"
 
 
 def test_groups_of_any_source():

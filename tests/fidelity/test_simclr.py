@@ -6,7 +6,6 @@ the rate with the batch: at that of 4,096 images, with 8, rounding grows a milli
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -46,8 +45,8 @@ def contrastive_loss(hidden):
 @pytest.fixture
 def method():
     settings = shortened("simclr_imagenet", epochs=15, backbone="tiny", warmup_steps=WARMUP)
-    rate_of_batch = settings.learning_rate * BATCH / recipe("simclr_imagenet").batch_size
-    settings = replace(settings, method_options=settings.method_options | SMALL, learning_rate=rate_of_batch)
+    rate_of_batch = settings.optimization.learning_rate * BATCH / recipe("simclr_imagenet").optimization.batch_size
+    settings = settings.replace_flat(method_options=settings.method.options | SMALL, learning_rate=rate_of_batch)
     return build_method(settings).double(), settings
 
 
@@ -87,6 +86,6 @@ def test_networks_start_as_published(method):
 def test_lengths_and_widths_are_the_published():
     """Ten epochs of ImageNet's 1,281,167 images are the warm-up (model_util.py)."""
     settings = recipe("simclr_imagenet")
-    assert {"hidden": 2048, "dim": 128}.items() <= settings.method_options.items()
-    assert (settings.epochs, settings.batch_size) == (1000, 4096)
-    assert settings.warmup_steps == 10 * 1281167 // 4096
+    assert {"hidden": 2048, "dim": 128}.items() <= settings.method.options.items()
+    assert (settings.optimization.epochs, settings.optimization.batch_size) == (1000, 4096)
+    assert settings.optimization.warmup_steps == 10 * 1281167 // 4096

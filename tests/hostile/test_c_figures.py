@@ -537,15 +537,15 @@ CLASSES = {"a huge label": ([0, 10**15], {}, "number its classes from 0"),
 
 @pytest.mark.parametrize(("labels", "options", "says"), CLASSES.values(), ids=CLASSES.keys())
 def test_classes_that_cannot_be_learned_are_refused(labels, options, says):
-    settings = Pretrain(method="supervised", views="small-grey", method_options=options)
+    settings = Pretrain.from_flat(method="supervised", views="small-grey", method_options=options)
     with pytest.raises(UotaError, match=says):
         resolve_auto(settings, source(labels))
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 5], [-1, -1]], ids=["more classes", "no labels"])
 def test_a_trained_supervised_run_looks_at_images_of_other_classes(labels):
-    settings = Pretrain(method="supervised", views="small-grey", method_options={"classes": 3})
-    assert resolve_auto(settings, source(labels), trained=True).method_options == {"classes": 3}
+    settings = Pretrain.from_flat(method="supervised", views="small-grey", method_options={"classes": 3})
+    assert resolve_auto(settings, source(labels), trained=True).method.options == {"classes": 3}
 
 
 def test_images_without_a_label_teach_a_supervised_method_nothing():

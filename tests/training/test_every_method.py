@@ -85,13 +85,13 @@ def test_the_documented_custom_method(settings, tmp_path, monkeypatch):
     chosen = settings("swav")
     with allowing(["vicreg.VICReg"]):
         run = pretrain(
-            type(chosen)(**chosen.as_dict() | {"method": "vicreg.VICReg", "method_options": {"dim": 32}}),
+            chosen.replace_flat(method="vicreg.VICReg", method_options={"dim": 32}),
             tmp_path / "run",
             bar=False,
             lines=False,
         )
         method = build_method(run.settings()).eval()
-    assert json.loads(run.settings_file.read_text())["method"] == "vicreg.VICReg"
+    assert json.loads(run.settings_file.read_text())["method"]["name"] == "vicreg.VICReg"
     x, ones = torch.randn(4, 12, 32, requires_grad=True), torch.ones(4, 12)
     embedded = Embedded(x, x, [], [x[:2], x[2:]])
     losses = [method.loss(embedded, ViewWeights(factor * ones), Step()) for factor in (1, 3)]

@@ -121,7 +121,7 @@ def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
     same = {"data": str(shards), "method": "simclr", "arbiter": "none", "epochs": 2, "precision": "64"}
     same |= {"optimizer": "sgd", "learning_rate": 0.05}
     one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
-    flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_dict().items()
+    flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_flat().items()
              if value not in (None, {}, []) and name not in ("compile", "workers")]  # fmt: skip
     command = [sys.executable, "-m", "uota", "pretrain", f"--out={tmp_path / 'two'}", *flags, "--workers=2"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""})

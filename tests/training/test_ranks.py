@@ -39,8 +39,8 @@ MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
 
 def settings_of(folder, method):
     views = {"views": "small-cpc"} if method == "cpc_v2" else {"views": "small", "local_views": 1}
-    settings = Pretrain(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
-    return resolve_auto(settings, open_source(settings.data))
+    settings = Pretrain.from_flat(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
+    return resolve_auto(settings, open_source(settings.data.source))
 
 
 def built(settings, ranks):
@@ -96,7 +96,7 @@ def embeddings(settings):
 def two_steps(settings, rank=0, ranks=1):
     """Train the whole network in 64 bits for two steps, with a stateful arbiter; return the losses and the state."""
     method, arbiter = built(settings, ranks).double(), Arbiter("two_groups")
-    source, pipeline = open_source(settings.data), ViewPipeline(preset_of(settings))
+    source, pipeline = open_source(settings.data.source), ViewPipeline(preset_of(settings))
     optimizer = torch.optim.SGD(method.parameters(), 0.05)
     losses, first = [], 0
     for (images,), shares in zip(SHARES[1], SHARES[ranks], strict=True):
@@ -125,7 +125,9 @@ def on_a_rank(rank, folder, jobs):
     for ranks, work in WORK.items():
         if rank < ranks:
             dist.init_process_group("gloo", init_method=f"file://{folder}/meet{ranks}", rank=rank, world_size=ranks)
-            made = {(each.__name__, settings.method): each(settings, rank, ranks) for each in work for settings in jobs}
+            made = {
+                (each.__name__, settings.method.name): each(settings, rank, ranks) for each in work for settings in jobs
+            }
             dist.destroy_process_group()
             if rank == 0:
                 torch.save(made, f"{folder}/{ranks}")

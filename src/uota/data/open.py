@@ -134,6 +134,6 @@ def open_images(data: str, views: str, split: str, folder: FolderOptions | None 
 def folder_options(run: Pretrain | None = None, reading: Reading | None = None) -> FolderOptions:
     """How image files are read: as `reading` says, else as the run did, else by default."""
     reading = reading or Reading()
-    pixel_range = reading.pixel_range or (run.pixel_range if run else None)
-    megabytes = reading.image_megabytes or (run.image_megabytes if run else IMAGE_MEGABYTES)
+    pixel_range = reading.pixel_range or (run.data.pixel_range if run else None)
+    megabytes = reading.image_megabytes or (run.data.image_megabytes if run else IMAGE_MEGABYTES)
     return FolderOptions(pixel_range=check_pixel_range(pixel_range), image_megabytes=megabytes)

@@ -80,9 +80,9 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     check_writable(out)
     run = Run(run_folder)
     settings = run.settings()
-    check_output(out, data=data or settings.data)
-    views = "auto" if data else settings.views
-    sources = _splits(data or settings.data, views, folder_options(settings, reading))
+    check_output(out, data=data or settings.data.source)
+    views = "auto" if data else settings.views.preset
+    sources = _splits(data or settings.data.source, views, folder_options(settings, reading))
     warn_left_out(*sources.values())
     settings = resolve_auto(settings, next(iter(sources.values())), trained=True)
     preset = preset_of(settings)

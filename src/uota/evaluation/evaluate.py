@@ -65,7 +65,7 @@ def evaluate(
         "encoder": loaded.name,
         "backbone": loaded.backbone,
         "data": subject.train.name,
-        "epochs": run.epochs if run else None,
+        "epochs": run.optimization.epochs if run else None,
         **asdict(result),
         "settings": asdict(settings),
     }
@@ -101,7 +101,7 @@ def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: 
 def _images(run: Pretrain | None, data: str | None, split: str, options: FolderOptions) -> Source:
     if run is None or data is not None:
         return open_source(data or "", split, options)
-    return open_images(run.data, run.views, split, options)
+    return open_images(run.data.source, run.views.preset, split, options)
 
 
 def _on_features(

@@ -59,7 +59,7 @@ class Plan:
     devices: int
 
     def __post_init__(self) -> None:
-        check_multiple(self)
+        check_multiple(self.batch_size, self.devices)
 
     def views(self, preset: ViewPreset) -> ViewPreset:
         """Adapt an encoder's preset to one randomly cropped and mirrored view per image, and to whole test images.

@@ -132,9 +132,10 @@ def open_input(
     if isinstance(views, ViewPreset):
         name = GROUPS if views.across_images else "auto"
     else:
-        name = settings.views if views == "auto" else views
-    settings = replace(settings, views=name, view_options=settings.view_options | view_options)
-    source = _opened(settings.data if data is None else data, views, settings.views, folder_options(settings, reading))
+        name = settings.views.preset if views == "auto" else views
+    settings = settings.replace_flat(views=name, view_options=settings.views.options | view_options)
+    images = settings.data.source if data is None else data
+    source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
     total = len(source)
     source = source.sampled(SAMPLE, seed)
     if len(source) < total:
@@ -149,7 +150,7 @@ def open_input(
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
         preset = preset_of(settings)
-    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
+    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, total)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:

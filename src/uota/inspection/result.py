@@ -59,7 +59,7 @@ class Findings:
     @cached_property
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
-        return advise(self.table, self.subject.settings.view_options)
+        return advise(self.table, self.subject.settings.views.options)
 
     @cached_property
     def planes(self) -> list[Plane]:

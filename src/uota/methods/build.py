@@ -32,19 +32,19 @@ def find_method(name: str) -> Card:
 
 def build_method(settings: Pretrain) -> Method:
     """Build the method of a run with its encoder and heads, whose initial weights follow from the seed."""
-    preset, card = preset_of(settings), find_method(settings.method)
+    preset, card = preset_of(settings), find_method(settings.method.name)
     options = card.options | (card.small if preset.sizes[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
-    torch.manual_seed(settings.seed)
-    encoder = card.encoder(settings.backbone, preset.channels, preset.sizes[0].size)
-    if settings.zero_init_last is not None:
-        scale_last_norms(encoder, 0.0 if settings.zero_init_last else 1.0)
+    torch.manual_seed(settings.runtime.seed)
+    encoder = card.encoder(settings.method.backbone, preset.channels, preset.sizes[0].size)
+    if settings.method.zero_init_last is not None:
+        scale_last_norms(encoder, 0.0 if settings.method.zero_init_last else 1.0)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*zero-element.*")
             method = card.build(encoder, **options)
     except UNFIT as error:
-        raise UotaError(f"the options of {settings.method} do not fit: {error or type(error).__name__}") from error
-    check_built(method, settings.method)
+        raise UotaError(f"the options of {settings.method.name} do not fit: {error or type(error).__name__}") from error
+    check_built(method, settings.method.name)
     assert isinstance(method, nn.Module)  # as every method is
     return method.to(memory_format=torch.channels_last)
 
@@ -52,14 +52,14 @@ def build_method(settings: Pretrain) -> Method:
 def _own_options(card: Card, settings: Pretrain) -> dict[str, Any]:
     """Parse a method's options, which may come from a file, by the types that its constructor declares."""
     known = [name for name in signature(card.build).parameters if name != "encoder"]
-    unknown = set(settings.method_options) - set(known)
+    unknown = set(settings.method.options) - set(known)
     if unknown:
         raise UotaError(
-            f"{settings.method} has no option {', '.join(sorted(map(str, unknown)))}; it has {', '.join(known)}"
+            f"{settings.method.name} has no option {', '.join(sorted(map(str, unknown)))}; it has {', '.join(known)}"
         )
-    if settings.method not in METHODS:  # the annotations of a user's constructor may be missing or loose
-        return settings.method_options
-    return options_of(card.build, settings.method_options, skip="encoder")
+    if settings.method.name not in METHODS:  # the annotations of a user's constructor may be missing or loose
+        return settings.method.options
+    return options_of(card.build, settings.method.options, skip="encoder")
 
 
 def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
@@ -75,12 +75,13 @@ def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
     Raises:
         UotaError: there is only one.
     """
-    sharing = images * settings.devices if settings.sync_batch_norm else images
+    sharing = images * settings.runtime.devices if settings.method.sync_batch_norm else images
     if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
-        several = f" of {settings.devices} devices" if settings.devices > 1 else ""
+        several = f" of {settings.runtime.devices} devices" if settings.runtime.devices > 1 else ""
         raise UotaError(
-            f"batch_size {settings.batch_size}{several} leaves batch norm one image, and {settings.method} normalises "
-            "each view alone; raise batch_size to at least 2 images a device, or set the option batch_norm to joint"
+            f"batch_size {settings.optimization.batch_size}{several} leaves batch norm one image, and "
+            f"{settings.method.name} normalises each view alone; raise batch_size to at least 2 images a device, "
+            "or set the option batch_norm to joint"
         )
 
 

@@ -34,7 +34,7 @@ def method_flag(name: str) -> str:
 
 
 def allow(method: str | type[nn.Module]) -> str:
-    """Allow this process to use a method of your own, and return its name for `Pretrain(method=...)`.
+    """Allow this process to use a method of your own, and return its name for `Pretrain.from_flat(method=...)`.
 
     Args:
         method: the class, or its name `package.module.Class`, which is imported on first use.

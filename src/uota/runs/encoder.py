@@ -76,7 +76,7 @@ def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
     encoder = build_method(settings).encoder
     if not untrained:
         load_part(encoder, run, "method.encoder")
-    return LoadedEncoder(str(run.folder), encoder.eval(), settings.backbone, preset_of(settings), settings)
+    return LoadedEncoder(str(run.folder), encoder.eval(), settings.method.backbone, preset_of(settings), settings)
 
 
 def _of_file(path: Path, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:

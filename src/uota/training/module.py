@@ -79,14 +79,14 @@ class Pretraining(pl.LightningModule):
         """The arbiter of the run, or else of its sampler, and the name of its input."""
         if self.arbiter is None and self.sampler is not None:
             return self.sampler.arbiter, "thumbnails"
-        return self.arbiter, self.settings.look
+        return self.arbiter, self.settings.arbitration.input
 
     def training_step(self, views: Views, batch_index: int) -> StepOutput:
         """Choose among candidates, embed, weigh, and compute the loss.
 
         What a step draws at random, such as dropout and stochastic depth, follows from the seed and the step.
         """
-        torch.manual_seed(seed_of(self.settings.seed, self.global_step, self.global_rank))
+        torch.manual_seed(seed_of(self.settings.runtime.seed, self.global_step, self.global_rank))
         step = Step(self.global_step, self.global_step / self.total_steps, views.labels, views.index)
 
         rate = None
@@ -109,11 +109,11 @@ class Pretraining(pl.LightningModule):
         )
 
     def _weigh(self, embedded: Embedded, progress: float) -> tuple[ViewWeights, Arbitration | None]:
-        side: Side = "both" if self.settings.weigh == "both" else "predictor"
+        side: Side = "both" if self.settings.arbitration.weighted_side == "both" else "predictor"
         if self.arbiter is None:
             views, batch = embedded.projected.shape[:2]
             return ViewWeights.uniform(views, batch, side, device=self.device), None
-        verdict = self.arbiter(arbiter_input(self.settings.look, embedded), progress)
+        verdict = self.arbiter(arbiter_input(self.settings.arbitration.input, embedded), progress)
         return ViewWeights(verdict.weights, side), verdict
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
@@ -121,7 +121,7 @@ class Pretraining(pl.LightningModule):
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["rate"] * (self.settings.learning_rate if group["constant"] else rate)
+            group["lr"] = group["rate"] * (self.settings.optimization.learning_rate if group["constant"] else rate)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Let the method change gradients first."""

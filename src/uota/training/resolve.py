@@ -1,6 +1,5 @@
 """What `auto` in settings becomes."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,15 +32,17 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
     Raises:
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
     """
-    if settings.method == "auto":
-        settings = replace(settings, method=METHOD_OF_GROUPS if source.unit == "group" else METHOD)
-    card = find_method(settings.method)
-    views = settings.views
+    if settings.method.name == "auto":
+        settings = settings.replace_flat(method=METHOD_OF_GROUPS if source.unit == "group" else METHOD)
+    card = find_method(settings.method.name)
+    views = settings.views.preset
     if views == "auto":
         views = _views_of(source, card)
     own = [card.views, *card.small_views.values()]
     if card.small_views and views not in own:
-        raise UotaError(f"{settings.method} needs views of its own, not {views!r}; choose --views {' or '.join(own)}")
+        raise UotaError(
+            f"{settings.method.name} needs views of its own, not {views!r}; choose --views {' or '.join(own)}"
+        )
     if views == GROUPS:
         views = "large-groups" if torch.cuda.is_available() else SMALL_GROUPS[source.channels]
     preset = find_preset(views)
@@ -56,17 +57,18 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
     chosen: dict[str, Any] = {
         "views": views,
         "backbone": "tiny" if small else "resnet50",
-        "look": eyes if settings.arbiter == "learned" else "embeddings",
-        "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
-        "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
+        "arbiter_input": eyes if settings.arbitration.arbiter == "learned" else "embeddings",
+        "weighted_side": "predictor" if settings.arbitration.arbiter == "mahalanobis" else "both",
+        "start": 0.5 if settings.arbitration.arbiter == "mahalanobis" else 0.0,
         "sync_batch_norm": card.sync_batch_norm,
     }
-    if settings.pixel_range is None and source.pixel_range is not None:
-        settings = replace(settings, pixel_range=[float(end) for end in source.pixel_range])
+    if settings.data.pixel_range is None and source.pixel_range is not None:
+        settings = settings.replace_flat(pixel_range=[float(end) for end in source.pixel_range])
     if not trained:
-        counted = _options_from_data(card, settings.method_options, source)
-        settings = replace(settings, method_options=settings.method_options | counted)
-    return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
+        counted = _options_from_data(card, settings.method.options, source)
+        settings = settings.replace_flat(method_options=settings.method.options | counted)
+    asked = settings.as_flat()
+    return settings.replace_flat(**{name: value for name, value in chosen.items() if asked[name] in UNDECIDED})
 
 
 def _options_from_data(card: Card, options: dict[str, Any], source: Source) -> dict[str, Any]:

@@ -19,18 +19,19 @@ def learning_rate(step: int, total: int, settings: Pretrain, arbitration_start: 
         settings: of the run.
         arbitration_start: share of training after which views are weighed.
     """
-    top, final = settings.learning_rate, settings.final_learning_rate
-    if step < settings.warmup_steps:
-        return top * step / settings.warmup_steps
-    epoch = total // settings.epochs
-    if settings.rate_per != "step":
+    rates = settings.optimization
+    top, final = rates.learning_rate, rates.final_learning_rate
+    if step < rates.warmup_steps:
+        return top * step / rates.warmup_steps
+    epoch = total // rates.epochs
+    if rates.rate_per != "step":
         step -= step % epoch
-    if settings.rate_per == "epoch_end":
+    if rates.rate_per == "epoch_end":
         step += epoch
     if step >= arbitration_start * total:
-        top *= settings.late_factor
-    if settings.drops:
-        unit = 1 if settings.rate_per == "step" else epoch
-        return top / 10 ** sum(step >= round(drop * total / unit) * unit for drop in settings.drops)
-    done = (step - settings.warmup_steps) / max(total - settings.warmup_steps, 1)
+        top *= rates.late_factor
+    if rates.drops:
+        unit = 1 if rates.rate_per == "step" else epoch
+        return top / 10 ** sum(step >= round(drop * total / unit) * unit for drop in rates.drops)
+    done = (step - rates.warmup_steps) / max(total - rates.warmup_steps, 1)
     return final + (top - final) * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2

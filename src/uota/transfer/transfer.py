@@ -132,7 +132,7 @@ def _command(task: Task, origin: EncoderSpec, found: LoadedEncoder, folder: Path
     words = ["uota", "transfer", task, origin.run, "--out", str(folder), "--resume"]
     default = asdict(EncoderSpec(origin.run))
     words += [f"--{name}={value}" for name, value in asdict(origin).items() if value != default[name]]
-    return shlex.join(words) + (method_flag(found.settings.method) if found.settings else "")
+    return shlex.join(words) + (method_flag(found.settings.method.name) if found.settings else "")
 
 
 def _conclude(

@@ -35,7 +35,7 @@ def found(tmp_path_factory):
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
-        settings = Pretrain(arbiter=("none", "learned")[number])
+        settings = Pretrain.from_flat(arbiter=("none", "learned")[number])
         (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
         (folder / "logs/version_0").mkdir(parents=True)
         lines = [f"{epoch},{5 - epoch * 0.1 - number},{epoch}" for epoch in range(9)]

@@ -53,7 +53,7 @@ def read_history(run: Run) -> History:
     for log in sorted(run.folder.glob("logs/version_*/metrics.csv"), key=_version):
         for name, epochs, value in _logged(log):
             curves.setdefault(name, {})[epochs] = value
-    about = f"{settings.method}, arbiter {settings.arbiter}, seed {settings.seed}"
+    about = f"{settings.method.name}, arbiter {settings.arbitration.arbiter}, seed {settings.runtime.seed}"
     drawn = {name: sorted(curve.items()) for name, curve in curves.items() if curve}
     return History(run.folder.resolve().name, about, drawn)
 
