@@ -26,8 +26,8 @@ class MoCo(MomentumQueue):
         momentum: of the key encoder.
         queries: number of views, the first ones, that are queries; the others are keys (1 of 2 in the paper). None:
             each view is a query for the keys of the other global views.
-        ghost_batches: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of
-            MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
+        ghost_batches: number of ghost batches in which keys are encoded, each with its own batch statistics, in place
+            of MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
