@@ -14,7 +14,7 @@ DIM, HIDDEN, QUEUE, EPOCHS = 8, 16, 40, 10  # of the queue 5 batches of 8, so th
 
 def small_method(cls, name, **changes):
     """A method with a recipe's options, but tiny."""
-    options = recipe(name).method.options | {"dim": DIM, "queue_length": QUEUE, "parts": 2} | changes
+    options = recipe(name).method.options | {"dim": DIM, "queue_length": QUEUE, "ghost_batches": 2} | changes
     if options["hidden"]:
         options["hidden"] = HIDDEN
     torch.manual_seed(0)

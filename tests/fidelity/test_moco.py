@@ -43,7 +43,7 @@ def test_what_a_short_run_does_not_show(name):
         settings.optimization.epochs,
     ) == ("resnet50", 256, 8, 200)
     assert (options["hidden"], options["dim"]) == (None if "v1" in name else 2048, 128)
-    assert (options["queue_length"], options["momentum"], options["parts"]) == (65536, 0.999, 8)
+    assert (options["queue_length"], options["momentum"], options["ghost_batches"]) == (65536, 0.999, 8)
     assert settings.method.zero_init_last is False
     assert not METHODS[settings.method.name].sync_batch_norm
     assert settings.method.sync_batch_norm is None

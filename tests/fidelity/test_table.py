@@ -5,7 +5,7 @@ import yaml
 
 from tools import fidelity
 from uota.recipes import recipe_file
-from uota.settings.pretrain import Pretrain
+from uota.settings.pretrain import NAMES, Pretrain
 from uota.views import PRESETS
 
 # What a recipe says that no paper does: which method it is, and where it runs.
@@ -14,7 +14,8 @@ OF_THE_PACKAGE = {"method", "accelerator", "views"}
 
 def settings_of(name: str) -> set[str]:
     """What a recipe sets, by the names of docs/published."""
-    said = yaml.safe_load(recipe_file(name).read_text(encoding="utf-8"))
+    sections = yaml.safe_load(recipe_file(name).read_text(encoding="utf-8"))
+    said = {NAMES[section, key]: value for section, each in sections.items() for key, value in each.items()}
     options = {f"method_options.{option}" for option in said.pop("method_options", {})}
     groups = said.pop("view_options", {})
     views = {f"views.{group}.{field}".replace("global.", "") for group in groups for field in groups[group]}

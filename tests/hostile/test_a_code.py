@@ -111,8 +111,7 @@ def run(sound, tmp_path, monkeypatch):
 
 
 def change(run, **settings):
-    file = run / "settings.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    (run / "settings.json").write_text(json.dumps(Run(run).settings().as_flat() | settings))
 
 
 def assert_refused(arguments, capsys, *words):

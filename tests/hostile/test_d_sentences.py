@@ -187,7 +187,7 @@ NONSENSE = {
 def test_nonsense_in_the_settings_of_a_run(name, value, run, capsys, request):
     """Each by one of the commands, by turns: they read settings in one way."""
     file = run / "settings.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    file.write_text(json.dumps(Run(run).settings().as_flat() | {name: value}))
     before = (run / "checkpoint.ckpt").stat().st_mtime_ns
     commands = [command for command in COMMANDS if (name, command) != ("data", "export")]
     command = commands[sum(request.node.name.encode()) % len(commands)]
@@ -293,8 +293,8 @@ UNRESUMABLE = {
 @pytest.mark.parametrize("change", UNRESUMABLE.values(), ids=UNRESUMABLE)
 def test_checkpoints_that_no_training_resumes_from(change, run, capsys):
     """Of a run with an epoch to go, so that training would begin."""
-    settings = json.loads((run / "settings.json").read_text())
-    (run / "settings.json").write_text(json.dumps(settings | {"epochs": 2}))
+    settings = Run(run).settings().replace_flat(epochs=2)
+    (run / "settings.json").write_text(json.dumps(settings.as_dict()))
     checkpoint = run / "checkpoint.ckpt"
     torch.save(change(torch.load(checkpoint, weights_only=True)), checkpoint)
     assert_refused(COMMANDS["resume"].format(run=run).split(), capsys, "checkpoint.ckpt cannot be resumed from")

@@ -32,8 +32,8 @@ class InfoMin(MomentumQueue):
         queries: number of global views, the first ones, that are queries; the other global ones are keys (1 of 2 in the
             released code). Jigsaws are made of the views of the second size, or of the queries if there is none. None:
             each view is a query for the keys of the other global views, and jigsaws are made of all global ones.
-        parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
-            shuffling; several devices with their own statistics shuffle instead. 1: neither.
+        ghost_batches: number of ghost batches in which keys are encoded, each with its own batch statistics, in place
+            of MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class InfoMin(MomentumQueue):
         momentum: float = 0.999,
         jigsaw: float = 0.5,
         queries: int | None = None,
-        parts: int = 2,
+        ghost_batches: int = 2,
     ) -> None:
         projector = MLP(encoder.width, hidden, dim, batch_norm=False)
         jigsaw_head = JigsawHead(encoder.width, hidden, dim)
-        super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
+        super().__init__(encoder, projector, dim, queue_length, momentum, queries, ghost_batches)
         self.jigsaw_head = jigsaw_head
         self.temperature = temperature
         self.jigsaw = jigsaw

@@ -30,8 +30,8 @@ class JCL(MomentumQueue):
         momentum: of the key encoder.
         queries: number of views, the first ones, that are queries for the joint distribution of the others, which are
             keys (1 and 4 in the released code); None: each view is a query for that of the other global views.
-        parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
-            shuffling; several devices with their own statistics shuffle instead. 1: neither.
+        ghost_batches: number of ghost batches in which keys are encoded, each with its own batch statistics, in place
+            of MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class JCL(MomentumQueue):
         queue_length: int = 65536,
         momentum: float = 0.999,
         queries: int | None = None,
-        parts: int = 2,
+        ghost_batches: int = 2,
     ) -> None:
         projector = MLP(encoder.width, hidden, dim, batch_norm=False)
-        super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
+        super().__init__(encoder, projector, dim, queue_length, momentum, queries, ghost_batches)
         self.temperature = temperature
         self.strength = strength
         self.ramp = ramp

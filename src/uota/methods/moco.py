@@ -26,8 +26,8 @@ class MoCo(MomentumQueue):
         momentum: of the key encoder.
         queries: number of views, the first ones, that are queries; the others are keys (1 of 2 in the paper). None:
             each view is a query for the keys of the other global views.
-        parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
-            shuffling; several devices with their own statistics shuffle instead. 1: neither.
+        ghost_batches: number of ghost batches in which keys are encoded, each with its own batch statistics, in place
+            of MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class MoCo(MomentumQueue):
         queue_length: int = 65536,
         momentum: float = 0.999,
         queries: int | None = None,
-        parts: int = 2,
+        ghost_batches: int = 2,
     ) -> None:
         width = encoder.width
         projector = MLP(width, hidden, dim, batch_norm=False) if hidden else nn.Linear(width, dim)
-        super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
+        super().__init__(encoder, projector, dim, queue_length, momentum, queries, ghost_batches)
         self.temperature = temperature
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:

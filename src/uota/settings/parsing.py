@@ -17,6 +17,8 @@ from uota.settings.pretrain import NAMES, SECTIONS, Pretrain, nest
 
 # Of a file of settings: those of recipes have some hundred bytes, and two levels.
 CONFIG_BYTES, CONFIG_DEPTH = 10**6, 20
+# Flags of `uota pretrain` that such a file may hold beside settings, as --print_config writes them.
+NO_SETTINGS = ("config", "out", "resume", "overwrite")
 
 KINDS = {
     "int": "a whole number",
@@ -104,7 +106,10 @@ def settings_in_file(kind: type[Settings], values: Any, file: Path) -> Settings:
         parser.error("it holds no settings")
     if kind is Pretrain:
         add_sections(parser)
-        values = nest(values)
+        try:
+            values = nest(values)
+        except UotaError as error:  # an unknown name
+            parser.error(str(error), error)
     else:
         parser.add_class_arguments(kind, nested_key=None)
     if name := _null_name(kind, values):  # jsonargparse takes null for any type
@@ -132,7 +137,11 @@ class SettingsFile(ActionConfigFile):
             raise _no_settings(Path(values), error) from error
         if not isinstance(read, dict):
             raise _no_settings(Path(values), "it has no names with values")
-        self.apply_config(parser, cfg, self.dest, json.dumps(nest(read), default=str))
+        try:
+            nested = nest(read, NO_SETTINGS)
+        except UotaError as error:
+            raise UotaError(f"{printable(Path(values))}: {error}") from error
+        self.apply_config(parser, cfg, self.dest, json.dumps(nested, default=str))
 
 
 def _no_settings(path: Path, reason: object) -> UotaError:

@@ -1,7 +1,8 @@
 """Typed settings of a pretraining run, in six sections. Every field is a flag of `uota pretrain`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from uota.errors import UotaError
@@ -10,6 +11,12 @@ from uota.settings.ranges import RATE, check_multiple, check_pixel_range, check_
 DEMO_EPOCHS = 7
 # Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
 IMAGE_MEGABYTES = 256
+# Options of methods as earlier versions named them.
+OLD_OPTIONS = {name: {"parts": "ghost_batches"} for name in ("moco_v1", "moco_v2", "jcl", "infomin")}
+# The longest name that is compared with those of settings, and shown whole.
+LONGEST_NAME = 60
+# How alike names must be for one to be suggested, by difflib's measure.
+CLOSE = 0.7
 
 
 @dataclass
@@ -86,6 +93,10 @@ class MethodSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for old, new in OLD_OPTIONS.get(self.name, {}).items():
+            if {old, new} <= self.options.keys():
+                raise UotaError(f"the options {old} and {new} of {self.name} are the same; leave {old} out")
+            self.options = {new if name == old else name: value for name, value in self.options.items()}
 
 
 @dataclass
@@ -206,6 +217,9 @@ class Pretrain:
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
 
     def __post_init__(self) -> None:
+        for name, kind in SECTIONS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise UotaError(f"{name} is a section; give a {kind.__name__}, or use Pretrain.from_flat({name}=...)")
         check_multiple(self.optimization.batch_size, self.runtime.devices)
 
     @classmethod
@@ -213,7 +227,7 @@ class Pretrain:
         """Settings by their flat names, such as `Pretrain.from_flat(data="photos", learning_rate=0.1)`.
 
         Raises:
-            UotaError: a name is unknown, or a value is out of its range.
+            UotaError: a name is unknown, a setting is given twice, or a value is out of its range.
         """
         return cls().replace_flat(**values)
 
@@ -221,11 +235,9 @@ class Pretrain:
         """The same settings, with others for those that are given by their flat names.
 
         Raises:
-            UotaError: a name is unknown, or a value is out of its range.
+            UotaError: a name is unknown, a setting is given twice, or a value is out of its range.
         """
         changes = nest(values)
-        if unknown := changes.keys() - SECTIONS.keys():
-            raise UotaError(f"there is no setting {min(unknown)}; see `uota pretrain --help`")
         return replace(self, **{name: replace(getattr(self, name), **each) for name, each in changes.items()})
 
     def as_flat(self) -> dict[str, Any]:
@@ -262,20 +274,67 @@ NAMES = {place: name for name, place in FLAT.items()}
 # Names in settings files and flags of earlier versions.
 OLD_NAMES = {"look": "arbiter_input", "weigh": "weighted_side"}
 
+# The section and the field of each setting by any of its names, such as learning_rate and optimization.learning_rate.
+PLACES = FLAT | {old: FLAT[new] for old, new in OLD_NAMES.items()} | {".".join(place): place for place in NAMES}
 
-def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+
+def nest(values: Mapping[str, Any], others: tuple[str, ...] = ()) -> dict[str, Any]:
     """Settings in sections, from flat ones as earlier versions wrote them, nested ones, or both.
 
-    What is not the name of a setting stays where it is, for its reader to refuse.
+    A section's name is also that of a flat setting if its value is no mapping: `data: FOLDER` is `data.source: FOLDER`,
+    and leaves the section's other settings as they are.
+
+    Args:
+        values: by section or by any name of a setting.
+        others: names that may stand beside settings, and stay where they are.
+
+    Raises:
+        UotaError: a name is unknown, or a setting is given twice.
     """
-    nested: dict[str, Any] = {}
+    nested: dict[str, Any] = {name: values[name] for name in others if name in values}
+    written: dict[tuple[str, str], str] = {}
+    for name, value in _each_setting({name: values[name] for name in values if name not in others}):
+        place = _place_of(name)
+        if place in written:
+            raise UotaError(f"{written[place]} and {name} are the same setting; leave one of them out")
+        written[place] = name
+        section, key = place
+        nested.setdefault(section, {})[key] = value
+    return nested
+
+
+def _each_setting(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each setting's name, of those in sections with the section before it, and its value."""
     for name, value in values.items():
         if name in SECTIONS and isinstance(value, Mapping):
-            nested[name] = nested.get(name, {}) | dict(value)
-            continue
-        place = FLAT.get(OLD_NAMES.get(name, name))
-        if place is None:
-            nested[name] = value
+            yield from ((f"{name}.{key}", each) for key, each in value.items())
         else:
-            nested.setdefault(place[0], {})[place[1]] = value
-    return nested
+            yield str(name), value
+
+
+def _place_of(name: str) -> tuple[str, str]:
+    """The section and the field of a setting by any of its names.
+
+    Raises:
+        UotaError: there is no such setting.
+    """
+    if name in PLACES:
+        return PLACES[name]
+    if len(name) > LONGEST_NAME:
+        raise UotaError(f"there is no setting {name[:LONGEST_NAME]}...; see `uota pretrain --help`")
+    raise UotaError(f"there is no setting {name}; {_right_name(name)}")
+
+
+def _right_name(name: str) -> str:
+    """What to write instead of an unknown name of a setting."""
+    section, _, key = name.partition(".")
+    keys = [each for its_section, each in NAMES if its_section == section]
+    if name in SECTIONS:
+        return f"it is a section; give it a mapping with any of {', '.join(keys)}"
+    if section in SECTIONS and key in PLACES:
+        return f"write {'.'.join(PLACES[key])}"
+    if section in SECTIONS:
+        nearest = get_close_matches(key, keys, 1, CLOSE)
+        return f"the nearest is {section}.{nearest[0]}" if nearest else f"{section} has {', '.join(keys)}"
+    nearest = get_close_matches(name, [*PLACES, *SECTIONS], 1, CLOSE)
+    return f"the nearest is {nearest[0]}" if nearest else "see `uota pretrain --help`"
