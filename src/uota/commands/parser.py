@@ -126,4 +126,4 @@ def drop_own_method(values: dict[str, Any]) -> None:
     """
     name = values.pop("method")
     if name is not None and "." not in name:
-        raise UotaError(f"--method is {name}, and a run records its method; leave it out, or name a custom method")
+        raise UotaError(f"--method is {name}, and a run knows its method; leave it out, or name a custom method")
