@@ -31,7 +31,7 @@ from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import Choice, explain_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
@@ -73,11 +73,14 @@ def pretrain(
     check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
     check_optimizer(settings)
     source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
-    settings = resolve_auto(settings, source).replace_flat(data=located(settings.data.source))
+    settings, choices = explain_auto(settings, source)
+    settings = settings.replace_flat(data=located(settings.data.source))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
     with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
+        if lines and not resume:
+            _log_choices(settings, choices)
         _fit(job, run, resume, lines)
         list_skipped(source, run)
     return run
@@ -127,7 +130,15 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
 
 
 @rank_zero_only
-def _say_what_is_learned_from(source: Source) -> None:
+def _log_choices(settings: Pretrain, choices: list[Choice]) -> None:
+    """Log a line for each setting that was left to the package; without an arbiter, its settings do not matter."""
+    moot = () if settings.arbitration.arbiter != "none" else ("arbiter_input", "weighted_side", "start")
+    for name, value, reason in (choice for choice in choices if choice.name not in moot):
+        logger.info(f"{name}: {value} ({reason})")
+
+
+@rank_zero_only
+def _log_source(source: Source) -> None:
     logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
 
 
@@ -147,7 +158,7 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
         load_part(job.module, run)
     rank_zero_only(warn_left_out)(job.source)
     if lines:
-        _say_what_is_learned_from(job.source)
+        _log_source(job.source)
     flag = method_flag(job.module.settings.method.name)
     again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (
