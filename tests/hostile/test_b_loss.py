@@ -537,8 +537,8 @@ def test_loading_processes_leave_signals_to_their_parent():
 def test_a_loading_process_that_dies_is_a_sentence(tmp_path):
     trainer = make_trainer(tmp_path, [], bar=False, accelerator="cpu", logger=False)
     with (
-        pytest.raises(UotaError, match=r"fewer --workers and go on with: this"),
-        translate_stops(trainer, tmp_path, "go on with: this"),
+        pytest.raises(UotaError, match=r"fewer --workers and resume with: this"),
+        translate_stops(trainer, tmp_path, "resume with: this"),
     ):
         loaded(kill_self)
 

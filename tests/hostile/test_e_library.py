@@ -201,7 +201,7 @@ def test_several_devices_are_named():
 
 
 def paper(z, tau):
-    """Weights of the paper (M.9 to M.11), in float64 with NumPy alone."""
+    """Weights of the UOTA paper (equations 9 to 11), in float64 with NumPy alone."""
     z = z.detach().double().numpy()
     deviations = z - z.mean(0)
     rows = deviations.reshape(-1, z.shape[-1])

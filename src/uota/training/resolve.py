@@ -1,4 +1,4 @@
-"""What `auto` in settings becomes."""
+"""Resolution of `auto` in settings, with a reason for each choice."""
 
 from typing import Any, NamedTuple
 
@@ -15,21 +15,21 @@ from uota.settings.pretrain import Pretrain
 from uota.views import ViewPreset, find_preset
 from uota.views.presets import GROUPS
 
-MOST_CLASSES = 1_000_000  # that a layer is made for; higher labels are identifiers of something else
+MAX_CLASSES = 1_000_000  # higher labels are identifiers rather than classes
 UNDECIDED = ("auto", GROUPS, None)
-# Where nobody chose a method. Of groups SimCLR learned far more than SwAV did (docs/worth.md).
+# Default methods. On groups SimCLR learned far more than SwAV did (docs/worth.md).
 METHOD, METHOD_OF_GROUPS = "swav", "simclr"
-# Views of groups without an accelerator, by channels.
+# Presets for groups without an accelerator, by number of channels.
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
 
 
 class Choice(NamedTuple):
-    """A setting that was left to the package.
+    """A setting that was left to the package, and what it became.
 
     Attributes:
-        name: the setting, as a flat flag.
-        value: what it became.
-        reason: why, for a person.
+        name: name of the setting, as a flat flag.
+        value: the value chosen.
+        reason: reason to show to the user.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Choice(NamedTuple):
 
 
 def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
-    """Return the settings with nothing left on `auto`: a run writes these down, and everything after reads them.
+    """Return settings with nothing left on `auto`, as they are written to the run folder.
 
     Args:
         settings: settings of a run.
         source: its images.
-        trained: the run is trained already, so `source` need not have its classes, or any labels.
+        trained: whether the run is already trained, so that `source` need not have its classes, or any labels.
 
     Raises:
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
@@ -52,7 +52,7 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
 
 
 def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> tuple[Pretrain, list[Choice]]:
-    """Resolve settings as `resolve_auto`, and return what was chosen besides, each with its reason."""
+    """Resolve settings as `resolve_auto` does; also return the choices made."""
     chosen = [_method(source)]
     card = find_method(chosen[0].value if settings.method.name == "auto" else settings.method.name)
     chosen.append(_views(settings, source, card))
@@ -114,7 +114,7 @@ def _check_preset(settings: Pretrain, source: Source, card: Card, views: str) ->
 def _arbiter_input(arbiter: str, preset: ViewPreset) -> Choice:
     if arbiter != "learned":
         return Choice("arbiter_input", "embeddings", f"arbiter {arbiter}")
-    if preset.across_images:  # two images of a thing differ in where it is, which thumbnails cannot look past
+    if preset.across_images:  # thumbnails of two images of one thing differ in where it is
         return Choice("arbiter_input", "features", "views across the images of a group")
     return Choice("arbiter_input", "thumbnails", "views of a single image")
 
@@ -124,19 +124,19 @@ def _ends(pixel_range: PixelRange | None) -> list[float] | None:
 
 
 def _options_from_data(card: Card, options: dict[str, Any], source: Source) -> dict[str, Any]:
-    """The options of a method that are numbers of a source: its classes, its images."""
+    """Return the options of a method that follow from the source: the numbers of classes and of images."""
     classes = {"classes": _classes_of(source, options.get("classes"))} if card.needs_labels else {}
     return classes | ({"images": len(source)} if card.remembers(options) else {})
 
 
 def _classes_of(source: Source, asked: Any) -> Any:
-    """How many classes a method that learns from labels needs.
+    """Return the number of classes for a method that learns from labels.
 
     Raises:
-        UotaError: more than a network can tell apart, or more than were asked for.
+        UotaError: the labels are too many for a classifier, or more than the option allows.
     """
     highest = int(labels_of(source).max())
-    if highest >= MOST_CLASSES:
+    if highest >= MAX_CLASSES:
         raise UotaError(f"{source.name} has a label of {highest}; number its classes from 0")
     if isinstance(asked, int) and asked <= highest:
         raise UotaError(f"the option classes is {asked} and {source.name} has a label of {highest}; leave it out")
