@@ -12,7 +12,6 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota import __version__
 from uota.commands import COMMANDS
 from uota.commands.parser import CommandParser
 from uota.console import make_streams_tolerant, printable, show_messages
@@ -127,8 +126,8 @@ class _Version(Action):
 
         try:
             print(f"uota {version('uota')}")
-        except PackageNotFoundError:  # run from a folder, without being installed
-            print(f"uota {__version__}")
+        except PackageNotFoundError as error:
+            raise UotaError("uota is not installed, so its version is unknown; run `pip install .`") from error
         parser.exit()
 
 
