@@ -3,17 +3,21 @@
 import os
 import signal
 import sys
+from argparse import SUPPRESS, Action, ArgumentParser
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
 from uota.commands import COMMANDS
+from uota.commands.parser import CommandParser
 from uota.console import make_streams_tolerant, printable, show_messages
 from uota.errors import UotaError
 from uota.recipes import recipe_file
-from uota.settings.parsing import Parser, check_config
+from uota.settings.parsing import check_config
 from uota.settings.pretrain import NAMES
 from uota.settings.ranges import check_given
 from uota.training.signals import Interruption, raise_signals
@@ -111,16 +115,35 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="uota", description="Self-supervised learning that notices which views no longer show their image."
+class _Version(Action):
+    """Print the version, which is looked up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, SUPPRESS, nargs=0, default=SUPPRESS, help=settings["help"])
+
+    def __call__(self, parser: ArgumentParser, *others: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"uota {version('uota')}")
+        except PackageNotFoundError as error:
+            raise UotaError("uota is not installed, so its version is unknown; run `pip install .`") from error
+        parser.exit()
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "uota",
+        "COMMAND [options]",
+        "Self-supervised learning that notices which views no longer show their image.",
+        ("uota demo", "uota pretrain --data photos --out runs/photos", "uota evaluate knn runs/photos"),
     )
-    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    parser.add_argument("--version", action=_Version, help="Print the version and exit.")
+    made = {name: (command.parser(), command.help) for name, command in COMMANDS.items()}
+    parser.add_commands("command", "commands (uota COMMAND --help says more)", made)
     for name, command in COMMANDS.items():
-        made = command.parser()
-        commands.add_subcommand(name, made, help=command.help)
         if command.add_kinds:
-            command.add_kinds(made)
+            command.add_kinds(made[name][0])
     return parser
 
 

@@ -5,17 +5,21 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command
+from uota.commands.parser import Command, CommandParser
 from uota.console import printable
-from uota.settings.parsing import Parser
 
 
-def parser() -> Parser:
-    """Folders, and a format."""
-    parser = Parser(description="Print runs and their evaluations as a table, and what arbitration gains.")
-    parser.add_argument("runs", type=str, nargs="+", help="folders of runs, or of runs' folders")
+def parser() -> CommandParser:
+    """Make the parser of the folders and the output format."""
+    parser = CommandParser(
+        "uota compare",
+        "RUN [RUN ...] [--to FORMAT]",
+        "Print a table of runs and their evaluations, with what arbitration gains.",
+        ("uota compare runs/*", "uota compare runs/with runs/without --to markdown"),
+    )
+    parser.add_argument("runs", type=str, nargs="+", metavar="RUN", help="Folder of a run, or of several runs.")
     parser.add_argument(
-        "--to", type=Literal["text", "markdown", "csv", "latex", "html"], default="text", help="who shall read it"
+        "--to", type=Literal["text", "markdown", "csv", "latex", "html"], default="text", help="Output format."
     )
     return parser
 
@@ -31,4 +35,4 @@ def run(options: Namespace) -> None:
         print(f"uota: {printable(note)}", file=sys.stderr)
 
 
-COMMAND = Command("evaluations of runs side by side, over seeds, with the gain by arbitration", parser, run)
+COMMAND = Command("print a table of runs and their evaluations, with the gain by arbitration", parser, run)

@@ -2,17 +2,21 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command
-from uota.settings.parsing import Parser
+from uota.commands.parser import Command, CommandParser
 from uota.settings.pretrain import DEMO_EPOCHS
 
 
-def parser() -> Parser:
-    """What both runs share."""
-    parser = Parser(description="SwAV on the demo scenes, without and with arbitration, side by side.")
-    parser.add_argument("--out", type=str, default="runs/demo", help="folder of both runs")
-    parser.add_argument("--seed", type=int, default=0, help="of both runs")
-    parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="of both runs")
+def parser() -> CommandParser:
+    """Make the parser of what both runs share."""
+    parser = CommandParser(
+        "uota demo",
+        "[options]",
+        "Pretrain SwAV on the demo scenes without and with arbitration, side by side, and compare the two.",
+        ("uota demo", "uota demo --epochs 3 --out runs/short"),
+    )
+    parser.add_argument("--out", type=str, default="runs/demo", metavar="FOLDER", help="Folder of both runs.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of both runs.")
+    parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="Length of both runs.")
     return parser
 
 
@@ -26,4 +30,4 @@ def run(options: Namespace) -> None:
     run_demo(out, options.seed, options.epochs)
 
 
-COMMAND = Command("what arbitration is worth on the embedded scenes, in minutes", parser, run)
+COMMAND = Command("show in minutes what arbitration gains on the demo scenes", parser, run)

@@ -2,17 +2,23 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method, take_reading
-from uota.settings.parsing import Parser
+from uota.commands.parser import Command, CommandParser, add_own_method, add_reading, drop_own_method, take_reading
 
 
-def parser() -> Parser:
-    """A run, and where the table goes."""
-    parser = Parser(description="Write one row for each image: embedding, weight of its views, label.")
-    parser.add_argument("run", type=str, help="a run's folder")
-    parser.add_argument("--data", type=str | None, default=None, help="a folder of images; null: the run's")
-    parser.add_argument("--out", type=str, required=True, help="a .parquet or .csv file")
-    parser.add_argument("--seed", type=int, default=0, help="of the views that are weighed")
+def parser() -> CommandParser:
+    """Make the parser of the run, its data and the table."""
+    parser = CommandParser(
+        "uota embed",
+        "RUN --out FILE [--data FOLDER] [options]",
+        "Write a table with one row per image: its embedding, the weight of its views and its label.",
+        ("uota embed runs/photos --out table.parquet", "uota embed runs/photos --data others --out others.csv"),
+    )
+    parser.add_argument("run", type=str, help="Folder of a run.")
+    parser.add_argument(
+        "--data", type=str | None, default=None, metavar="FOLDER", help="Folder of images; null: the run's."
+    )
+    parser.add_argument("--out", type=str, required=True, metavar="FILE", help="Table to write, .parquet or .csv.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the views that are weighed.")
     add_reading(parser)
     add_own_method(parser)
     return parser
@@ -30,4 +36,4 @@ def run(options: Namespace) -> None:
     print(f"{rows} images are in {printable(options.out)}")
 
 
-COMMAND = Command("embeddings of images, and the weights of their views, as a table", parser, run)
+COMMAND = Command("write the embeddings of images and the weights of their views as a table", parser, run)

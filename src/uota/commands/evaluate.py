@@ -5,32 +5,62 @@ from dataclasses import asdict
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method, take_origin, take_reading
-from uota.settings.evaluation import SETTINGS, EncoderSpec
-from uota.settings.parsing import Parser
+from uota.commands.parser import (
+    Command,
+    CommandParser,
+    add_encoder,
+    add_own_method,
+    add_reading,
+    drop_own_method,
+    take_origin,
+    take_reading,
+)
+from uota.settings.evaluation import SETTINGS
+
+EXAMPLES = {
+    "linear": ("uota evaluate linear runs/photos", "uota evaluate linear resnet50.a1_in1k --data photos --out results"),
+    "knn": ("uota evaluate knn runs/photos", "uota evaluate knn moco.pth --data photos --out results"),
+    "linear-sgd": ("uota evaluate linear-sgd runs/photos --protocol swav --batch-size 256",),
+    "finetune": ("uota evaluate finetune runs/photos --labels 1%",),
+}
 
 
-def parser() -> Parser:
-    """The protocols follow."""
-    return Parser(description="Evaluate an encoder on labels; writes PROTOCOL.json into the run.")
+def parser() -> CommandParser:
+    """Make the parser, to which `add_protocols` adds."""
+    return CommandParser(
+        "uota evaluate",
+        "PROTOCOL RUN [options]",
+        "Evaluate an encoder on labelled images, and write PROTOCOL.json into the folder of the run.",
+        ("uota evaluate knn runs/photos", "uota evaluate finetune runs/photos --labels 1%"),
+    )
 
 
-def add_protocols(parser: Parser) -> None:
-    """Each protocol with its own settings."""
-    protocols = parser.add_subcommands(dest="protocol", metavar="PROTOCOL")
-    for name, (settings, description) in SETTINGS.items():
-        made = Parser(description=description)
-        made.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
-        made.add_argument("--data", type=str | None, default=None, help="labelled images; null: the run's")
-        made.add_argument("--out", type=str | None, default=None, help="folder of the result; null: the run's")
-        add_reading(made)
-        add_own_method(made)
-        made.add_class_arguments(settings, nested_key=None)
-        protocols.add_subcommand(name, made, help=description)
+def add_protocols(parser: CommandParser) -> None:
+    """Add a sub-command for each protocol, with its own settings."""
+    made = {name: (_protocol_parser(name), description) for name, (_, description) in SETTINGS.items()}
+    parser.add_commands("protocol", "protocols (uota evaluate PROTOCOL --help says more)", made)
+
+
+def _protocol_parser(name: str) -> CommandParser:
+    settings, description = SETTINGS[name]
+    sentence = f"{description[0].upper()}{description[1:]}."
+    made = CommandParser(f"uota evaluate {name}", "RUN [--data FOLDER] [options]", sentence, EXAMPLES[name])
+    add_encoder(made)
+    made.add_argument(
+        "--data", type=str | None, default=None, metavar="FOLDER", help="Folder of labelled images; null: the run's."
+    )
+    made.add_argument(
+        "--out", type=str | None, default=None, metavar="FOLDER", help="Folder of the result; null: the run's."
+    )
+    add_reading(made)
+    add_own_method(made)
+    made.add_class_arguments(settings, nested_key=None)
+    made.set_title(settings.__name__, "training")
+    return made
 
 
 def run(options: Namespace) -> None:
-    """Accuracy of an encoder on labelled images."""
+    """Evaluate an encoder on labelled images, and print its accuracy."""
     from uota.distributed import rank
     from uota.evaluation.evaluate import evaluate
 
@@ -48,4 +78,4 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
-COMMAND = Command("accuracy on labels: linear, knn, linear-sgd, finetune", parser, run, add_protocols)
+COMMAND = Command("measure accuracy on labels: linear, knn, linear-sgd, finetune", parser, run, add_protocols)

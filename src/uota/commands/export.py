@@ -4,19 +4,22 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, add_own_method, drop_own_method, take_origin
-from uota.settings.evaluation import EncoderSpec
-from uota.settings.parsing import Parser
+from uota.commands.parser import Command, CommandParser, add_encoder, add_own_method, drop_own_method, take_origin
 
 
-def parser() -> Parser:
-    """An encoder, and who shall read it."""
-    parser = Parser(description="Write an encoder as another library reads it.")
-    parser.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
-    parser.add_argument(
-        "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="who shall read it"
+def parser() -> CommandParser:
+    """Make the parser of the encoder and the output format."""
+    parser = CommandParser(
+        "uota export",
+        "RUN --to FORMAT --out FILE [options]",
+        "Write an encoder in the format of another library.",
+        ("uota export runs/photos --to timm --out encoder.pth", "uota export runs/photos --to onnx --out encoder.onnx"),
     )
-    parser.add_argument("--out", type=str, required=True, help="the file")
+    add_encoder(parser)
+    parser.add_argument(
+        "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="Output format."
+    )
+    parser.add_argument("--out", type=str, required=True, metavar="FILE", help="File to write.")
     add_own_method(parser)
     return parser
 
@@ -32,4 +35,4 @@ def run(options: Namespace) -> None:
     print(export(origin, values["to"], path_of(values["out"])))
 
 
-COMMAND = Command("the encoder for timm, torchvision, safetensors or ONNX", parser, run)
+COMMAND = Command("write an encoder for timm, torchvision, safetensors or ONNX", parser, run)

@@ -4,52 +4,96 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, add_own_method, add_reading, drop_own_method
-from uota.settings.parsing import Parser
+from uota.commands.parser import Command, CommandParser, add_own_method, add_reading, drop_own_method
 
-# Share of files in a wrong folder that says more about the arbiter than about the files.
+# An estimated share of outliers above this says more about the arbiter than about the views or files.
 TOO_MANY = 0.4
 
 
-def parser() -> Parser:
-    """What is looked at, by what, and what is written."""
-    parser = Parser(description="A page about images, their views and the weights of these, in one file.")
+def parser() -> CommandParser:
+    """Make the parser of what to look at, by which arbiter, and what to write."""
+    parser = CommandParser(
+        "uota inspect",
+        "[RUN ... | FOLDER] [options]",
+        "Write a page that shows which views of images are outliers, with or without a run.",
+        (
+            "uota inspect photos",
+            "uota inspect runs/photos runs/other --out photos.html",
+            "uota inspect photos --views groups --files files.csv",
+        ),
+    )
     parser.add_argument(
         "what",
         type=str,
         nargs="*",
-        help="a run's folder, then others to draw beside; or images: a folder or a name; nothing: demo-scenes",
+        metavar="RUN|FOLDER",
+        help="Folder of a run, and others to show beside it; or a folder of images, or the name of a data set. "
+        "Default: demo-scenes.",
     )
     parser.add_argument(
-        "--data", type=str | None, default=None, help="a folder of images; null: the run's, or demo-scenes"
+        "--data",
+        type=str | None,
+        default=None,
+        metavar="FOLDER",
+        help="Folder of images; null: the run's, or demo-scenes.",
     )
     parser.add_argument(
-        "--out", type=str, default="inspect.html", help="the page; .png or another picture: the gallery alone"
+        "--out",
+        type=str,
+        default="inspect.html",
+        metavar="FILE",
+        help="Page to write; with .png or the suffix of another picture only the gallery.",
     )
-    parser.add_argument("--views", type=str, default="auto", help="as in uota pretrain --views")
+    parser.add_argument(
+        "--files",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="With --views groups: CSV to write, with all files, the likeliest in a wrong folder first.",
+    )
+    parser.add_argument(
+        "--table",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="Table to write with one row per view, .parquet or .csv.",
+    )
+    parser.add_argument(
+        "--views", type=str, default="auto", metavar="PRESET", help="Preset of views, as in uota pretrain --views."
+    )
     parser.add_argument(
         "--view_options",
         type=dict[str, dict[str, Any]],
         default={},
-        help="changes to it, as in uota pretrain --view_options",
+        metavar="MAPPING",
+        help="Changes to the preset, such as {local: {scale: [0.1, 0.3]}}.",
     )
     parser.add_argument(
-        "--files", type=str | None, default=None, help="of groups: a CSV of all files, those in a wrong folder first"
+        "--inject", type=float, default=0.0, help="Share of views taken from other images, to check the arbiter."
     )
-    parser.add_argument("--table", type=str | None, default=None, help="a .parquet or .csv file with a row per view")
-    parser.add_argument("--inject", type=float, default=0.0, help="share of views taken from other images, as a check")
-    parser.add_argument("--backbone", type=str | None, default=None, help="without a run: look through this timm model")
-    parser.add_argument("--weights", type=str | None, default=None, help="of the backbone: a file; null: random")
+    parser.add_argument(
+        "--backbone", type=str | None, default=None, help="Without a run: timm model whose features the arbiter sees."
+    )
+    parser.add_argument(
+        "--weights",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="File with the weights of the backbone; null: random ones.",
+    )
     parser.add_argument(
         "--seconds",
         type=float,
         default=20.0,
-        help="how long an arbiter learns, where a run has none; for groups two do",
+        help="How long an arbiter is trained where a run has none; for groups two are.",
     )
     parser.add_argument(
-        "--images", type=int | None, default=None, help="how many to show; null: 60, in a picture alone 8"
+        "--images",
+        type=int | None,
+        default=None,
+        help="Number of images to show; null: 60, or 8 where only the gallery is written.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the views and of the choice of images")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of images.")
     add_reading(parser)
     add_own_method(parser)
     return parser
@@ -84,4 +128,4 @@ def _doubt(rate: float | None) -> str:
     return " (so many that it probably cannot tell: give more --seconds, or a run more epochs)"
 
 
-COMMAND = Command("see which views of images are outliers, with or without a run", parser, run)
+COMMAND = Command("show which views of images are outliers, with or without a run", parser, run)

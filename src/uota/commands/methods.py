@@ -4,16 +4,17 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command
-from uota.settings.parsing import Parser
+from uota.commands.parser import Command, CommandParser
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def parser() -> Parser:
-    """Nothing to choose."""
-    return Parser(description="Which methods there are, and what the weights act on in each.")
+def parser() -> CommandParser:
+    """Make the parser, which has no options."""
+    return CommandParser(
+        "uota methods", "", "List the methods, what the weights act on in each, and their recipes.", ("uota methods",)
+    )
 
 
 def run(options: Namespace) -> None:
@@ -49,4 +50,4 @@ def table_of_methods() -> "Table":
     return table
 
 
-COMMAND = Command("the table of methods", parser, run)
+COMMAND = Command("list the methods and their recipes", parser, run)

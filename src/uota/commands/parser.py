@@ -1,47 +1,105 @@
-"""What a command is."""
+"""Commands, their parsers, and the options that several of them share."""
 
+from argparse import Action
+from argparse import HelpFormatter as ArgparseFormatter
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NamedTuple
 
 from jsonargparse import Namespace
 
+from uota.commands.help import HelpFormatter
 from uota.errors import UotaError
 from uota.settings.evaluation import EncoderSpec
 from uota.settings.parsing import Parser
 from uota.settings.pretrain import Reading
 
 
+class CommandParser(Parser):
+    """A parser of a command's arguments, with a help text that ends in examples.
+
+    Args:
+        name: the words that start the command, such as "uota evaluate knn".
+        arguments: the arguments that people give most, for the usage line.
+        description: a sentence.
+        examples: command lines.
+    """
+
+    def __init__(self, name: str, arguments: str, description: str, examples: tuple[str, ...]) -> None:
+        self._shown_aliases: dict[str, str] = {}
+        super().__init__(
+            prog=name,
+            usage=f"{name} {arguments}".rstrip(),
+            description=description,
+            epilog="\n  ".join(("examples:" if len(examples) > 1 else "example:", *examples)),
+            formatter_class=HelpFormatter,
+        )
+        self._positionals.title = "arguments"
+
+    def _get_formatter(self) -> ArgparseFormatter:
+        formatter = super()._get_formatter()
+        if isinstance(formatter, HelpFormatter):
+            formatter.aliases = self._shown_aliases
+        return formatter
+
+    def set_title(self, group: str, title: str, description: str | None = None) -> None:
+        """Set the title and the description of a group of options in the help text."""
+        self.groups[group].title, self.groups[group].description = title, description  # type: ignore[index]
+
+    def option(self, flag: str) -> Action:
+        """Return the action of a flag."""
+        return self._option_string_actions[flag]
+
+    def show_alias(self, flag: str, alias: str) -> None:
+        """Show an alias before a flag in the help text; `aliases` is what reads it."""
+        self._shown_aliases[flag] = alias
+
+    def add_commands(self, dest: str, title: str, made: "dict[str, tuple[CommandParser, str]]") -> None:
+        """Add parsers of sub-commands, each with its line in the list of them."""
+        commands = self.add_subcommands(dest=dest, metavar=dest.upper(), title=title, description=None)
+        for name, (parser, line) in made.items():
+            prog = parser.prog
+            commands.add_subcommand(name, parser, help=line)
+            parser.prog = prog  # jsonargparse names it "uota [options] ..."
+
+
 class Command(NamedTuple):
     """A command of `uota`.
 
     Attributes:
-        help: a line in the list of commands.
-        parser: makes what reads its arguments.
-        run: does it.
-        add_kinds: gives its parser commands of its own, once that is in its place, as jsonargparse wants it.
+        help: its line in the list of commands.
+        parser: makes the parser of its arguments.
+        run: runs it.
+        add_kinds: adds sub-commands to its parser, once that is in its place, as jsonargparse requires.
     """
 
     help: str
-    parser: Callable[[], Parser]
+    parser: Callable[[], CommandParser]
     run: Callable[[Namespace], None]
-    add_kinds: Callable[[Parser], None] | None = None
+    add_kinds: Callable[[CommandParser], None] | None = None
 
 
 def add_resume(parser: Parser) -> None:
-    """What to do with a folder that is there already."""
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its settings")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    """Add the options that say what to do with a folder that exists."""
+    parser.add_argument("--resume", action="store_true", help="Resume from the folder's checkpoint, with its settings.")
+    parser.add_argument("--overwrite", action="store_true", help="Replace what is in the folder.")
+
+
+def add_encoder(parser: CommandParser) -> None:
+    """Add the arguments that say which encoder to load."""
+    parser.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
+    parser.set_title("EncoderSpec", "encoder")
 
 
 def take_origin(values: dict[str, Any]) -> EncoderSpec:
-    """Takes what tells of an encoder out of a command's values."""
+    """Take the arguments of `add_encoder` out of a command's values."""
     return EncoderSpec(**{field.name: values.pop(field.name) for field in fields(EncoderSpec)})
 
 
-def add_reading(parser: Parser) -> None:
+def add_reading(parser: CommandParser) -> None:
     """Add the options that say how image files are read."""
     parser.add_class_arguments(Reading, nested_key=None)
+    parser.set_title("Reading", "reading of image files")
 
 
 def take_reading(values: dict[str, Any]) -> Reading:
@@ -50,21 +108,22 @@ def take_reading(values: dict[str, Any]) -> Reading:
 
 
 def add_own_method(parser: Parser) -> None:
-    """Add `--method`, which allows a run's custom method: its settings alone may not."""
+    """Add `--method`, which allows the custom method of a run; the settings in a run's folder may not."""
     parser.add_argument(
         "--method",
         type=str | None,
         default=None,
-        help="of a run with a method of your own: package.module.Class once more, since its folder may not choose code",
+        metavar="CLASS",
+        help="For a run with a custom method: its package.module.Class again, as a run's folder may not choose code.",
     )
 
 
 def drop_own_method(values: dict[str, Any]) -> None:
-    """Take `--method` out of a command's values: what it names was allowed before the command ran.
+    """Take `--method` out of a command's values; the method that it names is allowed before the command runs.
 
     Raises:
-        UotaError: it names none of the user's own.
+        UotaError: it names a built-in method.
     """
     name = values.pop("method")
     if name is not None and "." not in name:
-        raise UotaError(f"--method is {name}, and a run knows its method; leave it out, or name one of your own")
+        raise UotaError(f"--method is {name}, and a run knows its method; leave it out, or name a custom method")

@@ -5,26 +5,57 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, add_resume
+from uota.commands.parser import Command, CommandParser, add_resume
 from uota.console import printable
-from uota.settings.parsing import Parser, SettingsFile, add_sections, build_settings
-from uota.settings.pretrain import FLAT, OLD_NAMES, Pretrain
+from uota.settings.parsing import SettingsFile, add_sections, build_settings
+from uota.settings.pretrain import FLAT, OLD_NAMES, SECTIONS, Pretrain
 
-# Flags of settings that people type often, by their flat names.
+CONFIG_HELP = "YAML file with any of the settings below, or the name of a recipe; flags after it override it."
+# Flags of settings besides their flat names.
 SHORT = {"lr": "learning_rate"}
+# Flags that people type often, which help texts show before the section and name of the setting.
+SHOWN = [
+    "data",
+    "views",
+    "method",
+    "backbone",
+    "arbiter",
+    "epochs",
+    "batch-size",
+    "lr",
+    "seed",
+    "devices",
+    "precision",
+    "workers",
+]
 
 
-def parser() -> Parser:
-    """Every setting of a run is a flag."""
-    parser = Parser(description="Pretrain an encoder. Told nothing: SwAV with arbitration on the demo scenes.")
-    parser.add_argument(
-        "--config", action=SettingsFile, help="a YAML file with any of the settings below, or a recipe's name"
+def parser() -> CommandParser:
+    """Make the parser, which has a flag for every setting of a run."""
+    parser = CommandParser(
+        "uota pretrain",
+        "[--data FOLDER] [--method NAME] [--out FOLDER] [options]",
+        "Pretrain an encoder on images without labels. The defaults train SwAV with arbitration on the demo scenes. "
+        "Most flags also work without their section: --momentum is --optimization.momentum.",
+        (
+            "uota pretrain --data photos --method simclr --epochs 100 --batch-size 256 --out runs/photos",
+            "uota pretrain --config swav_imagenet --data imagenet --devices 8 --out runs/imagenet",
+            "uota pretrain --resume --out runs/photos",
+        ),
     )
-    parser.add_argument("--out", type=str, default="runs/pretrain", help="the run's folder")
+    parser.add_argument("--config", action=SettingsFile, metavar="FILE", help=CONFIG_HELP)
+    parser.add_argument("--out", type=str, default="runs/pretrain", metavar="FOLDER", help="Folder of the run.")
     add_resume(parser)
     add_sections(parser)
     parser.aliases = {name: f"{section}.{key}" for name, (section, key) in FLAT.items()}
     parser.aliases |= {name: parser.aliases[flat] for name, flat in (OLD_NAMES | SHORT).items()}
+    for section, kind in SECTIONS.items():
+        parser.set_title(section, section, kind.__doc__)
+    for alias in SHOWN:
+        parser.show_alias(f"--{parser.aliases[alias.replace('-', '_')]}", f"--{alias}")
+    parser.option("--data.source").metavar = "FOLDER"
+    parser.option("--print_config").help = "Print the settings as YAML and exit."
+    parser.option("--print_config").metavar = ""
     return parser
 
 

@@ -2,19 +2,32 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command
-from uota.settings.parsing import Parser
+from uota.commands.parser import Command, CommandParser
 from uota.settings.pretrain import IMAGE_MEGABYTES
 
 
-def parser() -> Parser:
-    """From where to where."""
-    parser = Parser(description="Write a folder of images as tar shards, which need no unpacking to train on.")
-    parser.add_argument("folder", type=str, help="of images; its splits and classes stay")
-    parser.add_argument("--out", type=str, required=True, help="folder of the shards; the same call goes on with it")
-    parser.add_argument("--shard_size", type=int, default=256, help="of a shard, in MB")
+def parser() -> CommandParser:
+    """Make the parser of the two folders and the sizes."""
+    parser = CommandParser(
+        "uota shard",
+        "FOLDER --out SHARDS [options]",
+        "Write a folder of images as tar shards, which are trained on without being unpacked.",
+        ("uota shard photos --out shards", "uota pretrain --data shards"),
+    )
+    parser.add_argument("folder", type=str, help="Folder of images; its splits and classes are kept.")
     parser.add_argument(
-        "--image_megabytes", type=int, default=IMAGE_MEGABYTES, help="larger images, decoded, are left out"
+        "--out",
+        type=str,
+        required=True,
+        metavar="SHARDS",
+        help="Folder of the shards; after an interruption the same command resumes.",
+    )
+    parser.add_argument("--shard_size", type=int, default=256, help="Size of a shard in megabytes.")
+    parser.add_argument(
+        "--image_megabytes",
+        type=int,
+        default=IMAGE_MEGABYTES,
+        help="Leave out images that take more megabytes than this once decoded.",
     )
     return parser
 
@@ -38,4 +51,4 @@ def run(options: Namespace) -> None:
     )
 
 
-COMMAND = Command("a folder of images as tar shards (WebDataset)", parser, run)
+COMMAND = Command("write a folder of images as tar shards (WebDataset)", parser, run)

@@ -2,32 +2,59 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, add_own_method, add_resume, drop_own_method, take_origin
-from uota.settings.evaluation import EncoderSpec
-from uota.settings.parsing import Parser
-from uota.settings.transfer import TASKS, Transfer
+from uota.commands.parser import (
+    Command,
+    CommandParser,
+    add_encoder,
+    add_own_method,
+    add_resume,
+    drop_own_method,
+    take_origin,
+)
+from uota.settings.transfer import TASKS, Task, Transfer
 
 
-def parser() -> Parser:
-    """The tasks follow."""
-    return Parser(description="Train a detector on an encoder, and measure it; a folder in the run holds it.")
+def parser() -> CommandParser:
+    """Make the parser, to which `add_tasks` adds."""
+    return CommandParser(
+        "uota transfer",
+        "TASK RUN [options]",
+        "Train a detector on top of an encoder on COCO, and measure its average precision.",
+        ("uota transfer detection runs/photos --coco coco", "uota transfer keypoints moco.pth --coco coco --out moco"),
+    )
 
 
-def add_tasks(parser: Parser) -> None:
-    """Each task with the settings of a transfer."""
-    tasks = parser.add_subcommands(dest="task", metavar="TASK")
-    for name, description in TASKS.items():
-        made = Parser(description=description)
-        made.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
-        made.add_argument("--out", type=str | None, default=None, help="folder; null: the run's, with the task's name")
-        add_resume(made)
-        add_own_method(made)
-        made.add_class_arguments(Transfer, nested_key=None)
-        tasks.add_subcommand(name, made, help=description)
+def add_tasks(parser: CommandParser) -> None:
+    """Add a sub-command for each task."""
+    made = {name: (_task_parser(name), f"train a detector of {description}") for name, description in TASKS.items()}
+    parser.add_commands("task", "tasks (uota transfer TASK --help says more)", made)  # type: ignore[arg-type]
+
+
+def _task_parser(name: Task) -> CommandParser:
+    made = CommandParser(
+        f"uota transfer {name}",
+        "RUN --coco FOLDER [options]",
+        f"Train a detector of {TASKS[name]}, on COCO, and measure its average precision.",
+        (f"uota transfer {name} runs/photos --coco coco", f"uota transfer {name} runs/photos --resume"),
+    )
+    add_encoder(made)
+    made.add_argument(
+        "--out",
+        type=str | None,
+        default=None,
+        metavar="FOLDER",
+        help="Folder to write; null: a folder named after the task in that of the run.",
+    )
+    add_resume(made)
+    add_own_method(made)
+    made.add_class_arguments(Transfer, nested_key=None)
+    made.set_title("Transfer", "training")
+    made.option("--coco").metavar = "FOLDER"
+    return made
 
 
 def run(options: Namespace) -> None:
-    """Average precision of a detector on an encoder, trained on COCO."""
+    """Train a detector on top of an encoder, and print its average precision on COCO."""
     from uota.transfer.average_precision import describe
     from uota.transfer.transfer import transfer
 
@@ -41,4 +68,4 @@ def run(options: Namespace) -> None:
         print(f"{task}: {describe(precision)}")
 
 
-COMMAND = Command("average precision on COCO: detection, segmentation, keypoints", parser, run, add_tasks)
+COMMAND = Command("measure average precision on COCO: detection, segmentation, keypoints", parser, run, add_tasks)

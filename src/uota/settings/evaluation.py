@@ -12,58 +12,53 @@ FINETUNE_RATES = {"1%": (0.02, 5.0), "10%": (0.01, 0.2), "100%": (0.01, 0.2)}
 
 @dataclass
 class EncoderSpec:
-    """Where an encoder comes from.
-
-    Attributes:
-        run: a run's folder, a file of weights (MoCo's, SwAV's, lightly's …), or a timm model, whose weights are fetched
-        backbone: of a file of weights: tiny or any timm model; null: told by its tensors
-        views: of a file of weights, the preset by which images are sized and normalised; auto: by its first layer
-        pickle: read a file that holds more than tensors; such a file can run any code, so only if you trust it
-    """
+    """Where to load an encoder from."""
 
     run: str
+    """Folder of a run, a file of weights (MoCo's, SwAV's, lightly's, …), or the name of a timm model, whose weights are
+    downloaded."""
     backbone: str | None = None
+    """Backbone of a file of weights: tiny or any timm model; null: inferred from its tensors."""
     views: str = "auto"
+    """For a file of weights, the preset that gives the size and normalisation of images; auto: by its first layer."""
     pickle: bool = False
+    """Read a file that holds more than tensors. Such a file can run any code, so do this only if you trust it."""
 
 
 @dataclass
 class NoSettings:
-    """linear and knn have none."""
+    """The settings of linear and knn, which have none."""
 
 
 @dataclass
 class LinearSGD:
-    """Settings of a linear classifier that is trained on augmented images by a published protocol.
-
-    Attributes:
-        protocol: whose published linear evaluation to follow; auto: that of the run's method (swav with mahalanobis:
-            uota; methods that published none, and weights from elsewhere: swav)
-        epochs: passes over the training images; null: as in the protocol
-        batch_size: images per step; null: as in the protocol
-        learning_rate: for 256 images, scaled to the batch; null: as in the protocol
-        weight_decay: of the classifier; null: as in the protocol
-        momentum: of its optimiser; null: as in the protocol
-        smallest_crop: share of the image's area that a training crop has at least; null: as in the protocol
-        seed: of crops, order and the classifier's first weights
-        workers: processes that load images; null: as many as are useful
-        accelerator: auto, cpu, gpu, …
-        devices: processes that share the batch
-    """
+    """Settings of a linear classifier trained on augmented images by a published protocol."""
 
     protocol: Literal[
         "auto", "swav", "uota", "moco", "jcl", "simsiam", "byol", "simclr", "barlow_twins", "cmc", "infomin"
     ] = "auto"
+    """Method whose published linear evaluation to follow. auto: the run's method, or uota for swav with mahalanobis;
+    swav for methods that published none and for weights from elsewhere."""
     epochs: int | None = None
+    """Passes over the training images; null: the protocol's."""
     batch_size: int | None = None
+    """Images per step, over all devices; null: the protocol's."""
     learning_rate: float | None = None
+    """Learning rate for 256 images, scaled to the batch; null: the protocol's."""
     weight_decay: float | None = None
+    """Weight decay of the classifier; null: the protocol's."""
     momentum: float | None = None
+    """Momentum of SGD; null: the protocol's."""
     smallest_crop: float | None = None
+    """Smallest share of the image's area that a training crop has; null: the protocol's."""
     seed: int = 0
+    """Seed of crops, order and the classifier's initial weights."""
     workers: int | None = None
+    """Processes that load images; null: as many as are useful."""
     accelerator: str = "auto"
+    """auto, cpu, gpu, …"""
     devices: int = 1
+    """Number of devices, with one process each, that share the batch."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -85,44 +80,41 @@ class LinearSGD:
 
 @dataclass
 class Finetune:
-    """Settings of fine-tuning the whole network on some of the labels.
-
-    Attributes:
-        labels: share of the training images that is used, the same of each class
-        epochs: passes over these images
-        batch_size: images per step
-        learning_rate: of the encoder, for 256 images, scaled to the batch; null: by the share of labels, as SwAV
-        head_learning_rate: of the classifier, likewise
-        drops: shares of training at which both are multiplied by 0.2; none: a cosine
-        weight_decay: of all
-        momentum: of SGD
-        smallest_crop: share of the image's area that a training crop has at least
-        seed: of the choice of images, crops, order and the classifier's first weights
-        workers: processes that load images; null: as many as are useful
-        accelerator: auto, cpu, gpu, …
-        devices: processes that share the batch
-    """
+    """Settings of fine-tuning the whole network on some of the labels."""
 
     labels: Literal["1%", "10%", "100%"] = "10%"
+    """Share of the training images to use, the same of each class."""
     epochs: int = 20
+    """Passes over these images."""
     batch_size: int = 256
+    """Images per step, over all devices."""
     learning_rate: float | None = None
+    """Learning rate of the encoder for 256 images, scaled to the batch; null: SwAV's for the share of labels."""
     head_learning_rate: float | None = None
+    """Learning rate of the classifier for 256 images, scaled to the batch; null: SwAV's for the share of labels."""
     drops: list[float] = field(default_factory=lambda: [0.6, 0.8])
+    """Shares of training at which both learning rates are multiplied by 0.2; if empty, they follow a cosine."""
     weight_decay: float = 0.0
+    """Weight decay of all parameters."""
     momentum: float = 0.9
+    """Momentum of SGD."""
     smallest_crop: float = 0.08
+    """Smallest share of the image's area that a training crop has."""
     seed: int = 0
+    """Seed of the choice of images, crops, order and the classifier's initial weights."""
     workers: int | None = None
+    """Processes that load images; null: as many as are useful."""
     accelerator: str = "auto"
+    """auto, cpu, gpu, …"""
     devices: int = 1
+    """Number of devices, with one process each, that share the batch."""
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_multiple(self.batch_size, self.devices)
 
     def rates(self) -> tuple[float, float]:
-        """Of the encoder and of the classifier, for 256 images."""
+        """Return the learning rates of the encoder and of the classifier, for 256 images."""
         encoder, head = FINETUNE_RATES[self.labels]
         return (
             encoder if self.learning_rate is None else self.learning_rate,
@@ -133,7 +125,7 @@ class Finetune:
 # By the name that `uota evaluate` knows a protocol by: its settings, and what it is.
 SETTINGS: dict[str, tuple[type, str]] = {
     "linear": (NoSettings, "logistic regression on cached features: fast"),
-    "knn": (NoSettings, "20 and 200 nearest neighbours by the cosine of cached features"),
+    "knn": (NoSettings, "the 20 and the 200 nearest neighbours by cosine similarity of cached features"),
     "linear-sgd": (LinearSGD, "a linear classifier trained on augmented images, by the method's published protocol"),
     "finetune": (Finetune, "the whole network trained on 1 %, 10 % or all labels"),
 }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType
@@ -71,7 +72,7 @@ class Parser(ArgumentParser):
             UotaError: always.
         """
         parser = getattr(ex, "subcommand_parser", None) or self
-        raise UotaError(f"{sentence(message)} ({parser.prog.replace(' [options]', '')} --help)") from ex
+        raise UotaError(f"{sentence(message)} ({parser.prog} --help)") from ex
 
 
 class FileParser(Parser):
@@ -150,9 +151,10 @@ def _no_settings(path: Path, reason: object) -> UotaError:
 
 
 def add_sections(parser: Parser) -> None:
-    """Add the settings of pretraining, each section as a group."""
+    """Add the settings of pretraining, each section as a group of options."""
     for section, kind in SECTIONS.items():
         parser.add_class_arguments(kind, nested_key=section)
+        parser._option_string_actions[f"--{section}"].help = SUPPRESS  # jsonargparse's, of a file with the section
 
 
 def build_settings(kind: type[Settings], values: dict[str, Any]) -> Settings:

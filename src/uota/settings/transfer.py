@@ -23,47 +23,43 @@ WARMUP, WARMUP_SHARE, WARMUP_START = 1000, 0.1, 0.001
 
 @dataclass
 class Transfer:
-    """Settings of a transfer to COCO.
-
-    Attributes:
-        coco: folder with train2017, val2017 and annotations, as COCO is unpacked
-        schedule: 1x is 90,000 steps of 16 images (12 epochs of COCO), 2x twice as many; of other batches as many images
-        epochs: instead of the schedule's length; its drops of the rate are at the same shares of training
-        steps: likewise
-        batch_size: images per step, over all devices
-        learning_rate: for 16 images, scaled to the batch
-        heads: published (detectron2's, with batch norm and a box head of four convolutions) or torchvision (its own)
-        norm: the encoder's batch norm: sync (over all devices; with torchvision heads in the pyramid too) or frozen
-        from_scratch: throw the encoder's weights away and train the same network from random ones, for comparison
-        weight_decay: not applied to norms; with torchvision heads not to biases either
-        momentum: of SGD
-        seed: of first weights, order, flips and sampling
-
-        workers: processes that load images; null: as many as are useful
-        accelerator: auto, cpu, gpu, …
-        devices: processes that share the batch
-        threads: CPU threads of each process; null: torch's choice
-        checkpoint_every: steps between checkpoints; another at the end and on Ctrl-C
-    """
+    """Settings of a transfer to COCO."""
 
     coco: str | None = None
+    """Folder with train2017, val2017 and annotations, as COCO is unpacked."""
     schedule: Literal["1x", "2x"] = "1x"
+    """1x: 90,000 steps of 16 images, which are 12 epochs of COCO; 2x: twice as many. With another batch size the number
+    of images stays."""
     epochs: int | None = None
+    """Length in epochs instead of the schedule's; the learning rate drops at the same shares of training."""
     steps: int | None = None
+    """Length in steps instead of the schedule's; the learning rate drops at the same shares of training."""
     batch_size: int = BATCH_OF_SCHEDULES
+    """Images per step, over all devices."""
     learning_rate: float = 0.02
+    """Learning rate for 16 images, scaled to the batch."""
     heads: Heads = "published"
+    """published: detectron2's, with batch norm and a box head of four convolutions; torchvision: its own."""
     norm: Literal["sync", "frozen"] = "sync"
+    """Batch norm of the encoder: sync (over all devices; with torchvision heads in the pyramid too) or frozen."""
     from_scratch: bool = False
+    """Discard the encoder's weights and train the same network from random ones, for comparison."""
     weight_decay: float = 1e-4
+    """Weight decay, not applied to norms, nor with torchvision heads to biases."""
     momentum: float = 0.9
+    """Momentum of SGD."""
     seed: int = 0
-
+    """Seed of initial weights, order, flips and sampling."""
     workers: int | None = None
+    """Processes that load images; null: as many as are useful."""
     accelerator: str = "auto"
+    """auto, cpu, gpu, …"""
     devices: int = 1
+    """Number of devices, with one process each, that share the batch."""
     threads: int | None = None
+    """CPU threads of each process; null: torch's choice."""
     checkpoint_every: int = 500
+    """Steps between checkpoints; there is another at the end and on Ctrl-C."""
 
     def __post_init__(self) -> None:
         check_settings(self)
