@@ -107,4 +107,4 @@ def test_settings(marker, tmp_path, capsys):
 def test_the_flag_is_what_it_takes(weights, pictures, marker):
     """Otherwise nothing above would show anything."""
     main(["evaluate", "knn", str(weights), f"--data={pictures}", "--pickle=true"])
-    assert marker.exists() or weights.read_bytes()[:2] != b"PK"
+    assert marker.exists()

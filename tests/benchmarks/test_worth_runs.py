@@ -114,6 +114,6 @@ def test_where_no_view_is_wrong_no_telling_is_told():
     run.step = run.total - 1
     scored = ARMS["two_groups"].judge(64, 0)(*embedded_views(), 0.0)
 
-    run._note(scored, torch.zeros(scored.scores.shape, dtype=torch.bool))
+    run.record(scored, torch.zeros(scored.scores.shape, dtype=torch.bool))
 
     assert run.told().keys() == {"rate"}

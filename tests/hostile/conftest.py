@@ -1,7 +1,6 @@
 """What tests of wrong inputs share: small pictures, limits in time, and a watch for programs that start."""
 
 import io
-import signal
 import sys
 import tarfile
 
@@ -28,20 +27,6 @@ def starts():
     _started = []
     yield _started
     _started = None
-
-
-@pytest.fixture(autouse=True)
-def no_hang():
-    """Ends a test that waits for what never comes."""
-
-    def end(number, frame):
-        raise TimeoutError("it hangs")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def noise(seed=0, size=(32, 32), mode="RGB"):

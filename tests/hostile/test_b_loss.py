@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.processes import started, wait_until
 from torch.utils.data import Dataset
 
 from uota.commands import COMMANDS
@@ -405,9 +406,9 @@ def test_sigint_stops_a_training_in_the_background(images, tmp_path, monkeypatch
 
 def test_another_thread_trains_without_handlers(images, tmp_path):
     done = []
-    thread = threading.Thread(target=lambda: done.append(train(settings_for(images), tmp_path / "run").epochs_done()))
+    thread = threading.Thread(target=lambda: done.append(train(settings_for(images), tmp_path / "run").epochs_done()), daemon=True)
     thread.start()
-    thread.join()
+    thread.join(timeout=100)
     assert done == [3]
 
 
@@ -464,17 +465,10 @@ def test_a_scheduler_that_signals_all_processes_finds_a_checkpoint(tmp_path):
         (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (1500, 1500)).save(folder / "ab"[number % 2] / f"{number}.bmp")
     flags = [f"--data={folder}", f"--out={out}", "--epochs=100000", "--workers=2", "--checkpoint_every=1000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uota", "pretrain", *flags, *LARGER],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not list(out.glob("logs/*/metrics.csv")) and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)
-    errors = process.communicate(timeout=100)[1]
+    with started([sys.executable, "-m", "uota", "pretrain", *flags, *LARGER], start_new_session=True) as process:
+        wait_until(lambda: list(out.glob("logs/*/metrics.csv")), process)
+        os.killpg(process.pid, signal.SIGTERM)
+        errors = process.communicate(timeout=100)[1]
     assert (process.returncode, "Traceback" in errors) == (143, False), errors
     assert "--resume" in errors
     assert find_damage(out / "checkpoint.ckpt") is None
@@ -511,7 +505,7 @@ def kill_self():
 
 def signal_self():
     for number in STOPPING:
-        subprocess.run(["kill", f"-{int(number)}", str(os.getpid())], check=True)
+        subprocess.run(["kill", f"-{int(number)}", str(os.getpid())], check=True, timeout=30)
 
 
 def loaded(do, workers=1):
@@ -547,7 +541,7 @@ def test_a_loading_process_that_hangs_is_ended_by_its_parent():
     process = multiprocessing.Process(target=hang)
     process.start()
     time.sleep(0.2)
-    subprocess.run(["kill", "-TERM", str(process.pid)], check=True)  # from somebody else
+    subprocess.run(["kill", "-TERM", str(process.pid)], check=True, timeout=30)  # from somebody else
     time.sleep(0.2)
     assert process.is_alive()
     process.terminate()

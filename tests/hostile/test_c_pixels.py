@@ -283,17 +283,19 @@ def test_a_colour_profile_that_unfolds_is_not_read():
     assert torch.equal(decode_image(np.frombuffer(with_profile, np.uint8)), as_image(noise(6)))
 
 
-@pytest.mark.parametrize("listed", ["all", "one damaged", "one missing"])
-def test_a_list_of_paths_is_inspected_as_a_folder_is(tmp_path, listed):
+@pytest.mark.parametrize("damaged", [[], ["3.png"]], ids=["all readable", "one damaged"])
+def test_a_list_of_paths_is_inspected_like_a_folder(tmp_path, damaged):
     fill(tmp_path, named("a", each=6))
     paths = [str(tmp_path / name) for name in named("a", each=6)]
-    if listed == "one damaged":
-        (tmp_path / "a/3.png").write_bytes(b"damaged")
-    if listed == "one missing":
-        with pytest.raises(UotaError, match=r"there is no file .*nowhere\.png"):
-            inspect([*paths, "nowhere.png"], seconds=0.0)
-        return
+    for name in damaged:
+        (tmp_path / "a" / name).write_bytes(b"damaged")
     found = inspect(paths, seconds=0.0)
-    assert found.table.shape[1] == 6 - (listed == "one damaged")
-    assert [path.name for path in found.subject.source.skipped] == ["3.png"] * (listed == "one damaged")
+    assert found.table.shape[1] == 6 - len(damaged)
+    assert [path.name for path in found.subject.source.skipped] == damaged
     assert str(tmp_path / "a/0.png") in set(found.table.columns()["image"])
+
+
+def test_a_missing_file_in_a_list_of_paths_is_named(tmp_path):
+    paths = [str(path) for path in fill(tmp_path, named("a", each=6)).rglob("*.png")]
+    with pytest.raises(UotaError, match=r"there is no file .*nowhere\.png"):
+        inspect([*paths, "nowhere.png"], seconds=0.0)

@@ -1,12 +1,13 @@
 """The library in others' hands: every mode, cast, wrapper and kind of input is right, or named with the remedy."""
 
 import copy
+import gc
 import inspect
 import io
 import json
 import pickle
-import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from types import SimpleNamespace
@@ -16,13 +17,14 @@ import pytest
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
+from tests.processes import run_command
 from torch import nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 import uota
 from uota import Arbiter, ViewSampler
 from uota.arbitration import Contrast, LearnedContrast, ScoreInBatches, Scores, TwoGroups, Weighing
-from uota.arbitration.inputs import _require_one_device
+from uota.arbitration.inputs import require_one_device
 from uota.arbitration.scores.learned import new_head
 from uota.arbitration.state import REMEMBERED
 
@@ -194,7 +196,7 @@ def test_what_is_no_list_of_views_is_named(kind, taker):
 
 def test_several_devices_are_named():
     with pytest.raises(ValueError, match="views are on cpu and cuda:0; move them to one device"):
-        call(_require_one_device, [SimpleNamespace(device="cuda:0"), SimpleNamespace(device="cpu")], "views")
+        call(require_one_device, [SimpleNamespace(device="cuda:0"), SimpleNamespace(device="cpu")], "views")
 
 
 def paper(z, tau):
@@ -348,7 +350,7 @@ def said():
     """What code says in an interpreter of its own: there no shapes are checked, as they are in tests alone."""
     transformed = [form.format(function) for form in TRANSFORMS.values() for function in TRANSFORMED.values()]
     code = [*NO_SETTINGS, *transformed, *TRACED.values(), *(f"alike({each})" for each in COMPILED.values())]
-    ran = subprocess.run([sys.executable, "-c", SCRIPT, json.dumps(code)], capture_output=True, text=True)
+    ran = run_command([sys.executable, "-c", SCRIPT, json.dumps(code)])
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 
@@ -470,8 +472,9 @@ def test_autocast_does_not_reach_an_arbiter(name):
 def test_weights_of_inference_mode_may_weigh_a_loss():
     with torch.inference_mode():
         weights = Arbiter("learned")(X).weights
-    loss = (nn.Parameter(torch.ones(4, 8)) * weights).sum()
-    loss.backward()
+    terms = nn.Parameter(torch.ones(4, 8))
+    (terms * weights).sum().backward()
+    assert torch.equal(terms.grad, weights)
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
@@ -655,14 +658,18 @@ def test_a_backward_pass_never_learns():
 
 def test_what_is_remembered_is_bounded_and_never_copied():
     arbiter = Arbiter("two_groups")
-    arbiter(views())
-    assert len(arbiter._recall._calls) == 0  # outside of checkpointing
-    for seed in range(REMEMBERED + 3):
-        with torch.no_grad():
-            arbiter(views(seed, (2, 3, 4)))
-    assert len(arbiter._recall._calls) == REMEMBERED
-    assert len(copy.deepcopy(arbiter)._recall._calls) == 0
-    assert len(pickle.loads(pickle.dumps(arbiter))._recall._calls) == 0
+    results = [weakref.ref(arbiter(views()).weights)]
+    gc.collect()
+    assert results[0]() is None  # outside of checkpointing nothing is remembered
+    with torch.no_grad():
+        results = [weakref.ref(arbiter(views(seed, (2, 3, 4))).weights) for seed in range(REMEMBERED + 3)]
+    gc.collect()
+    assert [result() is not None for result in results] == [False] * 3 + [True] * REMEMBERED
+    copies = [copy.deepcopy(arbiter), pickle.loads(pickle.dumps(arbiter))]
+    del arbiter
+    gc.collect()
+    assert copies
+    assert not any(result() is not None for result in results)
 
 
 # Casts and moves --------------------------------------------------------------------------------------------------
