@@ -79,10 +79,10 @@ def test_what_a_recipe_leaves_out_is_read_from_the_method_and_its_preset():
 @pytest.mark.parametrize(
     ("about", "row", "rule"),
     [
-        (fidelity.Subject(), {"setting": "the order of crops"}, "say `ours`"),
-        (fidelity.Subject(), {"setting": "learning_rate"}, "say `ours`"),
-        (fidelity.Subject(Pretrain()), {"setting": "views.scale"}, "say `ours`"),
-        (fidelity.Subject(Pretrain()), {"setting": "epochs", "ours": 1}, "leave `ours` out"),
+        (fidelity.Subject(), {"setting": "the order of crops"}, "add `ours`"),
+        (fidelity.Subject(), {"setting": "learning_rate"}, "add `ours`"),
+        (fidelity.Subject(Pretrain()), {"setting": "views.scale"}, "add `ours`"),
+        (fidelity.Subject(Pretrain()), {"setting": "epochs", "ours": 1}, "remove `ours`"),
     ],
 )
 def test_ours_is_said_where_it_cannot_be_read_and_nowhere_else(about, row, rule):
