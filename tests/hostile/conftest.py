@@ -1,4 +1,4 @@
-"""What tests of wrong inputs share: small pictures, limits in time, and a watch for programs that start."""
+"""Helpers for tests of invalid input: small pictures, archives, and a record of the programs that are started."""
 
 import io
 import sys
@@ -17,12 +17,12 @@ def _watch(event, arguments):
         _started.append(f"{event} {arguments!r}")
 
 
-sys.addaudithook(_watch)  # Python cannot take it away again
+sys.addaudithook(_watch)  # an audit hook cannot be removed
 
 
 @pytest.fixture
 def starts():
-    """The programs that were started since the test began."""
+    """List of the programs that were started since the test began."""
     global _started
     _started = []
     yield _started
@@ -50,7 +50,7 @@ def write_tar(path, members, **how):
 
 
 def fill(folder, names, first=0):
-    """Pictures at these paths in a folder."""
+    """Write pictures at these paths in a folder."""
     for number, name in enumerate(names, first):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
