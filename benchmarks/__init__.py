@@ -18,6 +18,7 @@ class Benchmark(NamedTuple):
 BENCHMARKS = {
     "arbitration": Benchmark("time of arbitrate() compared with the released formulation", "seconds"),
     "views": Benchmark("views per second compared with lightly's SwAV transform", "15 seconds"),
+    "start_up": Benchmark("time of every --help and of imports, compared with import torch", "4 minutes"),
     "scale": Benchmark("cost of arbitration as a function of its size, modelled and measured", "2 minutes"),
     "step": Benchmark("share of an arbiter in a training step; steps compared with lightly's", "20 minutes"),
     "packed": Benchmark("images per second from a folder, tar shards and a saved data set", "2 minutes"),

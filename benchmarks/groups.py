@@ -34,14 +34,14 @@ from benchmarks.worth.arms import ARMS, Watched
 from benchmarks.worth.run import Training
 from uota import Arbiter, thumbnails
 from uota.data import Groups, SceneOptions, open_source
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
 from uota.methods.build import build_method
 from uota.misfiled.files import FileVerdicts, score_files, score_files_by_halves
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline, ViewPreset, Views
 from uota.views.presets import preset_of
@@ -165,7 +165,9 @@ def measure(run: Run, size: Size = FULL) -> dict[str, Any]:
     """Make a run and return its line of results."""
     data = archive(run.rate, run.seed, size)
     plain = recipe(f"{run.method}_demo")
-    settings = replace(plain, views="groups", epochs=size.epochs, batch_size=size.batch, seed=run.seed, arbiter="none")
+    settings = plain.replace_flat(
+        views="groups", epochs=size.epochs, batch_size=size.batch, seed=run.seed, arbiter="none"
+    )
     settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
     return run._asdict() | {"epochs": size.epochs} | found(run, data, settings, size)
@@ -182,7 +184,7 @@ def of_trained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look(watched.at, method.embed(views.by_size, Step()))
+        return arbiter_input(watched.at, method.embed(views.by_size, Step()))
 
     judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, size.draws, bar=False)
     told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
@@ -196,7 +198,7 @@ def of_untrained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dic
 
     @torch.no_grad()
     def see(views: Views) -> Tensor:
-        return look("features", method.embed(views.by_size, Step()))
+        return arbiter_input("features", method.embed(views.by_size, Step()))
 
     precision = train_arbiter(run, data, preset, see, size)
     return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)

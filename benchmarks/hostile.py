@@ -30,8 +30,9 @@ from uota import UotaError
 from uota.commands.cli import main as uota
 from uota.data import open_groups, open_source, warn_left_out
 from uota.data.files.decode import UnreadableError, read_header, read_image
-from uota.data.files.formats import ENDINGS, readable_formats
+from uota.data.files.formats import FORMAT_OF_EXTENSION, readable_formats
 from uota.data.packed.tar_index import make_index
+from uota.runs.run import Run
 from uota.transfer.annotations import open_annotations
 
 OUT = RESULTS / "hostile.jsonl"
@@ -133,7 +134,7 @@ def picture(chance: random.Random, kind: str) -> bytes:
 
 def images(chance: random.Random, place: Path) -> None:
     """Read a damaged picture."""
-    path = place / f"x{chance.choice(list(ENDINGS))}"
+    path = place / f"x{chance.choice(list(FORMAT_OF_EXTENSION))}"
     path.write_bytes(damaged(chance, picture(chance, chance.choice(readable_formats()))))
     for read in (read_image, read_header):
         try:
@@ -313,7 +314,7 @@ def flags(run: Path) -> Attempt:
         "compare": (["compare", str(run)], None),
         "export": (["export", str(run), "--to=safetensors", "--out=e"], None),
     }
-    fields = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+    fields = Run(run).settings().as_flat()
     training = (
         "epochs batch_size learning_rate head_learning_rate drops weight_decay momentum smallest_crop seed workers"
     )

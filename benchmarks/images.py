@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import to_pil_image
 
-from uota.data.source import TensorSource
+from uota.data import TensorSource
 
 
 def smooth_images(count: int, channels: int, height: int, width: int) -> Tensor:

@@ -11,7 +11,7 @@ import csv
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -88,14 +88,14 @@ def settings_of(run: Run) -> Pretrain:
     """Return the settings that a run trains with."""
     accelerator = "cpu" if run.device == "cpu" else "gpu"
     demo = recipe(f"{run.method}_demo")
-    plain = replace(demo, data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
+    plain = demo.replace_flat(data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
     if run.arm == "learned":
-        return replace(plain, arbiter="learned", look="features")
+        return plain.replace_flat(arbiter="learned", arbiter_input="features")
     if run.arm == "none":
         return plain
     if METHODS[run.method].encoder is not Encoder:  # the method "random" has this encoder
-        return replace(plain, learning_rate=0.0, weight_decay=0.0, epochs=1)
-    return replace(plain, method="random", method_options={}, epochs=1)
+        return plain.replace_flat(learning_rate=0.0, weight_decay=0.0, epochs=1)
+    return plain.replace_flat(method="random", method_options={}, epochs=1)
 
 
 def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
         folder, settings = Path(temporary) / "run", settings_of(run)
         if tiny:
             data = write_pictures(Path(temporary) / "pictures", TINY_IMAGES, TINY_SIDE)
-            settings = replace(settings, data=str(data), epochs=1, batch_size=TINY_BATCH, views="small", workers=0)
+            settings = settings.replace_flat(data=str(data), epochs=1, batch_size=TINY_BATCH, views="small", workers=0)
         began, worked = time.monotonic(), time.process_time()
         trained = pretrain(settings, folder, overwrite=True, bar=False, lines=False)
         spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
@@ -176,7 +176,8 @@ def _shown(mean: Estimate, change: Change | None) -> tuple[str, str, str]:
 def runs_of(asked: list[str], seeds: list[int], arms: list[str]) -> list[Run]:
     """Return all runs of these methods (METHOD or METHOD:DATA); none given: of every method."""
     asked = asked or [*(name for name in METHODS if name != "random"), *IN_COLOUR]
-    pairs = [(name, data or recipe(f"{name}_demo").data) for name, _, data in (each.partition(":") for each in asked)]
+    parts = (each.partition(":") for each in asked)
+    pairs = [(name, data or recipe(f"{name}_demo").data.source) for name, _, data in parts]
     return [Run(*pair, seed, arm) for seed, pair, arm in product(seeds, pairs, arms)]
 
 

@@ -40,9 +40,10 @@ from uota.data import open_source
 from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features, evaluate_knn
 from uota.io.atomic import write_text_atomically
+from uota.losses import ViewWeights
 from uota.methods import Step
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import GlobalBatches
 from uota.training.loader import Loader
 from uota.training.resolve import resolve_auto
@@ -123,14 +124,14 @@ def forever(loader: DataLoader[Any]) -> Iterator[Any]:
 
 def on_thumbnails(settings: Pretrain) -> Pretrain:
     """Let the arbiter, if there is one, look at thumbnails."""
-    return settings if settings.arbiter == "none" else replace(settings, look="thumbnails")
+    return settings if settings.arbitration.arbiter == "none" else settings.replace_flat(arbiter_input="thumbnails")
 
 
 def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
     """Return a step from files to weights, as `uota pretrain` makes it."""
     asked = {"method": name, "arbiter": arbiter, "backbone": size.backbone, "batch_size": size.batch, "views": name}
-    settings, source, done = Pretrain(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
-    settings = replace(on_thumbnails(resolve_auto(settings, source)), optimizer="sgd")
+    settings, source, done = Pretrain.from_flat(data=str(size.jpegs), **asked), open_source(size.jpegs), [0]  # type: ignore[arg-type]
+    settings = on_thumbnails(resolve_auto(settings, source)).replace_flat(optimizer="sgd")
     module = build_module(settings, 10_000)
     dataset = ViewDataset(source, ViewPipeline(resized(name), 0))
     batches = GlobalBatches(len(source), size.batch, 0, 0, 1, lambda: done[0])
@@ -146,8 +147,8 @@ def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:
         embedded = method.embed(views.by_size, Step(1000, 0.5))
         weights = torch.ones(embedded.projected.shape[:2])
         if module.arbiter is not None:
-            weights = module.arbiter(look("thumbnails", embedded)).weights
-        method.loss(embedded, weights, Step(1000, 0.5)).backward()
+            weights = module.arbiter(arbiter_input("thumbnails", embedded)).weights
+        method.loss(embedded, ViewWeights(weights), Step(1000, 0.5)).backward()
         optimizer.step()
         optimizer.zero_grad()
         done[0] += 1
@@ -262,7 +263,7 @@ def until(who: str, size: Size = FULL) -> dict[str, Any]:
 def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Callable[[], None]]:
     source, done = first_images(open_source("demo"), size.images), [0]
     arbiter = "learned" if who == "uota" else "none"
-    asked = Pretrain(
+    asked = Pretrain.from_flat(
         data="demo",
         method="simclr",
         method_options=SIMCLR,
@@ -280,8 +281,8 @@ def _ours_on_demo(preset: ViewPreset, who: str, size: Size) -> tuple[Encoder, Ca
             embedded = module.method.embed(pipeline(source, samples).by_size, Step(done[0]))
             weights = torch.ones(embedded.projected.shape[:2])
             if module.arbiter is not None:
-                weights = module.arbiter(look("thumbnails", embedded)).weights
-            module.method.loss(embedded, weights, Step(done[0])).backward()
+                weights = module.arbiter(arbiter_input("thumbnails", embedded)).weights
+            module.method.loss(embedded, ViewWeights(weights), Step(done[0])).backward()
             optimizer.step()
             optimizer.zero_grad()
             done[0] += 1

@@ -27,10 +27,11 @@ from benchmarks.lightly_steps import STEPS, lightly_step
 from benchmarks.timing import seconds
 from uota import Arbiter
 from uota.encoders.encoder import Encoder
+from uota.losses import ViewWeights
 from uota.methods import METHODS, Step
 from uota.methods.build import compile_encoders
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.setup import build_module
 
 BATCH, REPETITIONS = 64, 5
@@ -64,7 +65,7 @@ def cost(out: Path, tiny: bool) -> None:
     """Measure the share of each arbiter in a step of SwAV."""
     torch.manual_seed(0)
     backbone, batch, sizes = TINY_SETUP if tiny else COST_SETUP
-    asked = Pretrain(method="swav", views="swav", backbone=backbone, arbiter="none", weigh="both")
+    asked = Pretrain.from_flat(method="swav", views="swav", backbone=backbone, arbiter="none", weighted_side="both")
     module = build_module(asked, total_steps=10)
     method, optimizer = module.method, module.configure_optimizers()
     groups = [torch.randn(count, batch, 3, side, side) for count, side in sizes]
@@ -75,14 +76,18 @@ def cost(out: Path, tiny: bool) -> None:
     }
 
     def step() -> None:
-        loss = method.loss(method.embed(groups, Step()), torch.ones(sum(map(len, groups)), batch), Step(1000, 0.5))
+        weights = ViewWeights.uniform(sum(map(len, groups)), batch)
+        loss = method.loss(method.embed(groups, Step()), weights, Step(1000, 0.5))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     with torch.no_grad():
         embedded = method.embed(groups, Step())
-    judged = {name: partial(lambda at, arbiter: arbiter(look(at, embedded)), *pair) for name, pair in arbiters.items()}
+    judged = {
+        name: partial(lambda at, arbiter: arbiter(arbiter_input(at, embedded)), *pair)
+        for name, pair in arbiters.items()
+    }
     medians = in_turn({"step": step} | judged, 1 if tiny else REPETITIONS)
     shares = {name: medians[name] / medians["step"] for name in arbiters}
     written = {"step_seconds": medians["step"], "share": shares}
@@ -106,7 +111,7 @@ def our_step(name: str, backbone: str, groups: list[Tensor], compiled: bool = Fa
 
     def step() -> None:
         embedded = method.embed(groups, Step(1000, 0.5))
-        weights = arbiter(look("thumbnails", embedded)).weights
+        weights = ViewWeights(arbiter(arbiter_input("thumbnails", embedded)).weights)
         method.loss(embedded, weights, Step(1000, 0.5)).backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -9,7 +9,6 @@ minutes.
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import mean
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ from uota.arbitration import Arbitration
 from uota.data import Source, open_source
 from uota.methods.embedded import Embedded
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import Views
@@ -72,7 +71,7 @@ class Watching:
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
         truth = views.wrong.flatten()
         for name, (at, arbiter) in self.watchers.items():
-            verdict = arbiter(look(at, embedded))
+            verdict = arbiter(arbiter_input(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
             self.seen[name].append(Seen(auroc, verdict.outlier_rate, float(truth.float().mean())))
         return uniform(embedded, views, progress)
@@ -80,7 +79,7 @@ class Watching:
 
 def watch(settings: Pretrain, source: Source, train: bool) -> list[dict]:
     """Return a row per part of the run and arbiter; without `train` the learning rate is zero."""
-    settings = resolve_auto(settings if train else replace(settings, learning_rate=0.0), source)
+    settings = resolve_auto(settings if train else settings.replace_flat(learning_rate=0.0), source)
     training = Training(settings, Arm(lambda dim, seed: Watching(dim)), source, preset_of(settings))
     rows = []
     for _ in training.parts(training.total):
@@ -112,11 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     asked = parse(parser, arguments, RESULTS / f"telling_outliers-{asked.condition}.json")
     torch.set_num_threads(1)
-    settings = Pretrain(arbiter="none", epochs=EPOCHS, **CONDITIONS[asked.condition])
-    source = open_source(settings.data)
+    settings = Pretrain.from_flat(arbiter="none", epochs=EPOCHS, **CONDITIONS[asked.condition])
+    source = open_source(settings.data.source)
     if asked.tiny:
-        source, settings = first_images(source, TINY_IMAGES), replace(settings, epochs=1, batch_size=TINY_BATCH)
-    rows = watch(settings, source, train=True) + watch(replace(settings, epochs=min(2, settings.epochs)), source, False)
+        source, settings = first_images(source, TINY_IMAGES), settings.replace_flat(epochs=1, batch_size=TINY_BATCH)
+    rows = watch(settings, source, train=True) + watch(
+        settings.replace_flat(epochs=min(2, settings.optimization.epochs)), source, False
+    )
     asked.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 

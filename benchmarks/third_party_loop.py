@@ -7,7 +7,6 @@ ends; runs that have a line are not repeated.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from math import cos, pi
@@ -75,11 +74,13 @@ MODELS = {"lightly's swav": swav, "lightly's dino": dino}
 def measure(run: Run, tiny: bool = False) -> dict:
     """Train, evaluate and return the line of a run."""
     condition, name, candidates, seed = run
-    settings = Pretrain(epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition])
+    settings = Pretrain.from_flat(
+        epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition]
+    )
     count = TINY_IMAGES if tiny else None
-    train, test = (first_images(open_source(settings.data, split), count) for split in ("train", "test"))
+    train, test = (first_images(open_source(settings.data.source, split), count) for split in ("train", "test"))
     if tiny:
-        settings = replace(settings, epochs=1, batch_size=TINY_IMAGES // 2)
+        settings = settings.replace_flat(epochs=1, batch_size=TINY_IMAGES // 2)
     settings = resolve_auto(settings, train)
     torch.manual_seed(seed)
     encoder = Encoder("tiny", train.channels).to(memory_format=torch.channels_last)
@@ -93,12 +94,16 @@ def measure(run: Run, tiny: bool = False) -> dict:
 def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor], settings: Pretrain, source) -> int:
     """Train in a plain PyTorch loop, and return how many images it took."""
     preset = preset_of(settings)
-    pipeline = ViewPipeline(preset.with_candidates(settings.candidates), settings.seed, settings.inject)
+    pipeline = ViewPipeline(
+        preset.with_candidates(settings.arbitration.candidates), settings.runtime.seed, settings.views.inject
+    )
     sampler = build_sampler(settings)
     step = 0
-    batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: step)
-    total = len(batches) * settings.epochs
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    batches = GlobalBatches(len(source), settings.optimization.batch_size, settings.runtime.seed, 0, 1, lambda: step)
+    total = len(batches) * settings.optimization.epochs
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.optimization.learning_rate, weight_decay=settings.optimization.weight_decay
+    )
     while step < total:
         for samples in batches:
             groups = pipeline(source, samples).by_size
@@ -112,7 +117,7 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
             loss.backward()
             optimizer.step()
             step += 1
-    return total * settings.batch_size
+    return total * settings.optimization.batch_size
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

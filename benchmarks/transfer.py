@@ -45,8 +45,8 @@ class Run(NamedTuple):
 
 def pretrained(seed: int) -> Path:
     """Return the folder of the pretraining run of a seed, which is made only once."""
-    recipe_of_demo = replace(recipe("swav_demo"), epochs=DEMO_EPOCHS, arbiter="learned", look="features")
-    settings = replace(recipe_of_demo, seed=seed, accelerator="cpu", threads=1)
+    recipe_of_demo = recipe("swav_demo").replace_flat(epochs=DEMO_EPOCHS, arbiter="learned", arbiter_input="features")
+    settings = recipe_of_demo.replace_flat(seed=seed, accelerator="cpu", threads=1)
     folder = RUNS / f"seed-{seed}"
     if not (folder / "done").exists():
         pretrain(settings, folder, overwrite=True, bar=False, lines=False)
@@ -57,8 +57,8 @@ def pretrained(seed: int) -> Path:
 def pretrained_briefly(folder: Path) -> Path:
     """Pretrain for one step on a few pictures, and return the folder of the run."""
     data = write_pictures(folder / "pictures", TINY_IMAGES, side=32)
-    settings = replace(recipe("swav_demo"), data=str(data), epochs=1, batch_size=TINY_IMAGES // 2, workers=0)
-    pretrain(replace(settings, accelerator="cpu", threads=1), folder / "run", bar=False, lines=False)
+    settings = recipe("swav_demo").replace_flat(data=str(data), epochs=1, batch_size=TINY_IMAGES // 2, workers=0)
+    pretrain(settings.replace_flat(accelerator="cpu", threads=1), folder / "run", bar=False, lines=False)
     return folder / "run"
 
 

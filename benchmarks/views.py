@@ -20,7 +20,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from benchmarks.images import smooth_images
 from benchmarks.timing import seconds
-from uota.data.source import TensorSource
+from uota.data import TensorSource
 from uota.views import PRESETS, ViewPipeline
 
 RESULT = RESULTS / "views.json"

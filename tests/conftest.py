@@ -18,6 +18,15 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def messages_shown():
+    """What the package logs is printed, as in commands."""
+    from uota.console import show_messages  # not above: shapes are checked in what is imported after this file
+
+    with show_messages():
+        yield
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """Do not wait before reading from a failing file system again."""
@@ -45,7 +54,7 @@ def lit_patterns():
     """Return a function that makes pictures of objects, each a pattern of 3 × 3 colours, at several brightnesses."""
 
     # Imported late, because shapes are checked in modules that are imported after this file.
-    from uota.data.source import TensorSource
+    from uota.data.memory import TensorSource
 
     def make(things, lights):
         random = torch.Generator().manual_seed(0)

@@ -40,7 +40,7 @@ def weights(request, tmp_path, marker):
 
 @pytest.fixture(scope="module")
 def small_run(pictures, tmp_path_factory):
-    settings = Pretrain(
+    settings = Pretrain.from_flat(
         data=str(pictures), views="small", epochs=1, local_views=0, arbiter="none", workers=0, threads=1
     )
     return pretrain(settings, tmp_path_factory.mktemp("runs") / "run", bar=False, lines=False).folder

@@ -12,7 +12,7 @@ these forms, so that the page cannot become outdated; all other rows state it as
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import reduce
 from importlib import import_module
 from inspect import signature
@@ -24,7 +24,7 @@ import yaml
 
 from uota.methods import METHODS
 from uota.recipes import recipe, recipe_names
-from uota.settings.pretrain import Pretrain
+from uota.settings.pretrain import FLAT, Pretrain
 from uota.views import SIZE_NAMES, ViewPreset, find_preset
 from uota.views.presets import preset_of
 
@@ -86,7 +86,7 @@ class Subject:
             return True
         if rest:
             return (first == "views" and self.preset is not None) or (first == "method_options" and bool(self.settings))
-        return self.settings is not None and first in {field.name for field in fields(Pretrain)}
+        return self.settings is not None and first in FLAT
 
     def ours(self, setting: str) -> Any:
         """Read our value of a setting from the code.
@@ -158,14 +158,14 @@ def _follow(root: Any, path: str) -> Any:
 
 def _of_run(settings: Pretrain, field: str) -> Any:
     """Return a field of the recipe, or of the Card if the recipe does not set it."""
-    value = getattr(settings, field)
-    return getattr(METHODS[settings.method], field, value) if value in ("auto", None) else value
+    value = settings.as_flat()[field]
+    return getattr(METHODS[settings.method.name], field, value) if value in ("auto", None) else value
 
 
 def _option(settings: Pretrain, option: str) -> Any:
     """Return an option of the method from the recipe, the Card or the constructor's default, in this order."""
-    card = METHODS[settings.method]
-    given = card.options | settings.method_options
+    card = METHODS[settings.method.name]
+    given = card.options | settings.method.options
     return given[option] if option in given else signature(card.build).parameters[option].default
 
 
@@ -211,7 +211,7 @@ def section(name: str, rows: Iterable[Row]) -> str:
 
 def _its_views(name: str) -> str:
     settings = subject(name).settings
-    of_views = f"{OF_VIEWS}{settings.views}" if settings else ""
+    of_views = f"{OF_VIEWS}{settings.views.preset}" if settings else ""
     return f"Its views: [{of_views}](#{of_views}).\n\n" if of_views in names() else ""
 
 

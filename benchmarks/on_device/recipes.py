@@ -11,7 +11,7 @@ everything is small enough for a CPU.
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -26,7 +26,7 @@ from uota.methods import Step
 from uota.methods.build import find_method
 from uota.recipes import recipe, recipe_names
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.module import Pretraining
 from uota.training.resolve import resolve_auto
 from uota.training.setup import build_arbiter, build_module
@@ -85,10 +85,14 @@ class Training:
     @classmethod
     def of(cls, settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> "Training":
         """Build it from resolved settings with the batch of this device; `size` converts the side of a view."""
-        module = build_module(settings, settings.epochs * IMAGES // settings.batch_size).to(device).train()
+        module = (
+            build_module(settings, settings.optimization.epochs * IMAGES // settings.optimization.batch_size)
+            .to(device)
+            .train()
+        )
         clock = Clock([module.configure_optimizers()])
         module.trainer = clock  # type: ignore[assignment]
-        return cls(module, random_views(settings, device, size), clock, settings.precision)
+        return cls(module, random_views(settings, device, size), clock, settings.runtime.precision)
 
     def autocast(self) -> torch.autocast:
         """Return the autocast context that Lightning uses for the precision."""
@@ -123,24 +127,28 @@ def arms(settings: Pretrain) -> Iterator[Pretrain]:
 
     With a single view per image there is nothing to arbitrate.
     """
-    if settings.arbiter != "none":
-        yield replace(settings, start=0.0)
+    if settings.arbitration.arbiter != "none":
+        yield settings.replace_flat(start=0.0)
         return
     for arbiter in ARBITERS if preset_of(settings).views > 1 else ARBITERS[:1]:
-        yield replace(settings, arbiter=arbiter, start=None if arbiter == "none" else 0.0)
+        yield settings.replace_flat(arbiter=arbiter, start=None if arbiter == "none" else 0.0)
 
 
 def of_one_device(settings: Pretrain) -> Pretrain:
     """Return the settings of one device's share of a recipe, in bf16."""
-    own = replace(settings, devices=1, batch_size=settings.batch_size // settings.devices, precision="bf16")
-    return resolve_auto(replace(own, accelerator="auto"), SOURCE)
+    own = settings.replace_flat(
+        devices=1, batch_size=settings.optimization.batch_size // settings.runtime.devices, precision="bf16"
+    )
+    return resolve_auto(own.replace_flat(accelerator="auto"), SOURCE)
 
 
 def small(settings: Pretrain, backbone: str) -> Pretrain:
     """Return settings of the same method with a small network, heads and batch in float32, for small views."""
-    options = find_method(settings.method).small | ({"classes": CLASSES} if settings.method == "supervised" else {})
+    options = find_method(settings.method.name).small | (
+        {"classes": CLASSES} if settings.method.name == "supervised" else {}
+    )
     network = {"backbone": backbone, "batch_size": SMALL_BATCH, "method_options": options}
-    return replace(settings, precision="32", **network)  # type: ignore[arg-type]
+    return settings.replace_flat(precision="32", **network)  # type: ignore[arg-type]
 
 
 def small_size(size: int) -> int:
@@ -151,7 +159,7 @@ def small_size(size: int) -> int:
 def random_views(settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> RandomViews:
     """Make random views in the preset's counts; the numbers are the same on every device."""
     random = torch.Generator().manual_seed(0)
-    batch = settings.batch_size
+    batch = settings.optimization.batch_size
     groups = [
         torch.randn(group.count, batch, 3, size(group.size), size(group.size), generator=random)
         for group in preset_of(settings).sizes
@@ -168,7 +176,7 @@ def measure(settings: Pretrain, device: torch.device, size: Callable[[int], int]
         training.module.settings = each
         arbiter = build_arbiter(each, training.module.method.dim)
         training.module.arbiter = None if arbiter is None else arbiter.to(device)
-        row = {"arbiter": each.arbiter, "batch": each.batch_size}
+        row = {"arbiter": each.arbitration.arbiter, "batch": each.optimization.batch_size}
         try:
             yield row | steps(training, device)
         except Exception as error:  # go on with the next arbiter
@@ -197,11 +205,11 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
     arbiter = module.arbiter
     if arbiter is None:
         return None
-    step = Step(training.clock.global_step, LATE, True, training.views.labels)
+    step = Step(training.clock.global_step, LATE, training.views.labels)
     with training.autocast():
         with torch.no_grad():
             embedded = module.method.embed(training.views.by_size, step)
-        return timed(lambda: arbiter(look(module.settings.look, embedded), LATE), device)
+        return timed(lambda: arbiter(arbiter_input(module.settings.arbitration.input, embedded), LATE), device)
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

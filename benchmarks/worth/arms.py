@@ -12,7 +12,7 @@ from uota import Arbiter
 from uota.arbitration import Arbitration
 from uota.arbitration.result import rescaled_to_mean_one
 from uota.methods import Embedded
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.setup import TAU_PER_DIMENSION
 from uota.views import ViewPreset, Views
 
@@ -55,7 +55,7 @@ class Watched:
     arbiter: Arbiter
 
     def __call__(self, embedded: Embedded, views: Views, progress: float) -> Arbitration:
-        return self.arbiter(look(self.at, embedded), progress)
+        return self.arbiter(arbiter_input(self.at, embedded), progress)
 
 
 @dataclass(frozen=True)

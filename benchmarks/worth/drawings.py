@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from uota.data import FolderOptions, Source, open_source
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.errors import UotaError
 
 FOLDER = Path("/usr/share/openclipart/png")

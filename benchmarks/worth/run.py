@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from statistics import mean
 from time import process_time
 from typing import Any, NamedTuple
@@ -18,8 +17,10 @@ from benchmarks.worth.conditions import CONDITIONS
 from benchmarks.worth.robust import ROBUST
 from uota.arbitration import Arbitration
 from uota.data import Source
+from uota.losses import Side, ViewWeights
 from uota.methods import Embedded, Step
 from uota.methods.build import build_method
+from uota.numerics import seed_of
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.batches import GlobalBatches
@@ -48,7 +49,7 @@ class Run(NamedTuple):
         """Return settings of `uota pretrain`: the method's demo recipe with the images and length of the condition."""
         condition = CONDITIONS[self.condition]
         own = {"method": self.method, "seed": self.seed, "arbiter": "none"}
-        return replace(recipe(f"{self.method}_demo"), **condition.settings | own)
+        return recipe(f"{self.method}_demo").replace_flat(**condition.settings | own)
 
 
 def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
     train, test = condition.source("train"), condition.source("test")
     if tiny:
         train, test = (first_images(source, TINY_IMAGES) for source in (train, test))
-        settings = replace(settings, epochs=1, batch_size=TINY_BATCH)
+        settings = settings.replace_flat(epochs=1, batch_size=TINY_BATCH)
     settings = resolve_auto(settings, train)
     preset = arm.preset(preset_of(settings))
     training = Training(settings, arm, train, preset)
@@ -71,7 +72,7 @@ def measure(run: Run, tiny: bool = False) -> dict[str, Any]:
     final = way.pop()
     result = {name: final[name] for name in ("linear", "knn")} | training.told()
     result |= {"milliseconds_an_image": round(1000 * spent / training.images, 3)}
-    return run._asdict() | {"epochs": settings.epochs} | result | ({"way": way} if way else {})
+    return run._asdict() | {"epochs": settings.optimization.epochs} | result | ({"way": way} if way else {})
 
 
 class Training:
@@ -87,15 +88,19 @@ class Training:
     def __init__(self, settings: Pretrain, arm: Arm, source: Source, preset: ViewPreset) -> None:
         self.settings, self.arm, self.source = settings, arm, source
         candidates = preset.with_candidates(arm.candidates)
-        self.pipeline = ViewPipeline(candidates, settings.seed, settings.inject, settings.inject_from)
-        self.sampler = build_sampler(replace(settings, candidates=arm.candidates))
+        self.pipeline = ViewPipeline(
+            candidates, settings.runtime.seed, settings.views.inject, settings.views.inject_from
+        )
+        self.sampler = build_sampler(settings.replace_flat(candidates=arm.candidates))
         self.step = 0
-        self.batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, 1, lambda: self.step)
-        self.total = len(self.batches) * settings.epochs
+        self.batches = GlobalBatches(
+            len(source), settings.optimization.batch_size, settings.runtime.seed, 0, 1, lambda: self.step
+        )
+        self.total = len(self.batches) * settings.optimization.epochs
         self.module = Pretraining(build_method(settings), None, None, settings, self.total)
-        self.judge = arm.judge(self.module.method.dim, settings.seed)
+        self.judge = arm.judge(self.module.method.dim, settings.runtime.seed)
         if arm.auxiliary:
-            self.module.method.auxiliary = arm.auxiliary(settings.seed)
+            self.module.method.auxiliary = arm.auxiliary(settings.runtime.seed)
         self.optimizer: torch.optim.Optimizer | None = None
         self.seen: dict[str, list[tuple[float, float]]] = defaultdict(list)  # AUROC and true rate of steps
         self.rate: float | None = None
@@ -103,7 +108,7 @@ class Training:
     @property
     def images(self) -> int:
         """Images that the training takes, counted in every pass."""
-        return self.total * self.settings.batch_size
+        return self.total * self.settings.optimization.batch_size
 
     def parts(self, count: int) -> Iterator[float]:
         """Train, and yield the finished share after each of `count` equal parts."""
@@ -116,8 +121,8 @@ class Training:
 
     def take_step(self, samples: list[tuple[int, int]]) -> None:
         """Take a step of the method with the weights of the judge."""
-        step = Step(self.step, self.step / self.total, self.arm.both)
-        torch.manual_seed(hash((self.settings.seed, self.step)) % 2**63)
+        step = Step(self.step, self.step / self.total)
+        torch.manual_seed(seed_of(self.settings.runtime.seed, self.step))
         views = self._chosen(self.pipeline(self.source, samples))
         embedded = self.module.method.embed(views.by_size, step)
         verdict = self.judge(embedded, views, step.progress)
@@ -144,8 +149,9 @@ class Training:
     def _loss(self, embedded: Embedded, verdict: Arbitration, step: Step) -> Tensor:
         method = self.module.method
         if self.arm.robust is not None:
-            return ROBUST[self.settings.method](method, embedded, self.arm.robust)
-        loss = method.loss(embedded, verdict.weights, step)
+            return ROBUST[self.settings.method.name](method, embedded, self.arm.robust)
+        side: Side = "both" if self.arm.both else "predictor"
+        loss = method.loss(embedded, ViewWeights(verdict.weights, side), step)
         return loss + method.auxiliary(embedded) if self.arm.auxiliary else loss
 
     def record(self, verdict: Arbitration, wrong: Tensor | None) -> None:

@@ -1,17 +1,19 @@
-"""Text from outside, such as file names, made harmless for terminals, tables and spreadsheets."""
+"""Output for people: text from outside, such as file names, is made harmless for terminals and spreadsheets."""
 
+import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-# Characters that move a cursor, colour a terminal, turn the direction of text or end a line.
+# Characters that move a cursor, colour a terminal, change the direction of text or end a line.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-# Spreadsheets run a cell that starts so (OWASP, CSV injection).
+# Spreadsheets run a cell that starts with one of these as a formula (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
@@ -23,20 +25,20 @@ def printable(text: Path | str) -> str:
 
 
 def _as_bytes(text: str) -> bytes:
-    """The bytes of a file's name; Python shows those that are not text as lone surrogates."""
+    """Encode text; bytes of a file name that are not UTF-8 are lone surrogates in Python."""
     try:
         return text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:  # other surrogates, of JSON for one
+    except UnicodeEncodeError:  # other surrogates, such as those of JSON
         return text.encode(errors="replace")
 
 
 def some_of(names: Sequence[str], at_most: int = 5, rest: str = "") -> str:
-    """The first of several names, and how many more there are.
+    """List the first of several names, and count the others.
 
     Args:
-        names: as they are to be shown.
-        at_most: so many are named.
-        rest: where the others are.
+        names: names, ready to be shown.
+        at_most: number of names to list.
+        rest: text after the count, such as where the others are listed.
 
     >>> some_of(["a", "b", "c"], at_most=2)
     'a, b and 1 more'
@@ -46,7 +48,7 @@ def some_of(names: Sequence[str], at_most: int = 5, rest: str = "") -> str:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """A value for a CSV file that no spreadsheet runs: text that looks like a formula gets an apostrophe before it.
+    """Prepare a value for a CSV file: text that a spreadsheet would run as a formula gets an apostrophe before it.
 
     >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-1.5), spreadsheet_cell("cat")
     ("'=1+1", -1.5, 'cat')
@@ -58,11 +60,39 @@ def spreadsheet_cell(value: Any) -> Any:
 
 
 def make_streams_tolerant() -> None:
-    """Let characters that the terminal does not know be printed as escapes: no finished work may end in an error."""
+    """Print characters that the terminal cannot show as escapes, so that finished work never ends in an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-# Progress is shown on stderr, so that what is printed is what was found.
+class MessageHandler(logging.Handler):
+    """Prints what the package logs as plain text: warnings on stderr, other messages on stdout."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message; an error, such as a closed pipe, is the caller's, as with `print`."""
+        if record.levelno >= logging.WARNING:
+            print(f"{record.levelname}: {record.getMessage()}", file=sys.stderr)
+        else:
+            print(record.getMessage())
+
+
+@contextmanager
+def show_messages() -> Iterator[None]:
+    """Print what the package logs inside the block, as commands do; elsewhere that is the user's own choice."""
+    logger = logging.getLogger("uota")
+    if any(isinstance(handler, MessageHandler) for handler in logger.handlers):
+        yield
+        return
+    handler, level = MessageHandler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+# Progress goes to stderr, so that stdout has results only.
 PROGRESS = Console(stderr=True)

@@ -1,6 +1,6 @@
-"""The only place that talks to other ranks. With one process every function returns its argument, or what it holds.
+"""Communication between ranks; nothing else in the package uses `torch.distributed`. With one process nothing is sent.
 
-Ranks need not hold as many images each: a last batch may be uneven. Each holds at least one.
+Ranks may hold different numbers of images, as in a last batch, but at least one each.
 """
 
 from typing import Any, NamedTuple
@@ -11,25 +11,27 @@ from torch import Tensor
 
 
 def world_size() -> int:
+    """Return the number of ranks."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
+    """Return the rank of this process."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
-    """Sum of `x` over ranks, elementwise. No gradient passes."""
+    """Sum `x` over ranks, elementwise and without gradient."""
     return _reduced(x, dist.ReduceOp.SUM)
 
 
 def max_over_ranks(x: Tensor) -> Tensor:
-    """Maximum of `x` over ranks, elementwise. No gradient passes."""
+    """Return the maximum of `x` over ranks, elementwise and without gradient."""
     return _reduced(x, dist.ReduceOp.MAX)
 
 
 def mean_over_ranks(*each: Tensor) -> list[Tensor]:
-    """Means of tensors over ranks, elementwise, in one exchange. No gradient passes."""
+    """Average tensors over ranks, elementwise and without gradient, in one exchange."""
     if world_size() == 1:
         return list(each)
     mean = sum_over_ranks(torch.cat([x.flatten() for x in each])) / world_size()
@@ -37,30 +39,30 @@ def mean_over_ranks(*each: Tensor) -> list[Tensor]:
 
 
 def count_over_ranks(x: Tensor) -> Tensor:
-    """How many entries the `x` of all ranks have, in the dtype of `x`."""
+    """Count the entries of `x` on all ranks, in the dtype of `x`."""
     return sum_over_ranks(torch.full((), x.numel(), dtype=x.dtype, device=x.device))
 
 
 def part_of_mean(x: Tensor) -> Tensor:
-    """The mean over the entries of all ranks, as a mean over ranks of what this returns on each.
+    """Return this rank's part of the mean over the entries of all ranks: the average of the parts is that mean.
 
-    So a loss, of which DistributedDataParallel averages the gradients over ranks, is that of the global batch. Where
-    ranks have as many entries each, it is the mean of `x`.
+    DistributedDataParallel averages gradients over ranks, so a loss made with this function is that of the global
+    batch. If ranks have equally many entries, the part is the mean of `x`.
     """
     return x.mean() if world_size() == 1 else x.sum() * (world_size() / count_over_ranks(x.detach()))
 
 
 class Gathered(NamedTuple):
-    """Rows of all ranks, in the order of ranks, and the place of this rank's first among them."""
+    """Rows of all ranks, in the order of ranks, and the index of this rank's first row among them."""
 
     rows: Tensor
     first: int
 
 
 def gather_rows(x: Tensor) -> Gathered:
-    """Rows (rows, …) of all ranks. Gradients flow back to the rank a row came from, summed over the ranks that used it.
+    """Gather the rows (rows, …) of all ranks; gradients flow back to each row's rank, summed over ranks.
 
-    Rows are exchanged, and sums of their gradients: as much as one sum over ranks of all of them.
+    The exchange of rows and of their gradients costs as much as one all-reduce of all rows.
     """
     if world_size() == 1:
         return Gathered(x, 0)
@@ -69,13 +71,13 @@ def gather_rows(x: Tensor) -> Gathered:
 
 
 def share_of_rows(x: Tensor) -> tuple[int, int]:
-    """The place of this rank's first row among those of all ranks, and how many those are."""
+    """Return the index of this rank's first row among the rows of all ranks, and their number."""
     sizes = _sizes(x)
     return sum(sizes[: rank()]), sum(sizes)
 
 
 def from_rank_before(x: Tensor) -> Tensor:
-    """The rows that the rank before this one gives, as many; for the first rank that is the last. No gradient."""
+    """Receive the rows of the previous rank (of the last one on the first rank), equally many, without gradient."""
     ranks = world_size()
     if ranks == 1:
         return x
@@ -88,7 +90,7 @@ def from_rank_before(x: Tensor) -> Tensor:
 
 
 def gather_objects(x: list[Any]) -> list[Any]:
-    """Items of all ranks, in the order of ranks; whatever pickle takes."""
+    """Gather the items of all ranks, in the order of ranks; they must be picklable."""
     if world_size() == 1:
         return x
     parts: list[Any] = [None] * world_size()
@@ -97,7 +99,7 @@ def gather_objects(x: list[Any]) -> list[Any]:
 
 
 def differentiable_sum(x: Tensor) -> Tensor:
-    """Sum of `x` over ranks; every rank's gradient reaches every rank's `x`."""
+    """Sum `x` over ranks; the gradients of all ranks reach the `x` of each."""
     return _DifferentiableSum.apply(x) if world_size() > 1 else x
 
 
@@ -110,7 +112,7 @@ def _reduced(x: Tensor, operation: Any) -> Tensor:
 
 
 def _sizes(x: Tensor) -> list[int]:
-    """How many rows each rank has."""
+    """Return the number of rows of each rank."""
     if world_size() == 1:
         return [len(x)]
     own = torch.tensor([len(x)], device=x.device)
@@ -123,7 +125,7 @@ class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sizes: list[int]) -> Tensor:
         ctx.sizes = sizes
-        longest = x.new_zeros(max(sizes), *x.shape[1:])  # all_gather takes as many of each
+        longest = x.new_zeros(max(sizes), *x.shape[1:])  # all_gather takes equally many rows of each rank
         longest[: len(x)] = x
         parts = [torch.empty_like(longest) for _ in sizes]
         dist.all_gather(parts, longest)

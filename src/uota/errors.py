@@ -1,8 +1,8 @@
-"""The exceptions that a person sees: one sentence that says what was wrong and what to do."""
+"""Exceptions for the user: one sentence that says what was wrong and what to do."""
 
 
 class UotaError(Exception):
-    """Bad input or a state that the user can fix. The command line prints it and exits with `code`.
+    """Bad input, or a state that the user can fix; the command line prints the message and exits with `code`.
 
     Attributes:
         code: exit status of the command line.
@@ -12,10 +12,10 @@ class UotaError(Exception):
 
 
 class StoppedError(UotaError):
-    """Work that a signal stopped after its state was saved; the sentence says how to go on.
+    """A signal stopped the work after its state was saved; the message says how to resume.
 
     Attributes:
-        number: of the signal; the exit status is 128 more, as shells have it.
+        number: number of the signal; the exit status is 128 more, as in shells.
     """
 
     def __init__(self, message: str, number: int) -> None:

@@ -134,7 +134,7 @@ BROKEN[0, 0, 0, 0, 0] = float("nan")
         ([], "an empty list"),
         ([VIEWS[0]], r"shape \(8, 1, 8, 8\); give a list"),
         ([VIEWS.numpy()], "is a ndarray; give a list"),
-        ([(255 * VIEWS).byte()], "torch.uint8 of shape .* as floats"),
+        ([(255 * VIEWS).byte()], "torch.uint8 of shape .* tensor of floats"),
         ([VIEWS, VIEWS[:, :4]], "of the same images"),
         ([VIEWS, VIEWS.expand(4, 8, 3, 8, 8)], "of the same images"),
         ([BROKEN], "1 of 32 views have NaN or infinite pixels"),

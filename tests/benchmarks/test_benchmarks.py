@@ -19,6 +19,7 @@ FOLDER = Path(benchmarks.__file__).parent
 TINY = [
     ("arbitration", []),
     ("views", []),
+    ("start_up", []),
     ("scale", []),
     ("step", ["cost"]),
     ("step", ["peers"]),

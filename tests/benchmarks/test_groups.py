@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.groups import Archive, Run, baselines, by_centres, by_neighbours, main, misfile, plan
 from uota.data import Groups
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 
 THINGS, FILES = 20, 12
 

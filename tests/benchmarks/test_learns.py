@@ -66,10 +66,12 @@ def test_there_is_a_run_for_each_seed_method_and_arm():
 
 def test_a_run_uses_its_recipe_seed_and_arm():
     plain, learned, untrained = (
-        settings_of(Run("simsiam", "demo-scenes", 2, arm)) for arm in ("none", "learned", "untrained")
+        settings_of(Run("simsiam", "demo-scenes", 2, arm)).as_flat() for arm in ("none", "learned", "untrained")
     )
-    assert (plain.method, plain.seed, plain.arbiter, plain.accelerator) == ("simsiam", 2, "none", "cpu")
-    assert (learned.arbiter, learned.look, learned.batch_size) == ("learned", "features", plain.batch_size)
-    assert untrained.method == "random"
-    assert settings_of(Run("cmc", "demo-scenes-colour", 0, "untrained")).learning_rate == 0.0
-    assert settings_of(Run("swav", "demo-scenes", 0, "none", "cuda")).accelerator == "gpu"
+    expected = {"method": "simsiam", "seed": 2, "arbiter": "none", "accelerator": "cpu"}
+    assert {name: plain[name] for name in expected} == expected
+    assert (learned["arbiter"], learned["arbiter_input"]) == ("learned", "features")
+    assert learned["batch_size"] == plain["batch_size"]
+    assert untrained["method"] == "random"
+    assert settings_of(Run("cmc", "demo-scenes-colour", 0, "untrained")).optimization.learning_rate == 0.0
+    assert settings_of(Run("swav", "demo-scenes", 0, "none", "cuda")).runtime.accelerator == "gpu"

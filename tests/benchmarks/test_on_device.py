@@ -219,5 +219,5 @@ def test_tables_show_numbers_errors_and_failed_rows():
 
 def test_one_device_of_a_recipe_has_its_share_of_the_batch():
     settings = of_one_device(recipe("byol_imagenet"))
-    assert (settings.devices, settings.batch_size, settings.precision) == (1, 128, "bf16")
-    assert settings.backbone == "resnet50"
+    assert (settings.runtime.devices, settings.optimization.batch_size, settings.runtime.precision) == (1, 128, "bf16")
+    assert settings.method.backbone == "resnet50"

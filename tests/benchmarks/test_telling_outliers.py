@@ -6,7 +6,7 @@ from benchmarks import telling_outliers
 from benchmarks.telling_outliers import watch
 from benchmarks.worth.run import Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.settings.pretrain import Pretrain
 
 
@@ -20,8 +20,8 @@ def test_each_part_and_arbiter_has_a_row_whether_the_encoder_trains_or_not(monke
             trainings.append((encoder, [parameter.clone() for parameter in encoder.parameters()]))
 
     monkeypatch.setattr(telling_outliers, "Training", Kept)
-    source = TensorSource("demo", open_demo("train").pixels[:144])
-    settings = Pretrain(arbiter="none", data="demo", inject=0.25, epochs=1, batch_size=16, warmup_steps=1)
+    source = TensorSource("demo", open_demo("train").pixels[:144], default_views="small-grey")
+    settings = Pretrain.from_flat(arbiter="none", data="demo", inject=0.25, epochs=1, batch_size=16, warmup_steps=1)
     for train in (True, False):
         rows = watch(settings, source, train)  # 9 steps in 8 parts, the last with two steps
         assert [row["done"] for row in rows[::4]] == [part / 8 for part in range(1, 9)]

@@ -1,7 +1,5 @@
 """Every arm of the benchmark trains, and the controls do what their names say."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -10,7 +8,7 @@ from benchmarks.worth.plan import plan
 from benchmarks.worth.robust import rince
 from benchmarks.worth.run import Run, Training
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.methods import Step
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
@@ -18,13 +16,13 @@ from uota.views.presets import preset_of
 
 
 def few_images() -> TensorSource:
-    return TensorSource("demo", open_demo("train").pixels[:64])
+    return TensorSource("demo", open_demo("train").pixels[:64], default_views="small-grey")
 
 
 def training(arm: str, method: str = "swav") -> Training:
     source = few_images()
     settings = resolve_auto(
-        replace(Run("injected-25", method, arm, seed=1).settings(), batch_size=16, epochs=1), source
+        Run("injected-25", method, arm, seed=1).settings().replace_flat(batch_size=16, epochs=1), source
     )
     return Training(settings, ARMS[arm], source, ARMS[arm].preset(preset_of(settings)))
 

@@ -1,6 +1,5 @@
 import csv
 import json
-from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -11,7 +10,7 @@ from PIL import Image
 from uota.commands.cli import main
 from uota.data import open_source
 from uota.data.demo.embedded import open_demo
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import SMALL_IMAGE
 from uota.inspection.analysis.advice import Advice
 from uota.methods import METHODS
@@ -89,7 +88,7 @@ def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["evaluate", "knn", "nowhere"], "not the folder of a run"), (["inspect", "--data=nowhere"], "nowhere"),
-     (["inspect", "nowhere"], "There is no folder nowhere"), (["inspect", "a", "b"], "not the folder of a run"),
+     (["inspect", "nowhere"], "there is no folder nowhere"), (["inspect", "a", "b"], "not the folder of a run"),
      (["pretrain", "--data=nowhere", "--out=x"], "nowhere"), (["pretrain", "--method=nope", "--out=x"], "simclr"),
      (["pretrain", "--arbiter=learned", "--tau=3", "--out=x"], "mahalanobis only")],
 )  # fmt: skip
@@ -103,14 +102,16 @@ def test_mistakes_end_in_a_sentence_and_code_2(arguments, says, tmp_path, monkey
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
 def test_recipes_load_and_build(recipe):
-    settings = Pretrain(**yaml.safe_load(recipe.read_text()))
-    settings = resolve_auto(settings, PHOTOGRAPHS if "imagenet" in recipe.name else open_source(settings.data))
-    settings = replace(settings, method_options=settings.method_options | FEWER.get(settings.method, {}))
+    settings = Pretrain.from_flat(**yaml.safe_load(recipe.read_text()))
+    settings = resolve_auto(settings, PHOTOGRAPHS if "imagenet" in recipe.name else open_source(settings.data.source))
+    settings = settings.replace_flat(method_options=settings.method.options | FEWER.get(settings.method.name, {}))
     module = build_module(settings, total_steps=10)
-    assert recipe.name.startswith(settings.method)
+    assert recipe.name.startswith(settings.method.name)
     sizes = [group.size for group in preset_of(settings).sizes]
     assert (max(sizes) > SMALL_IMAGE) == ("imagenet" in recipe.name)
-    assert settings.weigh == ("predictor" if settings.arbiter == "mahalanobis" else "both")
+    assert settings.arbitration.weighted_side == (
+        "predictor" if settings.arbitration.arbiter == "mahalanobis" else "both"
+    )
     assert isinstance(module.method.dim, int)
 
 
@@ -123,7 +124,7 @@ def test_every_method_has_its_recipes():
 def test_a_recipe_is_taken_by_its_name(garments, tmp_path, capsys):
     flags = ["--epochs=1", "--accelerator=cpu", "--threads=1", "--workers=0", f"--out={tmp_path / 'run'}"]
     assert main(["pretrain", "--config", "simsiam_demo", f"--data={garments}", "--views=small", *flags]) == 0
-    assert json.loads((tmp_path / "run" / "settings.json").read_text())["method"] == "simsiam"
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["method"]["name"] == "simsiam"
     assert main(["pretrain", "--config=nope", *flags]) == 2
     assert "swav_imagenet" in capsys.readouterr().err
 
@@ -171,7 +172,7 @@ def test_a_run_on_groups_is_trained_evaluated_and_lists_its_files(things, tmp_pa
     assert main(["pretrain", f"--data={things}", "--views=groups", f"--out={run}", *flags.split()]) == 0
     assert "left out: kind0/alone/0.png" in capsys.readouterr().out
     settings = json.loads((run / "settings.json").read_text())
-    assert (settings["views"], settings["backbone"]) == ("small-groups", "tiny")
+    assert (settings["views"]["preset"], settings["method"]["backbone"]) == ("small-groups", "tiny")
     assert main(["evaluate", "knn", str(run)]) == 0
     assert json.loads((run / "knn.json").read_text())["top1"] >= 0
     assert main(["inspect", str(run), f"--out={picture}", f"--files={files}", "--images=2"]) == 0

@@ -13,10 +13,10 @@ def make_run(tmp_path):
     def make(name, done=None, results=None, **settings):
         folder = tmp_path / name
         folder.mkdir()
-        settings = Pretrain(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
-        (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
+        chosen = Pretrain.from_flat(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
+        (folder / "settings.json").write_text(json.dumps(chosen.as_dict()))
         state = {"state_dict": {"weight": torch.zeros(1)}, "global_step": 1}
-        torch.save(state | {"epoch": settings.epochs if done is None else done}, folder / "checkpoint.ckpt")
+        torch.save(state | {"epoch": chosen.optimization.epochs if done is None else done}, folder / "checkpoint.ckpt")
         for file, result in (results or {}).items():
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).write_text(json.dumps({"data": "demo-scenes", "settings": {}} | result))
@@ -30,7 +30,7 @@ def seeds(make_run):
     """Make three runs without and three with arbitration, on the same seeds."""
 
     def make(plain=(60.0, 64.0, 62.0), learned=(66.0, 68.0, 69.0)):
-        kinds = {"plain": (plain, {}), "learned": (learned, {"arbiter": "learned", "look": "features"})}
+        kinds = {"plain": (plain, {}), "learned": (learned, {"arbiter": "learned", "arbiter_input": "features"})}
         return [
             make_run(
                 f"{kind}-{seed}", seed=seed, results={"linear.json": {"top1": top1, "top5": 90 + seed}}, **settings

@@ -12,7 +12,7 @@ from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
-ARBITRATED = {"arbiter": "learned", "look": "features"}
+ARBITRATED = {"arbiter": "learned", "arbiter_input": "features"}
 
 
 def linear(top1, **others):
@@ -109,7 +109,12 @@ def test_sampling_and_the_papers_recipe_are_arbitration(make_run):
     sampled = make_run("sampled", results=linear(61.0), candidates=2)
     paper = [
         make_run(
-            f"paper-{tau}", results=linear(62.0), arbiter="mahalanobis", look="embeddings", late_factor=2.0, tau=tau
+            f"paper-{tau}",
+            results=linear(62.0),
+            arbiter="mahalanobis",
+            arbiter_input="embeddings",
+            late_factor=2.0,
+            tau=tau,
         )
         for tau in (100.0, 350.0)
     ]
@@ -206,6 +211,6 @@ def test_a_note_says_how_to_evaluate(make_run):
 
 def test_a_finished_run_has_all_its_epochs(pictures, tmp_path):
     few = {"views": "small", "epochs": 2, "batch_size": 48, "workers": 0, "threads": 1, "accelerator": "cpu"}
-    settings = Pretrain(data=str(pictures), method="random", arbiter="none", **few)
+    settings = Pretrain.from_flat(data=str(pictures), method="random", arbiter="none", **few)
     run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     assert Run(run.folder).epochs_done() == 2

@@ -12,7 +12,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes an image under the test's folder: write("a/b.png", seed=1, size=(width, height), mode="RGB", **save)."""
+    """Write an image into the test's folder: write("a/b.png", seed=1, size=(width, height), mode="RGB", **save)."""
 
     def written(name: str, seed: int = 0, size: tuple[int, int] = (12, 10), mode: str = "RGB", **save: object) -> Path:
         path = tmp_path / name

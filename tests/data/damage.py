@@ -1,4 +1,4 @@
-"""Image files damaged in every way that a seed draws."""
+"""Writes image files with random damage, chosen by a seed."""
 
 import io
 import random
@@ -11,7 +11,7 @@ from PIL import Image
 
 FORMATS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "webp": "WEBP", "ppm": "PPM"}
 FORMATS |= {"tga": "TGA"}
-# Where a format keeps its width and height, and how; of PNG and JPEG see `enormous`.
+# Offset and layout of width and height in a format; for PNG and JPEG see `enormous`.
 SIZES = {"gif": (6, "<HH"), "bmp": (18, "<ii"), "tga": (12, "<HH"), "webp": (26, "<HH")}
 
 
@@ -40,12 +40,12 @@ def headless(data, extension, chance):
 
 
 def enormous(data, extension, chance):
-    """Says that it has billions of pixels."""
+    """A header that states billions of pixels."""
     changed = bytearray(data)
     if extension in SIZES:
         place, layout = SIZES[extension]
         struct.pack_into(layout, changed, place, *((16383, 16383) if extension == "webp" else (65535, 65535)))
-        if extension == "gif":  # the frame, too
+        if extension == "gif":  # the frame has a size of its own
             struct.pack_into("<HH", changed, data.index(b",", 781) + 5, 65535, 65535)
     elif extension == "png":
         struct.pack_into(">II", changed, 16, 200_000, 200_000)
@@ -76,12 +76,12 @@ def text_bomb():
 
 
 def bomb(data, extension, chance):
-    """64 kilobytes, of which a text would become 64 megabytes: a valid picture, as nobody needs the text."""
+    """A valid picture of 64 kilobytes with a text, not needed for decoding, that would expand to 64 megabytes."""
     return text_bomb()
 
 
 def flipped(data, extension, chance):
-    """Some bytes are others; this may be an image still."""
+    """Some bytes are changed; the result may still be an image."""
     changed = bytearray(data)
     for _ in range(chance.randrange(1, 30)):
         changed[chance.randrange(len(changed))] = chance.randrange(256)
@@ -92,7 +92,7 @@ CERTAIN = (truncated, empty, garbage, headless, enormous)
 
 
 def write_damaged(folder, count, seed):
-    """Write files of all formats; returns the names of those that certainly are no images, and of those that may be."""
+    """Write damaged files of all formats; returns the names of those that cannot be images, and of doubtful ones."""
     chance = random.Random(seed)
     certain, perhaps = set(), set()
     Path(folder).mkdir(parents=True)

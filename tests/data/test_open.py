@@ -1,4 +1,4 @@
-"""Names and folders, and what is neither."""
+"""Opening of sources by name, folder or pattern, and messages about what cannot be opened."""
 
 import doctest
 
@@ -38,27 +38,27 @@ def test_the_home_folder_is_found(write, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["imagenet", "/nowhere/at/all"])
-def test_what_is_neither_name_nor_folder_is_said_to_be_neither(name):
+def test_an_unknown_name_is_refused_with_the_known_ones(name):
     with pytest.raises(UotaError, match=f"no folder {name}.*demo, demo-scenes"):
         open_source(name)
 
 
-def test_a_file_is_pointed_to_its_folder(write):
-    with pytest.raises(UotaError, match="is a file: give the folder"):
+def test_a_file_is_refused_with_its_folder(write):
+    with pytest.raises(UotaError, match="is a file; give its folder"):
         open_source(write("a.png"))
 
 
-def test_nothing(tmp_path):
-    with pytest.raises(UotaError, match="Say which images"):
+def test_an_empty_name(tmp_path):
+    with pytest.raises(UotaError, match="no images are given"):
         open_source("")
 
 
-def test_a_split_that_is_not():
+def test_an_unknown_split():
     with pytest.raises(UotaError, match="choose train or test"):
         open_source("demo", "validation")
 
 
-def test_the_examples_hold():
+def test_the_examples_in_docstrings_hold():
     result = doctest.testmod(opening)
     assert result.attempted > 0
     assert result.failed == 0

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.evaluation.subject import LabelledEncoder
 from uota.runs.encoder import LoadedEncoder

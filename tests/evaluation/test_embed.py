@@ -35,7 +35,9 @@ def coloured(tmp_path_factory):
 
 def a_run(folder, data, arbiter, **settings):
     few = {"views": "small", "epochs": 2, "batch_size": 12, "workers": 0, "threads": 1, "accelerator": "cpu"}
-    return pretrain(Pretrain(data=str(data), arbiter=arbiter, **few, **settings), folder, bar=False, lines=False).folder
+    return pretrain(
+        Pretrain.from_flat(data=str(data), arbiter=arbiter, **few, **settings), folder, bar=False, lines=False
+    ).folder
 
 
 @pytest.fixture(scope="module")

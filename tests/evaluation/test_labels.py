@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.evaluation.labels import Part, balanced_share
 
 # 1000, 600 and 2 images of three classes, shuffled.
@@ -36,3 +36,6 @@ def test_a_part_is_a_source_of_its_images():
     assert part.labels.tolist() == LABELS[[2, 7, 8]].tolist()
     assert (len(part), part.name, part.channels, part.skipped) == (3, "whole", 1, [])
     assert part.truth(torch.tensor([0]), torch.zeros(1, 1, 4)) is None
+    assert (part.in_memory, part.display_name(1), part.path(1)) == (True, "7", None)
+    whole.unreadable = lambda images: images == 7
+    assert part.unreadable(torch.arange(3)).tolist() == [False, True, False]

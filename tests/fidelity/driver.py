@@ -1,6 +1,6 @@
 """Train a method with Lightning as `uota pretrain` does, on fixed batches in float64, to compare trajectories."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytorch_lightning as pl
 import torch
@@ -19,7 +19,7 @@ DTYPES = {"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}
 
 def shortened(name: str, **changes) -> Pretrain:
     """Shorten a recipe to 30 steps of 8 images, in the number of epochs that `changes` give, with the same schedule."""
-    return replace(recipe(name), batch_size=BATCH, devices=1, accelerator="cpu", precision="64", **changes)
+    return recipe(name).replace_flat(batch_size=BATCH, devices=1, accelerator="cpu", precision="64", **changes)
 
 
 def batches(sizes: list[tuple[int, int]], channels: int = 3, steps: int = STEPS, images: int = BATCH) -> list[Views]:
@@ -64,7 +64,7 @@ def train(method, settings: Pretrain, data: list[Views], folder, arbiter=None) -
     recorder = Recorder()
     module = Pretraining(method, arbiter, None, settings, STEPS)
     assert len(data) == STEPS, "give a batch for every step"
-    assert STEPS % settings.epochs == 0, "choose a number of epochs that divides the steps"
+    assert STEPS % settings.optimization.epochs == 0, "choose a number of epochs that divides the steps"
     trainer = pl.Trainer(
         accelerator="cpu",
         callbacks=[recorder],

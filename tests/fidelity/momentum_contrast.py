@@ -14,7 +14,7 @@ DIM, HIDDEN, QUEUE, EPOCHS = 8, 16, 40, 10  # the queue holds 5 batches of 8, so
 
 def small_method(cls, name, **changes):
     """Build a method with the options of a recipe and tiny networks."""
-    options = recipe(name).method_options | {"dim": DIM, "queue_length": QUEUE, "parts": 2} | changes
+    options = recipe(name).method.options | {"dim": DIM, "queue_length": QUEUE, "parts": 2} | changes
     if options["hidden"]:
         options["hidden"] = HIDDEN
     torch.manual_seed(0)

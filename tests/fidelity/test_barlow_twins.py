@@ -53,7 +53,7 @@ def published(state):
 def test_thirty_steps_equal_the_reference(tmp_path):
     torch.manual_seed(0)
     settings = shortened("barlow_twins_imagenet", epochs=5, warmup_steps=WARMUP)
-    method = BarlowTwins(TinyEncoder(), **settings.method_options | {"hidden": 16, "dim": 12}).double()
+    method = BarlowTwins(TinyEncoder(), **settings.method.options | {"hidden": 16, "dim": 12}).double()
     losses, state = published(state_of(method))
     recorded = train(method, settings, DATA, tmp_path)
     assert recorded.losses == pytest.approx([loss / PROCESSES for loss in losses], abs=1e-9)
@@ -70,6 +70,10 @@ def test_the_published_gradient_is_divided_by_the_number_of_processes():
 
 def test_other_settings_are_as_published():
     settings = recipe("barlow_twins_imagenet")
-    assert (settings.epochs, settings.batch_size, settings.devices) == (1000, 2048, PROCESSES)
-    assert settings.warmup_steps == 10 * (1281167 // 2048)
-    assert settings.zero_init_last
+    assert (settings.optimization.epochs, settings.optimization.batch_size, settings.runtime.devices) == (
+        1000,
+        2048,
+        PROCESSES,
+    )
+    assert settings.optimization.warmup_steps == 10 * (1281167 // 2048)
+    assert settings.method.zero_init_last

@@ -46,7 +46,7 @@ def follow(state, online, tau):
 def test_thirty_steps_equal_the_reference(tmp_path):
     torch.manual_seed(0)
     settings = shortened("byol_imagenet", epochs=5, warmup_steps=WARMUP)
-    method = BYOL(TinyEncoder(), **settings.method_options | {"hidden": 16, "dim": 6}).double()
+    method = BYOL(TinyEncoder(), **settings.method.options | {"hidden": 16, "dim": 6}).double()
     losses, state = published(state_of(method))
     recorded = train(method, settings, DATA, tmp_path)
     assert recorded.losses == pytest.approx(losses, abs=1e-9)
@@ -55,6 +55,10 @@ def test_thirty_steps_equal_the_reference(tmp_path):
 
 def test_other_settings_are_as_published():
     settings = recipe("byol_imagenet")
-    assert (settings.epochs, settings.batch_size, settings.zero_init_last) == (300, 4096, False)
-    assert settings.warmup_steps == 10 * 1281167 // 4096
-    assert settings.method_options == {"hidden": 4096, "dim": 256, "momentum": 0.99}
+    assert (settings.optimization.epochs, settings.optimization.batch_size, settings.method.zero_init_last) == (
+        300,
+        4096,
+        False,
+    )
+    assert settings.optimization.warmup_steps == 10 * 1281167 // 4096
+    assert settings.method.options == {"hidden": 4096, "dim": 256, "momentum": 0.99}

@@ -27,7 +27,7 @@ def data():
 
 def settings(backbone="tiny"):
     chosen = driver.shortened("cmc_imagenet", epochs=EPOCHS, backbone=backbone)
-    return replace(chosen, method_options=chosen.method_options | {"images": IMAGES, "negatives": NEGATIVES})
+    return chosen.replace_flat(method_options=chosen.method.options | {"images": IMAGES, "negatives": NEGATIVES})
 
 
 def draws():

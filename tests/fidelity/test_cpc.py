@@ -4,7 +4,6 @@ Hénaff et al., ICML 2020, appendix (its code was not released).
 """
 
 from copy import deepcopy
-from dataclasses import replace
 
 import torch
 from tests.fidelity import driver
@@ -19,7 +18,7 @@ CLIP, DECAY = 0.01, 0.9999
 
 def settings():
     chosen = driver.shortened("cpc_v2_imagenet", epochs=3, backbone="tiny")
-    return replace(chosen, method_options=chosen.method_options | {"dim": DIM, "hidden": HIDDEN})
+    return chosen.replace_flat(method_options=chosen.method.options | {"dim": DIM, "hidden": HIDDEN})
 
 
 class Reference:

@@ -12,7 +12,7 @@ NAME, TEMPERATURE, KEYS = "jcl_imagenet", 0.2, 4
 
 
 def test_thirty_steps_equal_the_reference(tmp_path):
-    assert recipe(NAME).method_options["ramp"] == recipe(NAME).epochs  # λ changes once per epoch
+    assert recipe(NAME).method.options["ramp"] == recipe(NAME).optimization.epochs  # λ changes once per epoch
     method, data = small_method(JCL, NAME, ramp=EPOCHS), batches([(1 + KEYS, 12)])
     released, losses = Released(method), []
     recorder = train(method, shortened(NAME, epochs=EPOCHS), data, tmp_path)

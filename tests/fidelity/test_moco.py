@@ -35,13 +35,18 @@ def test_thirty_steps_equal_the_reference(name, tmp_path):
 @pytest.mark.parametrize("name", [*VERSIONS, "jcl_imagenet", "infomin_imagenet"])
 def test_settings_that_a_short_run_does_not_use_are_as_published(name):
     settings = recipe(name)
-    options = settings.method_options
-    assert (settings.backbone, settings.batch_size, settings.devices, settings.epochs) == ("resnet50", 256, 8, 200)
+    options = settings.method.options
+    assert (
+        settings.method.backbone,
+        settings.optimization.batch_size,
+        settings.runtime.devices,
+        settings.optimization.epochs,
+    ) == ("resnet50", 256, 8, 200)
     assert (options["hidden"], options["dim"]) == (None if "v1" in name else 2048, 128)
     assert (options["queue_length"], options["momentum"], options["parts"]) == (65536, 0.999, 8)
-    assert settings.zero_init_last is False
-    assert not METHODS[settings.method].sync_batch_norm
-    assert settings.sync_batch_norm is None
+    assert settings.method.zero_init_last is False
+    assert not METHODS[settings.method.name].sync_batch_norm
+    assert settings.method.sync_batch_norm is None
 
 
 @pytest.mark.parametrize(

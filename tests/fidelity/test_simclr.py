@@ -6,7 +6,6 @@ rate are smaller: with the rate of 4,096 images and a batch of 8, rounding error
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -46,8 +45,8 @@ def contrastive_loss(hidden):
 @pytest.fixture
 def method():
     settings = shortened("simclr_imagenet", epochs=15, backbone="tiny", warmup_steps=WARMUP)
-    rate_of_batch = settings.learning_rate * BATCH / recipe("simclr_imagenet").batch_size
-    settings = replace(settings, method_options=settings.method_options | SMALL, learning_rate=rate_of_batch)
+    rate_of_batch = settings.optimization.learning_rate * BATCH / recipe("simclr_imagenet").optimization.batch_size
+    settings = settings.replace_flat(method_options=settings.method.options | SMALL, learning_rate=rate_of_batch)
     return build_method(settings).double(), settings
 
 
@@ -87,6 +86,6 @@ def test_networks_are_initialised_as_published(method):
 def test_lengths_and_widths_are_as_published():
     """The warm-up is ten epochs of the 1,281,167 images of ImageNet (model_util.py)."""
     settings = recipe("simclr_imagenet")
-    assert {"hidden": 2048, "dim": 128}.items() <= settings.method_options.items()
-    assert (settings.epochs, settings.batch_size) == (1000, 4096)
-    assert settings.warmup_steps == 10 * 1281167 // 4096
+    assert {"hidden": 2048, "dim": 128}.items() <= settings.method.options.items()
+    assert (settings.optimization.epochs, settings.optimization.batch_size) == (1000, 4096)
+    assert settings.optimization.warmup_steps == 10 * 1281167 // 4096

@@ -36,7 +36,7 @@ def published(state):
 def test_thirty_steps_equal_the_reference(tmp_path):
     torch.manual_seed(0)
     settings = shortened("simsiam_imagenet", epochs=EPOCHS)
-    method = SimSiam(TinyEncoder(), **settings.method_options | {"dim": 16, "bottleneck": 4}).double()
+    method = SimSiam(TinyEncoder(), **settings.method.options | {"dim": 16, "bottleneck": 4}).double()
     losses, state = published(state_of(method))
     recorded = train(method, settings, DATA, tmp_path)
     assert recorded.losses == pytest.approx(losses, abs=1e-9)
@@ -45,5 +45,9 @@ def test_thirty_steps_equal_the_reference(tmp_path):
 
 def test_other_settings_are_as_published():
     settings = recipe("simsiam_imagenet")
-    assert (settings.epochs, settings.batch_size, settings.zero_init_last) == (200, 256, True)
-    assert settings.method_options == {"dim": 2048, "bottleneck": 512}
+    assert (settings.optimization.epochs, settings.optimization.batch_size, settings.method.zero_init_last) == (
+        200,
+        256,
+        True,
+    )
+    assert settings.method.options == {"dim": 2048, "bottleneck": 512}

@@ -5,7 +5,6 @@ Published values are constants here; ours come from the recipes. Only widths and
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -111,7 +110,7 @@ def trained(settings, folder, **published):
 
 def small(name, **options):
     settings = shortened(name, epochs=15, backbone="tiny")
-    return replace(settings, method_options=settings.method_options | SMALL | options)
+    return settings.replace_flat(method_options=settings.method.options | SMALL | options)
 
 
 def test_swav_trains_as_published(tmp_path):
@@ -131,14 +130,18 @@ def test_swav_with_uota_trains_as_published(tmp_path):
 def test_lengths_and_widths_are_as_published(name, frozen, queue):
     """These are scaled down in the trajectories."""
     settings = recipe(name)
-    options = {"queue_length": 0} | settings.method_options
+    options = {"queue_length": 0} | settings.method.options
     published = {"hidden": 2048, "dim": 128, "prototypes": 3000, "frozen_steps": frozen, "queue_length": queue}
     assert {option: options[option] for option in published} == published
-    assert (settings.epochs, settings.batch_size, settings.devices) == (EPOCHS, 4 * 64, 4)
-    assert settings.zero_init_last is False
+    assert (settings.optimization.epochs, settings.optimization.batch_size, settings.runtime.devices) == (
+        EPOCHS,
+        4 * 64,
+        4,
+    )
+    assert settings.method.zero_init_last is False
 
 
 def test_the_recipe_with_the_learned_arbiter_differs_from_uota_in_the_arbiter_only():
-    learned, uota = recipe("swav_learned_imagenet").as_dict(), recipe("swav_uota_imagenet").as_dict()
+    learned, uota = recipe("swav_learned_imagenet").as_flat(), recipe("swav_uota_imagenet").as_flat()
     differing = {name for name in uota if uota[name] != learned[name]}
-    assert differing == {"arbiter", "tau", "anchors", "start", "weigh", "look", "late_factor"}
+    assert differing == {"arbiter", "tau", "anchors", "start", "weighted_side", "arbiter_input", "late_factor"}

@@ -65,9 +65,9 @@ def test_values_are_compared_up_to_rounding(one, other, same):
 
 
 def test_defaults_are_read_from_the_method_and_its_preset():
-    settings = Pretrain(method="barlow_twins", views="byol", backbone="resnet50", method_options={"dim": 8})
+    settings = Pretrain.from_flat(method="barlow_twins", views="byol", backbone="resnet50", method_options={"dim": 8})
     about = fidelity.Subject(settings, PRESETS["byol"])
-    assert about.ours("learning_rate") == settings.learning_rate
+    assert about.ours("learning_rate") == settings.optimization.learning_rate
     assert about.ours("method_options.dim") == 8
     assert about.ours("method_options.off_diagonal") == 0.0051
     assert about.ours("views.blur_probability") == (1.0, 0.1)

@@ -54,7 +54,7 @@ def write_pictures(folder, count=12):
 
 def settings_for(folder, **changes):
     few = {"data": str(folder), "views": "small", "local_views": 0, "workers": 0, "epochs": 3, "batch_size": 4}
-    return Pretrain(**few | {"accelerator": "cpu", "threads": 1, "arbiter": "none"} | changes)
+    return Pretrain.from_flat(**few | {"accelerator": "cpu", "threads": 1, "arbiter": "none"} | changes)
 
 
 def train(settings, out, **options):

@@ -16,6 +16,7 @@ import uota
 from uota.commands.cli import main
 from uota.errors import UotaError
 from uota.recipes import recipe_file
+from uota.runs.run import Run
 from uota.settings.evaluation import Finetune, LinearSGD
 from uota.settings.pretrain import Pretrain
 from uota.settings.transfer import Transfer
@@ -152,7 +153,7 @@ def test_invalid_flags_of_other_commands_are_named(command, says, run, capsys):
 )  # fmt: skip
 def test_invalid_settings_in_python_are_named(kind, settings, says):
     with pytest.raises(UotaError, match=says):
-        kind(**settings)
+        getattr(kind, "from_flat", kind)(**settings)
 
 
 # The files of a run
@@ -210,7 +211,7 @@ def test_unreadable_settings_of_a_run_are_named(command, text, run, capsys):
 
 def test_settings_of_an_older_version_are_read(run):
     file = run / "settings.json"
-    settings = json.loads(file.read_text())
+    settings = Run(run).settings().as_flat()
     for newer in ("candidates", "late_factor", "checkpoint_every", "threads"):
         del settings[newer]
     file.write_text(json.dumps(settings))

@@ -21,7 +21,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from uota.commands.cli import main
 from uota.data import labels_of
 from uota.data.demo.coco_scenes import write_coco_scenes
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.encoders.weights import load_weights, read_weights
 from uota.errors import UotaError
@@ -31,6 +31,7 @@ from uota.evaluation.knn import evaluate_knn
 from uota.evaluation.labels import evaluated_images
 from uota.evaluation.linear import evaluate_linear, hold_out
 from uota.evaluation.subject import LabelledEncoder
+from uota.losses import ViewWeights
 from uota.methods.baselines import Supervised
 from uota.methods.embedded import Step
 from uota.runs.encoder import LoadedEncoder
@@ -536,15 +537,15 @@ CLASSES = {"a huge label": ([0, 10**15], {}, "number its classes from 0"),
 
 @pytest.mark.parametrize(("labels", "options", "says"), CLASSES.values(), ids=CLASSES.keys())
 def test_classes_that_cannot_be_learned_are_refused(labels, options, says):
-    settings = Pretrain(method="supervised", views="small-grey", method_options=options)
+    settings = Pretrain.from_flat(method="supervised", views="small-grey", method_options=options)
     with pytest.raises(UotaError, match=says):
         resolve_auto(settings, source(labels))
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 5], [-1, -1]], ids=["more classes", "no labels"])
 def test_a_supervised_run_can_be_inspected_on_other_classes(labels):
-    settings = Pretrain(method="supervised", views="small-grey", method_options={"classes": 3})
-    assert resolve_auto(settings, source(labels), trained=True).method_options == {"classes": 3}
+    settings = Pretrain.from_flat(method="supervised", views="small-grey", method_options={"classes": 3})
+    assert resolve_auto(settings, source(labels), trained=True).method.options == {"classes": 3}
 
 
 def test_unlabelled_images_do_not_train_a_supervised_method():
@@ -552,8 +553,9 @@ def test_unlabelled_images_do_not_train_a_supervised_method():
     method = Supervised(Encoder("tiny", 1, 24), classes=2)
     embedded = method.embed([torch.randn(1, 4, 1, 24, 24)], Step())
     weights = torch.ones(1, 4)
-    some = method.loss(embedded, weights, Step(labels=torch.tensor([0, 1, -1, -1])))
-    half = method.loss(embedded, weights * torch.tensor([1.0, 1, 0, 0]), Step(labels=torch.tensor([0, 1, 0, 0])))
+    some = method.loss(embedded, ViewWeights(weights, "predictor"), Step(labels=torch.tensor([0, 1, -1, -1])))
+    labelled = ViewWeights(weights * torch.tensor([1.0, 1, 0, 0]), "predictor")
+    half = method.loss(embedded, labelled, Step(labels=torch.tensor([0, 1, 0, 0])))
     torch.testing.assert_close(some, half)
 
 

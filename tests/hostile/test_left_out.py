@@ -17,7 +17,7 @@ from uota.data import FolderOptions, open_groups, open_source, warn_left_out
 from uota.data.files.formats import readable_formats
 from uota.data.files.splits import split_of
 from uota.data.packed.tar_index import make_index, stored_index
-from uota.data.source import warn_many_unreadable
+from uota.data.report import warn_many_unreadable
 
 SAMPLES = [(f"{n:03}.{kind}", data) for n in range(10) for kind, data in
            (("png", encoded(n, (8, 8))), ("cls", b"%d" % (n % 2)))]  # fmt: skip
@@ -40,7 +40,7 @@ def test_a_shard_that_ends_in_a_block_of_zeros_is_complete(tmp_path, whole, bloc
 @pytest.mark.parametrize("blocks", range(BLOCKS - 1))
 def test_a_shard_truncated_at_any_block_is_refused(tmp_path, whole, blocks):
     (tmp_path / "a.tar").write_bytes(whole[: blocks * 512])
-    with pytest.raises(UotaError, match=r"a\.tar is no plain tar file, or not a whole one .*copy it again"):
+    with pytest.raises(UotaError, match=r"a\.tar is not a complete, uncompressed tar file .*copy it again"):
         open_source(tmp_path / "a.tar")
 
 
@@ -49,7 +49,7 @@ def test_a_damaged_header_is_refused(tmp_path, whole, block):
     data = bytearray(whole)
     data[block * 512 : block * 512 + 512] = b"x" * 512
     (tmp_path / "a.tar").write_bytes(data)
-    with pytest.raises(UotaError, match="not a whole one"):
+    with pytest.raises(UotaError, match="not a complete, uncompressed tar file"):
         open_source(tmp_path / "a.tar")
 
 
@@ -89,7 +89,7 @@ HEADERS = {
 @pytest.mark.parametrize("kind", HEADERS)
 def test_oversized_headers_are_refused(tmp_path, whole, kind, first):
     (tmp_path / "a.tar").write_bytes(HEADERS[kind] + whole if first else whole[:2048] + HEADERS[kind] + whole[2048:])
-    with pytest.raises(UotaError, match="no plain tar file, or not a whole one"):
+    with pytest.raises(UotaError, match="not a complete, uncompressed tar file"):
         open_source(tmp_path / "a.tar")
 
 
@@ -197,7 +197,7 @@ def test_labels_beyond_the_named_classes_are_refused(tmp_path, whole):
 @pytest.mark.parametrize("pattern", ["x-{0..99999999}.tar", "{0..9999}{0..9999}.tar", "{a,b}" * 40 + ".tar",
                                      "{1..999999999999999999}.tar", "{000000000..999999999}.tar"])  # fmt: skip
 def test_patterns_of_millions_of_names_are_refused(pattern):
-    with pytest.raises(UotaError, match="names more than 100000 shards"):
+    with pytest.raises(UotaError, match="expands to more than 100000 shards"):
         open_source(pattern)
 
 
@@ -205,7 +205,7 @@ def test_patterns_of_millions_of_names_are_refused(pattern):
 def test_compressed_shards_are_reported(tmp_path, whole, name):
     file = "s-0.tar.gz" if name == "folder" else name
     (tmp_path / file).write_bytes(b"\x1f\x8b")
-    with pytest.raises(UotaError, match=r"is compressed, .*unpack it to a plain \.tar"):
+    with pytest.raises(UotaError, match=r"is compressed, .*decompress it to a plain \.tar"):
         open_source(tmp_path if name == "folder" else tmp_path / name)
 
 
@@ -214,12 +214,12 @@ def test_shards_with_upper_case_extensions_are_read(tmp_path, whole):
     (tmp_path / "s-1.tar.gz").write_bytes(b"\x1f\x8b")
     source = open_source(tmp_path)
     assert len(source) + len(open_source(tmp_path, "test")) == 10
-    assert source.left_out.sentences() == ["1 compressed tar file(s) are not read: unpack them: s-1.tar.gz"]
+    assert source.left_out.sentences() == ["1 compressed tar file(s) are not read: decompress them: s-1.tar.gz"]
 
 
 # Layouts of folders: files; images and labelled images of each split; the message.
 LAYOUTS = {
-    "a stray picture": ([*named("cat", "dog"), "sheet.png"], (9, 8), (2, 2), "1 image(s) lie beside the folders"),
+    "a stray picture": ([*named("cat", "dog"), "sheet.png"], (9, 8), (2, 2), "1 image(s) are beside the folders"),
     "most are strays": ([*named("cat", "dog", each=2), *[f"{n}.png" for n in range(9)]], (13, 0), (13, 0), None),
     "an unlabelled test part": ([*named("train/a", "train/b", "val/a", "val/b"), "test/1.png", "test/2.png"],
                                 (10, 10), (10, 10), "2 image(s) of test/ have no labels"),
@@ -235,9 +235,9 @@ LAYOUTS = {
     "a stray beside parts": ([*named("train/a", "train/b", "test/a", "test/b"), "1.png"], (10, 10), (10, 10),
                              "1 image(s) are in neither"),
     "a stray in a part": ([*named("train/a", "train/b", "test/a", "test/b"), "train/1.png"], (11, 10), (10, 10),
-                          "1 image(s) lie beside the folders of classes"),
+                          "1 image(s) are beside the folders of classes"),
     "unlabelled training": ([*named("val/a", "val/b"), *[f"train/{n}.png" for n in range(9)]], (9, 0), (10, 0),
-                            "9 image(s) to train on have no labels"),
+                            "9 image(s) for training have no labels"),
     "a stray beside an archive": ([*named("set/a", "set/b"), "readme.png"], (8, 8), (2, 2), "1 image(s) beside set/"),
     "no parts at all": (named("a", "b", "trainers"), (12, 12), (3, 3), None),
     "train alone": (named("train/a", "train/b"), (8, 8), (2, 2), None),
@@ -332,7 +332,7 @@ def test_many_damaged_images_cause_a_warning(tmp_path, capsys):
     warn_left_out(source)
     said = capsys.readouterr().err
     assert said.startswith("WARNING: 3 of ")
-    assert "a/0.png (no image that any decoder knows)" in said
+    assert "a/0.png (not an image of a known format)" in said
     assert not warn_many_unreadable(source, 1, 100)
 
 
@@ -455,10 +455,10 @@ def many_kinds(place):
 UNUSED = {
     hidden_images: ("1 hidden image(s) are not used: a/.x.png", "1 hidden folder(s) are not entered: b/.hidden"),
     a_class_that_links_to_another: ("1 link(s) lead to folders that are read already: c",),
-    a_part_without_its_partner: ("train is taken for a class",),
-    parts_within_classes: ("test, train lie within folders that are taken for classes",),
+    a_part_without_its_partner: ("train is read as a class",),
+    parts_within_classes: ("test, train are inside folders that are read as classes",),
     an_animation: ("1 image(s) have several frames or pages, of which the first is used: a/x.gif",),
-    shards_beside_pictures: ("1 .tar file(s) are not read beside other files: name them by --data",),
+    shards_beside_pictures: ("1 .tar file(s) among other files are not read: give them as --data",),
     many_kinds: ("8 more, of 8 other kinds, are not used either",),
 }
 
@@ -524,6 +524,6 @@ def test_integer_labels_of_a_saved_data_set_are_reported(tmp_path, capsys):
     rows = {"image": [{"bytes": encoded(n), "path": None} for n in range(6)], "label": [n % 2 for n in range(6)]}
     datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "saved")
     warn_left_out(open_source(tmp_path / "saved"))
-    assert "the column 'label' is no ClassLabel, and is not read: save it with class_encode" in capsys.readouterr().out
+    assert "the column 'label' is not a ClassLabel and is not read; save it with" in capsys.readouterr().out
     with pytest.raises(UotaError, match=r"class_encode_column\('label'\)"):
         open_source(f"{tmp_path}/saved#label=label")

@@ -129,7 +129,10 @@ INVALID_VIEWS = {
     "sparse": (lambda: X.to_sparse(), "torch.sparse_coo, torch.float32 of shape (4, 8, 16); give x.to_dense()"),
     "sparse rows": (lambda: X[0].to_sparse_csr(), "torch.sparse_csr"),
     "meta": (lambda: X.to("meta"), "on the meta device, where tensors have no values"),
-    "nested": (lambda: torch.nested.nested_tensor([X[0], X[1, :3]]), "a nested tensor; give every image as many views"),
+    "nested": (
+        lambda: torch.nested.nested_tensor([X[0], X[1, :3]]),
+        "a nested tensor; give every image the same number",
+    ),
     "scalar": (lambda: torch.tensor(1.0), "of shape ()"),
     "vector": (lambda: X[0, 0], "of shape (16,)"),
     "one view": (lambda: X[0], "of shape (8, 16)"),
@@ -181,8 +184,8 @@ INVALID_LISTS = {
     "no views": (lambda: [G[0], G[1][:0]], "is empty, of shape (0, 6, 3, 6, 6)"),
     "no images": (lambda: [x[:, :0] for x in G], "is empty"),
     "no pixels": (lambda: [x[..., :0] for x in G], "is empty"),
-    "other images": (lambda: [G[0], G[1][:, :4]], "groups differ in (batch, channels): [(4, 3), (6, 3)]"),
-    "other channels": (lambda: [G[0], G[1][:, :, :1]], "groups differ in (batch, channels)"),
+    "other images": (lambda: [G[0], G[1][:, :4]], "sizes of view differ in (batch, channels): [(4, 3), (6, 3)]"),
+    "other channels": (lambda: [G[0], G[1][:, :, :1]], "sizes of view differ in (batch, channels)"),
     "NaN": (lambda: [G[0] * float("nan"), G[1]], "18 of 36 views have NaN or infinite pixels"),
 }
 
@@ -365,9 +368,7 @@ def test_invalid_settings_are_named(code, said):
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_function_transforms_are_refused(transform, name, said):
     message = said[TRANSFORMS[transform].format(TRANSFORMED[name])]
-    assert message.startswith(
-        "an arbiter cannot work inside of torch.func (vmap, grad, jvp); compute the weights before"
-    )
+    assert message.startswith("an arbiter cannot run inside torch.func (vmap, grad, jvp); compute the weights before")
 
 
 @pytest.mark.parametrize("kind", TRACED)

@@ -20,7 +20,7 @@ from uota.commands.cli import main
 from uota.comparison import FORMATS, as_csv, as_html, as_latex, as_markdown, as_text, compare
 from uota.console import printable
 from uota.data import open_groups
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable
@@ -42,7 +42,7 @@ def make_run(tmp_path):
     def make(name, results=None, **settings):
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        decided = Pretrain(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
+        decided = Pretrain.from_flat(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
         (folder / "settings.json").write_text(json.dumps(decided.as_dict()))
         torch.save({"epoch": 4, "global_step": 8, "state_dict": {"a": torch.zeros(1)}}, folder / "checkpoint.ckpt")
         for file, result in (results or {}).items():

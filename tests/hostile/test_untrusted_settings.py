@@ -298,7 +298,7 @@ def test_a_method_is_allowed_for_one_command_only(own):
     with allowing(["own.Own"]):
         assert own_method("own.Own").title == "Own"
     with pytest.raises(UotaError, match=r"uota.methods.allow\('own.Own'\)"):
-        pretrain(Pretrain(method="own.Own"), Path("another"))
+        pretrain(Pretrain.from_flat(method="own.Own"), Path("another"))
 
 
 @pytest.mark.parametrize("lacks", ["encoder", "dim"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from uota.arbitration import Arbitration
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.inspection.table import ViewTable
 from uota.views import ViewPipeline
 from uota.views.presets import ViewPreset, ViewSizePreset

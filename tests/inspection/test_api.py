@@ -114,7 +114,8 @@ def test_an_inspection_is_displayed_and_saved(tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "model", "says"),
-    [([1, 2, 3, 4], None, "no picture"), (object(), None, "nothing that images"), ("demo", 3, "the model is neither"),
+    [([1, 2, 3, 4], None, "not a picture"), (object(), None, "images cannot be taken"),
+     ("demo", 3, "the model is neither"),
      (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "no backbone 'nope'")],
 )  # fmt: skip
 def test_unusable_images_and_models_are_refused(images, model, says):

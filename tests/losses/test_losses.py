@@ -4,7 +4,7 @@ from lightly.loss import NTXentLoss, SwaVLoss
 from lightly.loss.swav_loss import sinkhorn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from uota.losses import nce_terms, nt_xent_terms, ordered_pairs, swapped_prediction_terms, weighted_mean
+from uota.losses import nce_terms, nt_xent_terms, ordered_pairs, swapped_prediction_terms
 
 
 def unit(*shape, seed=0):
@@ -29,8 +29,8 @@ def test_nt_xent_of_more_views_equals_its_definition():
             assert float(terms[row, i]) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_nce_is_the_cross_entropy_of_telling_data_from_noise():
-    """Log odds are those of the model's probability to the expected share of noise, m / n."""
+def test_nce_is_the_cross_entropy_of_distinguishing_data_from_noise():
+    """The log odds are those of the model's probability and the expected share of noise, m / n."""
     random = torch.Generator().manual_seed(0)
     found, images = torch.rand(4, 6, generator=random, dtype=torch.float64), 50
     odds = (found / (5 / images)).log()
@@ -45,21 +45,3 @@ def test_swapped_prediction_equals_lightlys():
     terms = swapped_prediction_terms(logits, codes, ordered_pairs(6, 2), 0.1)
     expected = SwaVLoss()(list(logits[:2]), list(logits[2:]))
     torch.testing.assert_close(terms.mean(), expected.squeeze(), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("both", [False, True])
-def test_uniform_weights_change_nothing_and_scale_does_not_matter_for_pairs(both):
-    terms, pairs = torch.rand(10, 4), ordered_pairs(6, 2)
-    torch.testing.assert_close(weighted_mean(terms, pairs, torch.ones(6, 4), both), terms.mean())
-    weights = torch.rand(6, 4)
-    if both:
-        torch.testing.assert_close(
-            weighted_mean(terms, pairs, weights, both), weighted_mean(terms, pairs, 7 * weights, both)
-        )
-
-
-def test_a_term_weighs_what_its_predictor_weighs():
-    pairs = ordered_pairs(3, 2)
-    terms, weights = torch.rand(4, 1), torch.tensor([[0.5], [2.0], [0.5]])
-    by_hand = sum(weights[p, 0] * terms[r, 0] for r, p in enumerate(pairs.predictor)) / 4
-    torch.testing.assert_close(weighted_mean(terms, pairs, weights, both=False), by_hand)

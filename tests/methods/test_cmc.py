@@ -4,6 +4,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from uota.encoders.lab import LabEncoder
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods import CMC, Embedded, Step
 
 VIEWS, BATCH, DIM = 3, 6, 8
@@ -19,13 +20,13 @@ def rows(views=VIEWS, seed=0):
     return torch.randn(views, BATCH, 2 * DIM, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def loss_of(method, x, weights=None, both=True):
+def loss_of(method, x, weights=None, side="both"):
     weights = torch.ones(x.shape[:2], dtype=x.dtype) if weights is None else weights
-    return method.loss(Embedded(x, x, [], [x]), weights, Step(both=both))
+    return method.loss(Embedded(x, x, [], [x]), ViewWeights(weights, side), Step())
 
 
 def test_with_one_view_it_is_the_papers_loss(method):
-    """Lightness picks colour among those of the batch, and the other way round (equations 2 and 3)."""
+    """Lightness picks colour among those of the batch, and vice versa (equations 2 and 3)."""
     x = rows(1)
     light, colour = normalize(x[0, :, :DIM], dim=-1), normalize(x[0, :, DIM:], dim=-1)
     own = torch.arange(BATCH)
@@ -62,9 +63,9 @@ def test_a_view_of_weight_0_leaves_no_gradient(method):
 def test_an_anchor_of_weight_0_has_no_terms(method):
     x, weights = rows(), torch.ones(VIEWS, BATCH, dtype=torch.float64)
     weights[1] = 0
-    kept = loss_of(method, x, both=False) - loss_of(method, x, weights, both=False)
+    kept = loss_of(method, x, side="predictor") - loss_of(method, x, weights, side="predictor")
     weights = 1 - weights
-    torch.testing.assert_close(loss_of(method, x, weights, both=False), kept)
+    torch.testing.assert_close(loss_of(method, x, weights, side="predictor"), kept)
 
 
 def test_only_ratios_of_weights_matter(method):
@@ -94,10 +95,10 @@ def unit_rows(views=VIEWS):
     return torch.cat([normalize(half, dim=-1) for half in x.chunk(2, dim=-1)], dim=-1)
 
 
-def loss_among_memories(method, x, weights=None, both=True):
+def loss_among_memories(method, x, weights=None):
     torch.manual_seed(0)  # the same images are drawn
     weights = torch.ones(x.shape[:2], dtype=x.dtype) if weights is None else weights
-    return method.loss(Embedded(x, x, [], [x]), weights, Step(both=both, index=torch.arange(3, 3 + BATCH)))
+    return method.loss(Embedded(x, x, [], [x]), ViewWeights(weights), Step(index=torch.arange(3, 3 + BATCH)))
 
 
 def test_from_memories_a_view_of_weight_0_leaves_no_gradient(remembering):
@@ -129,7 +130,7 @@ def test_memories_follow_the_mean_of_an_images_views_in_training_only(rememberin
 
 def test_memories_need_to_know_the_images(remembering):
     with pytest.raises(UotaError, match="index"):
-        remembering.loss(Embedded(unit_rows(), rows(), [], []), torch.ones(VIEWS, BATCH), Step())
+        remembering.loss(Embedded(unit_rows(), rows(), [], []), ViewWeights.uniform(VIEWS, BATCH), Step())
     for options in ({"negatives": 5}, {"negatives": 0, "images": 5}):
         with pytest.raises(UotaError, match="say how many images there are"):
             CMC(LabEncoder("tiny", 3, 24), **options)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods import CPC, Embedded, Step
 from uota.methods.cpc import layer_norm_encoder
 
@@ -19,14 +20,14 @@ def rows(seed=0, dim=128):
     return torch.randn(PATCHES, BATCH, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def loss_of(method, features, weights=None, both=True):
+def loss_of(method, features, weights=None, side="both"):
     weights = torch.ones(features.shape[:2], dtype=features.dtype) if weights is None else weights
     projected = method.projector(features)
-    return method.loss(Embedded(projected, features, [], [projected]), weights, Step(both=both))
+    return method.loss(Embedded(projected, features, [], [projected]), ViewWeights(weights, side), Step())
 
 
 def test_uniform_weights_give_the_papers_loss(method):
-    """Written place by place: a context at (r, c) predicts the patches 2 and 3 rows further, in each direction."""
+    """Position by position: a context at (r, c) predicts the patches 2 and 3 rows further, in each direction."""
     features = rows()
     patches = method.projector(features).transpose(0, 1).flatten(0, 1)  # of all images, image by image
     terms = []
@@ -69,8 +70,8 @@ def test_a_patch_of_weight_0_leaves_no_gradient(method):
 def test_a_predicted_patch_of_weight_0_has_no_terms(method):
     features, weights = rows(), torch.ones(PATCHES, BATCH, dtype=torch.float64)
     weights[::2] = 0
-    parts = [loss_of(method, features, w, both=False) for w in (weights, 1 - weights)]
-    torch.testing.assert_close(sum(parts), loss_of(method, features, both=False))
+    parts = [loss_of(method, features, w, side="predictor") for w in (weights, 1 - weights)]
+    torch.testing.assert_close(sum(parts), loss_of(method, features, side="predictor"))
 
 
 def test_only_ratios_of_weights_matter(method):
@@ -79,7 +80,7 @@ def test_only_ratios_of_weights_matter(method):
 
 
 def test_patches_are_encoded_alone(method):
-    """Layer norm: another patch in the batch changes nothing."""
+    """With layer norm, a patch does not depend on the others of the batch."""
     views = torch.randn(PATCHES, BATCH, 1, 12, 12, dtype=torch.float64)
     found = method.embed([views], Step())
     assert found.projected.shape == (PATCHES, BATCH, DIM)
@@ -89,7 +90,7 @@ def test_patches_are_encoded_alone(method):
 
 
 @pytest.mark.parametrize("counts", [(6,), (9,), (16, 16)])
-def test_views_that_are_no_grid_are_refused(method, counts):
+def test_views_that_do_not_form_a_grid_are_refused(method, counts):
     with pytest.raises(UotaError, match="--views cpc"):
         method.embed([torch.randn(count, BATCH, 1, 12, 12, dtype=torch.float64) for count in counts], Step())
 

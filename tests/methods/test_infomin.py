@@ -4,6 +4,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from uota.encoders.encoder import Encoder
 from uota.encoders.jigsaw import pieces
+from uota.losses import ViewWeights
 from uota.methods import METHODS, InfoMin, Step
 from uota.views import PRESETS
 
@@ -20,7 +21,7 @@ def views(count=2, size=24):
 
 
 def solved(method, source, number):
-    """Embeddings of the jigsaws of views of a size, piece by piece."""
+    """Embed the jigsaws of views of one size, piece by piece."""
     features = [method.encoder(piece) for piece in pieces(source, number).flatten(0, 1).unbind(1)]
     found = method.jigsaw_head(torch.stack(features, 1).unflatten(0, source.shape[:2]))
     return normalize(found, dim=-1)
@@ -38,19 +39,19 @@ def test_the_loss_is_the_mean_of_both_branches():
     terms = []
     for queries in (found.z, solved(method, x, 7)):
         terms += [info_nce(method, queries[0], keys[1]), info_nce(method, queries[1], keys[0])]
-    loss = method.loss(found, torch.ones(2, BATCH), Step(7))
+    loss = method.loss(found, ViewWeights.uniform(2, BATCH), Step(7))
     torch.testing.assert_close(loss, torch.stack(terms).mean(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("own", [True, False])
 def test_one_query_and_the_jigsaw_of_a_view_of_its_own_or_of_the_query(own):
-    method, groups = make(queries=1), [views(), views(1, 30)][: 1 + own]
-    found = method.embed(groups, Step(7))
-    key = normalize(method.key(groups[0][1:]), dim=-1)[0]
-    jigsaw = solved(method, groups[1] if own else groups[0][:1], 7)[0]
-    query = normalize(method.projector(method.encoder(groups[0][0])), dim=-1)
+    method, by_size = make(queries=1), [views(), views(1, 30)][: 1 + own]
+    found = method.embed(by_size, Step(7))
+    key = normalize(method.key(by_size[0][1:]), dim=-1)[0]
+    jigsaw = solved(method, by_size[1] if own else by_size[0][:1], 7)[0]
+    query = normalize(method.projector(method.encoder(by_size[0][0])), dim=-1)
     expected = (info_nce(method, query, key) + info_nce(method, jigsaw, key)) / 2
-    loss = method.loss(found, torch.ones(2 + own, BATCH), Step(7))
+    loss = method.loss(found, ViewWeights.uniform(2 + own, BATCH), Step(7))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     assert found.projected.shape == (2 + own, BATCH, 8)
     assert found.features.shape == (2 + own, BATCH, 128)
@@ -65,18 +66,18 @@ def test_the_paper_has_a_plain_view_for_jigsaws():
 
 
 def test_a_view_of_weight_0_that_jigsaws_are_made_of_has_no_gradient():
-    method, groups = make(queries=1), [views(), views(1, 30).requires_grad_()]
+    method, by_size = make(queries=1), [views(), views(1, 30).requires_grad_()]
     weights = torch.ones(3, BATCH)
     weights[2, 1] = 0
-    method.loss(method.embed(groups, Step(7)), weights, Step(7)).backward()
-    assert float(groups[1].grad[0, 1].abs().max()) == 0
-    assert float(groups[1].grad[0, 2].abs().max()) > 0
+    method.loss(method.embed(by_size, Step(7)), ViewWeights(weights), Step(7)).backward()
+    assert float(by_size[1].grad[0, 1].abs().max()) == 0
+    assert float(by_size[1].grad[0, 2].abs().max()) > 0
 
 
 def test_weight_zero_leaves_no_gradient_through_either_branch():
     method, x = make(), views(3).requires_grad_()
     weights = torch.ones(3, BATCH)
     weights[0, 2] = 0
-    method.loss(method.embed([x], Step()), weights, Step(7)).backward()
+    method.loss(method.embed([x], Step()), ViewWeights(weights), Step(7)).backward()
     assert float(x.grad[0, 2].abs().max()) == 0
     assert float(x.grad[1, 2].abs().max()) > 0

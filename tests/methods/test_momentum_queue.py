@@ -5,16 +5,17 @@ from torch import nn
 from uota.encoders.encoder import Encoder
 from uota.encoders.momentum import MomentumCopy
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods import JCL, InfoMin, MoCo, Step
 from uota.methods.jcl import strength_at
 from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 
 BATCH = 4
 
 
 class Counting(Encoder):
-    """An encoder that remembers how many rows it saw."""
+    """An encoder that records the number of rows of each call."""
 
     def __init__(self):
         super().__init__("tiny", 1, 24)
@@ -25,7 +26,7 @@ class Counting(Encoder):
         return super().with_early_map(images)
 
 
-def groups(*counts):
+def views_by_size(*counts):
     random = torch.Generator().manual_seed(1)
     return [torch.randn(n, BATCH, 1, size, size, generator=random) for n, size in zip(counts, (24, 16), strict=False)]
 
@@ -46,22 +47,22 @@ def make(cls, **options):
     ],
 )
 def test_how_many_rows_are_encoded_and_queued(cls, counts, queries, of_query, of_key, queued):
-    """As published: 4 rows of queries, as many of keys as there are key views, and a row of each image in the queue."""
+    """With roles, the encoder gets queries only and the key encoder keys only; JCL enqueues one key of each image."""
     method = make(cls, queries=queries)
-    embedded = method.embed(groups(*counts), Step())
-    method.loss(embedded, torch.ones(sum(counts), BATCH), Step())
+    embedded = method.embed(views_by_size(*counts), Step())
+    method.loss(embedded, ViewWeights.uniform(sum(counts), BATCH), Step())
     assert method.encoder.rows == of_query
     assert method.key.encoder.rows == of_key
     assert int(method.queue.pushed) == queued
 
 
-def test_a_view_has_what_its_encoder_makes_of_it():
+def test_each_view_is_embedded_by_the_encoder_of_its_role():
     torch.manual_seed(0)
     encoder, projector = Encoder("tiny", 1, 24), nn.Linear(128, 8)
     key = MomentumCopy(encoder, projector).eval()
     nn.init.normal_(key.projector.weight)
     encoder.eval()
-    views = groups(3, 2)
+    views = views_by_size(3, 2)
     found = embed_queries_and_keys(encoder, projector, key, views, 1)
     assert found.by_size is views
     torch.testing.assert_close(found.projected[:1], projector(encoder(views[0][0]))[None])
@@ -69,16 +70,16 @@ def test_a_view_has_what_its_encoder_makes_of_it():
     torch.testing.assert_close(found.projected[3:], key(views[1]))
     torch.testing.assert_close(found.targets, found.projected.detach())
     assert not found.targets.requires_grad
-    # An arbiter that looks at features sees the same of a key as if the encoder, still equal to its copy, had made it.
+    # The features of keys are those that the encoder, still equal to its copy, would give.
     every = embed_queries_and_keys(encoder, projector, key, views, None)
-    torch.testing.assert_close(look("features", found), look("features", every))
+    torch.testing.assert_close(arbiter_input("features", found), arbiter_input("features", every))
 
 
 def test_queries_may_be_more_than_the_views_of_the_first_size():
     torch.manual_seed(0)
     encoder, projector = Encoder("tiny", 1, 24).eval(), nn.Linear(128, 8)
     key = MomentumCopy(encoder, projector).eval()
-    views = groups(2, 2)
+    views = views_by_size(2, 2)
     found = embed_queries_and_keys(encoder, projector, key, views, 3)
     torch.testing.assert_close(found.projected[2:3], projector(encoder(views[1][0]))[None])
     torch.testing.assert_close(found.projected[3:], key(views[1][1:]))

@@ -9,6 +9,6 @@ def small(pictures):
 
     def settings(**changes):
         few = {"data": str(pictures), "views": "small", "local_views": 1, "workers": 0, "epochs": 1, "batch_size": 24}
-        return Pretrain(**few | {"accelerator": "cpu", "threads": 1, "warmup_steps": 10} | changes)
+        return Pretrain.from_flat(**few | {"accelerator": "cpu", "threads": 1, "warmup_steps": 10} | changes)
 
     return settings

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from uota.methods import Embedded
-from uota.training.arbiter_inputs import LOOKS, look
+from uota.training.arbiter_inputs import ARBITER_INPUTS, arbiter_input
 from uota.training.pretrain import pretrain
 
 
@@ -29,20 +29,20 @@ def embedded():
     ],
 )
 def test_a_row_for_each_view_without_gradient(embedded, at, width):
-    seen = look(at, embedded)
+    seen = arbiter_input(at, embedded)
     assert seen.shape == (3, 4, width)
     assert not seen.requires_grad
 
 
 def test_thumbnails_and_features_count_alike(embedded):
-    pictures, features = look("both", embedded).split([3 * 144 + 64, 5 * 16 + 16], dim=-1)
+    pictures, features = arbiter_input("both", embedded).split([3 * 144 + 64, 5 * 16 + 16], dim=-1)
     for rows in (pictures, features):
         torch.testing.assert_close(rows.norm(dim=-1), torch.ones(3, 4))
-    cosines = torch.cosine_similarity(features, look("features", embedded), dim=-1)
+    cosines = torch.cosine_similarity(features, arbiter_input("features", embedded), dim=-1)
     torch.testing.assert_close(cosines, torch.ones(3, 4))
 
 
-@pytest.mark.parametrize("at", LOOKS)
+@pytest.mark.parametrize("at", ARBITER_INPUTS)
 def test_a_run_learns_by_each(small, tmp_path, at):
-    run = pretrain(small(look=at, arbiter="learned"), tmp_path / "run", bar=False, lines=False)
-    assert run.settings().look == at
+    run = pretrain(small(arbiter_input=at, arbiter="learned"), tmp_path / "run", bar=False, lines=False)
+    assert run.settings().arbitration.input == at

@@ -31,7 +31,7 @@ def net():
 
 def settings(optimizer="momentum", **changes):
     own = {"optimizer": optimizer, "learning_rate": 0.5, "weight_decay": DECAY, "momentum": 0.9}
-    return Pretrain(**own | changes)
+    return Pretrain.from_flat(**own | changes)
 
 
 def rates(step):

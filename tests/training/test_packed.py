@@ -13,6 +13,7 @@ from tests.processes import run_command
 
 from uota.commands.cli import main
 from uota.data import open_source
+from uota.data.packed.shards import Shards
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.training.batches import ViewsOfRank
@@ -57,7 +58,7 @@ def packed(request):
 
 def seen_by(rank, source, settings, step=0):
     """Indices of the batches of a rank with two workers, from a step to the end of its epoch."""
-    data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), in_memory=False)
+    data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), False, source.parts)
     data.trainer = SimpleNamespace(global_rank=rank, world_size=2, global_step=step)
     return [views.index for views in data.train_dataloader()]
 
@@ -72,6 +73,20 @@ def test_two_ranks_of_two_workers_see_every_image_once(packed, small):
     for rank in (0, 1):
         later = seen_by(rank, source, settings, step=1)
         assert all(torch.equal(one, other) for one, other in zip(later, ranks[rank][1:], strict=True))
+
+
+def test_training_reads_16_shards_at_a_time(shards, small, tmp_path, monkeypatch):
+    read, shards_read = Shards.read, []
+
+    def recorded(files, index):
+        shards_read.append(int(files.which[index]))
+        return read(files, index)
+
+    monkeypatch.setattr(Shards, "read", recorded)
+    pretrain(small(data=str(shards), epochs=1, batch_size=8, workers=0), tmp_path / "run", bar=False, lines=False)
+    epoch = shards_read[-72:]
+    assert len(set(epoch)) == 18
+    assert len(set(epoch[:64])) == 16
 
 
 def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(packed, small, tmp_path, monkeypatch):
@@ -106,7 +121,7 @@ def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
     same = {"data": str(shards), "method": "simclr", "arbiter": "none", "epochs": 2, "precision": "64"}
     same |= {"optimizer": "sgd", "learning_rate": 0.05}
     one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
-    flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_dict().items()
+    flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_flat().items()
              if value not in (None, {}, []) and name not in ("compile", "workers")]  # fmt: skip
     command = [sys.executable, "-m", "uota", "pretrain", f"--out={tmp_path / 'two'}", *flags, "--workers=2"]
     done = run_command(command, env=os.environ | {"PYTHONWARNINGS": ""})

@@ -18,7 +18,7 @@ from uota.training.pretrain import pretrain
 
 
 def command(out, settings, *flags):
-    values = {key: value for key, value in settings.as_dict().items() if value is not None and key != "method_options"}
+    values = {key: value for key, value in settings.as_flat().items() if value is not None and key != "method_options"}
     arguments = [f"--{key}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
     return [sys.executable, "-m", "uota", "pretrain", f"--out={out}", *arguments, *flags]
 
@@ -145,7 +145,7 @@ def test_mistakes_are_reported_before_anything_is_written(small, tmp_path, chang
 def test_a_run_of_an_older_version_is_not_resumed(small, tmp_path):
     """Its optimiser and batch norm differed from the current ones."""
     run = pretrain(small(), tmp_path / "run", bar=False, lines=False)
-    written = json.loads(run.settings_file.read_text())
+    written = run.settings().as_flat()
     del written["sync_batch_norm"], written["rate_per"], written["bias_rate"]
     run.settings_file.write_text(json.dumps(written))
     with pytest.raises(UotaError, match=r"older version.*--overwrite"):
@@ -206,10 +206,10 @@ def test_unreadable_pictures_are_named_at_the_end(small, pictures, tmp_path, cap
 
 def test_contradictory_settings_are_refused():
     with pytest.raises(UotaError, match="tau and ess"):
-        Pretrain(arbiter="mahalanobis", tau=1.0, ess=0.5)
+        Pretrain.from_flat(arbiter="mahalanobis", tau=1.0, ess=0.5)
     with pytest.raises(UotaError, match="mahalanobis only"):
-        Pretrain(arbiter="learned", tau=1.0)
+        Pretrain.from_flat(arbiter="learned", tau=1.0)
     with pytest.raises(UotaError, match="no multiple of devices"):
-        Pretrain(batch_size=3, devices=2)
+        Pretrain.from_flat(batch_size=3, devices=2)
     with pytest.raises(UotaError, match="the arbiter is none, which looks at nothing"):
-        Pretrain(arbiter="none", look="features")
+        Pretrain.from_flat(arbiter="none", arbiter_input="features")

@@ -13,10 +13,11 @@ from uota import Arbiter
 from uota.data import open_source
 from uota.distributed import gather_rows
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
+from uota.losses import ViewWeights
 from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
@@ -38,8 +39,8 @@ MANY = {1: [90], 2: [61, 29], 4: [32, 32, 25, 1]}
 
 def settings_of(folder, method):
     views = {"views": "small-cpc"} if method == "cpc_v2" else {"views": "small", "local_views": 1}
-    settings = Pretrain(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
-    return resolve_auto(settings, open_source(settings.data))
+    settings = Pretrain.from_flat(data=str(folder), method=method, method_options=OPTIONS.get(method, {}), **views)
+    return resolve_auto(settings, open_source(settings.data.source))
 
 
 def built(settings, ranks):
@@ -65,7 +66,7 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
         own = replace(whole, **parts, by_size=[each[:, mine] for each in whole.by_size])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
-        loss = method.loss(own, weights, Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
+        loss = method.loss(own, ViewWeights(weights), Step(100, 0.5, labels=(torch.arange(MANY[1][0]) % 2)[mine]))
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
         rows = {part: x for part, x in zip(("projected", "features"), gradients, strict=True) if x is not None}
         found[name] = {"loss": averaged(loss.detach(), ranks), "weights": gather_rows(weights.T).rows}
@@ -95,7 +96,7 @@ def embeddings(settings):
 def two_steps(settings, rank=0, ranks=1):
     """Train the whole network in 64 bits for two steps, with a stateful arbiter; return the losses and the state."""
     method, arbiter = built(settings, ranks).double(), Arbiter("two_groups")
-    source, pipeline = open_source(settings.data), ViewPipeline(preset_of(settings))
+    source, pipeline = open_source(settings.data.source), ViewPipeline(preset_of(settings))
     optimizer = torch.optim.SGD(method.parameters(), 0.05)
     losses, first = [], 0
     for (images,), shares in zip(SHARES[1], SHARES[ranks], strict=True):
@@ -103,7 +104,7 @@ def two_steps(settings, rank=0, ranks=1):
         views = pipeline(source, [(0, index) for index in range(start, start + shares[rank])])
         step = Step(first + 100, 0.5, labels=views.labels)
         embedded = method.embed([each.double() for each in views.by_size], step)
-        loss = method.loss(embedded, arbiter(look("embeddings", embedded)).weights, step)
+        loss = method.loss(embedded, ViewWeights(arbiter(arbiter_input("embeddings", embedded)).weights), step)
         optimizer.zero_grad()
         loss.backward()
         for parameter in method.parameters():
@@ -124,7 +125,9 @@ def on_a_rank(rank, folder, jobs):
     for ranks, work in WORK.items():
         if rank < ranks:
             dist.init_process_group("gloo", init_method=f"file://{folder}/meet{ranks}", rank=rank, world_size=ranks)
-            made = {(each.__name__, settings.method): each(settings, rank, ranks) for each in work for settings in jobs}
+            made = {
+                (each.__name__, settings.method.name): each(settings, rank, ranks) for each in work for settings in jobs
+            }
             dist.destroy_process_group()
             if rank == 0:
                 torch.save(made, f"{folder}/{ranks}")

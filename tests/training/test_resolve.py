@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from PIL import Image
 
 from uota.data import Folder, Groups, open_source
+from uota.data.memory import TensorSource
 from uota.data.open import open_items
-from uota.data.source import TensorSource
 from uota.errors import UotaError
 from uota.methods import Step
 from uota.methods.build import check_statistics
@@ -29,7 +27,7 @@ def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
 
     monkeypatch.setattr("torch.compile", compiled)
     source = open_source("demo")
-    settings = resolve_auto(Pretrain(data="demo", method="byol", compile=True), source)
+    settings = resolve_auto(Pretrain.from_flat(data="demo", method="byol", compile=True), source)
     preset = preset_of(settings)
     views = ViewPipeline(preset, 0)(source, [(0, index) for index in range(8)])
     method = build_module(settings, total_steps=2).method
@@ -52,9 +50,13 @@ def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
 def test_views_of_groups_depend_on_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     groups = Groups(TensorSource("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
-    settings = resolve_auto(Pretrain(views="groups"), groups)
-    assert (settings.views, settings.backbone, settings.look) == (views, backbone, "features")
-    assert settings.method == "simclr"
+    settings = resolve_auto(Pretrain.from_flat(views="groups"), groups)
+    assert (settings.views.preset, settings.method.backbone, settings.arbitration.input) == (
+        views,
+        backbone,
+        "features",
+    )
+    assert settings.method.name == "simclr"
     assert resolve_auto(settings, groups) == settings
 
 
@@ -71,16 +73,18 @@ def test_a_preset_across_images_opens_groups(tmp_path):
 
 def test_images_are_counted_for_a_method_that_remembers_each(pictures):
     source = open_source(str(pictures))
-    settings = Pretrain(data=str(pictures), method="cmc", method_options={"negatives": 5})
-    assert resolve_auto(settings, source).method_options == {"negatives": 5, "images": len(source)}
-    assert resolve_auto(settings, source, trained=True).method_options == {"negatives": 5}
-    assert resolve_auto(replace(settings, method_options={}), source).method_options == {}
+    settings = Pretrain.from_flat(data=str(pictures), method="cmc", method_options={"negatives": 5})
+    assert resolve_auto(settings, source).method.options == {"negatives": 5, "images": len(source)}
+    assert resolve_auto(settings, source, trained=True).method.options == {"negatives": 5}
+    assert resolve_auto(settings.replace_flat(method_options={}), source).method.options == {}
 
 
 def test_memories_are_not_sent_between_processes_in_every_step():
     """The names that DistributedDataParallel is told to ignore are those of the memories' buffers."""
-    settings = Pretrain(method="cmc", views="small", backbone="tiny", method_options={"negatives": 5, "images": 7})
-    module = build_module(replace(settings, arbiter="none"), total_steps=1)
+    settings = Pretrain.from_flat(
+        method="cmc", views="small", backbone="tiny", method_options={"negatives": 5, "images": 7}
+    )
+    module = build_module(settings.replace_flat(arbiter="none"), total_steps=1)
     left = module._ddp_params_and_buffers_to_ignore
     assert sorted(left) == ["method.contrast.colour.rows", "method.contrast.light.rows"]
     assert set(left) <= {name for name, _ in module.named_buffers()}
@@ -88,12 +92,14 @@ def test_memories_are_not_sent_between_processes_in_every_step():
 
 @pytest.mark.parametrize("method", ["simsiam", "byol", "barlow_twins"])
 def test_batch_statistics_need_two_images_unless_views_share_them(method):
-    settings = resolve_auto(Pretrain(data="demo", method=method, batch_size=2, devices=2), open_source("demo"))
+    settings = resolve_auto(
+        Pretrain.from_flat(data="demo", method=method, batch_size=2, devices=2), open_source("demo")
+    )
     built = build_module(settings, total_steps=2).method
     check_statistics(built, settings, images=1)  # synchronised, as published: two images share statistics
     with pytest.raises(UotaError, match="at least 2 images a device"):
-        check_statistics(built, replace(settings, sync_batch_norm=False), images=1)
+        check_statistics(built, settings.replace_flat(sync_batch_norm=False), images=1)
     with pytest.raises(UotaError, match="batch_size 1 leaves batch norm one image"):
-        check_statistics(built, replace(settings, batch_size=1, devices=1), images=1)
-    joint = replace(settings, batch_size=1, devices=1, method_options={"batch_norm": "joint"})
+        check_statistics(built, settings.replace_flat(batch_size=1, devices=1), images=1)
+    joint = settings.replace_flat(batch_size=1, devices=1, method_options={"batch_norm": "joint"})
     check_statistics(build_module(joint, total_steps=2).method, joint, images=1)

@@ -6,7 +6,7 @@ from uota.errors import UotaError
 from uota.settings.pretrain import Pretrain
 from uota.training.schedules import learning_rate
 
-PAPER = Pretrain(learning_rate=0.6, final_learning_rate=0.0006, warmup_steps=0, late_factor=2.0)
+PAPER = Pretrain.from_flat(learning_rate=0.6, final_learning_rate=0.0006, warmup_steps=0, late_factor=2.0)
 
 
 def rates(steps, total, settings, start=0.0):
@@ -20,38 +20,40 @@ def test_the_released_recipe_doubles_its_learning_rate_when_arbitration_starts()
 
 
 def test_warmup_is_linear_and_the_end_is_final():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1, epochs=10)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=10, final_learning_rate=0.1, epochs=10)
     assert rates((0, 4, 9, 10), 100, settings) == pytest.approx([0.0, 0.4, 0.9, 1.0])
     assert learning_rate(100, 100, settings) == pytest.approx(0.1)
 
 
 def test_a_cosine_starts_where_the_warmup_ends():
-    settings = Pretrain(learning_rate=4.8, warmup_steps=6, epochs=10)
+    settings = Pretrain.from_flat(learning_rate=4.8, warmup_steps=6, epochs=10)
     assert rates((6, 18, 29), 30, settings) == pytest.approx(
         [4.8 * (1 + math.cos(math.pi * done / 24)) / 2 for done in (0, 12, 23)]
     )
 
 
 def test_drops_divide_the_rate_by_ten():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], epochs=10)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], epochs=10)
     assert rates((0, 59, 60, 79, 80, 99), 100, settings) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_a_cosine_by_epoch_is_constant_within_an_epoch():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=0, rate_per="epoch", epochs=4)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=0, rate_per="epoch", epochs=4)
     by_epoch = [(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
     assert rates(range(12), 12, settings) == pytest.approx([rate for rate in by_epoch for _ in range(3)])
 
 
 def test_a_cosine_by_epoch_end_has_the_rate_of_the_epochs_end():
-    settings = Pretrain(learning_rate=1.0, final_learning_rate=0.1, warmup_steps=0, epochs=4, rate_per="epoch_end")
+    settings = Pretrain.from_flat(
+        learning_rate=1.0, final_learning_rate=0.1, warmup_steps=0, epochs=4, rate_per="epoch_end"
+    )
     by_epoch = [0.1 + 0.9 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in (1, 2, 3, 4)]
     assert rates(range(12), 12, settings) == pytest.approx([rate for rate in by_epoch for _ in range(3)])
 
 
 def test_drops_by_epoch_are_at_the_start_of_one():
     """Drops at 120 and 160 of 200 epochs, as in MoCo, start an epoch, however their shares are rounded."""
-    settings = Pretrain(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], rate_per="epoch", epochs=200)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=0, drops=[0.6, 0.8], rate_per="epoch", epochs=200)
     steps = (3 * 120 - 1, 3 * 120, 3 * 160 - 1, 3 * 160)
     assert rates(steps, 600, settings) == pytest.approx([1, 0.1, 0.1, 0.01])
 
@@ -59,22 +61,22 @@ def test_drops_by_epoch_are_at_the_start_of_one():
 @pytest.mark.parametrize("rate_per", ["step", "epoch", "epoch_end"])
 def test_a_warmup_changes_in_every_step(rate_per):
     """If the warm-up changed by epoch, the first epoch would have a rate of 0."""
-    settings = Pretrain(learning_rate=1.0, warmup_steps=6, rate_per=rate_per, epochs=4)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=6, rate_per=rate_per, epochs=4)
     assert rates(range(6), 12, settings) == pytest.approx([step / 6 for step in range(6)])
 
 
 def test_a_warmup_that_ends_within_an_epoch_is_followed_by_the_peak_rate():
-    settings = Pretrain(learning_rate=1.0, warmup_steps=4, rate_per="epoch", epochs=4)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=4, rate_per="epoch", epochs=4)
     by_epoch = [1, 1, *[(1 + math.cos(math.pi * (first - 4) / 8)) / 2 for first in (6, 6, 6, 9, 9, 9)]]
     assert rates(range(4, 12), 12, settings) == pytest.approx(by_epoch)
 
 
 @pytest.mark.parametrize("rate_per", ["step", "epoch", "epoch_end"])
 def test_a_run_shorter_than_its_warmup_stays_below_the_peak(rate_per):
-    settings = Pretrain(learning_rate=1.0, warmup_steps=40, rate_per=rate_per, epochs=4)
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup_steps=40, rate_per=rate_per, epochs=4)
     assert rates(range(12), 12, settings) == pytest.approx([step / 40 for step in range(12)])
 
 
 def test_drops_outside_training_are_refused():
     with pytest.raises(UotaError, match="a share of training above 0 and below 1"):
-        Pretrain(drops=[120.0])
+        Pretrain.from_flat(drops=[120.0])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from uota.data import Groups
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.views import PRESETS, ViewPipeline
 
 PLAIN = PRESETS["small-grey-groups"]

@@ -1,7 +1,8 @@
-"""Arbitration: which views of an image still show it. Needs torch only.
+"""Arbitration: weights for views by how likely they still show their image. Needs torch and jaxtyping only.
 
 An arbiter is a pair of independent choices: a **score** (does this view show what its image's other views show?) and
-a **strength** (how much a score changes a weight). The paper is one pair, `Mahalanobis` × `Temperature`.
+a **strength** (how much a score changes a weight). The UOTA paper (Wang et al., NeurIPS 2021) is one such pair,
+`Mahalanobis` × `Temperature`.
 """
 
 from uota.arbitration.arbiter import PRESETS, Arbiter, arbitrate

@@ -1,4 +1,4 @@
-"""`arbitrate`, the paper in one call, and `Arbiter`, a score × a strength with what lasts between steps."""
+"""`arbitrate`, the UOTA paper's weights as a function, and `Arbiter`, a score and a strength that keep their state."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from uota.arbitration.inputs import check_views, detached_float, finite_total, is_number
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
-from uota.arbitration.state import Recall, may_be_repeated, own_modes
+from uota.arbitration.state import Recall, may_be_repeated, never_compiled, own_modes
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 
 ViewTensors = Float[Tensor, "views batch dim"] | Sequence[Float[Tensor, "batch dim"]]
@@ -29,7 +29,7 @@ def mahalanobis(
     covariance: str = "empirical",
     eps: float = 1e-8,
 ) -> tuple[Score, Strength]:
-    """The paper's pair; with `ess` instead of `tau` the temperature is found."""
+    """Return the paper's pair; given `ess` instead of `tau`, the temperature is found in every call."""
     if (tau is None) == (ess is None):
         raise ValueError("give one of tau (the released code: 350 at dimension 128, 2.7 × dimension) and ess")
     strength = Temperature(tau) if tau is not None else EffectiveSampleSize(ess or 0.0)
@@ -37,12 +37,12 @@ def mahalanobis(
 
 
 def two_groups(temperature: float = 0.1) -> tuple[Score, Strength]:
-    """Contrast of the embeddings, with estimated outlier probabilities."""
+    """Return the contrast of the embeddings, with estimated outlier probabilities."""
     return Contrast(temperature), TwoGroups()
 
 
 def learned(temperature: float = 0.1, seed: int = 0) -> tuple[Score, Strength]:
-    """Contrast on a head of its own, with estimated outlier probabilities."""
+    """Return the contrast on a small learned head, with estimated outlier probabilities."""
     return LearnedContrast(temperature, seed=seed), TwoGroups()
 
 
@@ -53,7 +53,7 @@ PRESETS: dict[str, Callable[..., tuple[Score, Strength]]] = {
 }
 
 
-@torch.compiler.disable(reason="arbitration decides on values; compile what is around it")
+@never_compiled("arbitration decides on values; compile what is around it")
 def arbitrate(
     z: ViewTensors,
     tau: float | None = None,
@@ -62,25 +62,26 @@ def arbitrate(
     eps: float = 1e-8,
     ess: float | None = None,
 ) -> Arbitration:
-    """Weights of views by the paper's rule (UOTA, NeurIPS 2021, M.9–M.11): one call, no state.
+    """Compute the weights of Wang et al. (NeurIPS 2021), section 3, equations 9 to 11, without keeping any state.
 
-    The mean of the squared distances over the global batch is the dimension D (up to `eps`), so τ means something
-    relative to D only. With two views and the all-views centre both views of an image get the same weight. Identical
-    embeddings give uniform weights; so, up to rounding, do N(M − 1) ≤ D views unless the covariance is shrunk.
+    The mean of the squared distances over the global batch is the dimension D (up to `eps`), so τ is meaningful only
+    relative to D. With two views and the mean of all views as centre, both views of an image get the same weight.
+    Identical embeddings give uniform weights; so, up to rounding, do N(M − 1) ≤ D views unless the covariance is
+    shrunk.
 
     Args:
-        z: embeddings of any float dtype, detached here and computed in float32 (float64 in, float64 out); or a list
-            of one tensor (batch, dim) per view. On several ranks: this rank's images, at least one and not
-            necessarily as many on each.
-        tau: the temperature; or
-        ess: the effective sample size in (0, 1] to find it for.
-        anchors: centres are means of the first `anchors` views; None: of all.
+        z: embeddings of any float dtype, or a list of one tensor (batch, dim) per view. They are detached, and the
+            computation is in float32 (in float64 for float64). On several ranks: this rank's images, at least one;
+            ranks may hold different numbers of them.
+        tau: temperature; give either this or `ess`.
+        anchors: the centre of an image is the mean of its first `anchors` views; None: of all.
         covariance: "empirical", "oas" or "ledoit_wolf".
-        eps: added to the covariance's diagonal.
+        eps: added to the diagonal of the covariance.
+        ess: effective sample size in (0, 1] for which the temperature is found.
 
     Raises:
-        ValueError: no dense tensor of floats, fewer than two views, NaN or infinite entries, no or both of `tau` and
-            `ess`.
+        ValueError: `z` is not a dense tensor of floats, has fewer than two views or has NaN or infinite entries, or
+            neither or both of `tau` and `ess` are given.
 
     Example:
         >>> z = torch.nn.functional.normalize(torch.randn(8, 64, 16), dim=-1)
@@ -95,25 +96,25 @@ def arbitrate(
 
 
 class Arbiter(nn.Module):
-    """Gives every view of every image a weight; one line in any training loop.
+    """Module that gives every view of every image a weight; one line in any training loop.
 
         arbiter = Arbiter("learned")
         weights = arbiter(features).weights        # (views, batch), mean 1, no gradient
 
     Args:
         model: "learned", "two_groups", "mahalanobis", or a pair (score, strength) from `uota.arbitration`.
-        start: weights are uniform while `progress` is below this share of training (the paper: 0.5).
-        settings: of the preset: `tau` or `ess`, `anchors`, `covariance`, `eps` for "mahalanobis"; `temperature` for the
-            others; `seed` for "learned".
+        start: weights are uniform while `progress` is below this share of training (0.5 in the paper).
+        settings: options of the named arbiter: `tau` or `ess`, `anchors`, `covariance` and `eps` for "mahalanobis";
+            `temperature` for the others; `seed` for "learned".
 
-    Scores and densities are computed, and the learned head trained, before `start` too. In `eval()` mode nothing
-    changes.
+    Before `start`, too, scores and densities are computed and the learned head is trained. In `eval()` mode the state
+    does not change.
 
-    It may be called in inference mode, under autocast and by several threads at once; `half()` and `bfloat16()` leave
-    its state in float32. When gradient checkpointing repeats a call in the backward pass, the arbiter learns nothing
-    and gives the weights of the first pass again (of the latest 64 calls, the one whose input has the same shape and
-    the nearest sum). FullyShardedDataParallel must not shard a learned head: wrap the model before the first call,
-    or with `ignored_modules=[arbiter]`.
+    The arbiter may be called in inference mode, under autocast and from several threads; `half()` and `bfloat16()`
+    leave its state in float32. When gradient checkpointing repeats a call in the backward pass, the state does not
+    change and the weights of the forward pass are returned (those of the call, among the latest 64, whose input has
+    the same shape and the nearest sum). FullyShardedDataParallel must not shard a learned head: wrap the model before
+    the first call, or with `ignored_modules=[arbiter]`.
     """
 
     def __init__(self, model: str | tuple[Score, Strength] = "learned", *, start: float = 0.0, **settings: Any) -> None:
@@ -124,7 +125,7 @@ class Arbiter(nn.Module):
             self.score, self.strength = _named(model, settings)
         elif settings:
             raise ValueError(
-                f"{', '.join(settings)}: settings go with a named arbiter; set them on the score or strength"
+                f"settings {', '.join(settings)} are for a named arbiter, and this is a pair; set them on its members"
             )
         else:
             self.score, self.strength = _checked_pair(model)
@@ -134,28 +135,27 @@ class Arbiter(nn.Module):
     def __call__(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
         return super().__call__(x, progress)
 
-    @torch.compiler.disable(reason="an arbiter decides on values and learns in each call; compile what is around it")
+    @never_compiled("an arbiter decides on values and learns in each call; compile what is around it")
     def forward(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
-        """Arbitrate a batch.
+        """Weigh the views of a batch.
+
+        A single image, a collapsed batch and, for the two-groups strength, a batch of fewer than three images get
+        uniform weights.
 
         Args:
-            x: embeddings, or for "learned" any features of a view: any float dtype, detached here and computed in
-                float32 (float64 stays, but for the learned head); or a list of one tensor (batch, dim) per view.
-            progress: share of training done; needed where `start` is above 0.
+            x: embeddings, or for "learned" any features of a view, of any float dtype; or a list of one tensor
+                (batch, dim) per view. They are detached, and the computation is in float32 (in float64 for float64,
+                except for the learned head).
+            progress: share of training that is done; required if `start` is above 0.
 
         Raises:
-            ValueError: no dense tensor of floats, fewer than two views, NaN or infinite entries, or no progress where
-                there is a start.
-
-        One image alone, a batch of fewer than three for the two-groups strength, and a collapsed batch get uniform
-        weights.
+            ValueError: `x` is not a dense tensor of floats, has fewer than two views or has NaN or infinite entries,
+                or `progress` is missing although `start` is above 0.
         """
         if progress is not None and (not is_number(progress) or not isfinite(progress)):
             raise ValueError(f"progress is {progress!r}; it is a share of training, from 0 to 1")
         if progress is None and self.start > 0:
-            raise ValueError(
-                f"weights start after {self.start} of training; say how much is done: arbiter(x, progress=step / steps)"
-            )
+            raise ValueError(f"start is {self.start}, and progress is missing; call arbiter(x, progress=step / steps)")
         x, repeatable = check_views(x), may_be_repeated()
         with own_modes(x.device):
             prepared, total = _prepared(x)
@@ -168,7 +168,7 @@ class Arbiter(nn.Module):
 
 def _named(name: str, settings: dict[str, Any]) -> tuple[Score, Strength]:
     if name not in PRESETS:
-        raise ValueError(f"there is no arbiter {name!r}; choose one of {', '.join(PRESETS)} (without: call none)")
+        raise ValueError(f"there is no arbiter {name!r}; choose one of {', '.join(PRESETS)}")
     known = signature(PRESETS[name]).parameters
     if unknown := settings.keys() - known:
         raise ValueError(f"the arbiter {name!r} has no {min(unknown)}; it has {', '.join(known)}")
@@ -176,7 +176,7 @@ def _named(name: str, settings: dict[str, Any]) -> tuple[Score, Strength]:
 
 
 def _checked_pair(model: object) -> tuple[Score, Strength]:
-    """The pair (score, strength) that an arbiter is made of."""
+    """Return a pair (score, strength) that was given in place of a name, after checking it."""
     if isinstance(model, tuple | list) and len(model) == 2 and all(_is_instance_to_call(part) for part in model):
         score, strength = model
         return score, strength
@@ -209,7 +209,7 @@ def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
 
 
 def _prepared(x: Tensor) -> tuple[Tensor, float]:
-    """Views to compute with, and the sum of their entries."""
+    """Return the views in the dtype of the computation, and the sum of their entries."""
     x = detached_float(x)
-    remedy = "the training has diverged (lower the learning rate) or an image is broken"
+    remedy = "the training has diverged (lower the learning rate) or an image is broken (leave it out)"
     return x, finite_total(x, "entries", remedy)

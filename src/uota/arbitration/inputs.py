@@ -1,4 +1,4 @@
-"""What may be arbitrated: checks of what a caller gives, with the remedy."""
+"""Checks of an arbiter's input; each message says what was wrong and what to do."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -11,14 +11,14 @@ from torch._subclasses.fake_tensor import FakeTensor
 from uota.numerics import at_least_float32
 
 VIEWS = "views are a tensor of floats of shape (views, batch, dim)"
-GROUPS = "give a list with one tensor (views, batch, channels, height, width) for each size of view"
+BY_SIZE = "give a list with one tensor of floats (views, batch, channels, height, width) for each size of view"
 
 
 def check_views(x: object) -> Tensor:
-    """Views as one tensor (views, batch, dim); a list or tuple of one tensor (batch, dim) per view is stacked.
+    """Return views as one tensor (views, batch, dim); a list or tuple of one tensor (batch, dim) per view is stacked.
 
     Raises:
-        ValueError: they are anything else, or fewer than two views.
+        ValueError: `x` is anything else, or has fewer than two views.
     """
     require_values()
     if isinstance(x, list | tuple):
@@ -33,56 +33,56 @@ def check_views(x: object) -> Tensor:
     return x
 
 
-def check_views_by_size(groups: object) -> Sequence[Tensor]:
-    """The groups, which must be a list of tensors of views of the same images, one for each size of view.
+def check_views_by_size(by_size: object) -> Sequence[Tensor]:
+    """Require a list of tensors of views of the same images, one for each size of view, and return it.
 
     Raises:
         ValueError: it is anything else.
     """
     require_values()
-    if not isinstance(groups, list | tuple) or not groups:
-        empty = "n empty" if isinstance(groups, list | tuple) else ""
-        raise ValueError(f"views are a{empty} {type(groups).__name__}; {GROUPS}")
-    for views in groups:
+    if not isinstance(by_size, list | tuple) or not by_size:
+        empty = "n empty" if isinstance(by_size, list | tuple) else ""
+        raise ValueError(f"views are a{empty} {type(by_size).__name__}; {BY_SIZE}")
+    for views in by_size:
         if reason := unfit(views):
-            raise ValueError(f"a group of views is {reason}; {GROUPS}, as floats")
+            raise ValueError(f"an entry of the list of views is {reason}; {BY_SIZE}")
         if views.dim() != 5:
-            raise ValueError(f"a group of views is {views.dtype} of shape {tuple(views.shape)}; {GROUPS}, as floats")
+            raise ValueError(f"an entry of the list of views is {views.dtype} of shape {tuple(views.shape)}; {BY_SIZE}")
         if views.numel() == 0:
-            raise ValueError(f"a group of views is empty, of shape {tuple(views.shape)}; leave it out")
-    images = {(views.shape[1], views.shape[2]) for views in groups}
+            raise ValueError(f"an entry of the list of views is empty, of shape {tuple(views.shape)}; leave it out")
+    images = {(views.shape[1], views.shape[2]) for views in by_size}
     if len(images) > 1:
-        raise ValueError(f"groups differ in (batch, channels): {sorted(images)}; give views of the same images")
-    require_one_device(groups, "groups of views")
-    return groups
+        raise ValueError(f"sizes of view differ in (batch, channels): {sorted(images)}; give views of the same images")
+    require_one_device(by_size, "views")
+    return by_size
 
 
 def detached_float(x: Tensor) -> Tensor:
-    """An ordinary tensor of at least float32 with the same values, outside of the caller's graph."""
+    """Return the values as float32 or float64, detached and usable outside inference mode."""
     x = at_least_float32(x.detach())
     return x.clone() if x.is_inference() else x
 
 
 def finite_total(x: Tensor, what: str, remedy: str) -> float:
-    """The sum of all entries (views, batch, …), the only number that a call needs from the device.
+    """Sum all entries of (views, batch, …); this is the one number for which a call waits for the device.
 
     Raises:
         ValueError: an entry is NaN or infinite.
     """
     total = float(x.sum())
-    if total - total == 0 or bool(torch.isfinite(x).all()):  # finite numbers may have an infinite sum
+    if total - total == 0 or bool(torch.isfinite(x).all()):  # the sum of finite numbers may be infinite
         return total
     broken = int((~torch.isfinite(x)).flatten(2).any(-1).sum())
     raise ValueError(f"{broken} of {x.shape[0] * x.shape[1]} views have NaN or infinite {what}; {remedy}")
 
 
 def unfit(x: object) -> str | None:
-    """What keeps a value from being arbitrated, and the remedy; None: it is a dense tensor of floats with values."""
+    """Say why a value cannot be arbitrated, and what to do; None for a dense tensor of floats that has values."""
     if not isinstance(x, Tensor):
         return "None" if x is None else f"a {type(x).__name__}"
     kind = f"{x.dtype} of shape {tuple(x.shape)}" if not x.is_nested else "a nested tensor"
     if x.is_nested:
-        return f"{kind}; give every image as many views"
+        return f"{kind}; give every image the same number of views"
     if x.is_meta:
         return f"{kind} on the meta device, where tensors have no values"
     if isinstance(x, FakeTensor):
@@ -92,19 +92,19 @@ def unfit(x: object) -> str | None:
     if x.layout is not torch.strided:
         return f"{x.layout}, {kind}; give x.to_dense()"
     if hasattr(x, "to_local"):  # a DTensor
-        return f"spread over ranks, {kind}; give each rank's own images, x.to_local()"
+        return f"distributed over ranks, {kind}; give each rank's own images, x.to_local()"
     if not x.is_floating_point():
         return f"{kind}; {'give real numbers' if x.is_complex() else 'give x.float()'}"
     return None
 
 
 def is_number(x: object) -> bool:
-    """Whether a setting is a number (not a bool, text or tensor)."""
+    """Whether a setting is a number, not a bool, text or a tensor."""
     return isinstance(x, Real) and not isinstance(x, bool)
 
 
 def check_seed(seed: object) -> int:
-    """The seed, which must be a whole number that a generator takes.
+    """Require a whole number that a random generator takes, and return it.
 
     Raises:
         ValueError: it is anything else.
@@ -115,18 +115,18 @@ def check_seed(seed: object) -> int:
 
 
 def require_values() -> None:
-    """Refuse to arbitrate where tensors only stand for values, which an arbiter has to read.
+    """Require that tensors have values, as an arbiter decides by reading them.
 
     Raises:
-        ValueError: this is inside of a transform of torch.func, or of a trace or an export.
+        ValueError: a transform of torch.func, a trace or an export is running.
     """
     if torch._C._functorch.maybe_current_level() is not None:
         raise ValueError(
-            "an arbiter cannot work inside of torch.func (vmap, grad, jvp); "
-            "compute the weights before and pass them in as an argument"
+            "an arbiter cannot run inside torch.func (vmap, grad, jvp); "
+            "compute the weights before, and pass them in as an argument"
         )
     if torch._C._is_tracing() or torch.compiler.is_exporting():
-        raise ValueError("an arbiter cannot be traced or exported; export the encoder alone, without the arbiter")
+        raise ValueError("an arbiter cannot be traced or exported; export the encoder alone")
 
 
 def _stacked(views: list[Any] | tuple[Any, ...]) -> Tensor:

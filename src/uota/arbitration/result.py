@@ -1,4 +1,4 @@
-"""What an arbiter says of a batch of views."""
+"""What scores, strengths and arbiters return for a batch of views."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from uota.distributed import count_over_ranks, sum_over_ranks
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Scores:
-    """How well each view shows what the other views of its image show; higher is better.
+    """Scores of views: how well each shows what the other views of its image show; higher is better.
 
     Attributes:
         observed: score of each view against its own image.
-        nulls: makes the scores that the same views get against *another* image: once as if their home image were
-            not in the batch (strangers), once with it there (residents). None where the batch is too small.
-        position: maps a score to its place in [0, 1], where a histogram keeps it; increasing.
+        nulls: computes the scores of the same views against *another* image, from which the distribution of outliers'
+            scores is known: first as if the view's own image were not in the batch (strangers), then with it there
+            (residents). None if the batch is too small.
+        position: increasing map of a score to [0, 1], the axis of a histogram.
     """
 
     observed: Float[Tensor, "views batch"]
@@ -32,7 +33,13 @@ class Scores:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Weighing:
-    """What a strength makes of scores: weights (mean 1 over the global batch) and what it learned on the way."""
+    """Weights that a strength computes from scores, mean 1 over the global batch, and what it estimated for them.
+
+    Attributes:
+        weights: one per view.
+        tau: the temperature used; None if the strength has none.
+        outlier_probability, outlier_rate: estimates of the two-groups strength; otherwise None.
+    """
 
     weights: Float[Tensor, "views batch"]
     tau: float | None = None
@@ -45,14 +52,14 @@ class Weighing:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Arbitration:
-    """The verdict on a batch of views.
+    """Result of arbitration: the weights of a batch of views, and what they were computed from.
 
     Attributes:
         weights: one per view, mean 1 over the global batch, no gradient.
-        scores: what the weights were made from; higher is better.
+        scores: what the weights were computed from; higher is better.
         distances: squared Mahalanobis distances, for the paper's score; otherwise None.
-        tau: the temperature used; None where the strength has none.
-        outlier_probability, outlier_rate: for the two-groups strength; otherwise None.
+        tau: the temperature used; None if the strength has none.
+        outlier_probability, outlier_rate: estimates of the two-groups strength; otherwise None.
     """
 
     weights: Float[Tensor, "views batch"]
@@ -72,19 +79,19 @@ class Arbitration:
 
 
 def effective_sample_size(weights: Float[Tensor, "views batch"]) -> float:
-    """(Σw)² / (Σw² · NM) over the global batch, in (0, 1]; 1 means that all weights are equal."""
+    """Compute (Σw)² / (Σw² · NM) over the global batch, in (0, 1]; 1 means that all weights are equal."""
     sums = sum_over_ranks(torch.stack([weights.sum(), weights.square().sum()]))
     return float(sums[0].square() / (sums[1] * count_over_ranks(weights)))
 
 
 def rescaled_to_mean_one(weights: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
-    """Weights divided by their mean over the global batch; uniform where they are all zero."""
+    """Divide weights by their mean over the global batch; all-zero weights become uniform."""
     mean = sum_over_ranks(weights.sum()) / count_over_ranks(weights)
     return torch.where(mean > 0, weights / mean.clamp_min(torch.finfo(weights.dtype).tiny), 1.0)
 
 
 def summary(x: Tensor, name: str) -> str:
-    """A tensor (views, batch) on one line: shape, range and mean, of this rank alone."""
+    """Describe this rank's tensor (views, batch) on one line: shape, range and mean."""
     shape = " × ".join(str(size) for size in x.shape)
     if x.is_meta or x.numel() == 0:
         return f"{name} {shape} without values"
@@ -97,7 +104,7 @@ def _weights_in_short(verdict: Weighing | Arbitration) -> str:
     parts = [summary(weights, "weights")]
     if not weights.is_meta and weights.numel():
         weights = weights.detach().double()
-        # Of this rank's weights: a repr that waited for the other ranks would hang where only one prints.
+        # This rank's weights only: a repr that waited for other ranks would hang if only one of them prints.
         ess = weights.sum().square() / (weights.square().sum() * weights.numel())
         parts.append(f"ess {ess:.3g}")
     if verdict.tau is not None:

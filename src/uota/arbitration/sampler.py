@@ -1,8 +1,8 @@
-"""Before the encoder: of many candidate views keep those that likely show their image.
+"""View sampler: keep, of many candidate views, those that likely show their image, before they are encoded.
 
-The paper approximates sampling from P, the views that keep the meaning, by weighing views from Q, the augmentations. An
-arbiter that looks at thumbnails can do the sampling itself: it judges a view before it costs a forward pass, and the
-loss that follows is nobody's business.
+The UOTA paper (Wang et al., NeurIPS 2021, section 3) approximates sampling from P, the views that keep the meaning, by
+weighting views drawn from Q, the augmentations. An arbiter on thumbnails can do the sampling itself: it scores a view
+before that costs a forward pass, and it works with any loss.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,22 +15,31 @@ from torch import Tensor, nn
 from uota.arbitration.arbiter import Arbiter
 from uota.arbitration.inputs import check_seed, check_views_by_size
 from uota.arbitration.result import Arbitration
-from uota.arbitration.state import Lock, Recall, cast_at_least_float32, in_backward, may_be_repeated, own_modes
+from uota.arbitration.state import (
+    Lock,
+    Recall,
+    cast_at_least_float32,
+    in_backward,
+    may_be_repeated,
+    never_compiled,
+    own_modes,
+)
 from uota.arbitration.thumbnails import thumbnails_and_total
 from uota.distributed import share_of_rows
+from uota.numerics import seed_of
 
-# Added to the probability of being no outlier, so that no view is impossible.
+# Added to the probability of not being an outlier, so that every view can be drawn.
 FLOOR = 1e-3
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Sampled:
-    """The views that were kept.
+    """Views that a sampler has kept.
 
     Attributes:
-        by_size: them, one tensor per size.
-        chosen: which of all candidates each is, rising within an image's views of a size.
-        verdict: on all candidates.
+        by_size: the views, one tensor per size.
+        chosen: index of each among all candidates, increasing within an image's views of one size.
+        verdict: result of arbitration for all candidates.
     """
 
     by_size: list[Float[Tensor, "_ batch channels _ _"]]
@@ -39,12 +48,12 @@ class Sampled:
 
     @property
     def outlier_probability(self) -> Float[Tensor, "views batch"] | None:
-        """Of the kept views; None where the arbiter could not tell yet."""
+        """Outlier probability of the kept views; None if the arbiter has no estimate yet."""
         known = self.verdict.outlier_probability
         return None if known is None else self.of(known)
 
     def of(self, x: Tensor) -> Tensor:
-        """The kept views' part of what is known of all candidates: (candidates, batch, …) to (views, batch, …)."""
+        """Select the kept views from a tensor of all candidates: (candidates, batch, …) to (views, batch, …)."""
         return take(x, self.chosen)
 
     def __repr__(self) -> str:
@@ -53,21 +62,21 @@ class Sampled:
 
 
 class ViewSampler(nn.Module):
-    """Keeps some of the candidate views of every image; three lines in anybody's training loop.
+    """Module that keeps some of the candidate views of every image; two lines in any training loop.
 
         sampler = ViewSampler(keep=[2, 6])
         views = sampler([large, small]).by_size      # large (4, batch, 3, 224, 224) → (2, batch, …), small (12, …) → 6
 
-    Per image and size it draws without replacement, with probabilities in proportion to 1 − P(outlier) by a learned
-    arbiter on thumbnails (Gumbel top-k). While the arbiter cannot tell, that is drawing at random. In `eval()` mode it
-    draws, and learns nothing. When gradient checkpointing repeats a call in the backward pass, the same views are
-    chosen again, as `Arbiter` gives the same weights.
+    For each image and size it draws without replacement, with probabilities proportional to 1 − P(outlier) as estimated
+    by a learned arbiter on thumbnails (Gumbel top-k). While the arbiter cannot tell, the draws are uniform. In `eval()`
+    mode the sampler draws, but its arbiter does not learn. When gradient checkpointing repeats a call in the backward
+    pass, the same views are chosen again.
+
+    On several ranks each passes its own images; the draws are those of one process with all images.
 
     Args:
-        keep: how many views of each size to keep.
-        seed: of the arbiter's head and of the draws.
-
-    On several ranks each gives its own images; the draws are those of one process with all images.
+        keep: number of views of each size to keep.
+        seed: seed of the arbiter's head and of the draws.
     """
 
     draws: Tensor
@@ -75,7 +84,7 @@ class ViewSampler(nn.Module):
     def __init__(self, keep: Sequence[int], seed: int = 0) -> None:
         super().__init__()
         if not isinstance(keep, Sequence) or not keep or any(type(kept) is not int or kept < 1 for kept in keep):
-            raise ValueError(f"keep is {keep}; it lists for each size of views how many to keep, at least 1: [2, 6]")
+            raise ValueError(f"keep is {keep}; give for each size of view how many to keep, at least 1: [2, 6]")
         self.keep = list(keep)
         self.seed = check_seed(seed)
         self.arbiter = Arbiter("learned", seed=seed)
@@ -87,22 +96,22 @@ class ViewSampler(nn.Module):
     def __call__(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
         return super().__call__(candidates)
 
-    @torch.compiler.disable(reason="a view sampler draws and learns in each call; compile what is around it")
+    @never_compiled("a view sampler draws and learns in each call; compile what is around it")
     def forward(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
-        """Choose.
+        """Choose the views to keep.
 
         Args:
             candidates: views, one tensor per size, in the order of `keep`.
 
         Raises:
-            ValueError: no list of float tensors of views, other sizes than are to be kept, fewer candidates of a size,
-                or NaN or infinite pixels.
+            ValueError: `candidates` is not a list of float tensors of views, does not match `keep`, has fewer
+                candidates of a size than are to be kept, or has NaN or infinite pixels.
         """
         checked = check_views_by_size(candidates)
         counts = [len(views) for views in checked]
         if len(counts) != len(self.keep):
             raise ValueError(
-                f"candidates have {len(counts)} sizes of view and keep has {len(self.keep)} numbers, {self.keep}; "
+                f"candidates have {len(counts)} sizes of view, and keep has {len(self.keep)} numbers, {self.keep}; "
                 "give one tensor for each"
             )
         if any(count < kept for count, kept in zip(counts, self.keep, strict=True)):
@@ -114,7 +123,7 @@ class ViewSampler(nn.Module):
             return replace(sampled, by_size=[take(views, chosen - first) for views, chosen, first in parts])
 
     def _choose(self, seen: Float[Tensor, "views batch dim"], counts: list[int]) -> Sampled:
-        """Which candidates to keep; their pixels are not among it."""
+        """Choose candidates by their thumbnails; the result has no pixels yet."""
         verdict = self.arbiter(seen)
         with own_modes(seen.device):
             keys = (self._log_probability(verdict) + self._gumbel(verdict.weights)).split(counts)
@@ -130,9 +139,9 @@ class ViewSampler(nn.Module):
         return (1 - verdict.outlier_probability + FLOOR).log()
 
     def _gumbel(self, like: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:
-        """Noise of this rank's images, drawn as one process would draw it for all."""
+        """Draw Gumbel noise for this rank's images, the same as one process would draw for all."""
         with self._lock:
-            generator = torch.Generator().manual_seed(hash((self.seed, self._next_draw())) % 2**63)
+            generator = torch.Generator().manual_seed(seed_of(self.seed, self._next_draw()))
         views, batch = like.shape
         first, images = share_of_rows(like[0])
         uniform = torch.rand(views, images, generator=generator, dtype=torch.float32, device="cpu")[
@@ -141,16 +150,16 @@ class ViewSampler(nn.Module):
         return -(-uniform.clamp_min(torch.finfo(torch.float32).tiny).log()).log().to(like)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ViewSampler":
-        """Move as asked; draws are counted in whole numbers whatever the cast."""
+        """Move or cast, except for the integer that counts draws."""
         with torch.inference_mode(False):
             super()._apply(cast_at_least_float32(fn), recurse)
         return self
 
     def _next_draw(self) -> int:
-        """The number of this draw; in training mode the next one has another."""
+        """Return the number of this draw, and count it in training mode."""
         if self.draws.is_meta:
             raise ValueError(
-                "the sampler is on the meta device, where it has no values; make a new one, load its state"
+                "the sampler is on the meta device, where it has no values; make a new one and load its state"
             )
         if self.draws.is_inference():
             self.draws = self.draws.clone()
@@ -161,10 +170,10 @@ class ViewSampler(nn.Module):
 
 
 def firsts(counts: list[int]) -> list[int]:
-    """The place of each size's first candidate among all."""
+    """Index of each size's first candidate among all."""
     return [sum(counts[:size]) for size in range(len(counts))]
 
 
 def take(x: Tensor, chosen: Int64[Tensor, "views batch"]) -> Tensor:
-    """Rows of (candidates, batch, …) by an index per view and image."""
+    """Select from (candidates, batch, …) by an index per view and image."""
     return x[chosen, torch.arange(x.shape[1], device=x.device)]

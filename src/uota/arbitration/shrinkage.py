@@ -16,13 +16,13 @@ Scatter = Float[Tensor, "dim dim"]
 
 
 def empirical(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
-    """The covariance as it is."""
+    """Return the covariance unchanged."""
     return scatter
 
 
 def ledoit_wolf(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
-    """Ledoit and Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*, 2004."""
-    mean = _positive(scatter.trace() / len(scatter))  # all in its units, or the squares of squares leave float32
+    """Shrink as Ledoit and Wolf, *A well-conditioned estimator for large-dimensional covariance matrices*, 2004."""
+    mean = _positive(scatter.trace() / len(scatter))  # the unit of all that follows: fourth powers overflow
     square = (scatter / mean).square().sum()
     fourth_moment = sum_over_ranks((rows.square().sum(1) / mean).square().sum()) / count
     noise = (fourth_moment - square) / count
@@ -30,7 +30,7 @@ def ledoit_wolf(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
 
 
 def oas(rows: Rows, scatter: Scatter, count: Tensor) -> Scatter:
-    """Oracle approximating shrinkage: Chen et al., *Shrinkage algorithms for MMSE covariance estimation*, 2010."""
+    """Shrink as Chen et al. (OAS), *Shrinkage algorithms for MMSE covariance estimation*, 2010."""
     dim = len(scatter)
     mean_square = (scatter / _positive(scatter.trace() / dim)).square().mean()
     return _shrunk(scatter, (mean_square + 1) / _positive((count + 1) * (mean_square - 1 / dim)))

@@ -1,4 +1,4 @@
-"""What the stateful parts of an arbiter need: a lock, modes of their own, casts that keep precision, recomputation."""
+"""Shared by the stateful parts of an arbiter: isolation from the caller's modes, locks, casts, recomputed calls."""
 
 import math
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, is_dataclass
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.utils.checkpoint
@@ -16,9 +16,10 @@ from torch.utils._python_dispatch import _disable_current_modes, _get_current_di
 from uota.numerics import wide
 
 T = TypeVar("T")
-# Calls whose result is kept for their recomputation; each is a few numbers per view.
+F = TypeVar("F", bound=Callable[..., Any])
+# Number of calls whose results are kept for recomputation; each is a few numbers per view.
 REMEMBERED = 64
-# The modes by which selective checkpointing keeps the results of operations.
+# Dispatch modes in which selective checkpointing records the results of operations.
 RECORDERS = tuple(
     getattr(torch.utils.checkpoint, name)
     for name in ("_CachedTorchDispatchMode", "_CachingTorchDispatchMode")
@@ -27,29 +28,29 @@ RECORDERS = tuple(
 
 
 def own_modes(device: torch.device) -> AbstractContextManager[Any]:
-    """A block without gradients, and without the caller's inference mode, autocast and gradient checkpointing.
+    """Run a block without gradients, and outside the caller's inference mode, autocast and gradient checkpointing.
 
-    What is made in inference mode can never be trained, and autocast would compute in half precision. Checkpointing
-    counts the tensors that are saved for a backward pass and, where it is selective, the operations; but a call that
-    is repeated in the backward pass does less than it did before.
+    Tensors made in inference mode cannot be trained later, and autocast would compute in half precision. Checkpointing
+    expects the recomputation to save as many tensors (and, if it is selective, to run the same operations) as the
+    forward pass; but a repeated call of an arbiter does less than the first.
     """
     recorded = any(isinstance(mode, RECORDERS) for mode in _get_current_dispatch_mode_stack())
     hooked = torch._C._autograd._top_saved_tensors_default_hooks(False) is not None
     if recorded or hooked or torch.is_inference_mode_enabled() or torch.is_autocast_enabled(device.type):
         return _without_callers_modes(device, recorded, hooked)
-    return torch.no_grad()  # nearly always, and it costs a tenth
+    return torch.no_grad()  # the common case, at a tenth of the cost
 
 
 @contextmanager
 def _without_callers_modes(device: torch.device, recorded: bool, hooked: bool) -> Iterator[None]:
     with ExitStack() as stack:
-        # In this order: leaving inference mode switches gradients on.
+        # The order matters: leaving inference mode enables gradients.
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if recorded:
             stack.enter_context(_disable_current_modes())
-        if hooked:  # hooks of its own hide those around; they detach, as a tensor that holds itself is never freed
+        if hooked:  # inner hooks replace the caller's; they detach, as a saved tensor that holds itself is never freed
             stack.enter_context(torch.autograd.graph.saved_tensors_hooks(Tensor.detach, _itself))
         yield
 
@@ -58,22 +59,38 @@ def _itself(x: Tensor) -> Tensor:
     return x
 
 
+def never_compiled(reason: str) -> Callable[[F], F]:
+    """Exclude a function from `torch.compile`, as `torch.compiler.disable(reason=reason)` does.
+
+    That one imports the compiler at once, which takes as long as importing torch; the decorator of torch's own
+    optimisers imports it in the first call.
+    """
+
+    def decorate(function: F) -> F:
+        excluded = getattr(torch, "_disable_dynamo", torch.compiler.disable)(function)
+        excluded._torchdynamo_disable, excluded._torchdynamo_disable_msg = True, reason  # for the compiler's messages
+        return cast(F, excluded)
+
+    return decorate
+
+
 def may_be_repeated() -> bool:
-    """Whether gradient checkpointing may repeat what the caller does now: it has hooks for saved tensors, or, where it
-    is reentrant, no gradients."""
+    """Whether gradient checkpointing may repeat the current call in the backward pass.
+
+    It sets hooks for saved tensors or, if it is reentrant, disables gradients.
+    """
     if torch.is_inference_mode_enabled():
         return False
     return not torch.is_grad_enabled() or torch._C._autograd._top_saved_tensors_default_hooks(False) is not None
 
 
 def in_backward() -> bool:
-    """Whether a backward pass runs in this thread: what is called there recomputes an earlier call."""
+    """Whether this thread runs a backward pass, in which a call recomputes an earlier one."""
     return torch._C._current_graph_task_id() != -1
 
 
 def cast_at_least_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A function for `Module._apply` that moves tensors as `function` does, but casts floats to float32 or float64 only
-    and leaves whole numbers as they are."""
+    """Restrict a function for `Module._apply`: floats are cast to float32 or float64 only, integers are not cast."""
 
     def applied(x: Tensor) -> Tensor:
         result = function(x)
@@ -84,7 +101,7 @@ def cast_at_least_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Ten
 
 
 class Lock:
-    """A lock for one thread at a time. A copy or a pickle of its owner gets a new one."""
+    """A re-entrant lock that can be copied and pickled with its owner; the copy gets a new lock."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -101,13 +118,13 @@ class Lock:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that may be repeated.
+    """A call that gradient checkpointing may repeat.
 
     Attributes:
-        shape, dtype: of the input.
-        total: the sum of the input's entries.
-        result: what the call returned, not a copy.
-        versions: how often each tensor of the result had been changed in place by then.
+        shape, dtype: shape and dtype of the input.
+        total: sum of the input's entries.
+        result: what the call returned, not a copy of it.
+        versions: version counter of each tensor of the result, which counts changes in place.
     """
 
     shape: torch.Size
@@ -117,47 +134,47 @@ class Call:
     versions: list[int]
 
     def distance(self, total: float) -> float:
-        """How far another input's sum is from this one's; a recomputed input may differ by rounding."""
+        """Difference between the sums of this input and another; a recomputed input may differ by rounding."""
         if self.total == total:
             return 0.0
         distance = abs(self.total - total)
         return distance if distance == distance else math.inf
 
     def again(self) -> Any:
-        """The result once more.
+        """Return a copy of the result.
 
         Raises:
-            ValueError: the caller has changed it.
+            ValueError: the caller has changed the result in place.
         """
         if self.versions != _versions(self.result):
             raise ValueError(
-                "weights that an arbiter gave inside gradient checkpointing have been changed in place, so that they "
-                "cannot be given again in the backward pass; change a copy, weights.clone()"
+                "weights that an arbiter returned inside gradient checkpointing have been changed in place, so that "
+                "they cannot be returned again in the backward pass; change a copy, weights.clone()"
             )
         return _copied(self.result)
 
 
 class Recall:
-    """Results of the latest calls, given again when gradient checkpointing repeats a call in the backward pass.
+    """Results of the latest calls, returned again when gradient checkpointing repeats a call in the backward pass.
 
-    A repeated call is recognised by its input: the same shape, and of all such calls the one with the nearest sum. The
-    sum costs nothing, because it is needed to find NaN and infinite entries. A copy or a pickle of the owner
-    remembers nothing.
+    A repeated call is recognised by its input: of the calls with the same shape it is the one with the nearest sum. The
+    sum costs nothing extra, as it is needed to find NaN and infinite entries. A copy or a pickle of the owner starts
+    without results.
     """
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque(maxlen=REMEMBERED)
 
     def __call__(self, x: Tensor, total: float, compute: Callable[[], T], repeatable: bool) -> T:
-        """The result of `compute()`, or in a backward pass that of the forward pass.
+        """Return `compute()`, or, in a backward pass, the result of the same call in the forward pass.
 
         Args:
-            x, total: the input, and the sum of its entries.
-            compute: what a first call does.
+            x, total: the input and the sum of its entries.
+            compute: computes the result of a first call.
             repeatable: whether the call `may_be_repeated`; if not, its result is not kept.
 
         Raises:
-            ValueError: the caller has changed the forward pass's result in place.
+            ValueError: the caller has changed the result of the forward pass in place.
         """
         if not in_backward():
             result = compute()
@@ -168,14 +185,14 @@ class Recall:
         if not alike:
             return compute()
         with own_modes(x.device):
-            return min(reversed(alike), key=lambda call: call.distance(total)).again()  # of equal ones the latest
+            return min(reversed(alike), key=lambda call: call.distance(total)).again()  # the latest of equals
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Recall, ()
 
 
 def _versions(result: Any) -> list[int]:
-    """How often each tensor of a result, a dataclass, has been changed in place."""
+    """Version counters of the tensors in a result, which is a dataclass."""
     versions = []
     for value in vars(result).values():
         if isinstance(value, Tensor):
@@ -186,7 +203,7 @@ def _versions(result: Any) -> list[int]:
 
 
 def _copied(x: Any) -> Any:
-    """A result with tensors of its own."""
+    """Copy a result, tensors included."""
     if isinstance(x, Tensor):
         return x.clone()
     if is_dataclass(x) and not isinstance(x, type):

@@ -1,4 +1,4 @@
-"""Views as small pictures and their edges: what an arbiter can look at before any encoder has seen a view."""
+"""Views as small pictures and their edges: features for an arbiter that need no encoder."""
 
 import torch
 from jaxtyping import Float
@@ -10,32 +10,33 @@ from uota.arbitration.state import own_modes
 from uota.numerics import at_least_float32
 
 SIDE = 12
-# Edges are found in pictures of at most this side, and summed in a grid of cells.
+# Edges are computed in pictures of at most this side, and averaged over a grid of cells.
 EDGES_SIDE, CELLS = 24, 4
-# Beside the length of a vector: a view that shows nothing stays near 0.
+# Added to the length of a vector before dividing by it, so that a blank view stays near 0.
 NOTHING = 1e-3
 
 
-def thumbnails(groups: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Tensor, "views batch dim"]:
-    """Every view as 12×12 pixels and as its edges in a grid of 4×4 cells; detached.
+def thumbnails(by_size: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Tensor, "views batch dim"]:
+    """Describe every view by 12×12 pixels and by its edges in a grid of 4×4 cells; the result is detached.
 
-    Both lose the view's brightness and contrast, which augmentations change and which say nothing of what is shown.
+    Both are independent of the view's brightness and contrast, which augmentations change without changing what is
+    shown.
 
     Args:
-        groups: a list of views, one tensor per size.
+        by_size: views, one tensor per size.
 
     Returns:
-        Rows of width channels · 144 + 64.
+        A row of width channels · 144 + 64 for each view.
 
     Raises:
-        ValueError: no list of float tensors of views of the same images, or NaN or infinite pixels.
+        ValueError: `by_size` is not a list of float tensors of views of the same images, or has NaN or infinite pixels.
     """
-    return thumbnails_and_total(groups)[0]
+    return thumbnails_and_total(by_size)[0]
 
 
-def thumbnails_and_total(groups: object) -> tuple[Float[Tensor, "views batch dim"], float]:
-    """Thumbnails, and the sum of all their entries."""
-    checked = check_views_by_size(groups)
+def thumbnails_and_total(by_size: object) -> tuple[Float[Tensor, "views batch dim"], float]:
+    """Compute thumbnails, and the sum of all their entries."""
+    checked = check_views_by_size(by_size)
     with own_modes(checked[0].device):
         found = torch.cat([_described(detached_float(views)) for views in checked])
         return found, finite_total(found, "pixels", "an image or an augmentation is broken, leave it out")
@@ -47,9 +48,9 @@ def _described(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor
 
 
 def edges(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
-    """How much the grey picture rises and falls, to the right and downwards, in each cell.
+    """Mean positive and negative slopes of the grey picture in each cell, horizontally and vertically.
 
-    As in SURF (Bay et al., 2006, section 4.2), whose sums of dx and |dx| say the same.
+    They carry the same information as the sums of dx and |dx| in SURF (Bay et al., 2006, section 4.2).
     """
     grey = views.flatten(0, 1).mean(1, keepdim=True)
     if max(grey.shape[-2:]) > EDGES_SIDE:
@@ -66,6 +67,6 @@ def _unit(rows: Tensor) -> Tensor:
 
 
 def pooled(maps: Float[Tensor, "views batch channels _ _"], side: int) -> Float[Tensor, "views batch dim"]:
-    """Pictures or feature maps averaged to side × side, a row each."""
+    """Average pictures or feature maps to side × side, and flatten each to a row."""
     shrunk = adaptive_avg_pool2d(at_least_float32(maps.flatten(0, 1)), side)
     return shrunk.flatten(1).unflatten(0, maps.shape[:2])

@@ -10,22 +10,25 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from uota.commands import COMMANDS
-from uota.console import make_streams_tolerant, printable
+from uota.console import make_streams_tolerant, printable, show_messages
 from uota.errors import UotaError
 from uota.recipes import recipe_file
 from uota.settings.parsing import Parser, check_config
+from uota.settings.pretrain import NAMES
 from uota.settings.ranges import check_given
 from uota.training.signals import Interruption, raise_signals
 
 # Signals, and a closed pipe, as shells know them: the number of a signal is added to the first.
 STOPPED, READER_GONE = 128, 141
+METHOD_FLAGS = ("--method", "--method.name")
+METHOD_FLAGS_WITH_VALUE = tuple(f"{flag}=" for flag in METHOD_FLAGS)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; what a person can fix, and a signal that stops it, end in one sentence and an exit code."""
     make_streams_tolerant()
     try:
-        with raise_signals():
+        with raise_signals(), show_messages():
             run(sys.argv[1:] if arguments is None else arguments)
             sys.stdout.flush()
     except UotaError as error:
@@ -72,8 +75,8 @@ def _parsed(arguments: list[str]) -> Namespace:
 
 def own_methods(arguments: list[str]) -> list[str]:
     """The methods of a user's own that `--method` names among the arguments themselves, not in a file of settings."""
-    values = [argument.partition("=")[2] for argument in arguments if argument.startswith("--method=")]
-    values += [value for flag, value in pairwise(arguments) if flag == "--method"]
+    values = [argument.partition("=")[2] for argument in arguments if argument.startswith(METHOD_FLAGS_WITH_VALUE)]
+    values += [value for flag, value in pairwise(arguments) if flag in METHOD_FLAGS]
     return [value for value in values if "." in value]
 
 
@@ -85,13 +88,13 @@ def _allowing(own: list[str]) -> AbstractContextManager[None]:
     return allowing(own)
 
 
-def _check_given(options: Namespace) -> None:
-    """Check every value of a command, and of its subcommands, by its name."""
+def _check_given(options: Namespace, section: str = "") -> None:
+    """Check every value of a command, and of its subcommands and sections, by its name."""
     for name, value in vars(options).items():
         if isinstance(value, Namespace):
-            _check_given(value)
+            _check_given(value, name)
         else:
-            check_given(name, value)
+            check_given(NAMES.get((section, name), name), value)
 
 
 def _said_of(error: OSError) -> str:

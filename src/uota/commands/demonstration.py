@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import sys
 import time
-from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from uota.console import make_streams_tolerant, printable
+from uota.console import make_streams_tolerant, printable, show_messages
 from uota.data import open_source
 from uota.errors import UotaError
 from uota.evaluation import Features, encoder_features, evaluate_knn, evaluate_linear, pixel_features
@@ -37,9 +36,9 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     """
     console = Console(highlight=False)
     began = time.monotonic()
-    plain = Pretrain(arbiter="none", seed=seed, epochs=epochs, threads=1, accelerator="cpu")
+    plain = Pretrain.from_flat(arbiter="none", seed=seed, epochs=epochs, threads=1, accelerator="cpu")
     # Here features told better than thumbnails, the default, before those had edges (benchmarks/telling_outliers.py).
-    arbitrated = replace(plain, arbiter="learned", look="features")
+    arbitrated = plain.replace_flat(arbiter="learned", arbiter_input="features")
     jobs = {WITHOUT: (plain, out / "plain"), WITH: (arbitrated, out / "arbitrated")}
     for _, folder in jobs.values():
         require_free(folder, overwrite=True)
@@ -88,7 +87,8 @@ def _pretrain_once(settings: Pretrain, out: Path) -> None:
     make_streams_tolerant()
     torch.set_num_threads(1)
     try:
-        pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbiter != "none")
+        with show_messages():
+            pretrain(settings, out, overwrite=True, bar=False, lines=settings.arbitration.arbiter != "none")
     except UotaError as error:
         print(f"uota: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(error.code) from error
@@ -100,7 +100,7 @@ def _accuracies(name: str, run: Run | None, settings: Pretrain) -> dict[str, flo
 
 
 def _features(name: str, run: Run | None, settings: Pretrain) -> tuple[Features, Features]:
-    train, test = (open_source(settings.data, split=split) for split in ("train", "test"))
+    train, test = (open_source(settings.data.source, split=split) for split in ("train", "test"))
     settings = resolve_auto(settings, train)
     preset = preset_of(settings)
     if name == "raw pixels":

@@ -10,7 +10,17 @@ from uota.errors import UotaError
 from uota.runs.run import Run
 
 # Settings that have no effect without arbitration.
-ARBITRATION = ("arbiter", "look", "weigh", "start", "tau", "ess", "anchors", "covariance", "candidates")
+ARBITRATION = (
+    "arbiter",
+    "arbiter_input",
+    "weighted_side",
+    "start",
+    "tau",
+    "ess",
+    "anchors",
+    "covariance",
+    "candidates",
+)
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def _entry(folder: Path, results: dict[Column, float], encoder: str | None, note
     run = Run(folder)
     if encoder and not run.settings_file.exists():
         return Entry(folder, encoder, {}, {}, None, None, results)
-    settings = run.settings().as_dict()
+    settings = run.settings().as_flat()
     done = _epochs_done(run, settings["epochs"], bool(results), notes)
     shared = comparable_settings(settings) | {"epochs": done}
     arbitration = {name: shared.pop(name) for name in ARBITRATION}

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
-
-from scipy import stats
+from statistics import mean
 
 CONFIDENCE = 0.95
 # Smaller p-values are shown as below this one.
@@ -22,11 +20,12 @@ class Estimate:
     @classmethod
     def of(cls, values: Sequence[float]) -> "Estimate":
         """Estimate the mean from one value per seed."""
-        count = len(values)
-        if count < 2:
-            return cls(mean(values), float("nan"), count)
-        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
-        return cls(mean(values), quantile * stdev(values) / count**0.5, count)
+        from scipy import stats  # takes long to import
+
+        if len(values) < 2 or _are_equal(values):  # without a spread, SciPy divides by zero
+            return cls(mean(values), 0.0 if len(values) > 1 else float("nan"), len(values))
+        low, high = stats.t.interval(CONFIDENCE, len(values) - 1, scale=stats.sem(values))
+        return cls(mean(values), float(high - low) / 2, len(values))
 
     def __str__(self) -> str:
         """Format as 55.5 ± 0.8."""
@@ -57,11 +56,15 @@ class Gain:
 
 
 def _p_value(differences: Sequence[float]) -> float:
-    """Return the p-value of the two-sided paired t-test."""
-    count = len(differences)
-    if count < 2:
+    """Return the p-value of the two-sided paired t-test, which is the one-sample t-test of the differences."""
+    from scipy import stats
+
+    if len(differences) < 2:
         return float("nan")
-    error = stdev(differences) / count**0.5
-    if error == 0:
+    if _are_equal(differences):
         return float(not any(differences))
-    return float(2 * stats.t.sf(abs(mean(differences)) / error, count - 1))
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def _are_equal(values: Sequence[float]) -> bool:
+    return len(set(values)) == 1

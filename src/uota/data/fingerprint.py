@@ -1,45 +1,37 @@
-"""What a run remembers of its images, so that it is not resumed on others."""
+"""A fingerprint of the images of a run, so that it is not resumed on other images."""
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from uota.data.files.folder import Folder
-from uota.data.files.groups import Groups
-from uota.data.packed.saved import Rows
-from uota.data.packed.shards import Shards
-from uota.data.packed.source import PackedSource
 from uota.data.source import Source
 from uota.errors import UotaError
 from uota.io.reading import read_json
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
-    """Number of images and of classes, and a digest of names, order and labels, wherever the images lie.
+    """Number of images and of classes, and a digest of names, order and labels that does not depend on the location.
 
     The images themselves are not read.
     """
     digest = hashlib.sha256()
-    for part in (*_listing(source), *_labels(source)):
+    for part in (*source.fingerprint_parts(), *_labels(source)):
         digest.update(len(part).to_bytes(8) + part)
     classes = len(source.classes) if source.classes else None
     return {"images": len(source), "classes": classes, "digest": digest.hexdigest()}
 
 
 def require_same_images(source: Source, file: Path) -> None:
-    """Require the images that a run was started with; runs of older versions have no file of them and are not checked.
+    """Require the images that a run was started with; runs of older versions left no fingerprint and pass.
 
     Args:
-        source: of the images there are now.
-        file: in which the fingerprint was written at the start.
+        source: the images available now.
+        file: the fingerprint that was written at the start.
 
     Raises:
-        UotaError: there are more, fewer or others.
+        UotaError: there are more, fewer or other images.
     """
     try:
         before = read_json(file)
@@ -47,45 +39,16 @@ def require_same_images(source: Source, file: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UotaError(
-            f"{file} cannot be read: {error}; remove it, and no comparison tells whether the images are the same"
-        ) from error
+        raise UotaError(f"{file} cannot be read: {error}; remove it to resume without comparing the images") from error
     now = fingerprint(source)
     if digest == now["digest"]:
         return
-    kind = "groups" if isinstance(source, Groups) else "images"
-    counts = f"{now['images']} {kind} now, {images} when the run was started"
+    counts = f"{now['images']} {source.unit}s now, {images} when the run was started"
     others = "" if images != now["images"] else ", with other names or labels"
     raise UotaError(
         f"the images of {source.name} are not those that the run was started with: {counts}{others}; "
         "put them back, or start a new run"
     )
-
-
-def _listing(source: Source) -> Iterator[bytes]:
-    """What tells the images of a source from those of another."""
-    if isinstance(source, Groups):
-        yield np.array([len(group) for group in source.members], dtype=np.int64).tobytes()
-        yield from _listing(source.files)
-    elif isinstance(source, Folder):
-        yield from map(os.fsencode, source.files)
-    elif isinstance(source, PackedSource):
-        yield from _packed(source.files)
-    else:
-        yield f"{source.name} {len(source)}".encode()
-
-
-def _packed(files: Any) -> Iterator[bytes]:
-    if isinstance(files, Shards):
-        yield from (os.fsencode(shard.name) for shard in files.shards)
-        index = files.index
-        for array in (files.which, index.names, index.lengths, index.starts, index.sizes):
-            yield np.ascontiguousarray(array).tobytes()
-    elif isinstance(files, Rows):
-        yield files.column.encode()
-        yield np.asarray(files.rows, dtype=np.int64).tobytes()
-    else:
-        yield from (os.fsencode(files.path(index).name) for index in range(len(files)))
 
 
 def _labels(source: Source) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Sources by name, or by folder."""
+"""Opens sources by name, folder or pattern. A new kind of source gets its line here."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from uota.data.files.folder import open_folder
 from uota.data.files.groups import Groups, open_groups_of_folder
 from uota.data.packed.saved import is_saved, open_saved
 from uota.data.packed.shards import are_shards, open_shards
-from uota.data.source import Source, Split
+from uota.data.source import MinimalSource, Source, Split, as_source
 from uota.errors import UotaError
 from uota.io.outputs import path_of
 from uota.settings.pretrain import IMAGE_MEGABYTES, Pretrain, Reading
@@ -20,7 +20,8 @@ from uota.settings.ranges import check_pixel_range
 from uota.views import PRESETS
 from uota.views.presets import GROUPS
 
-NAMES: dict[str, Callable[[Split, SceneOptions], Source]] = {
+# Sources that have a name of their own, and how they are opened.
+NAMES: dict[str, Callable[[Split, SceneOptions], MinimalSource]] = {
     "demo": lambda split, _: open_demo(split),
     "demo-scenes": open_scenes,
     "demo-scenes-colour": lambda split, scenes: open_scenes(split, replace(scenes, tint=True)),
@@ -36,15 +37,16 @@ def open_source(
     """Open images by name (`demo`, `demo-scenes`, `demo-scenes-colour`), in a folder, or packed in larger files.
 
     Args:
-        name_or_path: a name, the folder of Fashion-MNIST's original files, or any folder of images; a folder that is
-            called like a name is given as ./demo. Or tar shards: a pattern (`shards-{000..099}.tar`), or their folder;
-            or a folder that `datasets` saved, with the columns where it has several (`saved#image=left&label=kind`).
+        name_or_path: a name, any folder of images, or the folder of Fashion-MNIST's original files; a folder with the
+            same name as a source is given as ./demo. Tar shards are given by a pattern (`shards-{000..099}.tar`) or
+            their folder, and a data set that `datasets` saved by its folder, with the columns if it has several
+            (`saved#image=left&label=kind`).
         split: train or test.
-        folder: how images in files are read.
+        folder: how image files are read.
         scenes: how demo-scenes are laid out.
 
     Raises:
-        UotaError: there is no such name or folder, or no images in it.
+        UotaError: there is no such name or folder, or there are no images in it.
 
     >>> source = open_source("demo", "test")
     >>> len(source), source.images([0])[0].shape, source.classes[int(source.labels[0])]
@@ -53,7 +55,7 @@ def open_source(
     chosen = _split(split)
     name = _name(name_or_path)
     if name in NAMES:
-        return NAMES[name](chosen, scenes or SceneOptions())
+        return as_source(NAMES[name](chosen, scenes or SceneOptions()))
     if are_shards(name):
         return open_shards(name, chosen, folder)
     if is_saved(name):
@@ -64,32 +66,32 @@ def open_source(
 
 
 def open_groups(name_or_path: str | Path, split: str | None = "train", folder: FolderOptions | None = None) -> Groups:
-    """Open a folder of things: each lowest folder is one, and the images in it show it.
+    """Open a folder of groups: each lowest folder is a group of images of one thing.
 
     Args:
         name_or_path: the folder.
         split: train or test; None: all groups.
-        folder: how the images are read.
+        folder: how image files are read.
 
     Raises:
-        UotaError: there is no such folder, or fewer than two groups in it.
+        UotaError: there is no such folder, or it has fewer than two groups.
     """
     name = _name(name_or_path)
     if name in NAMES or are_shards(name) or is_saved(name):
-        raise UotaError(f"{name} has no groups: give a folder with a sub-folder of images for each thing.")
+        raise UotaError(f"{name} has no groups; give a folder with a sub-folder of images for each thing")
     return open_groups_of_folder(_folder(name), _split(split) if split else None, folder)
 
 
 def _name(name_or_path: str | Path) -> str:
     if not str(name_or_path):
-        raise UotaError(f"Say which images: {', '.join(NAMES)}, a folder, or tar shards.")
+        raise UotaError(f"no images are given; give {', '.join(NAMES)}, a folder, or tar shards")
     return str(name_or_path)
 
 
 def _folder(name: str) -> Path:
     path = path_of(name)
     if not path.is_dir():
-        raise UotaError(_nowhere(name, path))
+        raise UotaError(_why_not_found(name, path))
     return path
 
 
@@ -98,20 +100,26 @@ def _split(name: str) -> Split:
         return "train"
     if name == "test":
         return "test"
-    raise UotaError(f"There is no split {name!r}: choose train or test.")
+    raise UotaError(f"there is no split {name!r}; choose train or test")
 
 
-def _nowhere(name: str, path: Path) -> str:
+def _why_not_found(name: str, path: Path) -> str:
     if path.exists():
-        return f"{name} is a file: give the folder it lies in ({path.parent}), or one of {', '.join(NAMES)}."
-    return f"There is no folder {name}, and it is none of the known names: {', '.join(NAMES)}."
+        return f"{name} is a file; give its folder ({path.parent}), or one of {', '.join(NAMES)}"
+    return f"there is no folder {name}; give an existing folder, or one of {', '.join(NAMES)}"
 
 
 def open_items(data: str, views: str, split: str | None = "train", folder: FolderOptions | None = None) -> Source:
-    """What a preset makes views of: the images of a source, or the groups of a folder; None as split: all groups.
+    """Open what a preset makes views of: the images of a source, or the groups of a folder.
+
+    Args:
+        data: what `open_source` or `open_groups` takes.
+        views: name of the preset, or auto or groups.
+        split: train or test; None: all groups, or training images.
+        folder: how image files are read.
 
     Raises:
-        UotaError: there is no such source, or nothing in it to make these views of.
+        UotaError: there is no such source, or it has no images or groups for these views.
     """
     if views == GROUPS or (views in PRESETS and PRESETS[views].across_images):
         return open_groups(data, split, folder)
@@ -119,14 +127,13 @@ def open_items(data: str, views: str, split: str | None = "train", folder: Folde
 
 
 def open_images(data: str, views: str, split: str, folder: FolderOptions | None = None) -> Source:
-    """The images that a run with such views was trained on; of groups, the files of whole groups."""
-    source = open_items(data, views, split, folder)
-    return source.files if isinstance(source, Groups) else source
+    """Open the single images that a run with such views is trained on; for groups, the images of all groups."""
+    return open_items(data, views, split, folder).files
 
 
 def folder_options(run: Pretrain | None = None, reading: Reading | None = None) -> FolderOptions:
-    """How images in files are read: as somebody says, else as the run did, else by default."""
+    """How image files are read: as `reading` says, else as the run did, else by default."""
     reading = reading or Reading()
-    pixel_range = reading.pixel_range or (run.pixel_range if run else None)
-    megabytes = reading.image_megabytes or (run.image_megabytes if run else IMAGE_MEGABYTES)
+    pixel_range = reading.pixel_range or (run.data.pixel_range if run else None)
+    megabytes = reading.image_megabytes or (run.data.image_megabytes if run else IMAGE_MEGABYTES)
     return FolderOptions(pixel_range=check_pixel_range(pixel_range), image_megabytes=megabytes)

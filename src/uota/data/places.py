@@ -13,7 +13,7 @@ PATTERN = re.compile(r"[{}*?\[\]]")
 
 
 def located(data: str) -> str:
-    """The same images by a name that holds in every working directory.
+    """A name for the same images that is valid in every working directory.
 
     >>> located("demo-scenes"), located("/data/birds#image=left")
     ('demo-scenes', '/data/birds#image=left')
@@ -27,7 +27,7 @@ def located(data: str) -> str:
 
 
 def places_of(data: str) -> list[Path]:
-    """The folder or file that these images are in; of a pattern of shards all that its names share."""
+    """The folder or file of these images; for a pattern of shards, the part of the path before the pattern."""
     if not data or data in NAMES or ADDRESS.match(data):
         return []
     path = path_of(data)

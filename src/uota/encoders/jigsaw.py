@@ -2,10 +2,10 @@
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 
 from uota.distributed import share_of_rows
+from uota.encoders.heads import MLP
 
 SIDE = 3  # number of pieces along each axis
 SHARE = 64 / 85  # side of a piece relative to its cell
@@ -16,7 +16,7 @@ class JigsawHead(nn.Module):
 
     def __init__(self, width: int, hidden: int, dim: int) -> None:
         super().__init__()
-        self.piece = MoCoProjectionHead(width, hidden, dim)
+        self.piece = MLP(width, hidden, dim, batch_norm=False)
         self.join = nn.Linear(SIDE**2 * dim, dim)
 
     def forward(self, features: Float[Tensor, "views batch pieces width"]) -> Float[Tensor, "views batch dim"]:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -29,6 +28,15 @@ class Encoded(NamedTuple):
     early: Tensor
 
 
+@torch.no_grad()
+def follow(copy: nn.Module, original: nn.Module, momentum: float) -> None:
+    """Set each parameter of a copy to momentum × itself + (1 - momentum) × the original's."""
+    copied: list[Tensor] = list(copy.parameters())
+    originals: list[Tensor] = list(original.parameters())
+    torch._foreach_mul_(copied, momentum)
+    torch._foreach_add_(copied, originals, alpha=1.0 - momentum)
+
+
 class MomentumCopy(nn.Module):
     """An exponential moving average of an encoder and its projector, which is not trained.
 
@@ -48,13 +56,12 @@ class MomentumCopy(nn.Module):
         self.encoder, self.projector = deepcopy(encoder), deepcopy(projector)
         self.ghost_batches = ghost_batches
         self.batch_norm = batch_norm
-        deactivate_requires_grad(self)
+        self.requires_grad_(False)
 
-    @torch.no_grad()
     def follow(self, encoder: Encoder, projector: nn.Module, momentum: float) -> None:
         """Set each parameter to momentum × itself + (1 - momentum) × the original's."""
-        update_momentum(encoder, self.encoder, momentum)
-        update_momentum(projector, self.projector, momentum)
+        follow(self.encoder, encoder, momentum)
+        follow(self.projector, projector, momentum)
 
     def forward(self, views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:
         """Return the projections of the views."""

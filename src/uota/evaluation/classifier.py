@@ -12,7 +12,7 @@ from uota.distributed import gather_objects
 from uota.errors import UotaError
 from uota.evaluation.initial import INITIAL
 from uota.evaluation.optimizers import OPTIMIZERS
-from uota.numerics import at_least_float32
+from uota.numerics import at_least_float32, seed_of
 from uota.settings.linear_protocols import Schedule
 from uota.views import Views
 
@@ -74,7 +74,7 @@ class Classifier(pl.LightningModule):
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
         """Set learning rates and random seed by the step alone, so that a resumed training does not differ."""
         self.encoder.train(self.settings.encoder_rate is not None)
-        torch.manual_seed(hash((self.settings.seed, self.global_step)) % 2**63)
+        torch.manual_seed(seed_of(self.settings.seed, self.global_step))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group["top"] * self.settings.decay(self.global_step)
 

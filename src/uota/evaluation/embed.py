@@ -1,5 +1,6 @@
 """`uota embed`: a table of images with their embeddings and the verdicts of a run's arbiter on their views."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,8 +15,9 @@ from rich.progress import Progress
 
 from uota.arbitration import Arbiter
 from uota.console import PROGRESS, printable
-from uota.data import Folder, FolderOptions, PackedSource, Source, found_unreadable, warn_left_out, warn_skipped
+from uota.data import FolderOptions, Source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
+from uota.encoders.encoder import FeatureEncoder
 from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.io.atomic import atomic_write
@@ -26,19 +28,20 @@ from uota.runs.folder import check_output
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import resolve_workers
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
-from uota.training.resolve import VIEWS_OF, resolve_auto
+from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
 from uota.views.presets import preset_of
 
+logger = logging.getLogger(__name__)
+
 # Images that an arbiter compares with each other.
 BATCH = 256
 CHUNK = 4096  # rows written at once
-IN_FILES = (Folder, PackedSource)  # sources whose images have a path
 Row = dict[str, Any]
 
 
@@ -77,9 +80,9 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     check_writable(out)
     run = Run(run_folder)
     settings = run.settings()
-    check_output(out, data=data or settings.data)
-    views = "auto" if data else settings.views
-    sources = _splits(data or settings.data, views, folder_options(settings, reading))
+    check_output(out, data=data or settings.data.source)
+    views = "auto" if data else settings.views.preset
+    sources = _splits(data or settings.data.source, views, folder_options(settings, reading))
     warn_left_out(*sources.values())
     settings = resolve_auto(settings, next(iter(sources.values())), trained=True)
     preset = preset_of(settings)
@@ -87,6 +90,8 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
     load_part(module, run)
     module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     total = sum(len(source) for source in sources.values())
+    encoder = module.method.encoder
+    assert isinstance(encoder, FeatureEncoder)
     with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
         scored = bar.add_task("views scored", total=total, visible=_arbiter_of(module, preset)[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
@@ -97,24 +102,24 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         rows = (
             row for split, source in sources.items() for row in _rows(module, split, source, preset, verdicts[split])
         )
-        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), module.method.encoder.width)
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), encoder.width)
     warn_skipped(*sources.values())
     if preset.across_images:
-        print(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
-    return total - sum(int(found_unreadable(source, torch.arange(len(source))).sum()) for source in sources.values())
+        logger.info(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
+    return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
 
 
 def _arbiter_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
     """Return the run's arbiter and its input; no arbiter for views of groups, which are not of a single image."""
-    arbiter, looks_at = module.judge()
+    arbiter, looks_at = module.arbiter_and_input()
     return None if preset.across_images else arbiter, looks_at
 
 
 def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
     """Open the training and test images, or a single source if the data has no splits."""
     train = open_images(data, views, "train", options)
-    test = open_images(data, views, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
-    if isinstance(train, IN_FILES) and isinstance(test, IN_FILES) and train.path(0) == test.path(0):
+    test = open_images(data, views, "test", replace(options, pixel_range=train.pixel_range))
+    if train.path(0) is not None and train.path(0) == test.path(0):
         return {"all": train}
     return {"train": train, "test": test}
 
@@ -131,11 +136,11 @@ def _score_views(
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))
     samples = [[(0, int(index)) for index in part] for part in parts]
-    workers = resolve_workers(None, source.name in VIEWS_OF)
+    workers = resolve_workers(None, source.in_memory)
     dataset = ViewDataset(source, ViewPipeline(preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
-        verdict = arbiter(look(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
+        verdict = arbiter(arbiter_input(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         verdicts.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:
@@ -152,10 +157,10 @@ def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, v
         with torch.no_grad():
             embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
         places = torch.arange(len(embeddings))
-        for place in places[~found_unreadable(source, first + places)].tolist():
+        for place in places[~source.unreadable(first + places)].tolist():
             index = first + place
             yield {
-                "image": printable(source.path(index)) if isinstance(source, IN_FILES) else str(index),
+                "image": printable(source.path(index) or source.display_name(index)),
                 "split": split,
                 "label": labels[index] if labels and labels[index] >= 0 else None,
                 "class": printable(classes[labels[index]]) if labels and 0 <= labels[index] < len(classes) else None,

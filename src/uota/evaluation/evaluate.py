@@ -65,7 +65,7 @@ def evaluate(
         "encoder": loaded.name,
         "backbone": loaded.backbone,
         "data": subject.train.name,
-        "epochs": run.epochs if run else None,
+        "epochs": run.optimization.epochs if run else None,
         **asdict(result),
         "settings": asdict(settings),
     }
@@ -88,7 +88,7 @@ def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: 
     options = folder_options(run, reading)
     train = _images(run, data, "train", options)
     # The pixel range estimated on the training images also applies to the test images.
-    test = _images(run, data, "test", replace(options, pixel_range=getattr(train, "pixel_range", None)))
+    test = _images(run, data, "test", replace(options, pixel_range=train.pixel_range))
     rank_zero_only(warn_left_out)(train, test)
     if run:
         resolve_auto(run, train, trained=True)
@@ -101,7 +101,7 @@ def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: 
 def _images(run: Pretrain | None, data: str | None, split: str, options: FolderOptions) -> Source:
     if run is None or data is not None:
         return open_source(data or "", split, options)
-    return open_images(run.data, run.views, split, options)
+    return open_images(run.data.source, run.views.preset, split, options)
 
 
 def _on_features(

@@ -19,7 +19,6 @@ from uota.runs.checkpoints import find_intact_checkpoint, previous_checkpoint
 from uota.settings.ranges import check_multiple
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
-from uota.training.resolve import VIEWS_OF
 from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
@@ -60,7 +59,7 @@ class Plan:
     devices: int
 
     def __post_init__(self) -> None:
-        check_multiple(self)
+        check_multiple(self.batch_size, self.devices)
 
     def views(self, preset: ViewPreset) -> ViewPreset:
         """Adapt an encoder's preset to one randomly cropped and mirrored view per image, and to whole test images.
@@ -130,15 +129,14 @@ def _fit(
         with_sync_batch_norm(classifier.encoder)
     preset = plan.views(preset)
     pipeline = ViewPipeline(preset, plan.seed)
-    in_memory = train.name in VIEWS_OF
-    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), in_memory)
+    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), train.in_memory, train.parts)
     again = "run the same command again to resume from there"
     with ignore_expected_warnings(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
         with translate_restore_errors(trainer, start):
             trainer.fit(classifier, loader, ckpt_path=start, weights_only=True)
         raise_if_stopped()
         images = WholeImages(test, preset)
-        whole = test_loader(images, TEST_BATCH, plan.workers, test.name in VIEWS_OF, trainer)
+        whole = test_loader(images, TEST_BATCH, plan.workers, test.in_memory, trainer)
         trainer.test(classifier, whole, verbose=False)
 
 

@@ -1,5 +1,7 @@
-"""k-nearest-neighbour evaluation: cosine similarity, votes weighted by exp(similarity / T) (Wu et al., 2018,
-section 3.4)."""
+"""k-nearest-neighbour evaluation by cosine similarity, with votes weighted by exp(similarity / T).
+
+Wu et al., *Unsupervised Feature Learning via Non-Parametric Instance Discrimination*, 2018, section 3.4.
+"""
 
 from dataclasses import dataclass
 
@@ -17,7 +19,7 @@ FEW, MANY = 20, 200
 
 @dataclass(frozen=True)
 class Knn:
-    """Accuracies in per cent for k neighbours."""
+    """Accuracies in per cent with k neighbours."""
 
     top1: float
     top5: float
@@ -26,7 +28,7 @@ class Knn:
 
 @dataclass(frozen=True)
 class KnnOfTwo:
-    """Accuracies in per cent for few neighbours and for many: the two k that papers report."""
+    """Accuracies in per cent with few and with many neighbours, the two values of k that papers report."""
 
     top1: float
     top5: float
@@ -37,7 +39,10 @@ class KnnOfTwo:
 
 
 def evaluate_knn(train: Features, test: Features, k: int = FEW, temperature: float = TEMPERATURE) -> Knn:
-    """Vote of the k nearest training features for every test feature; a label that none of them has is no answer."""
+    """Classify every test feature by a vote of the k nearest training features.
+
+    Labels without a vote are not in the ranking, so that they are never counted as correct.
+    """
     bank = normalize(train.x, dim=1).T.contiguous()
     values, labels = train.labels.unique(return_inverse=True)
     k = min(k, len(labels))
@@ -51,7 +56,7 @@ def evaluate_knn(train: Features, test: Features, k: int = FEW, temperature: flo
 
 
 def evaluate_knn_of_two(train: Features, test: Features) -> KnnOfTwo:
-    """With 20 and with 200 neighbours, or all where there are fewer."""
+    """Evaluate with 20 and with 200 neighbours, or with all training features if there are fewer."""
     few, many = (evaluate_knn(train, test, k) for k in (FEW, MANY))
     return KnnOfTwo(few.top1, few.top5, few.k, many.top1, many.top5, many.k)
 
@@ -59,6 +64,6 @@ def evaluate_knn_of_two(train: Features, test: Features) -> KnnOfTwo:
 def _ranked(
     votes: Float[Tensor, "queries classes"], values: Int64[Tensor, " classes"]
 ) -> Int64[Tensor, "queries _ranks"]:
-    """The labels with most votes, the smaller one of two with as many; -1 where there was no vote for any more."""
+    """Rank labels by their votes, the smaller label first in a tie; -1 stands for labels without a vote."""
     order = votes.argsort(dim=1, descending=True, stable=True)[:, :TOP]
     return values[order].masked_fill(votes.gather(1, order) == 0, -1)

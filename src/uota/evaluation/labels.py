@@ -93,23 +93,19 @@ def balanced_share(labels: Int64[Tensor, " images"], share: float, seed: int) ->
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
-class Part:
+class Part(Source):
     """A source of some of the images of another source."""
 
     def __init__(self, whole: Source, index: Int64[Tensor, " chosen"]) -> None:
         self.whole, self.index = whole, index
         self.name, self.channels, self.classes = whole.name, whole.channels, whole.classes
+        self.in_memory, self.pixel_range, self.reasons = whole.in_memory, whole.pixel_range, whole.reasons
         self.labels = None if whole.labels is None else whole.labels[index]
 
     @property
     def skipped(self) -> list[Path]:
         """Files of the whole source that could not be read so far."""
         return self.whole.skipped
-
-    @property
-    def reasons(self) -> dict[Path, str]:
-        """The known reasons why files of the whole source cannot be read."""
-        return getattr(self.whole, "reasons", {})
 
     def __len__(self) -> int:
         return len(self.index)
@@ -123,3 +119,19 @@ class Part:
     ) -> Bool[Tensor, "views batch"] | None:
         """Return the whole source's ground truth for crops of these images."""
         return self.whole.truth(self.index[index], boxes)
+
+    def path(self, index: int) -> Path | None:
+        """Path of an image in the whole source."""
+        return self.whole.path(int(self.index[index]))
+
+    def display_name(self, index: int) -> str:
+        """Name of an image in the whole source."""
+        return self.whole.display_name(int(self.index[index]))
+
+    def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """True for images that the whole source knows to be unreadable."""
+        return self.whole.unreadable(self.index[images])
+
+    def unreadable_counts(self) -> tuple[int, int]:
+        """Counts of the whole source."""
+        return self.whole.unreadable_counts()

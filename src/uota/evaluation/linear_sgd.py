@@ -56,7 +56,7 @@ def evaluate_linear_sgd(subject: LabelledEncoder, settings: LinearSGD, bar: bool
 def with_own_protocol(settings: LinearSGD, loaded: LoadedEncoder) -> LinearSGD:
     """Replace the protocol `auto` by that of the method of the encoder's run."""
     run = loaded.settings
-    return settings.decided(run.method if run else None, run.arbiter if run else None)
+    return settings.decided(run.method.name if run else None, run.arbitration.arbiter if run else None)
 
 
 def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:

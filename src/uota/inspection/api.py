@@ -1,5 +1,6 @@
 """`inspect`: find the outlier views of any images, before or after pretraining."""
 
+import logging
 from collections.abc import Sequence
 from io import BytesIO
 from math import inf
@@ -24,6 +25,8 @@ from uota.runs.run import Run
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
 from uota.views import ViewPreset
+
+logger = logging.getLogger(__name__)
 
 SHOWN, SCORED = 60, 512
 PAGE, TABLES = ".html", (".parquet", ".csv")
@@ -172,7 +175,7 @@ def inspect(
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:
-            print(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
+            logger.info(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
     filing = find_misfiled(subject, arbiters, seconds) if files else None
     warn_skipped(subject.source)
     return Inspection(subject, arbiters, table, filing, ([run] if run else []) + list(other_runs))

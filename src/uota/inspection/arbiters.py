@@ -20,7 +20,7 @@ from uota.methods.embedded import Embedded, Step
 from uota.runs.encoder import load_encoder
 from uota.runs.run import load_part
 from uota.settings.evaluation import EncoderSpec
-from uota.training.arbiter_inputs import early_and_late, look
+from uota.training.arbiter_inputs import arbiter_input, early_and_late
 from uota.training.setup import build_module
 from uota.views import ViewPreset, Views
 
@@ -104,14 +104,14 @@ def _arbiters_of_run(subject: InspectionInput, seconds: float, compare: bool) ->
     settings = run.settings()
     module = build_module(settings, total_steps=1)
     load_part(module, run)
-    method, (arbiter, looks_at) = module.method.eval(), module.judge()
+    method, (arbiter, looks_at) = module.eval().method, module.arbiter_and_input()
     primary = "two_groups" if arbiter is None else _kind(arbiter)
     looks_at = looks_at if primary == "learned" else "features"
 
     @torch.no_grad()
     def extract(views: Views) -> ViewFeatures:
         embedded = method.embed(views.by_size, Step())
-        return ViewFeatures(look(looks_at, embedded), embedded.z.detach())
+        return ViewFeatures(arbiter_input(looks_at, embedded), embedded.z.detach())
 
     learned = arbiter if primary == "learned" else None
     if learned is None and compare:

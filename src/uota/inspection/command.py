@@ -49,7 +49,7 @@ def inspect_and_write(
     require_suffix(out)
     written = [out, *(path_of(other) for other in (files, table) if other is not None)]
     check_writable(*written)
-    check_output(*written, data=data if data is not None or run is None else run.settings().data)
+    check_output(*written, data=data if data is not None or run is None else run.settings().data.source)
     if images is not None and images < 1:
         raise UotaError(f"images is {images}; give at least 1")
     page = out.suffix == PAGE

@@ -1,5 +1,6 @@
 """The input of an inspection: images of any source and the pipeline of their views."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,9 +12,8 @@ import torch
 from rich.progress import track
 
 from uota.console import PROGRESS, printable
-from uota.data import Folder, FolderOptions, Groups, Source
+from uota.data import FolderOptions, Groups, MinimalSource, SequenceSource, Source, as_source
 from uota.data.files.paths import are_paths, open_paths
-from uota.data.memory import SequenceSource
 from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.misfiled.files import BATCH, MIN_GROUPS, select_groups, split_in_halves
@@ -24,6 +24,8 @@ from uota.training.resolve import resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
+
+logger = logging.getLogger(__name__)
 
 # Images of a folder are shrunk on reading, to at most `SIDES` times the side of the largest view and at most `MAX_SIDE`
 # pixels; a random sample of them is inspected, and the cache is small enough for the whole process to fit in 2 GB.
@@ -130,29 +132,30 @@ def open_input(
     if isinstance(views, ViewPreset):
         name = GROUPS if views.across_images else "auto"
     else:
-        name = settings.views if views == "auto" else views
-    settings = replace(settings, views=name, view_options=settings.view_options | view_options)
-    source = _opened(settings.data if data is None else data, views, settings.views, folder_options(settings, reading))
+        name = settings.views.preset if views == "auto" else views
+    settings = settings.replace_flat(views=name, view_options=settings.views.options | view_options)
+    images = settings.data.source if data is None else data
+    source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
     total = len(source)
-    if isinstance(source, Folder) and total > SAMPLE:
-        source = source.some(sorted(np.random.default_rng(seed).permutation(total)[:SAMPLE].tolist()))
-        print(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
+    source = source.sampled(SAMPLE, seed)
+    if len(source) < total:
+        logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
     if len(source) < MIN_ITEMS:
-        what = "groups" if isinstance(source, Groups) else "images"
         raise UotaError(
-            f"{source.name} has {len(source)} {what}, too few to compare with each other; give at least {MIN_ITEMS}"
+            f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
+            f"give at least {MIN_ITEMS}"
         )
     if isinstance(views, ViewPreset):
         preset = views.with_options(view_options)
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
         preset = preset_of(settings)
-    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.inject_from), settings, run, total)
+    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, total)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
-    if isinstance(data, Source):
-        return data
+    if isinstance(data, MinimalSource):
+        return as_source(data)
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
     largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else SMALL
     side = min(MAX_SIDE, SIDES * largest)
@@ -166,6 +169,6 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
 
 def read_ahead(source: Source) -> None:
     """Fill the cache of a folder of images, so that training time is not spent on reading."""
-    if isinstance(source, Folder) and source.keeps:
+    if source.caches:
         for index in track(range(len(source)), "reading images", transient=True, console=PROGRESS):
             source.images([index])

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import torch
 
-from uota.data import Groups
 from uota.inspection.analysis.advice import Advice, advise
 from uota.inspection.analysis.calibration import Calibration, calibrations
 from uota.inspection.analysis.causes import Causes, find_causes
@@ -60,7 +59,7 @@ class Findings:
     @cached_property
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
-        return advise(self.table, self.subject.settings.view_options)
+        return advise(self.table, self.subject.settings.views.options)
 
     @cached_property
     def planes(self) -> list[Plane]:
@@ -79,7 +78,7 @@ class Findings:
 
     def representatives(self, images: int) -> list[int]:
         """Return the index of an image to show for each of the first items; for a group, that of its best view."""
-        if not isinstance(self.subject.source, Groups):
+        if self.subject.groups is None:
             return self.table.item[:images].tolist()
         best = self.table.verdict.weights[:, :images].argmax(0)
         return self.table.parameters.image[best, torch.arange(len(best))].tolist()

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, ScoreInBatches, TwoGroups
 from uota.console import PROGRESS, printable
-from uota.data import Groups, Source, found_unreadable
-from uota.data.files.folder import Folder
-from uota.data.packed.source import PackedSource
+from uota.data import Source
 from uota.errors import UotaError
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import MIN_ITEMS, InspectionInput
@@ -72,11 +70,7 @@ class ViewTable:
     @property
     def shows_own_item(self) -> Bool[Tensor, "views images"]:
         """Whether each view shows its own image, or one of its own group, rather than an injected one."""
-        if not isinstance(self.source, Groups):
-            return self.parameters.image == self.item
-        members = [set(self.source.members[item]) for item in self.item.tolist()]
-        shown = self.parameters.image.tolist()
-        return torch.tensor([[image in own for image, own in zip(row, members, strict=True)] for row in shown])
+        return self.source.belongs(self.parameters.image, self.item)
 
     def columns(self) -> Columns:
         """Return the table as columns with one row per view, image by image; each arbiter's weights have mean 1."""
@@ -109,16 +103,8 @@ class ViewTable:
         return self.parameters.image.shape[0], self.parameters.image.shape[1]
 
     def name_of(self, index: int, file: bool = False) -> str:
-        """Return an image's path or index; for a group, its folder, or with `file` the path of the file."""
-        grouped = isinstance(self.source, Groups) and not file
-        files = self.source.files if isinstance(self.source, Groups) else self.source
-        place = self.source.members[index][0] if isinstance(self.source, Groups) and grouped else index
-        if isinstance(files, PackedSource):
-            return printable(files.path(place))
-        if not isinstance(files, Folder):
-            return str(index)
-        path = files.files[place]
-        return printable(path.rpartition("/")[0] if grouped else path)
+        """Return the name of an item, or of one of the source's files."""
+        return printable((self.source.files if file else self.source).display_name(index))
 
     def _names(self, indices: Tensor, file: bool = False) -> ndarray:
         names = {index: self.name_of(index, file) for index in indices.unique().tolist()}
@@ -170,7 +156,7 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, sho
 def _readable(subject: InspectionInput, samples: list[Sample]) -> Views | None:
     """Return views of the samples whose images can all be read, since damaged files are replaced by other images."""
     views = subject.pipeline(subject.source, samples)
-    lost = found_unreadable(subject.source, views.parameters.image).any(0).tolist()
+    lost = subject.source.unreadable(views.parameters.image).any(0).tolist()
     if all(lost):
         return None
     if not any(lost):

@@ -17,12 +17,12 @@ def info_nce_terms(
     """Cross-entropy of picking the key among itself and the negatives.
 
     Args:
-        queries, keys: on the unit sphere; the keys are targets.
+        queries, keys: on the unit sphere; keys are the targets.
         negatives: embeddings of other images.
-        pairs: which view is the query for which key.
+        pairs: predictors are queries, targets are keys.
         temperature: of the softmax.
     """
-    asking = sorted(set(pairs.predictor))  # each has thousands of logits: compute no others
+    asking = sorted(set(pairs.predictor))  # no other views, since each has as many logits as the queue is long
     away = (linear(queries[asking], negatives) / temperature).logsumexp(-1)
     away = away[[asking.index(p) for p in pairs.predictor]]
     cosines = [(queries[p] * keys[t]).sum(-1) for p, t in zip(pairs.predictor, pairs.target, strict=True)]
@@ -38,16 +38,16 @@ def joint_contrastive_terms(
     temperature: float,
     strength: float,
 ) -> Float[Tensor, "views batch"]:
-    """Upper bound of InfoNCE expected over infinitely many Gaussian keys (Cai et al., 2020, equation 8).
+    """Upper bound of the InfoNCE expected over infinitely many Gaussian keys (Cai et al., 2020, equation 8).
 
-    The mean μ and covariance Σ of a query's keys enter only along the query, as q·μ and qᵀΣq.
+    The mean μ and covariance Σ of a query's keys are only needed along the query, as q·μ and qᵀΣq.
 
     Args:
-        queries, keys: on the unit sphere; the keys are targets.
+        queries, keys: on the unit sphere; keys are the targets.
         shares: of each key in the moments of each query; they sum to 1 over targets.
         negatives: embeddings of other images.
         temperature: of the softmax.
-        strength: λ, how much the covariance counts.
+        strength: λ, the factor of the covariance.
     """
     along = einsum("vbd,tbd->vtb", queries, keys)
     mean = (shares * along).sum(1)

@@ -3,18 +3,18 @@
 from jaxtyping import Float
 from torch import Tensor
 
-SMALLEST = 1e-7  # added to probabilities, as in the released code of both
+SMALLEST = 1e-7  # added to probabilities, as in the released code of both papers
 
 
 def nce_terms(
     positive: Float[Tensor, "*rows"], noise: Float[Tensor, "*rows drawn"], images: int
 ) -> Float[Tensor, "*rows"]:
-    """Cross-entropy of telling the positive from images drawn as noise, uniformly from all.
+    """Cross-entropy of distinguishing the positive from noise, images drawn uniformly from all.
 
     Args:
-        positive: probability that the model gives to each row's own image.
-        noise: probabilities that it gives to the images drawn.
-        images: number of images drawn from.
+        positive: probability that the model assigns to each row's own image.
+        noise: probabilities that it assigns to the images drawn.
+        images: number of images that were drawn from.
     """
     expected = noise.shape[-1] / images  # number drawn, times the density of the noise
     own = (1 + (expected + SMALLEST) / positive).log()

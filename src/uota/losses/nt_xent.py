@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from uota.distributed import gather_rows
 from uota.losses.pairs import Pairs
-from uota.losses.weighted import log_negative_weights
+from uota.losses.weights import log_negative_weights
 from uota.numerics import at_least_float32
 
 
@@ -18,16 +18,16 @@ def nt_xent_terms(
     negative_weights: Float[Tensor, "views batch"] | None = None,
     others: Float[Tensor, "views batch dim"] | None = None,
 ) -> Float[Tensor, "pairs batch"]:
-    """Cross-entropy of picking the positive among itself and all views of all other images, of all ranks.
+    """Cross-entropy of picking the positive among itself and the views of all other images of all ranks.
 
-    The anchor's other positives are not in its denominator; with two views this is the NT-Xent of the paper.
+    The denominator of an anchor leaves out its other positives; with two views this is the paper's NT-Xent.
 
     Args:
-        z: embeddings; normalised here.
-        pairs: predictor is the anchor, target the positive.
+        z: embeddings, which are normalised here.
+        pairs: predictors are anchors, targets are positives.
         temperature: of the softmax.
-        negative_weights: how much every view counts among the negatives of others, relative to the mean; None: alike.
-        others: embeddings among which anchors pick, where those are of another network; None: `z`.
+        negative_weights: weight of each view as a negative, relative to the mean; None: equal weights.
+        others: embeddings of another network, from which the anchors pick; None: `z`.
     """
     z = normalize(at_least_float32(z), dim=-1)
     others = z if others is None else normalize(at_least_float32(others), dim=-1)

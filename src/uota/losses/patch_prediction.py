@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.distributed import gather_rows
-from uota.losses.weighted import log_negative_weights
+from uota.losses.weights import log_negative_weights
 from uota.numerics import at_least_float32
 
 
@@ -15,13 +15,13 @@ def patch_prediction_terms(
     predicted: list[int],
     negative_weights: Float[Tensor, "patches batch"] | None = None,
 ) -> Float[Tensor, "rows batch"]:
-    """Cross-entropy of picking the predicted patch among all patches of all images of all ranks, by inner products.
+    """Cross-entropy of picking the predicted patch among the patches of all images of all ranks, by inner products.
 
     Args:
         predictions: several for each image.
         patches: embeddings of each image's patches.
-        predicted: the patch that each row of predictions is about.
-        negative_weights: how much every patch counts among the negatives, relative to the mean; None: alike.
+        predicted: index of the patch that each row of predictions is of.
+        negative_weights: weight of each patch as a negative, relative to the mean; None: equal weights.
     """
     predictions, patches = at_least_float32(predictions), at_least_float32(patches)
     everyone, first = gather_rows(patches.transpose(0, 1))

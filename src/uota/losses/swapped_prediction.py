@@ -14,13 +14,13 @@ def swapped_prediction_terms(
     pairs: Pairs,
     temperature: float = 0.1,
 ) -> Float[Tensor, "pairs batch"]:
-    """Cross-entropy between the code of a global crop (target) and another view's prediction of it.
+    """Cross-entropy between the code of a global crop (the target) and another view's prediction of it.
 
     Args:
-        logits: cosines of every view to every prototype.
-        codes: soft assignments of the global crops, which are the first views; each sums to 1, without gradient.
-        pairs: which view predicts which crop's code.
-        temperature: of the prediction's softmax.
+        logits: cosines of all views and prototypes.
+        codes: soft assignments of the global crops, which are the first views; each sums to 1 and has no gradient.
+        pairs: predictors are views, targets are crops.
+        temperature: of the softmax of predictions.
     """
     predictions = log_softmax(at_least_float32(logits) / temperature, dim=-1)
     return stack([-(codes[t] * predictions[p]).sum(-1) for p, t in zip(pairs.predictor, pairs.target, strict=True)])

@@ -1,10 +1,10 @@
-"""Self-supervised methods: a file each, with the whole algorithm in it."""
+"""Self-supervised methods, each in one file with its whole algorithm."""
 
 from uota.methods import barlow_twins, baselines, byol, cmc, cpc, infomin, jcl, moco, simclr, simsiam, swav
 from uota.methods.barlow_twins import BarlowTwins
 from uota.methods.baselines import Supervised, Untrained
 from uota.methods.byol import BYOL
-from uota.methods.card import Card, Method
+from uota.methods.card import BeforeUpdate, Card, Method
 from uota.methods.cmc import CMC
 from uota.methods.cpc import CPC
 from uota.methods.embedded import Embedded, Step, embed
@@ -39,6 +39,7 @@ __all__ = [
     "JCL",
     "METHODS",
     "BarlowTwins",
+    "BeforeUpdate",
     "Card",
     "Embedded",
     "InfoMin",

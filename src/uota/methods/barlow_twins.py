@@ -1,23 +1,22 @@
 """Barlow Twins: Zbontar et al., *Self-Supervised Learning via Redundancy Reduction*, ICML 2021.
 
-The cross-correlation of the projections of two views, over the batch, is pulled to the identity. Each view goes through
-the networks alone, as in the published code (facebookresearch/barlowtwins, main.py).
+The cross-correlation of the projections of two views over the batch is pulled towards the identity. Each view goes
+through the networks alone, as in the published code (facebookresearch/barlowtwins, main.py).
 """
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
-from uota.distributed import count_over_ranks, sum_over_ranks
 from uota.encoders.encoder import BatchNorm, Encoder
-from uota.losses import cross_correlation_loss, unordered_pairs
+from uota.encoders.heads import MLP
+from uota.losses import ViewWeights, cross_correlation_loss, unordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 
 
 class BarlowTwins(nn.Module):
-    """Barlow Twins with any number of views: a cross-correlation for each view with each global one.
+    """Barlow Twins with any number of views: one cross-correlation for each view with each global view.
 
     Args:
         encoder: images to features.
@@ -44,40 +43,37 @@ class BarlowTwins(nn.Module):
         self.scale = scale
         self.batch_norm: BatchNorm = batch_norm
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
-        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
+        return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """Each image counts in a pair's moments as the product of its two views' weights, and a pair as their sum.
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """Mean over pairs of views of the loss of their cross-correlation, whose moments are weighted.
 
-        There is no term of one view, so the weights of both views always enter.
+        No term belongs to one view, so the weights of both views of a pair always enter.
         """
-        pairs = unordered_pairs(len(weights), embedded.globals)
-        weight = weights[pairs.predictor] * weights[pairs.target]
-        pair_weight = sum_over_ranks(weight.sum(1)) / count_over_ranks(weight[0])
+        z = embedded.projected
+        pairs = unordered_pairs(len(z), embedded.globals)
         losses = [
-            cross_correlation_loss(embedded.projected[a], embedded.projected[b], w, self.off_diagonal)
-            for a, b, w in zip(pairs.predictor, pairs.target, weight, strict=True)
+            cross_correlation_loss(z[a], z[b], weight, self.off_diagonal)
+            for a, b, weight in zip(pairs.predictor, pairs.target, weights.moments(pairs), strict=True)
         ]
-        return self.scale * (torch.stack(losses) * pair_weight / pair_weight.mean().clamp_min(1e-12)).mean()
+        return self.scale * weights.mean_of_moments(torch.stack(losses), pairs)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> ProjectionHead:
-    """A projector without biases, since the mean over the batch is subtracted after every layer."""
-    norms = [nn.BatchNorm1d(hidden) for _ in range(2)]
-    layers = [(inputs, hidden, norms[0], nn.ReLU()), (hidden, hidden, norms[1], nn.ReLU())]
-    return ProjectionHead([*layers, (hidden, outputs, None, None, False)])
+def _mlp(inputs: int, hidden: int, outputs: int) -> MLP:
+    """A projector without biases, since every layer is followed by a normalisation over the batch."""
+    return MLP(inputs, hidden, hidden, outputs, bias=False)
 
 
-# At the recipe's scale and a learning rate for small runs, the loss of 64 dimensions would hardly move.
+# With the scale of the published recipe, the learning rates of small runs would hardly reduce the loss.
 CARD = Card(
-    BarlowTwins,
-    "Barlow Twins",
-    "Zbontar et al., ICML 2021, arXiv 2103.03230",
-    2021,
-    "moments of the cross-correlation",
-    73.2,
+    build=BarlowTwins,
+    title="Barlow Twins",
+    paper="Zbontar et al., ICML 2021, arXiv 2103.03230",
+    year=2021,
+    weighs="moments of the cross-correlation",
+    top1=73.2,
     views="barlow",
     small={"hidden": 256, "dim": 256, "scale": 0.1},
 )

@@ -9,20 +9,20 @@ from torch import nn
 
 from uota.encoders.encoder import SMALL_IMAGE, FeatureEncoder, scale_last_norms
 from uota.errors import UotaError
-from uota.methods import METHODS, Card, check_built, own_method
+from uota.methods import METHODS, Card, Method, check_built, own_method
 from uota.settings.parsing import options_of
 from uota.settings.pretrain import Pretrain
 from uota.views.presets import preset_of
 
-# What constructors of networks raise at numbers that they cannot be built with.
+# What constructors of networks raise when options do not fit.
 UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UserWarning)
 
 
 def find_method(name: str) -> Card:
-    """A method by its name here, or a user's own by package.module.Class.
+    """Find a method by its name here, or a user's own by package.module.Class.
 
     Raises:
-        UotaError: there is none, or it is a user's own that nobody allowed.
+        UotaError: there is none of that name, or it is a user's own that has not been allowed.
     """
     card = METHODS.get(name) or own_method(name)
     if card is None:
@@ -30,59 +30,63 @@ def find_method(name: str) -> Card:
     return card
 
 
-def build_method(settings: Pretrain) -> Any:
-    """The method, its encoder and heads, with weights that follow from the seed."""
-    preset, card = preset_of(settings), find_method(settings.method)
+def build_method(settings: Pretrain) -> Method:
+    """Build the method of a run with its encoder and heads, whose initial weights follow from the seed."""
+    preset, card = preset_of(settings), find_method(settings.method.name)
     options = card.options | (card.small if preset.sizes[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
-    torch.manual_seed(settings.seed)
-    encoder = card.encoder(settings.backbone, preset.channels, preset.sizes[0].size)
-    if settings.zero_init_last is not None:
-        scale_last_norms(encoder, 0.0 if settings.zero_init_last else 1.0)
+    torch.manual_seed(settings.runtime.seed)
+    encoder = card.encoder(settings.method.backbone, preset.channels, preset.sizes[0].size)
+    if settings.method.zero_init_last is not None:
+        scale_last_norms(encoder, 0.0 if settings.method.zero_init_last else 1.0)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*zero-element.*")
             method = card.build(encoder, **options)
     except UNFIT as error:
-        raise UotaError(f"the options of {settings.method} do not fit: {error or type(error).__name__}") from error
-    check_built(method, settings.method)
+        raise UotaError(f"the options of {settings.method.name} do not fit: {error or type(error).__name__}") from error
+    check_built(method, settings.method.name)
+    assert isinstance(method, nn.Module)  # as every method is
     return method.to(memory_format=torch.channels_last)
 
 
 def _own_options(card: Card, settings: Pretrain) -> dict[str, Any]:
-    """A method's options from the settings, which may lie in a file, by the types that its constructor says."""
+    """Parse a method's options, which may come from a file, by the types that its constructor declares."""
     known = [name for name in signature(card.build).parameters if name != "encoder"]
-    unknown = set(settings.method_options) - set(known)
+    unknown = set(settings.method.options) - set(known)
     if unknown:
         raise UotaError(
-            f"{settings.method} has no option {', '.join(sorted(map(str, unknown)))}; it has {', '.join(known)}"
+            f"{settings.method.name} has no option {', '.join(sorted(map(str, unknown)))}; it has {', '.join(known)}"
         )
-    if settings.method not in METHODS:  # the types that a user writes need not be all there is to say of them
-        return settings.method_options
-    return options_of(card.build, settings.method_options, skip="encoder")
+    if settings.method.name not in METHODS:  # the annotations of a user's constructor may be missing or loose
+        return settings.method.options
+    return options_of(card.build, settings.method.options, skip="encoder")
 
 
-def check_statistics(method: nn.Module, settings: Pretrain, images: int) -> None:
-    """Require that several images share batch statistics, where each view has its own: heads have nothing else to.
+def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
+    """Require at least two images for batch statistics if each view has its own.
+
+    The rows that a head normalises are then one view of each image.
 
     Args:
         method: that is trained.
-        settings: of the run, decided.
-        images: of each device in a step.
+        settings: of the run, without `auto`.
+        images: number of images of each device in a step.
 
     Raises:
-        UotaError: there is but one.
+        UotaError: there is only one.
     """
-    sharing = images * settings.devices if settings.sync_batch_norm else images
+    sharing = images * settings.runtime.devices if settings.method.sync_batch_norm else images
     if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
-        several = f" of {settings.devices} devices" if settings.devices > 1 else ""
+        several = f" of {settings.runtime.devices} devices" if settings.runtime.devices > 1 else ""
         raise UotaError(
-            f"batch_size {settings.batch_size}{several} leaves batch norm one image, and {settings.method} normalises "
-            "each view by itself; raise batch_size to at least 2 images a device, or set the option batch_norm to joint"
+            f"batch_size {settings.optimization.batch_size}{several} leaves batch norm one image, and "
+            f"{settings.method.name} normalises each view alone; raise batch_size to at least 2 images a device, "
+            "or set the option batch_norm to joint"
         )
 
 
 def compile_encoders(method: nn.Module) -> None:
-    """Compile what methods call of their encoders, momentum copies too."""
+    """Compile the forward passes of a method's encoders, momentum copies included."""
     for module in method.modules():
         if isinstance(module, FeatureEncoder):
             module.with_early_map = torch.compile(module.with_early_map)  # type: ignore[method-assign]

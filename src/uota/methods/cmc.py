@@ -1,19 +1,18 @@
 """CMC: Tian et al., *Contrastive Multiview Coding*, ECCV 2020.
 
-The lightness of a view must pick the colour of its image among the colours of other images, and the other way round.
-Each has an encoder of its own; what is evaluated is both side by side. The other images are drawn from memories of all
-images, as published, or are those of the batch.
+The lightness of a view must pick the colour of its image among the colours of other images, and vice versa. Each has
+its own encoder; what is evaluated is the concatenation of both. The other images are drawn from memories of all images,
+as published, or are those of the batch.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uota.distributed import part_of_mean
 from uota.encoders.lab import LabEncoder
 from uota.encoders.memory import MemoryBank, draw
 from uota.errors import UotaError
-from uota.losses import all_pairs, mean_of_weighted, nce_terms, nt_xent_terms, weighted_mean
+from uota.losses import ViewWeights, all_pairs, nce_terms, nt_xent_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed, unit
 
@@ -21,16 +20,16 @@ Rows = Float[Tensor, "views batch dim"]
 
 
 class CMC(nn.Module):
-    """CMC with any number of views; with one, each image has two in the paper's sense, its lightness and its colour.
+    """CMC with any number of views; with one, an image has the two views of the paper, its lightness and its colour.
 
     Args:
-        encoder: images to features of lightness and of colour, side by side.
+        encoder: images to concatenated features of lightness and of colour.
         dim: width of each of the two linear projectors.
         temperature: 0.07 in the paper.
-        negatives: drawn for each image from memories of all images (16,384 in the released code); null: those of the
-            batch, by InfoNCE.
-        images: their number, which memories need; `uota pretrain` counts them.
-        momentum: share of an image's old embedding that stays in its memory.
+        negatives: number drawn for each image from memories of all images (16,384 in the released code); None: the
+            other images of the batch, by InfoNCE.
+        images: number of all images, which memories need; `uota pretrain` counts them.
+        momentum: share of an image's old embedding that remains in the memory.
     """
 
     def __init__(
@@ -59,12 +58,12 @@ class CMC(nn.Module):
             light, colour = (MemoryBank(images, dim, momentum, temperature) for _ in range(2))
             self.contrast = AmongMemories(light, colour, negatives)
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Encode all views; the projections of lightness and colour side by side, each on the unit sphere."""
-        return embed(self.encoder, self._project, groups)
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
+        """Encode all views; the projections of lightness and colour, each on the unit sphere, are concatenated."""
+        return embed(self.encoder, self._project, views)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """The sum of two losses: lightness picks its colour, and colour picks its lightness."""
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """Sum of two losses: lightness picks its colour, and colour picks its lightness."""
         light, colour = embedded.projected.chunk(2, dim=-1)
         return self.contrast(light, colour, weights, step)
 
@@ -84,13 +83,13 @@ class AmongBatch(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
-        """The loss, every term times the weight of its anchor, or of both views, which then weigh as negatives too."""
+    def forward(self, light: Rows, colour: Rows, weights: ViewWeights, step: Step) -> Tensor:
+        """The loss, each term times the weight of its anchor; or of both views, and negatives then weigh too."""
         pairs = all_pairs(len(light), len(light))
         losses = []
         for anchors, others in ((light, colour), (colour, light)):
-            terms = nt_xent_terms(anchors, pairs, self.temperature, weights if step.both else None, others)
-            losses.append(weighted_mean(terms, pairs, weights, step.both))
+            terms = nt_xent_terms(anchors, pairs, self.temperature, weights.negatives(), others)
+            losses.append(weights.mean(terms, pairs))
         return torch.stack(losses).sum()
 
 
@@ -100,8 +99,8 @@ class AmongMemories(nn.Module):
     An image has one embedding in each memory, which follows the mean of its views.
 
     Args:
-        light, colour: memories of both.
-        negatives: drawn for each image.
+        light, colour: the two memories.
+        negatives: number drawn for each image.
     """
 
     def __init__(self, light: MemoryBank, colour: MemoryBank, negatives: int) -> None:
@@ -109,10 +108,10 @@ class AmongMemories(nn.Module):
         self.light, self.colour = light, colour
         self.negatives = negatives
 
-    def forward(self, light: Rows, colour: Rows, weights: Float[Tensor, "views batch"], step: Step) -> Tensor:
-        """The loss, every term times the weight of its view."""
+    def forward(self, light: Rows, colour: Rows, weights: ViewWeights, step: Step) -> Tensor:
+        """The loss, each term times the weight of its view."""
         if step.index is None:
-            raise UotaError("cmc keeps a memory of every image; say which ones these are with Step(index=…)")
+            raise UotaError("cmc keeps a memory of every image and does not know which these are; give Step(index=…)")
         images = len(self.light.rows)
         drawn = draw(images, (len(step.index), self.negatives), step.index.device)
         among = torch.cat([step.index[:, None], drawn], dim=1)
@@ -123,17 +122,16 @@ class AmongMemories(nn.Module):
         if self.training:
             self.light.update(step.index, light.mean(0))
             self.colour.update(step.index, colour.mean(0))
-        both = torch.stack(terms).sum(0)
-        return mean_of_weighted(both, weights) if step.both else part_of_mean(weights * both)
+        return weights.mean_of_rows(torch.stack(terms).sum(0), range(len(light)))
 
 
 CARD = Card(
-    CMC,
-    "CMC",
-    "Tian et al., ECCV 2020, arXiv 1906.05849",
-    2020,
-    "the anchor channel's view",
-    64.8,
+    build=CMC,
+    title="CMC",
+    paper="Tian et al., ECCV 2020, arXiv 1906.05849",
+    year=2020,
+    weighs="the anchor channel's view",
+    top1=64.8,
     views="cmc",
     small={"dim": 64, "temperature": 0.2},
     encoder=LabEncoder,

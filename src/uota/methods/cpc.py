@@ -1,8 +1,8 @@
 """CPC v2: Hénaff et al., *Data-Efficient Image Recognition with Contrastive Predictive Coding*, ICML 2020.
 
-An image is a grid of overlapping patches, each encoded alone. From what lies on one side of a place, a masked network
-predicts the patches some steps away on the other side, which must be picked among all patches of the batch; so in four
-directions. Batch norm would let patches tell each other the answer: the encoder has layer norm.
+An image is a grid of overlapping patches, each encoded alone. From the patches on one side of a position, a masked
+network predicts those some steps away on the other side, which must be picked among all patches of the batch. This is
+done in four directions. Batch norm would leak the answer between patches, so the encoder has layer norm.
 """
 
 from copy import deepcopy
@@ -10,14 +10,13 @@ from math import isqrt
 
 import torch
 from jaxtyping import Float
-from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
-from uota.arbitration.result import rescaled_to_mean_one
 from uota.encoders.encoder import Encoder
+from uota.encoders.momentum import follow
 from uota.encoders.norms import with_layer_norm
 from uota.errors import UotaError
-from uota.losses import Pairs, patch_prediction_terms, weighted_mean
+from uota.losses import Pairs, ViewWeights, patch_prediction_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 
@@ -25,18 +24,18 @@ DIRECTIONS = 4
 
 
 class CPC(nn.Module):
-    """CPC v2; its views are the patches of an image, row by row.
+    """CPC v2, whose views are the patches of an image, row by row.
 
     Args:
         encoder: patches to features.
         dim: of the space in which predictions and patches are compared.
         hidden, blocks: width and number of the blocks of each direction's context network.
-        skip: patches so near are not predicted, since they overlap with what is seen.
-        steps: how many distances beyond those are predicted.
-        scale: of the predictions.
-        clip: largest norm of the gradient of all parameters together; null: not clipped.
-        average: decay of the moving average of the encoder's weights (Polyak averaging), which is evaluated in place of
-            the encoder that learns; null: no average.
+        skip: patches up to this distance are not predicted, since they overlap with the context.
+        steps: number of distances beyond it that are predicted.
+        scale: factor of the predictions.
+        clip: largest norm of the gradient of all parameters together; None: it is not clipped.
+        average: decay of the moving average of the encoder's weights (Polyak averaging), which is evaluated instead of
+            the trained encoder; None: there is no average.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class CPC(nn.Module):
         self.average, self.clip = average, clip
         if average is not None:
             self.learner = deepcopy(encoder)
-            deactivate_requires_grad(self.encoder)
+            self.encoder.requires_grad_(False)
         self.dim = dim
         self.projector = nn.Linear(encoder.width, dim)
         width = encoder.width
@@ -67,44 +66,41 @@ class CPC(nn.Module):
         self.distances = range(skip + 1, skip + steps + 1)
         self.scale = scale
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode and project all patches."""
-        side = isqrt(len(groups[0]))
-        if len(groups) > 1 or side**2 != len(groups[0]) or side <= self.distances[-1]:
+        side = isqrt(len(views[0]))
+        if len(views) > 1 or side**2 != len(views[0]) or side <= self.distances[-1]:
             raise UotaError(
-                f"cpc_v2 predicts over {self.distances[-1]} steps in a grid of patches, and these views are "
-                f"{' + '.join(str(len(group)) for group in groups)}; choose --views cpc, small-cpc or small-grey-cpc"
+                f"cpc_v2 predicts over {self.distances[-1]} steps in a square grid of patches, and these views are "
+                f"{' + '.join(str(len(each)) for each in views)}; choose --views cpc, small-cpc or small-grey-cpc"
             )
         if self.average is not None and self.training:
-            update_momentum(self.learner, self.encoder, self.average)
-        return embed(self.encoder if self.average is None else self.learner, self.projector, groups)
+            follow(self.encoder, self.learner, self.average)
+        return embed(self.encoder if self.average is None else self.learner, self.projector, views)
 
-    def before_update(self, step: int) -> None:
-        """Clip the gradient's norm."""
+    def before_update(self, number: int) -> None:
+        """Clip the norm of the gradient."""
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters(), self.clip)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """InfoNCE, every term times the weight of its predicted patch.
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """InfoNCE, each term times the weight of its predicted patch.
 
-        Where both sides are weighed, also times that of the patch at which its context ends; contexts then see every
-        patch times its weight (as dropout would blank it), and patches weigh as negatives.
+        If both sides are weighed, it is also multiplied by the weight of the patch at which its context ends; the
+        context then sees each patch times its weight, and patches are weighted as negatives too.
         """
-        seen = embedded.features
-        if step.both:
-            seen = seen * rescaled_to_mean_one(weights)[..., None].to(seen)
-        predictions, pairs = self._predict(seen)
-        negative_weights = weights if step.both else None
-        terms = patch_prediction_terms(self.scale * predictions, embedded.projected, pairs.predictor, negative_weights)
-        return weighted_mean(terms, pairs, weights, step.both)
+        predictions, pairs = self._predict(weights.weigh_inputs(embedded.features))
+        predicted, negatives = pairs.predictor, weights.negatives()
+        terms = patch_prediction_terms(self.scale * predictions, embedded.projected, predicted, negatives)
+        return weights.mean(terms, pairs)
 
     def _predict(self, seen: Float[Tensor, "views batch features"]) -> tuple[Float[Tensor, "rows batch dim"], Pairs]:
-        """Predictions, and of each the patch that it is about and the patch at which its context ends."""
+        """Predict in all directions; the pairs hold each predicted patch and the patch at which its context ends."""
         side = isqrt(len(seen))
         numbers = torch.arange(len(seen)).view(side, side)
         predictions, about, at = [], [], []
         for turn, (context, predictor) in enumerate(zip(self.contexts, self.predictors, strict=True)):
-            order = torch.rot90(numbers, turn)  # so that each direction looks from the top down
+            order = torch.rot90(numbers, turn)  # so that every direction goes from top to bottom
             grid = seen[order].permute(2, 3, 0, 1)
             made = predictor(context(grid).permute(2, 3, 0, 1)).unflatten(-1, (-1, self.dim))
             for step, distance in enumerate(self.distances):
@@ -115,7 +111,7 @@ class CPC(nn.Module):
 
 
 class MaskedBlock(nn.Module):
-    """A residual block that sees its own row, and the row above."""
+    """A residual block whose output depends on the same row and the row above."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -131,17 +127,17 @@ class MaskedBlock(nn.Module):
 
 
 def layer_norm_encoder(name: str, channels: int, image_size: int) -> nn.Module:
-    """An encoder whose patches know nothing of each other."""
+    """An encoder with layer norm, so that patches are encoded independently of each other."""
     return with_layer_norm(Encoder(name, channels, image_size))
 
 
 CARD = Card(
-    CPC,
-    "CPC v2",
-    "Hénaff et al., ICML 2020, arXiv 1905.09272",
-    2020,
-    "the predicted patch",
-    63.8,
+    build=CPC,
+    title="CPC v2",
+    paper="Hénaff et al., ICML 2020, arXiv 1905.09272",
+    year=2020,
+    weighs="the predicted patch",
+    top1=63.8,
     views="cpc",
     small={"blocks": 2, "hidden": 64, "skip": 1, "steps": 2},
     small_views={1: "small-grey-cpc", 3: "small-cpc"},

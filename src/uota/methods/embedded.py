@@ -1,4 +1,4 @@
-"""What a method knows of a batch of views before it computes a loss, and what it knows of the step."""
+"""Embeddings of a batch of views, and the step of training that they belong to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,35 +13,33 @@ from uota.numerics import at_least_float32
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands, and what is known besides the views.
+    """The state of training, and what is known of a batch besides its views.
 
     Attributes:
-        number: steps done before this one.
+        number: number of steps done before this one.
         progress: share of training done.
-        both: weights multiply both views of a pair; False: the predicting view's only, as in the paper.
-        labels: of the batch's images, for methods that learn from them.
-        index: of the batch's images among all, for methods with a memory of every image.
+        labels: labels of the batch's images, for methods that learn from them.
+        index: index of each of the batch's images in the source, for methods with a memory of every image.
     """
 
     number: int = 0
     progress: float = 0.0
-    both: bool = True
     labels: Int64[Tensor, " batch"] | None = None
     index: Int64[Tensor, " batch"] | None = None
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Embeddings of a batch, and what an arbiter may look at.
+    """Embeddings of a batch, and the other inputs of an arbiter.
 
     Attributes:
         projected: the projector's output, with gradient.
         features: the encoder's output.
-        early: early feature maps (views, batch, channels, height, width) in the order of views, a tensor for those that
-            are alike in size.
+        early: early feature maps (views, batch, channels, height, width) in the order of the views, one tensor for
+            those of equal size.
         by_size: the views themselves, one tensor per size, the global ones first.
-        targets: projections by a momentum encoder, without gradient, in the places of the first views, the global ones
-            at least; only those of views that act as targets are used. None: the method has none.
+        targets: projections of the first views, at least of the global ones, by a momentum encoder, without gradient;
+            only those of views that are targets are used. None: the method has no momentum encoder.
     """
 
     projected: Float[Tensor, "views batch dim"]
@@ -52,25 +50,25 @@ class Embedded:
 
     @property
     def z(self) -> Float[Tensor, "views batch dim"]:
-        """Embeddings on the unit sphere, in float32 at least."""
+        """Embeddings on the unit sphere, at least in float32."""
         return unit(self.projected)
 
     @property
     def globals(self) -> int:
-        """Number of global views, those of the first group."""
+        """Number of global views, those of the first size."""
         return len(self.by_size[0])
 
 
 def embed(
     encoder: FeatureEncoder,
     projector: Callable[[Tensor], Tensor],
-    groups: list[Float[Tensor, "_ batch channels _ _"]],
+    views: list[Float[Tensor, "_ batch channels _ _"]],
     targets: Tensor | None = None,
     batch_norm: BatchNorm = "joint",
 ) -> Embedded:
-    """Encode and project all views; `batch_norm` says which of them share batch statistics."""
-    features, early = encode(encoder, groups, batch_norm)
-    return Embedded(project(projector, features, batch_norm), features, early, groups, targets)
+    """Encode and project all views; `batch_norm` determines which of them share batch statistics."""
+    features, early = encode(encoder, views, batch_norm)
+    return Embedded(project(projector, features, batch_norm), features, early, views, targets)
 
 
 def project(
@@ -78,11 +76,11 @@ def project(
     features: Float[Tensor, "views batch features"],
     batch_norm: BatchNorm = "joint",
 ) -> Float[Tensor, "views batch dim"]:
-    """Apply a head to all views in one batch (joint), or to each view by itself (per_view)."""
+    """Apply a head to all views in one batch (joint), or to each view separately (per_view)."""
     made = [projector(part.flatten(0, 1)) for part in parts_by_statistics(features, batch_norm)]
     return join_parts(made).unflatten(0, features.shape[:2])
 
 
 def unit(x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
-    """Rows on the unit sphere, in float32 at least."""
+    """Normalise rows to the unit sphere, at least in float32."""
     return normalize(at_least_float32(x), dim=-1)

@@ -1,6 +1,6 @@
 """InfoMin Aug.: Tian et al., *What Makes for Good Views for Contrastive Learning?*, NeurIPS 2020.
 
-MoCo v2 with harsher views and, as PIRL (Misra & van der Maaten, CVPR 2020) has it, a second branch: the shuffled
+MoCo v2 with stronger augmentations and the second branch of PIRL (Misra & van der Maaten, CVPR 2020): the shuffled
 pieces of a view must pick the same key as the query.
 """
 
@@ -8,20 +8,18 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import MoCoProjectionHead
-from torch import Tensor, nn
+from torch import Tensor
 
 from uota.encoders.encoder import Encoder, images_of
+from uota.encoders.heads import MLP
 from uota.encoders.jigsaw import JigsawHead, pieces
-from uota.encoders.momentum import MomentumCopy
-from uota.encoders.queue import Queue
-from uota.losses import info_nce_terms, pairs_between, weighted_mean
+from uota.losses import ViewWeights, info_nce_terms, pairs_between
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
-from uota.methods.momentum_queue import embed_queries_and_keys, roles_of
+from uota.methods.momentum_queue import MomentumQueue, roles_of
 
 
-class InfoMin(nn.Module):
+class InfoMin(MomentumQueue):
     """InfoMin Aug. with any number of views.
 
     Args:
@@ -30,12 +28,12 @@ class InfoMin(nn.Module):
         temperature: of the softmax (0.15 in the released code).
         queue_length: keys kept as negatives.
         momentum: of the key encoder.
-        jigsaw: share of the jigsaw's terms in the loss (0.5 in the released code).
-        queries: the first so many global views are queries and the other global ones keys (the released code: 1 of 2);
-            jigsaws are made of the views of the second size, or of the queries where there is none. None: each view is
-            a query for the keys of the other global views, and jigsaws are made of all global ones.
-        parts: number of parts in which a batch of keys is encoded, each with its own batch statistics, in place of
-            MoCo's shuffling; several devices with their own statistics shuffle instead. 1: neither.
+        jigsaw: share of the jigsaws' terms in the loss (0.5 in the released code).
+        queries: number of global views, the first ones, that are queries; the other global ones are keys (1 of 2 in the
+            released code). Jigsaws are made of the views of the second size, or of the queries if there is none. None:
+            each view is a query for the keys of the other global views, and jigsaws are made of all global ones.
+        parts: number of ghost batches in which keys are encoded, each with its own batch statistics, in place of MoCo's
+            shuffling; several devices with their own statistics shuffle instead. 1: neither.
     """
 
     def __init__(
@@ -50,30 +48,23 @@ class InfoMin(nn.Module):
         queries: int | None = None,
         parts: int = 2,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.dim = dim
-        self.projector = MoCoProjectionHead(encoder.width, hidden, dim)
-        self.jigsaw_head = JigsawHead(encoder.width, hidden, dim)
-        self.key = MomentumCopy(encoder, self.projector, parts)
-        self.queue = Queue(queue_length, dim)
+        projector = MLP(encoder.width, hidden, dim, batch_norm=False)
+        jigsaw_head = JigsawHead(encoder.width, hidden, dim)
+        super().__init__(encoder, projector, dim, queue_length, momentum, queries, parts)
+        self.jigsaw_head = jigsaw_head
         self.temperature = temperature
-        self.momentum = momentum
         self.jigsaw = jigsaw
-        self.queries = queries
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Queries, keys, and jigsaws that are views; the key encoder first takes its step."""
-        if self.training:
-            self.key.follow(self.encoder, self.projector, self.momentum)
-        whole = groups[:1] if self._cuts_second(groups) else groups
-        embedded = embed_queries_and_keys(self.encoder, self.projector, self.key, whole, self.queries)
-        return self._with_jigsaws(embedded, groups, step.number) if self._cuts_second(groups) else embedded
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
+        """Encode queries, keys and those jigsaws that are views; the key encoder first follows the last update."""
+        if not self._cuts_second(views):
+            return self.queries_and_keys(views)
+        return self._with_jigsaws(self.queries_and_keys(views[:1]), views, step.number)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """InfoNCE of the views and of the jigsaws, every term times the weight of its view, or of both views."""
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """InfoNCE of the views and of the jigsaws, each term times the weight of its view, or of both views."""
         assert embedded.targets is not None
-        keys, negatives = unit(embedded.targets), self.queue.rows.clone()
+        keys, negatives = unit(embedded.targets), self.negatives()
         if self._cuts_second(embedded.by_size):
             views, solved = embedded.globals, embedded.z
             jigsaws = range(views, len(solved))
@@ -82,27 +73,26 @@ class InfoMin(nn.Module):
             solved = unit(self._solve(embedded.by_size[0][: self.queries], step.number)[0])
             jigsaws = range(len(solved))
         roles = roles_of(self.queries, views, embedded.globals)
-        if self.training:
-            self.queue.push(keys[roles.keys])
+        self.enqueue(keys[roles.keys])
         losses = []
         for queries, asking in ((embedded.z, roles.queries), (solved, jigsaws)):
             pairs = pairs_between(asking, roles.keys)
             terms = info_nce_terms(queries, keys, negatives, pairs, self.temperature)
-            losses.append(weighted_mean(terms, pairs, weights, step.both))
+            losses.append(weights.mean(terms, pairs))
         return (1 - self.jigsaw) * losses[0] + self.jigsaw * losses[1]
 
-    def _cuts_second(self, groups: list[Tensor]) -> bool:
-        return self.queries is not None and len(groups) > 1
+    def _cuts_second(self, views: list[Tensor]) -> bool:
+        return self.queries is not None and len(views) > 1
 
-    def _with_jigsaws(self, embedded: Embedded, groups: list[Tensor], number: int) -> Embedded:
-        made = [self._solve(group, number) for group in groups[1:]]
+    def _with_jigsaws(self, embedded: Embedded, views: list[Tensor], number: int) -> Embedded:
+        made = [self._solve(of_size, number) for of_size in views[1:]]
         projected = torch.cat([embedded.projected, *(each[0] for each in made)])
         features = torch.cat([embedded.features, *(each[1] for each in made)])
         early = [*embedded.early, *(each[2] for each in made)]
-        return replace(embedded, projected=projected, features=features, early=early, by_size=groups)
+        return replace(embedded, projected=projected, features=features, early=early, by_size=views)
 
     def _solve(self, views: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings of jigsaws, and the means over their pieces of features and early maps."""
+        """Make jigsaws and embed them; their features and early maps are means over the pieces."""
         cut = pieces(views, number)
         made = self.encoder.with_early_map(images_of(cut.flatten(0, 1)))
         features, early = (x.unflatten(0, cut.shape[:3]) for x in made)
@@ -110,14 +100,14 @@ class InfoMin(nn.Module):
 
 
 CARD = Card(
-    InfoMin,
-    "InfoMin Aug.",
-    "Tian et al., NeurIPS 2020, arXiv 2005.10243",
-    2020,
-    "the query view",
-    70.1,
+    build=InfoMin,
+    title="InfoMin Aug.",
+    paper="Tian et al., NeurIPS 2020, arXiv 2005.10243",
+    year=2020,
+    weighs="the query view",
+    top1=70.1,
     views="infomin",
-    options={"queries": 1},  # its views have one for the jigsaw
+    options={"queries": 1},  # its preset has a view of its own for the jigsaw
     small={"queries": None, "hidden": 256, "dim": 64, "queue_length": 2048, "momentum": 0.99, "temperature": 0.2},
     sync_batch_norm=False,
 )

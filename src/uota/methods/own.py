@@ -1,12 +1,12 @@
-"""Methods of the user's own: which of them this process may use, and what they must have.
+"""Methods of the user's own: which of them this process may use, and what they must provide.
 
-To import a module is to run it, and to build a class is to run its constructor. A run's settings and a YAML file are
-data, so the name of a method in them is only looked up here, among those that the person who started this process
-named: on the command line, or in code by `allow`.
+Importing a module runs it, and building a class runs its constructor. A run's settings and a YAML file are data, so the
+name of a method in them is only looked up here, among those that the user allowed on the command line, or in code by
+`allow`.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
@@ -16,31 +16,31 @@ from typing import Any
 from torch import nn
 
 from uota.errors import UotaError
-from uota.methods.card import Card
+from uota.methods.card import Card, Method
 
 MEMBERS = ("embed", "loss")
-# By name; None: not imported yet.
-_allowed: dict[str, type[nn.Module] | None] = {}
+# Classes by name; None: not imported yet.
+_allowed: dict[str, Callable[..., Method] | None] = {}
 
 
 def is_own(name: str) -> bool:
-    """Whether this is a name as a method of the user's own has it, `package.module.Class`."""
+    """Whether a name has the form of a method of the user's own, `package.module.Class`."""
     return "." in name and all(part.isidentifier() for part in name.split("."))
 
 
 def method_flag(name: str) -> str:
-    """What to add to a command that reads a run, so that it may use the run's method; empty for the package's own."""
+    """The flag that allows a run's method to a command that reads the run; empty for the package's own methods."""
     return f" --method {name}" if is_own(name) else ""
 
 
 def allow(method: str | type[nn.Module]) -> str:
-    """Allow this process to use a method of your own, and return its name for `Pretrain(method=...)`.
+    """Allow this process to use a method of your own, and return its name for `Pretrain.from_flat(method=...)`.
 
     Args:
-        method: the class, or its name `package.module.Class`, which is imported when it is first needed.
+        method: the class, or its name `package.module.Class`, which is imported on first use.
 
     Raises:
-        UotaError: it is no such name, or not a class that can be trained.
+        UotaError: the name has another form, or the class cannot be trained.
     """
     if not isinstance(method, str):
         name = f"{method.__module__}.{method.__qualname__}"
@@ -54,7 +54,7 @@ def allow(method: str | type[nn.Module]) -> str:
 
 @contextmanager
 def allowing(names: Iterable[str]) -> Iterator[None]:
-    """Allow methods for as long as a block runs."""
+    """Allow methods within a block."""
     before = dict(_allowed)
     for name in names:
         allow(name)
@@ -66,10 +66,10 @@ def allowing(names: Iterable[str]) -> Iterator[None]:
 
 
 def own_method(name: str) -> Card | None:
-    """A method of the user's own; None where this is not a name of one.
+    """Find a method of the user's own; None if the name has another form.
 
     Raises:
-        UotaError: nobody allowed it, it cannot be imported, or it is not a class that can be trained.
+        UotaError: it has not been allowed, cannot be imported, or is not a class that can be trained.
     """
     if name not in _allowed:
         if not is_own(name):
@@ -81,14 +81,14 @@ def own_method(name: str) -> Card | None:
     own = _allowed[name]
     if own is None:
         own = _allowed[name] = _check_class(_import(name), name)
-    return Card(own, title=own.__name__)
+    return Card(build=own, title=own.__name__)
 
 
 def check_built(method: Any, name: str) -> None:
-    """Check what a constructor leaves.
+    """Check that a method has the attributes that training needs.
 
     Raises:
-        UotaError: it lacks what training asks of a method.
+        UotaError: it lacks one of them.
     """
     if not isinstance(getattr(method, "encoder", None), nn.Module):
         raise UotaError(f"the method {name} has no encoder; let its constructor set self.encoder = encoder")
@@ -98,20 +98,24 @@ def check_built(method: Any, name: str) -> None:
 
 def _import(name: str) -> Any:
     module, _, cls = name.rpartition(".")
-    if str(Path.cwd()) not in sys.path:  # the `uota` command does not look where it is started, as `python` does
+    if str(Path.cwd()) not in sys.path:  # `python` searches the current folder, and the `uota` command does not
         sys.path.append(str(Path.cwd()))
     try:
         return getattr(import_module(module), cls)
-    except Exception as error:  # whatever the module does as it is imported
+    except Exception as error:  # the module may raise anything
         raise UotaError(
             f"the method {name} cannot be imported: {type(error).__name__}: {error}; "
-            "give package.module.Class on Python's path, or mend the module"
+            "give package.module.Class on Python's path, or fix the module"
         ) from error
 
 
-def _check_class(own: Any, name: str) -> type[nn.Module]:
-    """Check a class before anything of it is called."""
-    if not (isinstance(own, type) and issubclass(own, nn.Module)):
+def _is_network_class(x: object) -> bool:
+    return isinstance(x, type) and issubclass(x, nn.Module)
+
+
+def _check_class(own: Any, name: str) -> Callable[..., Method]:
+    """Check a class before any of its code is called."""
+    if not _is_network_class(own):
         raise UotaError(f"{name} is not a class of torch.nn.Module; see docs/your-own-method.md")
     lacking = [member for member in MEMBERS if not callable(getattr(own, member, None))]
     if lacking:

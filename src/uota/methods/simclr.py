@@ -1,16 +1,16 @@
 """SimCLR: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020.
 
-Every view must pick each other view of its image among the views of all other images. Generalised from two views to
-any number: a term per ordered pair of an image's views. The head and the scale of the loss are those of the released
-code (google-research/simclr: model_util.py, objective.py).
+Every view must pick each other view of its image among the views of all other images. The method is generalised from
+two views to any number, with a term for each ordered pair of an image's views. The head and the scale of the loss are
+those of the released code (google-research/simclr: model_util.py, objective.py).
 """
 
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 
 from uota.encoders.encoder import BatchNorm, Encoder
-from uota.losses import nt_xent_terms, ordered_pairs, weighted_mean
+from uota.encoders.heads import MLP
+from uota.losses import ViewWeights, nt_xent_terms, ordered_pairs
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 
@@ -40,24 +40,24 @@ class SimCLR(nn.Module):
         self.temperature = temperature
         self.batch_norm: BatchNorm = batch_norm
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views."""
-        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
+        return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """NT-Xent, every term times the weight of its anchor; or of both views, which then also weigh as negatives.
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """NT-Xent, each term times the weight of its anchor; or of both views, and negatives then weigh too.
 
-        The mean over pairs of views of the sum of both directions: twice the paper's equation, as in its code.
+        It is the mean over pairs of views of the sum of both directions: twice the paper's equation, as in its code.
         """
         pairs = ordered_pairs(len(embedded.z), len(embedded.z))
-        terms = nt_xent_terms(embedded.z, pairs, self.temperature, weights if step.both else None)
-        return 2 * weighted_mean(terms, pairs, weights, step.both)
+        terms = nt_xent_terms(embedded.z, pairs, self.temperature, weights.negatives())
+        return 2 * weights.mean(terms, pairs)
 
 
-def projection_head(width: int, hidden: int, dim: int) -> ProjectionHead:
-    """Two layers with batch norm, the last without a shift; weights drawn from N(0, 0.01²)."""
-    first, last = nn.BatchNorm1d(hidden), nn.BatchNorm1d(dim)
-    head = ProjectionHead([(width, hidden, first, nn.ReLU()), (hidden, dim, last, None)])
+def projection_head(width: int, hidden: int, dim: int) -> MLP:
+    """A head of two layers with batch norm, the last without a shift, with weights drawn from N(0, 0.01²)."""
+    last = nn.BatchNorm1d(dim)
+    head = MLP(width, hidden, dim, last_norm=last)
     for layer in head.layers:
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=0.01)
@@ -66,12 +66,12 @@ def projection_head(width: int, hidden: int, dim: int) -> ProjectionHead:
 
 
 CARD = Card(
-    SimCLR,
-    "SimCLR",
-    "Chen et al., ICML 2020, arXiv 2002.05709",
-    2020,
-    "the anchor view",
-    69.3,
+    build=SimCLR,
+    title="SimCLR",
+    paper="Chen et al., ICML 2020, arXiv 2002.05709",
+    year=2020,
+    weighs="the anchor view",
+    top1=69.3,
     views="simclr",
     small={"hidden": 256, "dim": 64, "temperature": 0.2},
 )

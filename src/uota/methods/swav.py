@@ -1,20 +1,19 @@
 """SwAV: Caron et al., *Unsupervised Learning of Visual Features by Contrasting Cluster Assignments*, NeurIPS 2020.
 
-Every view predicts which prototypes the global crops of its image are assigned to. Assignments (codes) are spread
-evenly over the prototypes by Sinkhorn's iterations, across all ranks; a queue of earlier embeddings may widen the
-batch they are spread over. Prototypes, queue and loss are those of the released code (facebookresearch/swav:
-main_swav.py).
+Every view predicts which prototypes the global crops of its image are assigned to. Sinkhorn's iterations spread the
+assignments (codes) evenly over the prototypes, across all ranks; a queue of earlier embeddings may enlarge the batch
+they are spread over. Prototypes, queue and loss are those of the released code (facebookresearch/swav: main_swav.py).
 """
 
 import torch
 from jaxtyping import Float
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from uota.distributed import gather_rows, max_over_ranks, rank, sum_over_ranks, world_size
 from uota.encoders.encoder import BatchNorm, Encoder
-from uota.losses import ordered_pairs, swapped_prediction_terms, weighted_mean
+from uota.encoders.heads import MLP
+from uota.losses import ViewWeights, ordered_pairs, swapped_prediction_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, embed
 from uota.numerics import at_least_float32
@@ -26,12 +25,12 @@ class SwAV(nn.Module):
     Args:
         encoder: images to features.
         hidden, dim: widths of the projector.
-        prototypes: their number (3000 in the paper).
+        prototypes: number of prototypes (3000 in the paper).
         crops: number of global views.
         temperature: of the predictions.
-        epsilon, iterations: Sinkhorn's regularisation and rounds.
-        frozen_steps: the prototypes do not learn during these first steps (313 in the released code).
-        queue_length: embeddings kept per global crop, of all ranks together; 0: no queue.
+        epsilon, iterations: regularisation and number of Sinkhorn's iterations.
+        frozen_steps: number of first steps in which the prototypes are frozen (313 in the released code).
+        queue_length: number of embeddings kept per global crop, of all ranks together; 0: no queue.
         queue_start: share of training from which the queue is filled; it is used once it is full.
         batch_norm: whether views share batch statistics (those of one size in the encoder, all in the projector) or
             each has its own.
@@ -58,10 +57,8 @@ class SwAV(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dim = dim
-        # The bias before the batch norm is as published; it changes no embedding.
-        self.projector = ProjectionHead(
-            [(encoder.width, hidden, nn.BatchNorm1d(hidden), nn.ReLU(), True), (hidden, dim, None, None)]
-        )
+        # The bias before the batch norm is that of the published head; it changes no embedding.
+        self.projector = MLP(encoder.width, hidden, dim, bias=True)
         self.prototypes = nn.Parameter(normalize(torch.empty(prototypes, dim).uniform_(-1, 1), dim=-1))
         self.crops = crops
         self.temperature = temperature
@@ -73,40 +70,41 @@ class SwAV(nn.Module):
         self.register_buffer("queue", torch.zeros(crops, queue_length, dim))
         self.register_buffer("queued", torch.zeros((), dtype=torch.long))
 
-    def embed(self, groups: list[Tensor], step: Step) -> Embedded:
-        """Encode and project all views; the first group holds the global ones. Training normalises the prototypes."""
+    def embed(self, views: list[Tensor], step: Step) -> Embedded:
+        """Encode and project all views; in training, first normalise the prototypes."""
         if self.training:
-            with torch.no_grad():  # outside the graph: their gradient is not projected on the sphere
+            with torch.no_grad():  # outside the graph, so that their gradient is not projected on the sphere
                 self.prototypes.copy_(normalize(self.prototypes, dim=-1))
-        return embed(self.encoder, self.projector, groups, batch_norm=self.batch_norm)
+        return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
 
-    def loss(self, embedded: Embedded, weights: Float[Tensor, "views batch"], step: Step) -> Float[Tensor, ""]:
-        """Swapped prediction, every term times the weight of its predicting view, or of both views."""
+    def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
+        """Swapped prediction, each term times the weight of its predicting view, or of both views."""
         z = embedded.z
         logits = linear(z, self.prototypes)
-        codes = self._codes(logits[: self.crops].detach())
+        codes = self.codes(logits[: self.crops].detach())
         if self.training and step.progress >= self.queue_start:
             self._enqueue(z[: self.crops].detach())
         pairs = ordered_pairs(len(logits), self.crops)
         terms = swapped_prediction_terms(logits, codes, pairs, self.temperature)
-        return weighted_mean(terms, pairs, weights, step.both)
+        return weights.mean(terms, pairs)
 
     def before_update(self, number: int) -> None:
-        """Keep the prototypes as they are during the first steps: without a gradient they neither decay nor coast."""
+        """Freeze the prototypes during the first steps: without a gradient neither decay nor momentum moves them."""
         if number < self.frozen_steps:
             self.prototypes.grad = None
 
     @torch.no_grad()
-    def _codes(self, logits: Float[Tensor, "crops batch prototypes"]) -> Float[Tensor, "crops batch prototypes"]:
+    def codes(self, logits: Float[Tensor, "crops batch prototypes"]) -> Float[Tensor, "crops batch prototypes"]:
+        """Assign the global crops evenly to the prototypes, together with the queue once it is full."""
         batch, length = logits.shape[1], self.queue.shape[1]
         if length and int(self.queued) >= length:
-            mine = self.queue[:, rank() :: world_size()]  # every row counts once, on one rank
+            mine = self.queue[:, rank() :: world_size()]  # each row of the queue counts once, on one rank
             logits = torch.cat([logits, linear(mine, self.prototypes)], dim=1)
         spread = [sinkhorn(at_least_float32(crop), self.iterations, self.epsilon) for crop in logits]
         return torch.stack(spread)[:, :batch]
 
     def _enqueue(self, z: Float[Tensor, "crops batch dim"]) -> None:
-        """Add the embeddings of all ranks; every rank keeps all of them, so that a checkpoint does too."""
+        """Add the embeddings of all ranks; each rank keeps all of them, and so does a checkpoint."""
         length = self.queue.shape[1]
         if length:
             new = gather_rows(z.transpose(0, 1)).rows.transpose(0, 1)
@@ -117,7 +115,7 @@ class SwAV(nn.Module):
 def sinkhorn(
     logits: Float[Tensor, "batch prototypes"], iterations: int, epsilon: float
 ) -> Float[Tensor, "batch prototypes"]:
-    """Codes that use every prototype equally over the images of all ranks, however many each has (section 3.1)."""
+    """Codes that use all prototypes equally over the images of all ranks, whatever the share of each (section 3.1)."""
     codes = ((logits - max_over_ranks(logits.max())) / epsilon).exp()
     for _ in range(iterations):
         codes = codes / sum_over_ranks(codes.sum(0)).clamp_min(torch.finfo(codes.dtype).tiny)
@@ -126,13 +124,13 @@ def sinkhorn(
 
 
 # Epsilon: with the paper's 0.05 and batches of 128, seeds 1 and 2 of the demo ended below an untrained encoder; 0.02
-# did best of 0.02 and 0.03.
+# was better than 0.03.
 CARD = Card(
-    SwAV,
-    "SwAV",
-    "Caron et al., NeurIPS 2020, arXiv 2006.09882",
-    2020,
-    "the predicting view",
-    72.7,
+    build=SwAV,
+    title="SwAV",
+    paper="Caron et al., NeurIPS 2020, arXiv 2006.09882",
+    year=2020,
+    weighs="the predicting view",
+    top1=72.7,
     small={"hidden": 256, "dim": 64, "prototypes": 100, "frozen_steps": 30, "epsilon": 0.02},
 )

@@ -15,8 +15,7 @@ from torch import Tensor
 from uota.arbitration import Arbiter, TwoGroups
 from uota.arbitration.arbiter import Score
 from uota.console import PROGRESS
-from uota.data import Groups, found_unreadable
-from uota.data.files.folder import Folder
+from uota.data import Groups
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
@@ -164,14 +163,15 @@ def write_verdicts(verdicts: FileVerdicts, groups: Groups, fits: Int64[Tensor, "
     Raises:
         UotaError: the file cannot be written.
     """
-    assert isinstance(groups.files, Folder)
-    unreadable = found_unreadable(groups, torch.arange(len(groups.files)))
+    files = groups.files
+    group_of = {index: place for place, members in enumerate(groups.members) for index in members}
+    unreadable = groups.unreadable(torch.arange(len(files)))
     rows: list[tuple[Any, ...]] = [("file", "group", "outlier_probability", "fits_better")]
     for index in verdicts.worst_first().tolist():
         if not unreadable[index]:
-            better = groups.members[int(fits[index])][0]
-            group, other = (groups.files.files[place].rpartition("/")[0] for place in (index, better))
-            rows.append((groups.files.path(index), group, f"{float(verdicts.probability[index]):.4f}", other))
+            group, other = (groups.display_name(place) for place in (group_of[index], int(fits[index])))
+            file = files.path(index) or files.display_name(index)
+            rows.append((file, group, f"{float(verdicts.probability[index]):.4f}", other))
     write_text_atomically(out, csv_text(rows))
 
 

@@ -29,4 +29,4 @@ def recipe_file(name: str) -> Path:
 
 def recipe(name: str) -> Pretrain:
     """The settings of a recipe."""
-    return Pretrain(**yaml.safe_load(recipe_file(name).read_text(encoding="utf-8")))
+    return Pretrain.from_flat(**yaml.safe_load(recipe_file(name).read_text(encoding="utf-8")))

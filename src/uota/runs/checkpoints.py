@@ -1,6 +1,6 @@
 """Checkpoint files: reading them, and finding one that is not damaged."""
 
-import sys
+import logging
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,8 @@ import torch
 
 from uota.console import printable
 from uota.errors import UotaError
+
+logger = logging.getLogger(__name__)
 
 # Upper bound of the step counts in a checkpoint; no training reaches it, and larger numbers could overflow.
 LARGEST_STEP = 2**53
@@ -93,7 +95,7 @@ def find_resume_checkpoint(checkpoint: Path) -> Path | None:
 
 @cache
 def _warn_once(sentence: str) -> None:
-    print(printable(sentence), file=sys.stderr)
+    logger.warning(printable(sentence))
 
 
 def find_damage(checkpoint: Path) -> str | None:

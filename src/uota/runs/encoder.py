@@ -1,5 +1,6 @@
 """Loading of encoders from a run, a file of weights, or timm."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.views import ViewPreset, find_preset
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # Presets of views for third-party weights, by channels and by whether the first layer is for small images.
 VIEWS = {(3, False): "supervised", (3, True): "small", (1, True): "small-grey"}
@@ -73,7 +76,7 @@ def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
     encoder = build_method(settings).encoder
     if not untrained:
         load_part(encoder, run, "method.encoder")
-    return LoadedEncoder(str(run.folder), encoder.eval(), settings.backbone, preset_of(settings), settings)
+    return LoadedEncoder(str(run.folder), encoder.eval(), settings.method.backbone, preset_of(settings), settings)
 
 
 def _of_file(path: Path, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
@@ -82,7 +85,7 @@ def _of_file(path: Path, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
     preset = find_preset(_views_of(weights, backbone, path) if spec.views == "auto" else spec.views)
     encoder = Encoder(backbone, preset.channels, preset.sizes[0].size)
     if not untrained:
-        print(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
+        logger.info(f"{printable(path)}, as {backbone}: {load_weights(encoder.backbone, weights, path, backbone)}")
     return LoadedEncoder(str(path), encoder.eval(), backbone, preset)
 
 

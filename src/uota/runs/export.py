@@ -43,7 +43,7 @@ def export(spec: EncoderSpec, to: str, out: Path) -> str:
     """
     check_writable(out)
     loaded = load_encoder(spec)
-    check_output(out, data=loaded.settings.data if loaded.settings else None)
+    check_output(out, data=loaded.settings.data.source if loaded.settings else None)
     with atomic_write(out) as unfinished, torch.no_grad():
         return EXPORTS[to](loaded, unfinished).replace(str(unfinished), str(out))
 

@@ -24,7 +24,11 @@ RUN = TRANSFER | {
     **dict.fromkeys(("detection", "segmentation", "keypoints"), TRANSFER),
 }
 # Keys by which settings.json is recognised as that of a pretraining run or of a transfer.
-SETTINGS = ({"data", "method", "arbiter", "epochs", "seed"}, {"task", "origin", "settings"})
+SETTINGS = (
+    {"data", "method", "arbitration", "optimization"},
+    {"data", "method", "arbiter", "epochs", "seed"},  # of earlier versions
+    {"task", "origin", "settings"},
+)
 # Files of a run that was killed while it wrote its settings.
 FIRST = ("data.json", "settings.json")
 

@@ -68,7 +68,7 @@ class LinearSGD:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.batch_size is not None:
-            check_multiple(self)
+            check_multiple(self.batch_size, self.devices)
 
     def decided(self, method: str | None, arbiter: str | None) -> "LinearSGD":
         """The settings with `auto` replaced by the protocol of a run's method and arbiter; None: of no run."""
@@ -119,7 +119,7 @@ class Finetune:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_multiple(self)
+        check_multiple(self.batch_size, self.devices)
 
     def rates(self) -> tuple[float, float]:
         """Of the encoder and of the classifier, for 256 images."""

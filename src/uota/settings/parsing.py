@@ -1,17 +1,19 @@
 """Arguments of commands, and settings in files, that are wrong: said in one sentence instead of a page of usage."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_parsing_settings  # type: ignore[attr-defined]
 
 from uota.console import printable
 from uota.errors import UotaError
 from uota.io.reading import read_text
+from uota.settings.pretrain import NAMES, SECTIONS, Pretrain, nest
 
 # Of a file of settings: those of recipes have some hundred bytes, and two levels.
 CONFIG_BYTES, CONFIG_DEPTH = 10**6, 20
@@ -27,14 +29,38 @@ KINDS = {
 }
 
 
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
 Settings = TypeVar("Settings")
 
 
 class Parser(ArgumentParser):
-    """jsonargparse's, but for its errors; no name may be shortened."""
+    """jsonargparse's, but for its errors; no name may be shortened, and dashes in a flag are underscores.
+
+    Attributes:
+        aliases: other names of flags, without dashes: {"lr": "optimization.learning_rate"}.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
+        self.aliases: dict[str, str] = {}
+
+    def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Any:  # type: ignore[override]
+        """Parse arguments, of which flags may have any of their names."""
+        canonical = None if args is None else [self._canonical(argument) for argument in args]
+        return super().parse_args(canonical, *others, **settings)
+
+    def _canonical(self, argument: str) -> str:
+        if not argument.startswith("--"):
+            return argument
+        flag, equals, value = argument[2:].partition("=")
+        flag = flag.replace("-", "_")
+        name, dot, key = flag.partition(".")  # of method_options.hidden
+        if flag in self.aliases:
+            flag = self.aliases[flag]
+        elif name in self.aliases and name not in SECTIONS:
+            flag = f"{self.aliases[name]}{dot}{key}"
+        return f"--{flag}{equals}{value}"
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong.
@@ -74,13 +100,15 @@ def settings_in_file(kind: type[Settings], values: Any, file: Path) -> Settings:
         UotaError: a setting is unknown, of another type or out of its range.
     """
     parser = FileParser(file)
-    parser.add_class_arguments(kind, nested_key=None)
     if not isinstance(values, dict):
         parser.error("it holds no settings")
-    hints = get_type_hints(kind)
-    for name in values.keys() & hints.keys():  # jsonargparse takes null for any type
-        if values[name] is None and NoneType not in get_args(hints[name]):
-            parser.error(f"{name} is null; leave it out, or set it")
+    if kind is Pretrain:
+        add_sections(parser)
+        values = nest(values)
+    else:
+        parser.add_class_arguments(kind, nested_key=None)
+    if name := _null_name(kind, values):  # jsonargparse takes null for any type
+        parser.error(f"{name} is null; leave it out, or set it")
     try:
         read = parser.parse_object(values).as_dict()
     except UotaError:
@@ -88,9 +116,57 @@ def settings_in_file(kind: type[Settings], values: Any, file: Path) -> Settings:
     except Exception as error:  # jsonargparse raises about anything at values that are nested deeply or endlessly
         parser.error(str(error).partition("\n")[0] or type(error).__name__, error)
     try:
-        return kind(**read)
+        return build_settings(kind, read)
     except UotaError as error:  # a value out of its range
         parser.error(str(error), error)
+
+
+class SettingsFile(ActionConfigFile):
+    """`--config FILE` with settings of pretraining in sections, or flat as earlier versions wrote them."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Add the settings of a file to those that are parsed."""
+        try:
+            read = get_loader("yaml")(read_text(values, CONFIG_BYTES))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _no_settings(Path(values), error) from error
+        if not isinstance(read, dict):
+            raise _no_settings(Path(values), "it has no names with values")
+        self.apply_config(parser, cfg, self.dest, json.dumps(nest(read), default=str))
+
+
+def _no_settings(path: Path, reason: object) -> UotaError:
+    why = " ".join(str(reason).split())
+    return UotaError(f"{printable(path)} is no file of settings: {why}; see `uota pretrain --help`")
+
+
+def add_sections(parser: Parser) -> None:
+    """Add the settings of pretraining, each section as a group."""
+    for section, kind in SECTIONS.items():
+        parser.add_class_arguments(kind, nested_key=section)
+
+
+def build_settings(kind: type[Settings], values: dict[str, Any]) -> Settings:
+    """The dataclass of settings, with its sections, from plain values.
+
+    Raises:
+        UotaError: a value is out of its range.
+    """
+    if kind is not Pretrain:
+        return kind(**values)
+    return kind(**{name: SECTIONS[name](**values[name]) for name in values})
+
+
+def _null_name(kind: type, values: dict[str, Any]) -> str | None:
+    """The name of a setting that is null and may not be, if there is one."""
+    hints = get_type_hints(kind)
+    for name in values.keys() & hints.keys():
+        if name in SECTIONS and isinstance(values[name], dict):
+            if found := _null_name(SECTIONS[name], values[name]):
+                return found
+        elif values[name] is None and NoneType not in get_args(hints[name]):
+            return name
+    return None
 
 
 def check_config(path: Path) -> None:
@@ -112,8 +188,7 @@ def check_config(path: Path) -> None:
     except UnicodeDecodeError as error:
         raise UotaError(f"{printable(path)} is not UTF-8; save it as UTF-8") from error
     except (ValueError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise UotaError(f"{printable(path)} is no file of settings: {why}; see `uota pretrain --help`") from error
+        raise _no_settings(path, error) from error
 
 
 class OptionsParser(Parser):
@@ -140,14 +215,14 @@ def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> 
         UotaError: one is of another type.
     """
     parser = OptionsParser()
-    parser.add_class_arguments(build, nested_key=None, skip={skip})  # type: ignore[arg-type]
+    parser.add_class_arguments(build, nested_key=None, skip={skip})
     read = parser.parse_object(values).as_dict()
     return {name: read[name] for name in values}
 
 
 def sentence(message: str) -> str:
     """What jsonargparse says of an argument, for a person."""
-    key = re.search(r'Parser key "(?:[^"]*\.)?([^".]+)"', message)
+    key = re.search(r'Parser key "([^"]+)"', message)
     value = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
     choices = re.search(r"Literal\[(.*?)\]", message)
     expected = re.split(r"(?:Got|Given) value", message)[0]
@@ -158,4 +233,10 @@ def sentence(message: str) -> str:
         must = f"choose one of {choices[1]}".replace("'", "")
     else:
         must = f"it must be {' or '.join(dict.fromkeys(kinds))}"
-    return f"--{key[1]} is {' '.join(value[1].split())}; {must}"
+    return f"--{_flag(key[1])} is {' '.join(value[1].split())}; {must}"
+
+
+def _flag(key: str) -> str:
+    """The short flag of a key of jsonargparse's, which has the command and the section before the field."""
+    *_, section, name = f".{key}".split(".")
+    return NAMES.get((section, name), name)

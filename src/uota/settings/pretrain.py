@@ -1,10 +1,11 @@
-"""Typed settings of a pretraining run. Every field is a flag of `uota pretrain` and a line of its YAML file."""
+"""Typed settings of a pretraining run, in six sections. Every field is a flag of `uota pretrain`."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from uota.errors import UotaError
-from uota.settings.ranges import RATE, check_multiple, check_pixel_range, check_settings
+from uota.settings.ranges import RATE, check_multiple, check_pixel_range, check_settings, flat, flat_name
 
 DEMO_EPOCHS = 7
 # Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
@@ -13,16 +14,13 @@ IMAGE_MEGABYTES = 256
 
 @dataclass
 class Reading:
-    """How image files are read, where it shall not be as in the run.
-
-    Attributes:
-        pixel_range: values that are black and white in images of more than 8 bits, such as [0, 4095]; null: the run's,
-            or estimated from some of them
-        image_megabytes: larger images, decoded, are not read; null: the run's, or 256
-    """
+    """How a command reads image files, where that differs from the run."""
 
     pixel_range: list[float] | None = None
+    """Values that are black and white in images of more than 8 bits, such as [0, 4095]; null: the run's, or estimated
+    from some of the images."""
     image_megabytes: int | None = None
+    """Skip images that take more megabytes than this once decoded; null: the run's limit, or 256."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -30,142 +28,254 @@ class Reading:
 
 
 @dataclass
-class Pretrain:
-    """Settings of a pretraining run.
+class DataSettings:
+    """What a run trains on."""
 
-    Attributes:
-        data: demo-scenes, demo-scenes-colour, demo, a folder of images (with sub-folders as classes, and no train/ and
-            test/, a fifth of each class is kept for evaluation), or the folder of Fashion-MNIST's original files; tar
-            shards (shards-{000..099}.tar, or their folder), or what Hugging Face's datasets saved to disk
-        method: swav, simclr, … (`uota methods` lists them), or your own: package.module.Class, which no file may name;
-            auto: swav, of groups simclr
-        arbiter: what weighs views: learned (a small head that learns to tell while the run trains), two_groups (by
-            the embeddings), mahalanobis (the paper's), or none
-        backbone: tiny, or any timm model; auto: tiny up to 64 pixels, else resnet50
-        epochs: passes over the images
-        batch_size: images per step, over all devices
-        seed: everything random follows from it
-
-        views: preset of views, such as small, swav or mocov2 (a wrong name lists all); auto: by the data, and on an
-            accelerator the method's own; groups: each lowest folder of data holds images of one thing, its views
-        local_views: number of small views; null: the preset's
-        view_options: changes to the preset's views, such as {local: {scale: [0.1, 0.3]}} (`uota inspect` suggests some)
-        candidates: make so many times the views that are encoded, and keep those that likely show their image, judged
-            on thumbnails; the arbiter weighs what is kept (arbiter none: choose only)
-        inject: share of views replaced by views of another image, for experiments
-        inject_from: strangers to the batch, or images of the same batch
-        workers: processes that load images; null: as many as are useful
-        pixel_range: values that are black and white in images of more than 8 bits, such as [0, 4095]; null: estimated
-            from some of them, and written down
-        image_megabytes: larger images, decoded, are not read
-
-        look: what the arbiter sees of a view: thumbnails (small pixels and edges, before any encoder), features (the
-            encoder's), both, or embeddings; auto: thumbnails for learned (of groups: features), else embeddings
-        weigh: the predicting view of a pair or both; auto: predictor for mahalanobis, else both
-        start: share of training before which weights are uniform; null: 0.5 for mahalanobis, else 0
-        tau: temperature of mahalanobis; null: 2.7 times the embedding dimension, as released
-        ess: effective sample size to find the temperature for, instead of tau
-        anchors: centres from the first so many views (the released code: 2); null: from all
-        covariance: of mahalanobis
-
-        method_options: the method's own, such as {prototypes: 3000}; the rest is chosen by the size of views
-        sync_batch_norm: compute batch statistics over all devices, not on each; null: as published for the method
-        zero_init_last: initialise the scale of the last batch norm in each block of a ResNet to 0, not to 1; null: as
-            the backbone does
-
-        optimizer: lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc
-            (as in SwAV, without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …
-        learning_rate: at the top of the schedule
-        final_learning_rate: at the end of the cosine
-        rate_per: whether the learning rate changes every step or, after the warm-up, every epoch; an epoch has the
-            schedule's value at its first step (epoch) or after its last (epoch_end)
-        bias_rate: learning rate of biases and norms, relative to that of weights
-        constant_rate: names of the method's parts with a constant learning rate, such as [predictor]
-        warmup_steps: linear from zero, changing every step
-        drops: shares of training at which the rate is divided by 10, instead of the cosine
-        late_factor: multiplies the learning rate once arbitration has started (released recipe: 2)
-        weight_decay: of weights
-        decay_all: apply weight decay, and the adaptive rate of lars and larc, to biases and norms too
-        momentum: of SGD, lars and larc; β₁ of adam and adamw
-
-        accelerator: auto, cpu, gpu, …
-        devices: processes that share the batch
-        precision: of the computation; 64 bits are for comparisons free of rounding
-        threads: CPU threads of each process; null: torch's choice
-        compile: compile the encoder with torch.compile
-        checkpoint_every: steps between checkpoints; another at the end and on Ctrl-C
-    """
-
-    data: str = "demo-scenes"
-    method: str = "auto"
-    arbiter: Literal["learned", "two_groups", "mahalanobis", "none"] = "learned"
-    backbone: str = "auto"
-    epochs: int = 12
-    batch_size: int = 128
-    seed: int = 0
-
-    views: str = "auto"
-    local_views: int | None = None
-    view_options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    candidates: int = 1
-    inject: float = 0.0
-    inject_from: Literal["strangers", "batch"] = "strangers"
-    workers: int | None = None
+    source: str = field(default="demo-scenes", metadata=flat("data"))
+    """A folder of images (with sub-folders as classes; without train/ and test/, a fifth of each class is kept for
+    evaluation), tar shards (shards-{000..099}.tar, or their folder), a data set that Hugging Face's datasets saved to
+    disk, the folder of Fashion-MNIST's original files, or one of demo-scenes, demo-scenes-colour and demo."""
     pixel_range: list[float] | None = None
+    """Values that are black and white in images of more than 8 bits, such as [0, 4095]; null: estimated from some of
+    the images, and written down."""
     image_megabytes: int = IMAGE_MEGABYTES
-
-    look: Literal["auto", "thumbnails", "features", "both", "embeddings"] = "auto"
-    weigh: Literal["auto", "predictor", "both"] = "auto"
-    start: float | None = None
-    tau: float | None = None
-    ess: float | None = None
-    anchors: int | None = None
-    covariance: Literal["empirical", "oas", "ledoit_wolf"] = "empirical"
-
-    method_options: dict[str, Any] = field(default_factory=dict)
-    sync_batch_norm: bool | None = None
-    zero_init_last: bool | None = None
-
-    optimizer: str = "adamw"
-    learning_rate: float = 2e-3
-    final_learning_rate: float = 0.0
-    rate_per: Literal["step", "epoch", "epoch_end"] = "step"
-    bias_rate: float = 1.0
-    constant_rate: list[str] = field(default_factory=list)
-    warmup_steps: int = 60
-    drops: list[float] = field(default_factory=list)
-    late_factor: float = 1.0
-    weight_decay: float = 1e-4
-    decay_all: bool = False
-    momentum: float = 0.9
-
-    accelerator: str = "auto"
-    devices: int = 1
-    precision: Literal["32", "bf16", "64"] = "32"
-    threads: int | None = None
-    compile: bool = False
-    checkpoint_every: int = 100
+    """Skip images that take more megabytes than this once decoded."""
 
     def __post_init__(self) -> None:
-        check_settings(self, learning_rate=RATE)  # at 0 the arbiter learns, and the encoder does not
-        check_multiple(self)
+        check_settings(self)
         check_pixel_range(self.pixel_range)
+
+
+@dataclass
+class ViewSettings:
+    """How views are made of an image."""
+
+    preset: str = field(default="auto", metadata=flat("views"))
+    """Preset of views, such as small, swav or mocov2 (a wrong name lists all of them). auto: by the data, and with an
+    accelerator the method's own. groups: each lowest folder of the data holds images of one thing, which are its
+    views."""
+    local_views: int | None = None
+    """Number of small views; null: the preset's."""
+    options: dict[str, dict[str, Any]] = field(default_factory=dict, metadata=flat("view_options"))
+    """Changes to the preset, such as {local: {scale: [0.1, 0.3]}}; `uota inspect` suggests some."""
+    inject: float = 0.0
+    """Share of views that are replaced by views of another image, for experiments."""
+    inject_from: Literal["strangers", "batch"] = "strangers"
+    """Where injected views come from: images outside the batch (strangers) or inside it (batch)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass
+class MethodSettings:
+    """The method of self-supervised learning, and the network that it trains."""
+
+    name: str = field(default="auto", metadata=flat("method"))
+    """swav, simclr, … (`uota methods` lists them), or your own as package.module.Class, which no settings file may
+    name. auto: swav; for groups simclr."""
+    options: dict[str, Any] = field(default_factory=dict, metadata=flat("method_options"))
+    """Options of the method, such as {prototypes: 3000}; the others depend on the size of the views."""
+    backbone: str = "auto"
+    """tiny, or any timm model. auto: tiny for views of up to 64 pixels, else resnet50."""
+    sync_batch_norm: bool | None = None
+    """Compute batch statistics over all devices rather than on each; null: as published for the method."""
+    zero_init_last: bool | None = None
+    """Initialise the scale of the last batch norm in each block of a ResNet to 0 (true) or 1 (false); null: as the
+    backbone does."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass
+class ArbitrationSettings:
+    """What weighs the views, and by what."""
+
+    arbiter: Literal["learned", "two_groups", "mahalanobis", "none"] = "learned"
+    """learned (a small head trained along with the encoder), two_groups (a mixture fitted to the embeddings),
+    mahalanobis (the UOTA paper's), or none."""
+    input: Literal["auto", "thumbnails", "features", "both", "embeddings"] = field(
+        default="auto", metadata=flat("arbiter_input")
+    )
+    """What the arbiter sees of a view: thumbnails (small pixels and edges, before any encoder), features (of the
+    encoder), both of these, or embeddings. auto: thumbnails for learned (features for groups), else embeddings."""
+    weighted_side: Literal["auto", "predictor", "both"] = "auto"
+    """Whether weights apply to the predicting view of a pair or to both. auto: predictor for mahalanobis, else both."""
+    start: float | None = None
+    """Share of training during which weights stay uniform; null: 0.5 for mahalanobis, else 0."""
+    tau: float | None = None
+    """Temperature of mahalanobis; null: 2.7 times the dimension of the embeddings, as released."""
+    ess: float | None = None
+    """Effective sample size, as a share of the views, from which to find the temperature of mahalanobis, instead of
+    tau."""
+    anchors: int | None = None
+    """Compute the centres of mahalanobis from the first so many views of an image (the released code: 2); null: all."""
+    covariance: Literal["empirical", "oas", "ledoit_wolf"] = "empirical"
+    """Estimator of the covariance of mahalanobis."""
+    candidates: int = 1
+    """Make this many times the views that are encoded, and keep those that probably show their image, judged on
+    thumbnails; the arbiter weighs the ones kept (with arbiter none they are only chosen)."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
         if self.tau is not None and self.ess is not None:
             raise UotaError("tau and ess are both set; give one, the other follows from it")
-        if self.arbiter == "none" and self.look not in ("auto", "embeddings"):
-            raise UotaError(f"look is {self.look} and the arbiter is none, which looks at nothing; leave look out")
+        if self.arbiter == "none" and self.input not in ("auto", "embeddings"):
+            raise UotaError(
+                f"arbiter_input is {self.input} and the arbiter is none, which looks at nothing; leave it out"
+            )
         paper_only = [name for name in ("tau", "ess", "anchors") if getattr(self, name) is not None]
         if paper_only and self.arbiter != "mahalanobis":
             raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")
+
+
+@dataclass
+class OptimizationSettings:
+    """Length of the training, optimiser and learning rate."""
+
+    epochs: int = 12
+    """Passes over the images."""
+    batch_size: int = 128
+    """Images per step, over all devices."""
+    optimizer: str = "adamw"
+    """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
+    without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
+    learning_rate: float = 2e-3
+    """Learning rate at the top of the schedule."""
+    final_learning_rate: float = 0.0
+    """Learning rate at the end of the cosine."""
+    rate_per: Literal["step", "epoch", "epoch_end"] = "step"
+    """Whether the learning rate changes every step or, after the warm-up, every epoch; an epoch has the schedule's
+    value at its first step (epoch) or after its last (epoch_end)."""
+    bias_rate: float = 1.0
+    """Learning rate of biases and norms, relative to that of weights."""
+    constant_rate: list[str] = field(default_factory=list)
+    """Names of the method's parts whose learning rate stays constant, such as [predictor]."""
+    warmup_steps: int = 60
+    """Steps of linear warm-up from zero."""
+    drops: list[float] = field(default_factory=list)
+    """Shares of training at which the learning rate is divided by 10, instead of the cosine."""
+    late_factor: float = 1.0
+    """Multiplies the learning rate once arbitration has started (released recipe: 2)."""
+    weight_decay: float = 1e-4
+    """Weight decay of weights."""
+    decay_all: bool = False
+    """Apply weight decay, and the adaptive rate of lars and larc, to biases and norms too."""
+    momentum: float = 0.9
+    """Momentum of SGD, lars and larc; β₁ of adam and adamw."""
+
+    def __post_init__(self) -> None:
+        check_settings(self, learning_rate=RATE)  # at 0 the arbiter learns, and the encoder does not
+
+
+@dataclass
+class RuntimeSettings:
+    """Where and how a run is computed."""
+
+    seed: int = 0
+    """Seed of everything random."""
+    accelerator: str = "auto"
+    """auto, cpu, gpu, …"""
+    devices: int = 1
+    """Number of devices, with one process each, that share the batch."""
+    precision: Literal["32", "bf16", "64"] = "32"
+    """Precision of the computation; 64 bits are for comparisons free of rounding."""
+    workers: int | None = None
+    """Processes that load images; null: as many as are useful."""
+    threads: int | None = None
+    """CPU threads of each process; null: torch's choice."""
+    compile: bool = False
+    """Compile the encoder with torch.compile."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints; there is another at the end and on Ctrl-C."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass
+class Pretrain:
+    """Settings of a pretraining run."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    views: ViewSettings = field(default_factory=ViewSettings)
+    method: MethodSettings = field(default_factory=MethodSettings)
+    arbitration: ArbitrationSettings = field(default_factory=ArbitrationSettings)
+    optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
+    runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
+
+    def __post_init__(self) -> None:
+        check_multiple(self.optimization.batch_size, self.runtime.devices)
+
+    @classmethod
+    def from_flat(cls, **values: Any) -> "Pretrain":
+        """Settings by their flat names, such as `Pretrain.from_flat(data="photos", learning_rate=0.1)`.
+
+        Raises:
+            UotaError: a name is unknown, or a value is out of its range.
+        """
+        return cls().replace_flat(**values)
+
+    def replace_flat(self, **values: Any) -> "Pretrain":
+        """The same settings, with others for those that are given by their flat names.
+
+        Raises:
+            UotaError: a name is unknown, or a value is out of its range.
+        """
+        changes = nest(values)
+        if unknown := changes.keys() - SECTIONS.keys():
+            raise UotaError(f"there is no setting {min(unknown)}; see `uota pretrain --help`")
+        return replace(self, **{name: replace(getattr(self, name), **each) for name, each in changes.items()})
+
+    def as_flat(self) -> dict[str, Any]:
+        """The settings by their flat names."""
+        return {name: getattr(getattr(self, section), key) for name, (section, key) in FLAT.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values in their sections, for a file."""
+        return asdict(self)
 
     @property
     def is_of_older_version(self) -> bool:
         """Whether a run's settings were written before optimisers, heads and batch norms were the papers'.
 
-        Since then every run has decided how batch norm is synchronised.
+        Since then every run has recorded whether it synchronises batch norm.
         """
-        return self.sync_batch_norm is None
+        return self.method.sync_batch_norm is None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The settings as plain values, for a file."""
-        return asdict(self)
+
+SECTIONS: dict[str, type] = {
+    "data": DataSettings,
+    "views": ViewSettings,
+    "method": MethodSettings,
+    "arbitration": ArbitrationSettings,
+    "optimization": OptimizationSettings,
+    "runtime": RuntimeSettings,
+}
+# The section and the field of each setting, by its flat name.
+FLAT: dict[str, tuple[str, str]] = {
+    flat_name(each): (section, each.name) for section, kind in SECTIONS.items() for each in fields(kind)
+}
+# And the other way round.
+NAMES = {place: name for name, place in FLAT.items()}
+# Names in settings files and flags of earlier versions.
+OLD_NAMES = {"look": "arbiter_input", "weigh": "weighted_side"}
+
+
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in sections, from flat ones as earlier versions wrote them, nested ones, or both.
+
+    What is not the name of a setting stays where it is, for its reader to refuse.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in SECTIONS and isinstance(value, Mapping):
+            nested[name] = nested.get(name, {}) | dict(value)
+            continue
+        place = FLAT.get(OLD_NAMES.get(name, name))
+        if place is None:
+            nested[name] = value
+        else:
+            nested.setdefault(place[0], {})[place[1]] = value
+    return nested

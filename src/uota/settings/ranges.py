@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -38,7 +38,7 @@ class Range(NamedTuple):
         if isinstance(value, bool) or not isinstance(value, kind):
             return False
         low = self.low < value if self.above else self.low <= value  # type: ignore[operator]
-        return bool(low and (value < self.high if self.below else value <= self.high))  # type: ignore[operator]
+        return bool(low and (value < self.high if self.below else value <= self.high))
 
     def __str__(self) -> str:
         what = "a whole number" if self.whole else self.what
@@ -87,6 +87,16 @@ RANGES = {
 }
 
 
+def flat(name: str) -> dict[str, str]:
+    """Metadata of a field whose name outside its section is another, such as data of data.source."""
+    return {"flat": name}
+
+
+def flat_name(field: Field[Any]) -> str:
+    """The name of a setting outside its section, in messages, flags and tables."""
+    return field.metadata.get("flat", field.name)
+
+
 def check_settings(settings: Any, **ranges: Range) -> None:
     """Check every field of a dataclass of settings by its name and its type.
 
@@ -99,13 +109,13 @@ def check_settings(settings: Any, **ranges: Range) -> None:
     """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
-        value = getattr(settings, field.name)
+        name, value = flat_name(field), getattr(settings, field.name)
         if value is None and type(None) in get_args(hints[field.name]):
             continue
-        if field.name in ranges:
-            check_number(field.name, value, ranges[field.name])
+        if name in ranges:
+            check_number(name, value, ranges[name])
         else:
-            _check(field.name, value, hints[field.name])
+            _check(name, value, hints[field.name])
 
 
 def check_given(name: str, value: Any) -> None:
@@ -123,14 +133,14 @@ def check_given(name: str, value: Any) -> None:
         _check(name, value, None)
 
 
-def check_multiple(settings: Any) -> None:
+def check_multiple(batch_size: int, devices: int) -> None:
     """Check that a batch can be shared by the devices.
 
     Raises:
         UotaError: it cannot.
     """
-    if settings.batch_size % settings.devices:
-        raise UotaError(f"batch_size {settings.batch_size} is no multiple of devices {settings.devices}; make it one")
+    if batch_size % devices:
+        raise UotaError(f"batch_size {batch_size} is no multiple of devices {devices}; make it one")
 
 
 def check_pixel_range(pixel_range: Any) -> tuple[float, float] | None:

@@ -67,7 +67,7 @@ class Transfer:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_multiple(self)
+        check_multiple(self.batch_size, self.devices)
         if self.epochs is not None and self.steps is not None:
             raise UotaError("epochs and steps are both set; give one, the other follows from it")
         if self.norm == "frozen" and self.from_scratch:

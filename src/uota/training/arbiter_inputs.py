@@ -1,4 +1,4 @@
-"""What an arbiter may look at: always detached, one vector per view."""
+"""Inputs of arbiters: one vector per view, always detached."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ from uota.methods.embedded import Embedded
 
 
 def early_and_late(embedded: Embedded) -> Float[Tensor, "views batch dim"]:
-    """An early feature map pooled to 4×4, beside the encoder's output."""
+    """Concatenate an early feature map, pooled to 4×4, and the encoder's output."""
     early = torch.cat([pooled(maps.detach(), EARLY_SIDE) for maps in embedded.early])
     return torch.cat([early, embedded.features.detach()], dim=-1)
 
 
 def thumbnails_and_features(embedded: Embedded) -> Float[Tensor, "views batch dim"]:
-    """Both, at the same length: thumbnails tell from the first step, features know more later."""
-    return torch.cat([normalize(LOOKS[at](embedded), dim=-1) for at in ("thumbnails", "features")], dim=-1)
+    """Concatenate both at equal norm: thumbnails are useful from the first step, and features know more later."""
+    return torch.cat([normalize(ARBITER_INPUTS[name](embedded), dim=-1) for name in ("thumbnails", "features")], dim=-1)
 
 
-LOOKS: dict[str, Callable[[Embedded], Tensor]] = {
+ARBITER_INPUTS: dict[str, Callable[[Embedded], Tensor]] = {
     "thumbnails": lambda embedded: thumbnails(embedded.by_size),
     "features": early_and_late,
     "both": thumbnails_and_features,
@@ -31,6 +31,6 @@ LOOKS: dict[str, Callable[[Embedded], Tensor]] = {
 }
 
 
-def look(at: str, embedded: Embedded) -> Float[Tensor, "views batch dim"]:
-    """What an arbiter sees that looks at one of `LOOKS`."""
-    return LOOKS[at](embedded)
+def arbiter_input(name: str, embedded: Embedded) -> Float[Tensor, "views batch dim"]:
+    """Compute one of `ARBITER_INPUTS`."""
+    return ARBITER_INPUTS[name](embedded)

@@ -92,13 +92,21 @@ class ViewsOfRank(pl.LightningDataModule):
         settings: settings of the batches.
         dataset: sized dataset that makes a batch of a list of (epoch, index): a `ViewDataset`, or images with targets.
         in_memory: whether its images are in memory.
+        parts: numbers of images in larger files, as `GlobalBatches` takes them.
     """
 
-    def __init__(self, settings: Loading, dataset: Dataset[Any], in_memory: bool) -> None:
+    def __init__(
+        self,
+        settings: Loading,
+        dataset: Dataset[Any],
+        in_memory: bool,
+        parts: Int64[np.ndarray, " parts"] | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.dataset = dataset
         self.in_memory = in_memory
+        self.parts = parts
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of this rank's batches, starting at the trainer's step."""
@@ -111,7 +119,7 @@ class ViewsOfRank(pl.LightningDataModule):
             trainer.global_rank,
             trainer.world_size,
             lambda: trainer.global_step,
-            getattr(getattr(self.dataset, "source", None), "parts", None),
+            self.parts,
         )
         workers = resolve_workers(self.settings.workers, self.in_memory, trainer.world_size)
         return Loader(

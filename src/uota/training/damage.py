@@ -4,7 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from uota.data import Source, unreadable_so_far, warn_many_unreadable
+from uota.data import Source, warn_many_unreadable
 
 # Steps between two checks, and the number of images that must have been tried before their share means anything.
 EVERY, MIN_TRIED = 10, 20
@@ -31,5 +31,5 @@ class DamageWatch(pl.Callback):
     def _check(self, trainer: pl.Trainer) -> None:
         if self.warned or not trainer.is_global_zero:
             return
-        unreadable, tried = unreadable_so_far(self.source)
+        unreadable, tried = self.source.unreadable_counts()
         self.warned = tried >= MIN_TRIED and warn_many_unreadable(self.source, unreadable, tried)

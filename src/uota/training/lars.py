@@ -39,7 +39,7 @@ class Lars(optim.Optimizer):
         super().__init__(params, own | {"rate_in_momentum": rate_in_momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every tensor that has a gradient."""
         loss = None
         if closure is not None:

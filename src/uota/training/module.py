@@ -1,37 +1,62 @@
-"""The training step, for Lightning's Trainer."""
+"""The training step, as a module of Lightning."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypedDict
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from uota.arbitration import Arbiter, ViewSampler
+from uota.arbitration import Arbiter, Arbitration, ViewSampler
 from uota.encoders.memory import MemoryBank
 from uota.errors import UotaError
-from uota.methods.embedded import Step
+from uota.losses import Side, ViewWeights
+from uota.methods.card import BeforeUpdate, Method
+from uota.methods.embedded import Embedded, Step
+from uota.numerics import seed_of
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import look
+from uota.training.arbiter_inputs import arbiter_input
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
 from uota.views import Views
+
+
+class StepOutput(TypedDict):
+    """What a training step returns; Lightning takes a dict with the loss.
+
+    Attributes:
+        loss: with gradient.
+        embeddings: (views, batch, dim), on the unit sphere.
+        features: (batch, features), the encoder's output for the first view.
+        views: those that were encoded.
+        weights: (views, batch).
+        verdict: the arbiter's; None without one.
+        candidates_outlier_rate: estimated share of outliers among the candidate views; None: there is no sampler.
+    """
+
+    loss: Tensor
+    embeddings: Tensor
+    features: Tensor
+    views: Views
+    weights: Tensor
+    verdict: Arbitration | None
+    candidates_outlier_rate: float | None
 
 
 class Pretraining(pl.LightningModule):
     """A method, an arbiter and their optimiser.
 
     Args:
-        method: embeds views and returns its weighted loss.
-        arbiter: weighs views; None: all alike.
-        sampler: chooses among candidate views before any is encoded; None: all are.
-        settings: of the run, decided. What a step draws at random (dropout, stochastic depth) follows from the seed and
-            the step.
-        total_steps: of the whole run.
+        method: embeds views and computes the weighted loss.
+        arbiter: weighs views; None: all views weigh the same.
+        sampler: chooses among candidate views before they are encoded; None: all are encoded.
+        settings: of the run, without `auto`.
+        total_steps: number of steps of the whole run.
     """
 
     def __init__(
         self,
-        method: Any,
+        method: Method,
         arbiter: Arbiter | None,
         sampler: ViewSampler | None,
         settings: Pretrain,
@@ -43,22 +68,26 @@ class Pretraining(pl.LightningModule):
         self.sampler = sampler
         self.settings = settings
         self.total_steps = total_steps
-        # Alike on every rank by themselves, and too large for DistributedDataParallel to send in every step.
+        self._before_update: Callable[[int], None] | None = None
+        if isinstance(method, BeforeUpdate):
+            self._before_update = method.before_update
+        # Equal on all ranks anyway, and too large for DistributedDataParallel to broadcast in every step.
         remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, MemoryBank)]
         self._ddp_params_and_buffers_to_ignore = remembered
 
-    def judge(self) -> tuple[Arbiter | None, str]:
-        """The run's arbiter and what it looks at: what weighs, else what chooses among candidates."""
+    def arbiter_and_input(self) -> tuple[Arbiter | None, str]:
+        """The arbiter of the run, or else of its sampler, and the name of its input."""
         if self.arbiter is None and self.sampler is not None:
             return self.sampler.arbiter, "thumbnails"
-        return self.arbiter, self.settings.look
+        return self.arbiter, self.settings.arbitration.input
 
-    def training_step(self, views: Views, batch_index: int) -> dict[str, Any]:
-        """Choose, embed, weigh, and return the loss, with what a monitor wants to see."""
-        progress = self.global_step / self.total_steps
-        torch.manual_seed(hash((self.settings.seed, self.global_step, self.global_rank)) % 2**63)
+    def training_step(self, views: Views, batch_index: int) -> StepOutput:
+        """Choose among candidates, embed, weigh, and compute the loss.
 
-        step = Step(self.global_step, progress, self.settings.weigh == "both", views.labels, views.index)
+        What a step draws at random, such as dropout and stochastic depth, follows from the seed and the step.
+        """
+        torch.manual_seed(seed_of(self.settings.runtime.seed, self.global_step, self.global_rank))
+        step = Step(self.global_step, self.global_step / self.total_steps, views.labels, views.index)
 
         rate = None
         if self.sampler is not None:
@@ -66,44 +95,46 @@ class Pretraining(pl.LightningModule):
             views, rate = views.select(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
         embedded = self.method.embed(views.by_size, step)
         self._require_finite(embedded.projected, "embeddings")
-        verdict = None
-        weights = torch.ones(embedded.projected.shape[:2], device=self.device)
-        if self.arbiter is not None:
-            verdict = self.arbiter(look(self.settings.look, embedded), progress)
-            weights = verdict.weights
+        weights, verdict = self._weigh(embedded, step.progress)
         loss = self.method.loss(embedded, weights, step)
         self._require_finite(loss, "loss")
+        return StepOutput(
+            loss=loss,
+            embeddings=embedded.z.detach(),
+            features=embedded.features[0].detach(),
+            views=views,
+            weights=weights.values,
+            verdict=verdict,
+            candidates_outlier_rate=rate,
+        )
 
-        told = {"embeddings": embedded.z.detach(), "features": embedded.features[0].detach()}
-        seen = {"views": views, "candidates_outlier_rate": rate, "weights": weights, "verdict": verdict}
-        return {"loss": loss} | told | seen
+    def _weigh(self, embedded: Embedded, progress: float) -> tuple[ViewWeights, Arbitration | None]:
+        side: Side = "both" if self.settings.arbitration.weighted_side == "both" else "predictor"
+        if self.arbiter is None:
+            views, batch = embedded.projected.shape[:2]
+            return ViewWeights.uniform(views, batch, side, device=self.device), None
+        verdict = self.arbiter(arbiter_input(self.settings.arbitration.input, embedded), progress)
+        return ViewWeights(verdict.weights, side), verdict
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
-        """Set the learning rate, a function of the step alone."""
+        """Set the learning rate, which is a function of the step."""
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["rate"] * (self.settings.learning_rate if group["constant"] else rate)
+            group["lr"] = group["rate"] * (self.settings.optimization.learning_rate if group["constant"] else rate)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let the method drop gradients, such as of what is frozen at first."""
-        if hasattr(self.method, "before_update"):
-            self.method.before_update(self.global_step)
+        """Let the method change gradients first."""
+        if self._before_update is not None:
+            self._before_update(self.global_step)
 
     def _require_finite(self, x: Tensor, what: str) -> None:
         if not bool(torch.isfinite(x.detach().sum())):
             raise UotaError(
-                f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower "
-                "learning_rate, or with precision bf16 try 32. What was saved before is whole"
+                f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower learning_rate, "
+                "or use precision 32 instead of bf16; earlier checkpoints are intact"
             )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Of the method; the arbiter's head has its own."""
-        return build_optimizer(self.method, self.settings)
-
-
-def rank_me(embeddings: Tensor) -> float:
-    """Effective rank of embeddings (rows, dim): exp of the entropy of their singular values (Garrido et al., 2023)."""
-    values = torch.linalg.svdvals(embeddings.float())
-    share = values / values.sum().clamp_min(1e-12) + 1e-7
-    return float(torch.exp(-(share * share.log()).sum()))
+        """Build the method's optimiser; the arbiter's head has its own."""
+        return build_optimizer(self.get_submodule("method"), self.settings)

@@ -1,7 +1,6 @@
 """Optimisers by name: timm's, and the variants of LARS and LARC in released code. Each is tested before training."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
@@ -30,20 +29,21 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
         UotaError: no optimiser has that name, its dependencies are not installed, or `constant_rate` names a part that
             the method does not have.
     """
+    own = settings.optimization
     rates: dict[str, Any] = {
-        "lr": settings.learning_rate,
-        "weight_decay": settings.weight_decay,
-        "momentum": settings.momentum,
+        "lr": own.learning_rate,
+        "weight_decay": own.weight_decay,
+        "momentum": own.momentum,
     }
-    if settings.optimizer.lower() in ADAMS:
-        rates["betas"] = (settings.momentum, 0.999)
+    if own.optimizer.lower() in ADAMS:
+        rates["betas"] = (own.momentum, 0.999)
     groups = parameter_groups(module, settings)
-    if own := OWN.get(settings.optimizer.lower()):
-        return own(groups, **rates)
+    if build := OWN.get(own.optimizer.lower()):
+        return build(groups, **rates)
     try:
-        return create_optimizer_v2(groups, settings.optimizer, **rates)
+        return create_optimizer_v2(groups, own.optimizer, **rates)
     except Exception as error:  # timm's constructors may raise anything, including assertions and import errors
-        raise UotaError(_unusable(settings.optimizer, error)) from error
+        raise UotaError(_unusable(own.optimizer, error)) from error
 
 
 def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, Any]]:
@@ -55,24 +55,25 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
         UotaError: `constant_rate` names a part that the method does not have.
     """
     parts = dict(module.named_children())
-    if strange := [name for name in settings.constant_rate if name not in parts]:
+    if strange := [name for name in settings.optimization.constant_rate if name not in parts]:
         raise UotaError(
-            f"constant_rate names {strange[0]!r}, not a part of {settings.method}; choose from {', '.join(parts)}"
+            f"constant_rate names {strange[0]!r}, not a part of {settings.method.name}; choose from {', '.join(parts)}"
         )
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            small, constant = parameter.ndim <= 1, name.partition(".")[0] in settings.constant_rate
+            small, constant = parameter.ndim <= 1, name.partition(".")[0] in settings.optimization.constant_rate
             group = groups.setdefault((small, constant), _group(small, constant, settings))
             group["params"].append(parameter)
     return list(groups.values())
 
 
 def _group(small: bool, constant: bool, settings: Pretrain) -> dict[str, Any]:
-    adapt = settings.decay_all or not small
+    own = settings.optimization
+    adapt = own.decay_all or not small
     # Without `always_adapt`, `larc` would not adapt the rate of a group without decay.
-    decay = {"weight_decay": settings.weight_decay if adapt else 0.0, "adapt": adapt, "always_adapt": adapt}
-    return {"params": [], "rate": settings.bias_rate if small else 1.0, "constant": constant} | decay
+    decay = {"weight_decay": own.weight_decay if adapt else 0.0, "adapt": adapt, "always_adapt": adapt}
+    return {"params": [], "rate": own.bias_rate if small else 1.0, "constant": constant} | decay
 
 
 def check_optimizer(settings: Pretrain) -> None:
@@ -82,13 +83,13 @@ def check_optimizer(settings: Pretrain) -> None:
         UotaError: the optimiser cannot be used.
     """
     layer = nn.Linear(2, 2)
-    optimizer = build_optimizer(layer, replace(settings, constant_rate=[]))
+    optimizer = build_optimizer(layer, settings.replace_flat(constant_rate=[]))
     for parameter in layer.parameters():
         parameter.grad = parameter.detach().clone()
     try:
         optimizer.step()
     except Exception as error:
-        raise UotaError(_unusable(settings.optimizer, error)) from error
+        raise UotaError(_unusable(settings.optimization.optimizer, error)) from error
 
 
 def _unusable(name: str, error: Exception) -> str:

@@ -1,8 +1,9 @@
 """`pretrain`: one run, from settings to a checkpoint."""
 
 import json
+import logging
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.console import printable
-from uota.data import Groups, Source, describe_skipped, warn_left_out
+from uota.data import Source, describe_skipped, warn_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.open import folder_options, open_items
 from uota.data.places import located, places_of
@@ -30,7 +31,7 @@ from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import VIEWS_OF, resolve_auto
+from uota.training.resolve import resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
@@ -42,6 +43,8 @@ from uota.training.trainer import (
 )
 from uota.views import SIZE_NAMES, ViewDataset, ViewPipeline
 from uota.views.presets import preset_of
+
+logger = logging.getLogger(__name__)
 
 # So many images' views are made before a run begins, to see that they can be.
 TRIED = 2
@@ -67,10 +70,10 @@ def pretrain(
             the run was started with.
     """
     run = Run(out)
-    check_accelerator(settings.accelerator, settings.devices)
+    check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
     check_optimizer(settings)
-    source = open_items(settings.data, settings.views, folder=folder_options(settings))
-    settings = replace(resolve_auto(settings, source), data=located(settings.data))
+    source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
+    settings = resolve_auto(settings, source).replace_flat(data=located(settings.data.source))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
     with lock_on_first_rank(out):
@@ -78,6 +81,15 @@ def pretrain(
         _fit(job, run, resume, lines)
         list_skipped(source, run)
     return run
+
+
+@dataclass
+class _Loading:
+    """What loading batches needs of the settings."""
+
+    batch_size: int
+    seed: int
+    workers: int | None
 
 
 class _Job(NamedTuple):
@@ -94,32 +106,36 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     """Build all of a training, and try what would only be refused once it has begun."""
     preset = preset_of(settings)
     pipeline = ViewPipeline(
-        preset.with_candidates(settings.candidates), settings.seed, settings.inject, settings.inject_from
+        preset.with_candidates(settings.arbitration.candidates),
+        settings.runtime.seed,
+        settings.views.inject,
+        settings.views.inject_from,
     )
     views = ViewDataset(source, pipeline)
-    batches = GlobalBatches(len(source), settings.batch_size, settings.seed, 0, settings.devices, int)
-    module = build_module(settings, len(batches) * settings.epochs)
+    size, seed = settings.optimization.batch_size, settings.runtime.seed
+    batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.devices, int)
+    module = build_module(settings, len(batches) * settings.optimization.epochs)
     module.configure_optimizers()
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
-    checkpoints = Checkpoints(run.checkpoint, settings.checkpoint_every)
+    checkpoints = Checkpoints(run.checkpoint, settings.runtime.checkpoint_every)
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), quiet=not lines)
     trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
-    data = ViewsOfRank(settings, views, source.name in VIEWS_OF)
-    return _Job(source, module, data, trainer, settings.threads)
+    loading = _Loading(size, seed, settings.runtime.workers)
+    data = ViewsOfRank(loading, views, source.in_memory, source.parts)
+    return _Job(source, module, data, trainer, settings.runtime.threads)
 
 
 @rank_zero_only
 def _say_what_is_learned_from(source: Source) -> None:
-    kind = "groups" if isinstance(source, Groups) else "images"
-    print(f"training on {len(source)} {kind} of {printable(source.name)}")
+    logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
 
 
 @rank_zero_only
 def list_skipped(source: Source, run: Run) -> None:
     """Say which files could not be read, all of them in a file of the run."""
     if said := describe_skipped(source, rest=f"; all are in {printable(run.skipped_file)}"):
-        print(said)
+        logger.info(said)
         write_text_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
 
 
@@ -132,7 +148,7 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
     rank_zero_only(warn_left_out)(job.source)
     if lines:
         _say_what_is_learned_from(job.source)
-    flag = method_flag(job.module.settings.method)
+    flag = method_flag(job.module.settings.method.name)
     again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (
         ignore_expected_warnings(),
@@ -146,7 +162,7 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
 def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, overwrite: bool) -> None:
     """See that the folder may be used."""
     if not resume:
-        require_free(run.folder, overwrite, places_of(settings.data))
+        require_free(run.folder, overwrite, places_of(settings.data.source))
         return
     written = run.settings()
     if written.is_of_older_version:
@@ -154,7 +170,7 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
             f"{run.folder} was started by an older version of uota, which trained otherwise; resume it with that "
             "version, or start anew with --overwrite"
         )
-    if replace(written, data=located(written.data)).as_dict() != json.loads(json.dumps(settings.as_dict())):
+    if written.replace_flat(data=located(written.data.source)).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)
 
@@ -164,7 +180,7 @@ def _prepare(run: Run, settings: Pretrain, source: Source, resume: bool, overwri
     """Make the folder; it is looked at again, now that nobody else can change it."""
     _check_folder(run, settings, source, resume, overwrite)
     if not resume:
-        empty_folder(run.folder, overwrite, places_of(settings.data))
+        empty_folder(run.folder, overwrite, places_of(settings.data.source))
         write_text_atomically(run.data_file, json.dumps(fingerprint(source), indent=1))
         write_text_atomically(run.settings_file, json.dumps(settings.as_dict(), indent=1))
 
@@ -174,9 +190,9 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         run.folder,
         callbacks,
         bar,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        precision=PRECISIONS[settings.precision],
-        max_epochs=settings.epochs,
+        accelerator=settings.runtime.accelerator,
+        devices=settings.runtime.devices,
+        precision=PRECISIONS[settings.runtime.precision],
+        max_epochs=settings.optimization.epochs,
         logger=build_loggers(run.folder),
     )

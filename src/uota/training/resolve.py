@@ -1,11 +1,10 @@
 """What `auto` in settings becomes."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from uota.data import Groups, Source, labels_of
+from uota.data import Source, labels_of
 from uota.encoders.encoder import SMALL_IMAGE
 from uota.errors import UotaError
 from uota.methods import Card
@@ -16,13 +15,6 @@ from uota.views.presets import GROUPS
 
 MOST_CLASSES = 1_000_000  # that a layer is made for; higher labels are identifiers of something else
 UNDECIDED = ("auto", GROUPS, None)
-# Views of a source, where nobody chose them. Pictures of other sources get `small` without an accelerator, else `swav`.
-VIEWS_OF = {
-    "demo-scenes": "scenes",
-    "demo-scenes-colour": "scenes-colour",
-    "demo": "small-grey",
-    "fashion-mnist": "small-grey",
-}
 # Where nobody chose a method. Of groups SimCLR learned far more than SwAV did (docs/worth.md).
 METHOD, METHOD_OF_GROUPS = "swav", "simclr"
 # Views of groups without an accelerator, by channels.
@@ -40,15 +32,17 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
     Raises:
         UotaError: there is no such preset of views, or it is for another number of channels than the images have.
     """
-    if settings.method == "auto":
-        settings = replace(settings, method=METHOD_OF_GROUPS if isinstance(source, Groups) else METHOD)
-    card = find_method(settings.method)
-    views = settings.views
+    if settings.method.name == "auto":
+        settings = settings.replace_flat(method=METHOD_OF_GROUPS if source.unit == "group" else METHOD)
+    card = find_method(settings.method.name)
+    views = settings.views.preset
     if views == "auto":
         views = _views_of(source, card)
     own = [card.views, *card.small_views.values()]
     if card.small_views and views not in own:
-        raise UotaError(f"{settings.method} needs views of its own, not {views!r}; choose --views {' or '.join(own)}")
+        raise UotaError(
+            f"{settings.method.name} needs views of its own, not {views!r}; choose --views {' or '.join(own)}"
+        )
     if views == GROUPS:
         views = "large-groups" if torch.cuda.is_available() else SMALL_GROUPS[source.channels]
     preset = find_preset(views)
@@ -63,18 +57,18 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
     chosen: dict[str, Any] = {
         "views": views,
         "backbone": "tiny" if small else "resnet50",
-        "look": eyes if settings.arbiter == "learned" else "embeddings",
-        "weigh": "predictor" if settings.arbiter == "mahalanobis" else "both",
-        "start": 0.5 if settings.arbiter == "mahalanobis" else 0.0,
+        "arbiter_input": eyes if settings.arbitration.arbiter == "learned" else "embeddings",
+        "weighted_side": "predictor" if settings.arbitration.arbiter == "mahalanobis" else "both",
+        "start": 0.5 if settings.arbitration.arbiter == "mahalanobis" else 0.0,
         "sync_batch_norm": card.sync_batch_norm,
     }
-    pixel_range = getattr(source, "pixel_range", None)
-    if settings.pixel_range is None and pixel_range is not None:
-        settings = replace(settings, pixel_range=[float(end) for end in pixel_range])
+    if settings.data.pixel_range is None and source.pixel_range is not None:
+        settings = settings.replace_flat(pixel_range=[float(end) for end in source.pixel_range])
     if not trained:
-        counted = _options_from_data(card, settings.method_options, source)
-        settings = replace(settings, method_options=settings.method_options | counted)
-    return replace(settings, **{name: value for name, value in chosen.items() if getattr(settings, name) in UNDECIDED})
+        counted = _options_from_data(card, settings.method.options, source)
+        settings = settings.replace_flat(method_options=settings.method.options | counted)
+    asked = settings.as_flat()
+    return settings.replace_flat(**{name: value for name, value in chosen.items() if asked[name] in UNDECIDED})
 
 
 def _options_from_data(card: Card, options: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -98,6 +92,6 @@ def _classes_of(source: Source, asked: Any) -> Any:
 
 
 def _views_of(source: Source, card: Card) -> str:
-    if source.name in VIEWS_OF:
-        return card.small_views.get(source.channels, VIEWS_OF[source.name])
+    if source.default_views:
+        return card.small_views.get(source.channels, source.default_views)
     return card.views if torch.cuda.is_available() else card.small_views.get(source.channels, "small")

@@ -7,34 +7,38 @@ from uota.settings.pretrain import Pretrain
 from uota.training.module import Pretraining
 from uota.views.presets import preset_of
 
-# The released SwAV + UOTA code has τ = 350 at dimension 128.
+# The released UOTA code for SwAV has τ = 350 at dimension 128.
 TAU_PER_DIMENSION = 2.7
 
 
 def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:
-    """The arbiter of a run, or None."""
-    if settings.arbiter == "none":
+    """Build the arbiter of a run; None if views are not weighed."""
+    own = settings.arbitration
+    if own.arbiter == "none":
         return None
-    if settings.arbiter == "mahalanobis":
-        tau = settings.tau if settings.tau is not None or settings.ess is not None else TAU_PER_DIMENSION * dim
-        paper = {"ess": settings.ess, "anchors": settings.anchors, "covariance": settings.covariance}
-        return Arbiter("mahalanobis", start=settings.start or 0.0, tau=tau, **paper)
-    seed = {"seed": settings.seed} if settings.arbiter == "learned" else {}
-    return Arbiter(settings.arbiter, start=settings.start or 0.0, **seed)
+    if own.arbiter == "mahalanobis":
+        tau = own.tau if own.tau is not None or own.ess is not None else TAU_PER_DIMENSION * dim
+        paper = {"ess": own.ess, "anchors": own.anchors, "covariance": own.covariance}
+        return Arbiter("mahalanobis", start=own.start or 0.0, tau=tau, **paper)
+    seed = {"seed": settings.runtime.seed} if own.arbiter == "learned" else {}
+    return Arbiter(own.arbiter, start=own.start or 0.0, **seed)
 
 
 def build_sampler(settings: Pretrain) -> ViewSampler | None:
-    """What chooses among candidate views, or None where all views are encoded."""
-    if settings.candidates == 1:
+    """Build the sampler of candidate views; None if all views are encoded."""
+    if settings.arbitration.candidates == 1:
         return None
-    return ViewSampler([group.count for group in preset_of(settings).sizes], settings.seed)
+    return ViewSampler([size.count for size in preset_of(settings).sizes], settings.runtime.seed)
 
 
 def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
-    """The Lightning module of a run with decided settings."""
+    """Build the Lightning module of a run, whose settings hold no `auto`."""
     method = build_method(settings)
-    if settings.devices > 1 and settings.sync_batch_norm:
-        with_sync_batch_norm(method)
-    if settings.compile:
-        compile_encoders(method)
-    return Pretraining(method, build_arbiter(settings, method.dim), build_sampler(settings), settings, total_steps)
+    arbiter, sampler = build_arbiter(settings, method.dim), build_sampler(settings)
+    module = Pretraining(method, arbiter, sampler, settings, total_steps)
+    network = module.get_submodule("method")
+    if settings.runtime.devices > 1 and settings.method.sync_batch_norm:
+        with_sync_batch_norm(network)
+    if settings.runtime.compile:
+        compile_encoders(network)
+    return module

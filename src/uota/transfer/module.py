@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from uota.errors import UotaError
+from uota.numerics import seed_of
 from uota.settings.transfer import BATCH_OF_SCHEDULES, Transfer, learning_rate
 from uota.transfer.annotations import Annotations
 from uota.transfer.average_precision import as_results
@@ -52,7 +53,7 @@ class Detection(pl.LightningModule):
         self.detector.train()  # encoders are loaded in eval mode, and Lightning does not change modes
         for norm in self.norms:
             norm.eval()
-        torch.manual_seed(hash((self.settings.seed, step, self.global_rank)) % 2**63)
+        torch.manual_seed(seed_of(self.settings.seed, step, self.global_rank))
 
     def losses(self, batch: list[tuple[Tensor, Target]]) -> dict[str, Float[Tensor, ""]]:
         """Return the detector's losses by name."""

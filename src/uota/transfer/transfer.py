@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shlex
 from dataclasses import asdict, replace
 from importlib.util import find_spec
@@ -49,6 +50,8 @@ from uota.transfer.module import Detection
 from uota.transfer.precise_norms import PreciseNorms
 from uota.transfer.published import published_detector, reset_scales
 from uota.transfer.pyramid import Pyramid
+
+logger = logging.getLogger(__name__)
 
 TEST_BATCH = 8
 
@@ -129,7 +132,7 @@ def _command(task: Task, origin: EncoderSpec, found: LoadedEncoder, folder: Path
     words = ["uota", "transfer", task, origin.run, "--out", str(folder), "--resume"]
     default = asdict(EncoderSpec(origin.run))
     words += [f"--{name}={value}" for name, value in asdict(origin).items() if value != default[name]]
-    return shlex.join(words) + (method_flag(found.settings.method) if found.settings else "")
+    return shlex.join(words) + (method_flag(found.settings.method.name) if found.settings else "")
 
 
 def _conclude(
@@ -256,9 +259,9 @@ def _paths_to_keep(started: dict[str, Any]) -> list[Path]:
 @rank_zero_only
 def _print_summary(job: Job) -> None:
     for part in (job.train, job.val):
-        print(part.annotations)
+        logger.info(part.annotations)
     steps, rate = job.module.total_steps, job.module.top
-    print(f"{steps} steps on the {len(job.training)} training images with objects, learning rate {rate:.4g}")
+    logger.info(f"{steps} steps on the {len(job.training)} training images with objects, learning rate {rate:.4g}")
 
 
 def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.Trainer, Checkpoints]:

@@ -435,6 +435,6 @@ GROUPS = "groups"
 
 def preset_of(settings: Pretrain) -> ViewPreset:
     """Return the view preset of settings whose `auto` values are resolved."""
-    preset = find_preset(settings.views)
-    preset = preset if settings.local_views is None else preset.with_local_views(settings.local_views)
-    return preset.with_options(settings.view_options)
+    preset = find_preset(settings.views.preset)
+    preset = preset if settings.views.local_views is None else preset.with_local_views(settings.views.local_views)
+    return preset.with_options(settings.views.options)

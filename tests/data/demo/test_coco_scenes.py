@@ -1,4 +1,4 @@
-"""The small data set in COCO's layout says what is on its scenes, and pycocotools reads it."""
+"""The small data set in COCO's layout agrees with its scenes, and pycocotools reads it."""
 
 import json
 from contextlib import redirect_stdout
@@ -27,7 +27,7 @@ def read(file):
         return COCO(str(file))
 
 
-def test_masks_boxes_and_categories_are_those_of_the_scenes(folder):
+def test_masks_boxes_and_categories_agree_with_the_scenes(folder):
     truth, scenes = read(folder / "annotations/instances_train2017.json"), open_scenes("train")
     forms = set()
     for image in truth.getImgIds():
@@ -44,7 +44,7 @@ def test_masks_boxes_and_categories_are_those_of_the_scenes(folder):
     assert [row["name"] for row in truth.loadCats(truth.getCatIds())] == scenes.classes
 
 
-def test_images_are_those_of_the_scenes_and_empty_ones_are_black(folder):
+def test_images_agree_with_the_scenes_and_empty_ones_are_black(folder):
     scenes = open_scenes("test")
     for image in (1, 25):
         with Image.open(folder / f"val2017/{image:012}.jpg") as opened:
@@ -53,7 +53,7 @@ def test_images_are_those_of_the_scenes_and_empty_ones_are_black(folder):
         assert np.abs(pixels - scene).mean() < 3
 
 
-def test_keypoints_are_the_ends_and_the_middle_of_the_silhouette(folder):
+def test_keypoints_are_the_extremes_and_the_centre_of_the_silhouette(folder):
     truth = read(folder / "annotations/person_keypoints_val2017.json")
     (garment,) = truth.loadCats(truth.getCatIds())
     assert garment["keypoints"] == list(KEYPOINTS)
@@ -71,7 +71,7 @@ def test_keypoints_are_the_ends_and_the_middle_of_the_silhouette(folder):
             assert named["centre"] == pytest.approx((columns.mean() + 0.5, rows.mean() + 0.5), abs=0.01)
 
 
-def test_forms_of_masks_on_any_mask():
+def test_polygons_and_run_lengths_of_random_masks():
     random = np.random.default_rng(0)
     for _ in range(20):
         mask = random.random((9, 7)) < 0.5
@@ -83,7 +83,7 @@ def test_forms_of_masks_on_any_mask():
     assert polygons(ring) is None
 
 
-def test_what_cannot_be_written_is_refused(folder, tmp_path):
+def test_invalid_folders_and_counts_are_refused(folder, tmp_path):
     before = json.loads((folder / "annotations/instances_val2017.json").read_text())
     with pytest.raises(UotaError, match="not empty"):
         write_coco_scenes(folder)

@@ -1,4 +1,4 @@
-"""The demo's images: the originals, balanced, small, with their licence."""
+"""The images of the demo: originals of Fashion-MNIST, balanced, small, with their licence."""
 
 import importlib.util
 from pathlib import Path
@@ -25,7 +25,7 @@ def tool() -> ModuleType:
 
 
 @pytest.mark.parametrize(("split", "images"), [("train", 8000), ("test", 2000)])
-def test_is_balanced_grey_and_labelled(split, images):
+def test_images_are_balanced_grey_and_labelled(split, images):
     source = open_source("demo", split)
     assert (len(source), source.channels, source.name) == (images, 1, "demo")
     assert source.pixels.shape == (images, 1, 28, 28)
@@ -38,14 +38,14 @@ def test_is_balanced_grey_and_labelled(split, images):
 
 @pytest.mark.skipif(not ORIGINALS.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_is_what_the_tool_makes_of_the_originals(split):
+def test_images_equal_what_the_tool_makes_of_the_originals(split):
     made = tool().balanced(ORIGINALS, split)
     source = open_source("demo", split)
     assert np.array_equal(made, source.pixels[:, 0].numpy())
 
 
 @pytest.mark.skipif(not ORIGINALS.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-def test_labels_are_those_of_the_originals():
+def test_labels_equal_those_of_the_originals():
     full, demo = open_source(ORIGINALS, "test"), open_source("demo", "test")
     label_of = {image.tobytes(): int(label) for image, label in zip(full.pixels.numpy(), full.labels, strict=True)}
     assert [label_of[image.tobytes()] for image in demo.pixels.numpy()] == demo.labels.tolist()
@@ -56,7 +56,7 @@ def test_train_and_test_share_no_image():
     assert not {image.tobytes() for image in train} & {image.tobytes() for image in test}
 
 
-def test_sheets_are_undone_exactly():
+def test_sheets_are_inverted_exactly():
     images = np.random.default_rng(0).integers(0, 256, (160, 28, 28), dtype=np.uint8)
     sheet = embedded.to_sheet(images)
     assert sheet.shape == (56, 80 * 28)
@@ -64,7 +64,7 @@ def test_sheets_are_undone_exactly():
     assert np.array_equal(embedded.from_sheet(sheet), images)
 
 
-def test_takes_at_most_6_mb_and_carries_its_licence():
+def test_files_take_at_most_6_mb_and_include_the_licence():
     assert sum(path.stat().st_size for path in embedded.FOLDER.iterdir()) <= 6e6
     notice = (embedded.FOLDER / "LICENSE-fashion-mnist").read_text()
     assert "The MIT License" in notice

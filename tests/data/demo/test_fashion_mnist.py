@@ -1,4 +1,4 @@
-"""Fashion-MNIST's original files, made by the test in their layout."""
+"""The original files of Fashion-MNIST; the tests write files of the same format."""
 
 import gzip
 import struct
@@ -27,7 +27,7 @@ def write_originals(folder: Path, packed: bool = True, images: int = 5) -> np.nd
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("place", [".", "FashionMNIST/raw"])
-def test_is_recognised_by_its_file_names(tmp_path, packed, place):
+def test_the_folder_is_recognised_by_its_file_names(tmp_path, packed, place):
     pixels = write_originals(tmp_path / place, packed)
     for split in ("train", "test"):
         source = open_source(tmp_path, split)

@@ -1,4 +1,4 @@
-"""Scenes: what lies on them, that they never change, and that their truth is true."""
+"""Scenes: their layout, that they never change, and their ground truth."""
 
 import pickle
 
@@ -17,7 +17,7 @@ def scenes() -> Scenes:
     return open_scenes("test")
 
 
-def test_one_canvas_for_every_image_of_the_demo(scenes):
+def test_every_image_of_the_demo_has_one_scene(scenes):
     demo = open_source("demo", "test")
     assert scenes.pixels.shape == (2000, 1, 56, 56)
     assert scenes.pixels.dtype == scenes.ink.dtype == torch.uint8
@@ -27,19 +27,19 @@ def test_one_canvas_for_every_image_of_the_demo(scenes):
     assert (corners == 0).float().mean() > 0.99  # the background is black
 
 
-def test_the_other_object_is_of_another_class_and_any_image_of_it():
+def test_the_other_object_is_any_image_of_another_class():
     labels = open_source("demo", "test").labels
     which = _objects(labels, _draws(2000, "test", SceneOptions(others=3))[..., 0])
     assert torch.equal(which[:, 0], torch.arange(2000))
     assert (labels[which[:, 1:]] != labels[:, None]).all()
     pairs = torch.zeros(10, 10).index_put_((labels[:, None].expand(-1, 3), labels[which[:, 1:]]), torch.ones(()), True)
-    pairs.fill_diagonal_(66)  # 600 others of each class fall on 9
+    pairs.fill_diagonal_(66)  # 600 other objects for each class, spread over 9 classes
     assert pairs.min() > 30
     assert pairs.max() < 110
     assert len(which[:, 1:].unique()) > 1800
 
 
-def test_all_images_of_other_classes_can_be_drawn_where_classes_differ_in_size():
+def test_all_images_of_other_classes_can_be_drawn_if_classes_differ_in_size():
     labels = torch.tensor([2, 0, 0, 1, 2, 2, 2])
     ends = torch.stack([torch.zeros(7), torch.full((7,), 0.999999)], dim=1).double()
     which = _objects(labels, torch.cat([torch.zeros(7, 1), ends], dim=1))
@@ -50,7 +50,7 @@ def test_all_images_of_other_classes_can_be_drawn_where_classes_differ_in_size()
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_scene_is_drawn_by_an_affine_map_of_its_objects(mirror):
-    """The geometry in words, one object at a time, in float64."""
+    """An independent implementation of the geometry, one object at a time, in float64."""
     scenes = open_scenes("test", SceneOptions(mirror=mirror))
     demo = open_source("demo", "test")
     draws = _draws(2000, "test", SceneOptions())
@@ -74,7 +74,7 @@ def test_a_scene_is_drawn_by_an_affine_map_of_its_objects(mirror):
             assert (seen[0, 0] - scenes.ink[index, place].double()).abs().max() < 0.51
 
 
-def test_a_pure_function_of_split_and_options(scenes):
+def test_scenes_are_a_pure_function_of_split_and_options(scenes):
     open_scenes.cache_clear()
     again = open_scenes("test")
     assert again is not scenes
@@ -84,8 +84,8 @@ def test_a_pure_function_of_split_and_options(scenes):
     assert not torch.equal(_draws(9, "train", SceneOptions()), _draws(9, "test", SceneOptions()))
 
 
-def test_is_what_it_was(scenes):
-    """Figures that were measured on scenes hold only for these scenes."""
+def test_scenes_never_change(scenes):
+    """Published figures were measured on exactly these scenes."""
     assert scenes.pixels.double().mean().item() == pytest.approx(29.576, abs=0.01)
     assert scenes.ink[0].sum((-1, -2)).tolist() == pytest.approx([98486, 52921], rel=0.01)
 
@@ -115,7 +115,7 @@ def test_shown_equals_a_brute_force_count(others):
 
 
 def count(ink: np.ndarray, box: list[float]) -> float:
-    """Share of the ink in a box, pixel by pixel, in float64."""
+    """Share of the ink inside a box, pixel by pixel, in float64."""
     top, left, height, width = box
     inside = 0.0
     for row in range(ink.shape[0]):
@@ -156,12 +156,12 @@ def test_a_canvas_of_another_size_has_objects_of_the_same_size():
 @pytest.mark.parametrize(
     ("option", "value"), [("others", 0), ("others", 4), ("canvas", 8), ("seed", -1), ("main_scale", (0.0, 1.0))]
 )
-def test_what_cannot_be_drawn_is_refused(option, value):
+def test_invalid_options_are_refused(option, value):
     with pytest.raises(UotaError, match=option):
         SceneOptions(**{option: value})
 
 
-def test_goes_to_another_process(scenes):
+def test_scenes_can_be_sent_to_another_process(scenes):
     copy = pickle.loads(pickle.dumps(scenes))
     assert torch.equal(copy.images([5])[0], scenes.images([5])[0])
     assert torch.equal(copy.ink, scenes.ink)

@@ -1,4 +1,4 @@
-"""One file after another, of every mode and of none."""
+"""Decoding of single files, of every mode, and of files that are not images."""
 
 import io
 import struct
@@ -29,10 +29,10 @@ def test_a_plain_image_keeps_its_pixels(write, tmp_path):
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_jpeg_is_what_pillow_makes_of_it(write, mode, channels):
+def test_a_jpeg_equals_what_pillow_decodes(write, mode, channels):
     path = write("a.JPEG", size=(40, 30), mode=mode, quality=95, subsampling=0)
     image = Image.open(path)
-    image.draft({1: "L", 3: "RGB"}[channels], image.size)  # the luminance in the file, not that of the clipped colours
+    image.draft({1: "L", 3: "RGB"}[channels], image.size)  # the luminance in the file, not that of clipped colours
     ours, theirs = read_image(path, channels), np.asarray(image.convert({1: "L", 3: "RGB"}[channels]))
     assert ours.shape == (channels, 30, 40)
     assert np.abs(ours.permute(1, 2, 0).squeeze(-1).numpy().astype(int) - theirs.astype(int)).max() <= 2
@@ -111,7 +111,7 @@ def test_cmyk(tmp_path, extension):
 
 
 @pytest.mark.parametrize("extension", ["gif", "webp", "png", "tiff"])
-def test_of_an_animation_the_first_frame(tmp_path, extension):
+def test_the_first_frame_of_an_animation(tmp_path, extension):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     path = save(frames[0], tmp_path / f"a.{extension}", save_all=True, append_images=frames[1:])
     image = read_image(path).float()
@@ -124,7 +124,7 @@ def test_black_and_white(tmp_path):
     assert read_image(save(image, tmp_path / "a.png"), 1)[0, 0].tolist() == [255, 0]
 
 
-def test_the_content_counts_not_the_extension(tmp_path):
+def test_the_content_decides_not_the_extension(tmp_path):
     path = save(Image.new("RGB", (5, 4), "red"), tmp_path / "a.jpg", format="png")
     assert (read_image(path)[0] == 255).all()
 
@@ -147,7 +147,7 @@ def test_shrinking_to_a_line_or_a_dot_keeps_the_mean(tmp_path, size):
     assert (image.flatten(1).float().mean(1) - torch.tensor([200.0, 100, 50])).abs().max() <= 1
 
 
-def test_shrinking_is_pillows_antialiasing(write):
+def test_shrinking_agrees_with_pillows_antialiasing(write):
     path = write("a.png", size=(64, 48))
     theirs = np.asarray(Image.open(path).resize((16, 12), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(read_image(path, max_side=16).permute(1, 2, 0).numpy() - theirs).max() <= 1
@@ -162,7 +162,7 @@ def test_half_a_file_is_unreadable(write, extension):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0" + bytes(50), b"GIF89a", b"text", bytes(99)])
-def test_what_is_no_image_is_unreadable(tmp_path, content):
+def test_a_file_that_is_not_an_image_is_unreadable(tmp_path, content):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
     with pytest.raises(UnreadableError):
@@ -184,7 +184,7 @@ def png_header(width: int, height: int) -> bytes:
     )
 
 
-def test_bombs_are_refused_before_they_unfold(tmp_path):
+def test_decompression_bombs_are_refused_before_they_expand(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png_header(60000, 60000))
     jpeg = io.BytesIO()
@@ -200,7 +200,7 @@ def test_bombs_are_refused_before_they_unfold(tmp_path):
 
 
 def test_damaged_bytes_never_raise_anything_else(write):
-    """Whatever is done to a file, it is an image or unreadable."""
+    """However a file is damaged, it is an image or unreadable."""
     rng = np.random.default_rng(0)
     for extension in ("png", "gif", "webp", "bmp", "tiff"):
         whole = write(f"a.{extension}", size=(24, 20)).read_bytes()

@@ -1,4 +1,4 @@
-"""Folders as people have them."""
+"""Folders of images: flat, in classes, with damaged files, and as they are found in practice."""
 
 import pickle
 from multiprocessing.reduction import ForkingPickler
@@ -65,7 +65,7 @@ def test_channels_size_and_background_are_chosen(write, tmp_path):
 
 
 @pytest.mark.parametrize("options", [FolderOptions(), NEVER])
-def test_no_images_at_opening_are_left_out_and_named(classes, options):
+def test_files_that_are_not_images_are_left_out_at_opening_and_named(classes, options):
     (classes / "a/00.png").write_bytes(b"")
     (classes / "b/zz.jpg").write_bytes(b"no image")
     source = open_source(classes, folder=options)
@@ -97,7 +97,7 @@ def test_a_class_without_a_readable_image_borrows_from_another(classes):
     assert len(source.skipped) == 8
 
 
-def test_a_folder_that_vanishes_is_an_error(classes, impatient):
+def test_a_folder_that_disappears_is_an_error(classes, impatient):
     source = open_source(classes, folder=NEVER)
     for index in range(len(source)):
         source.path(index).unlink()
@@ -106,7 +106,7 @@ def test_a_folder_that_vanishes_is_an_error(classes, impatient):
     assert source.skipped == []
 
 
-def test_a_folder_that_is_gone_for_a_while_costs_no_image(classes, impatient, monkeypatch):
+def test_a_folder_that_is_unavailable_for_a_while_loses_no_image(classes, impatient, monkeypatch):
     source = open_source(classes, folder=NEVER)
     expected = source.images([3])[0]
     classes.rename(classes.with_name("unmounted"))
@@ -115,7 +115,7 @@ def test_a_folder_that_is_gone_for_a_while_costs_no_image(classes, impatient, mo
     assert source.skipped == []
 
 
-def test_decoded_images_are_kept(classes):
+def test_decoded_images_are_cached(classes):
     source = open_source(classes)
     before = source.images(range(16))
     for index in range(16):
@@ -124,7 +124,7 @@ def test_decoded_images_are_kept(classes):
     assert source.skipped == []
 
 
-def test_images_turned_upright_are_kept_too(write, tmp_path):
+def test_images_turned_upright_are_cached_too(write, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     for name in ("a.jpg", "b.png"):
@@ -157,7 +157,7 @@ def test_large_folders_are_not_checked_at_opening(classes, monkeypatch):
 
 
 class Items(Dataset):
-    """What the training asks of a source, in a worker."""
+    """A dataset that reads a source in a worker, as training does."""
 
     def __init__(self, source):
         self.source = source
@@ -173,18 +173,18 @@ def keep(batch):
     return batch
 
 
-def test_workers_share_what_they_read_and_what_they_could_not(classes):
+def test_workers_share_decoded_images_and_unreadable_files(classes):
     source = open_source(classes)
     cut(source.path(5))
     expected = [image.clone() for image in open_source(classes).images(range(16))]
     loader = DataLoader(Items(source), num_workers=2, collate_fn=keep, multiprocessing_context="fork")
     got = [batch[0] for batch in loader]
     assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
-    assert source.skipped == [source.path(5)]  # found by a worker, known here
+    assert source.skipped == [source.path(5)]  # found by a worker, known to this process
     assert all(source.cache.get(index) is not None for index in range(16) if index != 5)
 
 
-def test_goes_to_a_spawned_process(classes):
+def test_a_folder_can_be_sent_to_a_spawned_process(classes):
     source = open_source(classes)
     cut(source.path(5))
     source.images([5])
@@ -207,14 +207,14 @@ def test_a_single_image(write, tmp_path):
         open_source(tmp_path)
 
 
-def test_nothing_but_damaged_files(tmp_path):
+def test_a_folder_of_damaged_files(tmp_path):
     for name in ("a.png", "b.jpg"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(UotaError, match=r"none of the 2 image files .* can be read; .*a\.png: the file is empty"):
         open_source(tmp_path)
 
 
-def test_odd_names(write, tmp_path):
+def test_unusual_file_names(write, tmp_path):
     for name in ("ä ö.png", "b\nc.png", "d%20e.png", "-f.png"):
         write(name)
     bad = Path(str(tmp_path)) / b"\xff.png".decode(errors="surrogateescape")
@@ -225,7 +225,7 @@ def test_odd_names(write, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "value"), [("channels", 2), ("max_side", 0), ("background", (0, 0, 256))])
-def test_options_that_cannot_be_are_refused(option, value):
+def test_invalid_options_are_refused(option, value):
     with pytest.raises(UotaError, match=option):
         FolderOptions(**{option: value})
 
@@ -241,15 +241,15 @@ def test_a_real_folder_of_pictures():
         assert image.shape[0] == 3
         assert max(image.shape) <= 64
     corners = torch.stack([image[:, 0, 0] for image in train.images(chosen)])
-    assert (corners == 255).all(1).float().mean() > 0.5  # cut-outs lie on white
+    assert (corners == 255).all(1).float().mean() > 0.5  # the pictures are cut-outs on white
     assert train.skipped == []
 
 
-def test_some_images_of_a_folder_are_a_folder_with_their_labels(pictures):
+def test_a_subset_of_a_folder_is_a_folder_with_the_same_labels(pictures):
     whole = open_source(pictures)
-    some = whole.some([5, 2, 9])
-    assert some.files == [whole.files[index] for index in (5, 2, 9)]
+    some = whole.subset([5, 2, 9])
+    assert some.listing.files == [whole.listing.files[index] for index in (5, 2, 9)]
     assert some.labels.tolist() == whole.labels[[5, 2, 9]].tolist()
     assert some.classes == whole.classes
     assert all(torch.equal(*pair) for pair in zip(some.images([0, 1, 2]), whole.images([5, 2, 9]), strict=True))
-    assert some.keeps
+    assert some.caches

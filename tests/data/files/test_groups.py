@@ -1,4 +1,4 @@
-"""Folders of things as people have them."""
+"""Folders of groups: several images of each thing."""
 
 import pickle
 
@@ -12,7 +12,7 @@ from uota.data.files.decode import read_image
 
 @pytest.fixture
 def things(write, tmp_path):
-    """Ten things of two kinds with two to four images each, one thing of a single image, and one image beside them."""
+    """Ten things of two classes with two to four images each, one with a single image, and one image beside them."""
     for thing in range(10):
         for number in range(2 + thing % 3):
             write(f"{'ab'[thing % 2]}/thing{thing}/{number}.png", seed=10 * thing + number)
@@ -54,7 +54,7 @@ def test_images_that_are_alone_or_beside_folders_are_left_out_and_named(things, 
     assert capsys.readouterr().out == ""
 
 
-def test_groups_are_split_whole_a_fifth_of_each_class_for_test(things):
+def test_a_fifth_of_the_groups_of_each_class_is_the_test_split(things):
     train, test = (open_groups(things, split) for split in ("train", "test"))
     assert (len(train), len(test)) == (8, 2)
     assert train.labels.tolist() == [0] * 4 + [1] * 4
@@ -64,7 +64,7 @@ def test_groups_are_split_whole_a_fifth_of_each_class_for_test(things):
     assert test.files.labels.tolist() == [label for label in (0, 1) for _ in test.members[label]]
 
 
-def test_groups_without_categories_have_no_labels_and_are_all_in_both_splits(write, tmp_path):
+def test_groups_without_classes_have_no_labels_and_are_all_in_both_splits(write, tmp_path):
     for thing in range(3):
         write(f"{thing}/0.png"), write(f"{thing}/1.png")
     train, test = (open_groups(tmp_path, split) for split in ("train", "test"))
@@ -103,7 +103,7 @@ def test_fewer_than_two_groups_are_refused_with_the_remedy(write, tmp_path, file
         open_groups(tmp_path)
 
 
-def test_too_few_groups_of_every_class_to_set_some_aside(write, tmp_path):
+def test_too_few_groups_of_every_class_for_a_test_split(write, tmp_path):
     for kind in "ab":
         for thing in "cd":
             write(f"{kind}/{thing}/0.png"), write(f"{kind}/{thing}/1.png")
@@ -114,16 +114,16 @@ def test_too_few_groups_of_every_class_to_set_some_aside(write, tmp_path):
 
 @pytest.mark.parametrize("name", ["demo", "demo-scenes"])
 def test_embedded_images_have_no_groups(name):
-    with pytest.raises(UotaError, match=f"{name} has no groups: give a folder"):
+    with pytest.raises(UotaError, match=f"{name} has no groups; give a folder"):
         open_groups(name)
 
 
-def test_what_is_no_folder(tmp_path):
+def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(UotaError, match="no folder"):
         open_groups(tmp_path / "nowhere")
 
 
-def test_groups_go_to_other_processes(things):
+def test_groups_can_be_sent_to_other_processes(things):
     groups = open_groups(things)
     other = pickle.loads(pickle.dumps(groups))
     assert other.members == groups.members

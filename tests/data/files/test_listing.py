@@ -1,4 +1,4 @@
-"""Which files count, what they are labelled, where they belong."""
+"""Which files are images, and which labels and splits they get."""
 
 import os
 from collections import Counter
@@ -20,19 +20,19 @@ def test_extensions_in_any_case_at_any_depth(tmp_path):
     found = find_images(tmp_path)
     assert found[:2] == (["a.PNG", "b/c/d.jpeg", "b/c/e.JPG"], [])
     assert found.left_out.sentences() == [
-        "1 .txt file(s) are no images: f.txt",
-        "1 file(s) without an ending are no images: g",
-        "1 .part file(s) are no images: h.png.part",
-        "1 .md file(s) are no images: b/README.md",
+        "1 .txt file(s) are not images: f.txt",
+        "1 file(s) without an extension are not images: g",
+        "1 .part file(s) are not images: h.png.part",
+        "1 .md file(s) are not images: b/README.md",
     ]
 
 
-def test_hidden_and_foreign_leavings_are_left_out(tmp_path):
+def test_hidden_files_and_files_of_other_programs_are_left_out(tmp_path):
     touch(tmp_path, "a.png", ".b.png", "._a.png", ".git/c.png", "__MACOSX/a.png", "x/__MACOSX/a.png", "@eaDir/a.png")
     assert find_images(tmp_path)[0] == ["a.png"]
 
 
-def test_a_hidden_root_is_no_obstacle(tmp_path):
+def test_a_hidden_root_is_read(tmp_path):
     touch(tmp_path, ".cache/a.png")
     assert find_images(tmp_path / ".cache")[0] == ["a.png"]
 
@@ -58,7 +58,7 @@ def test_pipes_and_folders_named_like_images_are_not_opened(tmp_path):
     assert find_images(tmp_path)[0] == ["b.png/c.png"]
 
 
-def test_a_folder_that_may_not_be_entered_is_named(tmp_path, monkeypatch):
+def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
     touch(tmp_path, "a.png", "locked/b.png")
     scandir = os.scandir
 
@@ -84,7 +84,7 @@ def many(classes, each):
     return sorted(f"{name}/{number:03}.png" for name in classes for number in range(each))
 
 
-def test_a_fifth_of_each_class_is_set_aside(tmp_path):
+def test_a_fifth_of_each_class_is_the_test_split(tmp_path):
     files = many("abc", 20) + many("d", 3)
     train, test = (list_split(tmp_path, files, split) for split in ("train", "test"))
     assert sorted(train.files + test.files) == sorted(files)
@@ -94,21 +94,21 @@ def test_a_fifth_of_each_class_is_set_aside(tmp_path):
     assert test.files[:4] != files[:4]
 
 
-def test_without_classes_both_splits_are_everything(tmp_path):
+def test_without_classes_both_splits_have_all_images(tmp_path):
     for split in ("train", "test"):
         listing = list_split(tmp_path, ["a.png", "b.png"], split)
         assert (listing.files, listing.labels()) == (["a.png", "b.png"], None)
 
 
 @pytest.mark.parametrize("held", ["test", "val"])
-def test_folders_of_splits_are_taken_as_they_are(tmp_path, held):
+def test_folders_named_like_splits_are_the_splits(tmp_path, held):
     files = sorted(["train/b/1.png", "train/a/2.png", f"{held}/b/3.png", f"{held}/c/4.png", "notes.png"])
     train, test = (list_split(tmp_path, files, split) for split in ("train", "test"))
     assert (train.root, train.files, train.labels()) == (tmp_path / "train", ["a/2.png", "b/1.png"], [0, 1])
     assert (test.root, test.files, test.labels()) == (tmp_path / held, ["b/3.png", "c/4.png"], [1, 2])
 
 
-def test_a_lone_folder_is_stepped_into(tmp_path):
+def test_a_single_top_folder_is_entered(tmp_path):
     files = [f"unpacked/set/{file}" for file in many("ab", 5)]
     listing = list_split(tmp_path, files, "train")
     assert listing.root == tmp_path / "unpacked/set"
@@ -116,7 +116,7 @@ def test_a_lone_folder_is_stepped_into(tmp_path):
     assert len(listing.files) == 8
 
 
-def test_classes_too_small_to_hold_out_are_an_error(tmp_path):
+def test_classes_too_small_for_a_test_split_are_refused(tmp_path):
     assert list_split(tmp_path, ["a/1.png", "b/1.png"], "train").labels() == [0, 1]
     with pytest.raises(UotaError, match="at least 3 images"):
         list_split(tmp_path, ["a/1.png", "b/1.png"], "test")

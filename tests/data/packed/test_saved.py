@@ -1,4 +1,4 @@
-"""Data sets that Hugging Face's library saved to disk."""
+"""Data sets that the library `datasets` saved to disk."""
 
 import pickle
 from multiprocessing.reduction import ForkingPickler
@@ -16,11 +16,11 @@ datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
 
 @pytest.fixture
 def table(write):
-    """Twenty images in two classes, their bytes in the table."""
+    """Twenty images in two classes, with their bytes in the table."""
     files = [str(write(f"pictures/{number:02}.png", seed=number)) for number in range(20)]
     features = datasets.Features({"image": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])})
     made = datasets.Dataset.from_dict({"image": files, "kind": [number % 2 for number in range(20)]}, features)
-    return made.map(lambda row: row, batched=True)  # which reads the files
+    return made.map(lambda row: row, batched=True)  # this copies the files into the table
 
 
 def number_of(source, index):
@@ -43,7 +43,7 @@ def test_a_saved_data_set_is_a_source(table, tmp_path):
     assert train.skipped == []
 
 
-def test_saved_splits_are_the_splits(table, tmp_path):
+def test_the_splits_of_a_saved_data_set_are_used(table, tmp_path):
     parts = {"train": table.select(range(15)), "validation": table.select(range(15, 20))}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
     train, test = (open_source(str(tmp_path / "saved"), split) for split in ("train", "test"))
@@ -52,7 +52,7 @@ def test_saved_splits_are_the_splits(table, tmp_path):
     assert test.path(0) == tmp_path / "saved" / "validation" / "row 0"
 
 
-def test_columns_are_chosen_where_there_are_several(table, tmp_path):
+def test_one_of_several_columns_is_chosen(table, tmp_path):
     labels = datasets.ClassLabel(names=["small", "large"])
     cells = table.cast_column("image", datasets.Image(decode=False))["image"][:]
     table = table.add_column("left", cells, feature=datasets.Image())
@@ -61,14 +61,14 @@ def test_columns_are_chosen_where_there_are_several(table, tmp_path):
         open_source(tmp_path / "saved")
     with pytest.raises(UotaError, match=r"choose one by #label= kind or size"):
         open_source(f"{tmp_path}/saved#image=left")
-    with pytest.raises(UotaError, match="'kind' is no column of the type Image"):
+    with pytest.raises(UotaError, match="'kind' is not a column of the type Image"):
         open_source(f"{tmp_path}/saved#image=kind&label=kind")
     source = open_source(f"{tmp_path}/saved#image=left&label=size")
     assert source.classes == ["small", "large"]
     assert [int(label) for label in source.labels] == [int(number_of(source, index) < 10) for index in range(16)]
 
 
-def test_without_labels_both_splits_are_all_images_and_one_without_is_for_training(table, tmp_path):
+def test_splits_without_labels_and_a_single_row_without_a_label(table, tmp_path):
     table.remove_columns("kind").save_to_disk(tmp_path / "plain")
     some = table.map(lambda row, index: {"kind": None if index == 3 else 1}, with_indices=True)
     some.save_to_disk(tmp_path / "some")
@@ -79,7 +79,7 @@ def test_without_labels_both_splits_are_all_images_and_one_without_is_for_traini
     assert len(train) + len(test) == 20
     assert [number_of(train, index) for index in range(len(train)) if train.labels[index] == -1] == [3]
     assert test.labels.min() == 1
-    assert train.left_out.sentences() == ["1 row(s) have no label of a class, and are not evaluated on: row 3"]
+    assert train.left_out.sentences() == ["1 row(s) have no class label, and are not used in evaluations: row 3"]
 
 
 def test_damaged_images_are_replaced_and_named(table, tmp_path):
@@ -94,7 +94,7 @@ def test_damaged_images_are_replaced_and_named(table, tmp_path):
     assert [path.name for path in source.skipped] == ["row 2", "row 5"]
 
 
-def test_goes_to_workers_forked_and_spawned(table, tmp_path):
+def test_a_saved_data_set_is_read_by_forked_and_spawned_workers(table, tmp_path):
     table.save_to_disk(tmp_path / "saved")
     source = open_source(tmp_path / "saved")
     expected = source.images(range(16))

@@ -39,20 +39,20 @@ def assert_same(folder, out):
             assert label == theirs[name][1]
 
 
-def test_shards_hold_what_the_folder_holds(folder, tmp_path):
+def test_shards_contain_the_images_and_labels_of_the_folder(folder, tmp_path):
     written = shard(folder, tmp_path / "out", shard_size=1)
     assert written.images == 20
     assert written.left_out == []
     names = [path.name for path in written.shards]
     assert set(names) == {path.name for path in (tmp_path / "out").glob("*.tar")}
-    # 16 and 4 images of 0.36 MB; a shard is full with the image that passes 1 MB.
+    # 16 and 4 images of 0.36 MB; a shard ends with the image that exceeds 1 MB.
     assert names == [*(f"train-{number:05}.tar" for number in range(6)), "test-00000.tar", "test-00001.tar"]
     assert_same(folder, tmp_path / "out")
     assert all(path.stat().st_size < 1.5e6 for path in written.shards)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
-def test_webdataset_reads_them(folder, tmp_path):
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files open
+def test_webdataset_reads_the_shards(folder, tmp_path):
     webdataset = pytest.importorskip("webdataset")
     written = shard(folder, tmp_path / "out", shard_size=1)
     names = [str(path) for path in written.shards]
@@ -65,7 +65,7 @@ def test_webdataset_reads_them(folder, tmp_path):
     assert classes == ["a", "b"]
 
 
-def test_each_shard_is_a_sample_of_all(folder, tmp_path):
+def test_each_shard_is_a_random_sample_of_all_images(folder, tmp_path):
     shard(folder, tmp_path / "out", shard_size=1)
     source = open_source(tmp_path / "out")
     assert source.labels.tolist() != sorted(source.labels.tolist())
@@ -97,7 +97,7 @@ def test_damaged_images_are_named_and_left_out(folder, tmp_path, capsys):
     assert sum(len(open_source(tmp_path / "out", split)) for split in ("train", "test")) == 19
 
 
-def test_an_interrupted_call_goes_on(folder, tmp_path, monkeypatch):
+def test_an_interrupted_call_is_resumed(folder, tmp_path, monkeypatch):
     bad = folder / "a" / "04.png"
     bad.write_bytes(bad.read_bytes()[:5000])
     whole = shard(folder, tmp_path / "whole", shard_size=1)
@@ -115,7 +115,7 @@ def test_an_interrupted_call_goes_on(folder, tmp_path, monkeypatch):
     monkeypatch.undo()
     done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tar")}
     assert 0 < len(done) < len(whole.shards)
-    with pytest.raises(UotaError, match=r"no shard .* nor are .* with uota shard FOLDER --out"):
+    with pytest.raises(UotaError, match=r"no shard .* nor are there .* with uota shard FOLDER --out"):
         open_source(tmp_path / "out")
     again = shard(folder, tmp_path / "out", shard_size=1)
     assert again.left_out == whole.left_out == [bad]
@@ -126,7 +126,7 @@ def test_an_interrupted_call_goes_on(folder, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == [".uota.lock"]
 
 
-def test_a_folder_of_something_else_is_left_alone(folder, write, tmp_path):
+def test_a_folder_with_other_content_is_not_changed(folder, write, tmp_path):
     shard(folder, tmp_path / "out")
     write("pictures/a/new.png")
     with pytest.raises(UotaError, match="choose another --out"):
@@ -135,7 +135,7 @@ def test_a_folder_of_something_else_is_left_alone(folder, write, tmp_path):
         shard(folder, folder)
 
 
-def test_a_full_disk_ends_in_a_sentence(folder, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(folder, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, os.strerror(28))
 

@@ -1,4 +1,4 @@
-"""Tar shards as WebDataset's users have them."""
+"""Tar shards in the layouts that WebDataset reads."""
 
 import doctest
 import gzip
@@ -43,7 +43,7 @@ def write_tar(path, members, **how):
 
 @pytest.fixture
 def shards(tmp_path):
-    """Four shards of 5 images, each with its number's last bit as label, beside other members."""
+    """Four shards of 5 images among other members; the label of an image is the last bit of its number."""
     for shard in range(4):
         numbers = range(5 * shard, 5 * shard + 5)
         members = [(f"{n:04}.{kind}", data) for n in numbers for kind, data in
@@ -71,7 +71,7 @@ def test_shards_are_a_source(shards, name):
     assert train.skipped == []
 
 
-def test_shards_called_train_and_test_are_these_splits(shards):
+def test_shards_named_train_and_test_are_these_splits(shards):
     for number, name in enumerate(["train-0", "train-1", "val-0", "val-1"]):
         (shards / f"shards-{number:03}.tar").rename(shards / f"cats-{name}.tar")
     train, test = (open_source(shards, split) for split in ("train", "test"))
@@ -80,7 +80,7 @@ def test_shards_called_train_and_test_are_these_splits(shards):
     assert train.parts.tolist() == [5, 5]
 
 
-def test_unlabelled_shards_are_all_images_in_both_splits(tmp_path):
+def test_both_splits_of_unlabelled_shards_have_all_images(tmp_path):
     write_tar(tmp_path / "a.tar", [(f"{n}.png", png(n)) for n in range(3)])
     train, test = (open_source(tmp_path / "a.tar", split) for split in ("train", "test"))
     assert len(train) == len(test) == 3
@@ -88,7 +88,7 @@ def test_unlabelled_shards_are_all_images_in_both_splits(tmp_path):
     assert train.path(0) == test.path(0) == tmp_path / "a.tar" / "0.png"
 
 
-def test_samples_without_a_label_are_for_training(tmp_path):
+def test_samples_without_a_label_belong_to_training(tmp_path):
     labels = [b"0", b"1", b"", b"cat", b"-7", b"-1", b"9" * 31] + [b"%d" % (n % 2) for n in range(6)]
     members = [member for n, label in enumerate(labels) for member in [(f"{n}.png", png(n)), (f"{n}.cls", label)]]
     write_tar(tmp_path / "a.tar", [*members, ("alone.png", png(99))])
@@ -98,8 +98,8 @@ def test_samples_without_a_label_are_for_training(tmp_path):
     assert without == {"2", "3", "4", "5", "6", "alone"}
     assert test.labels.tolist() == [0, 1]
     assert train.left_out.sentences() == [
-        "6 sample(s) have no label, and are not evaluated on: " + f"{tmp_path / 'a.tar' / '2.png'} …",
-        "3 label(s) in .cls are no whole numbers from 0 to 999999: 3.cls, 4.cls, 6.cls",
+        "6 sample(s) have no label, and are not used in evaluations: " + f"{tmp_path / 'a.tar' / '2.png'} …",
+        "3 label(s) in .cls are not whole numbers from 0 to 999999: 3.cls, 4.cls, 6.cls",
     ]
 
 
@@ -112,7 +112,7 @@ def test_the_image_of_a_sample(tmp_path):
     assert torch.equal(source.images([0])[0], pixels(png(2)))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files open
 def test_the_same_samples_as_webdataset_finds(shards):
     webdataset = pytest.importorskip("webdataset")
     pattern = f"{shards}/shards-{{000..003}}.tar"
@@ -125,13 +125,13 @@ def test_the_same_samples_as_webdataset_finds(shards):
         assert int(sample["cls"]) == train.labels[index]
 
 
-def test_images_are_read_as_asked(shards):
+def test_images_are_read_with_the_given_options(shards):
     source = open_source(shards, folder=FolderOptions(channels=1, max_side=6))
     assert source.channels == 1
     assert source.images([0])[0].shape == (1, 5, 6)
 
 
-def test_an_index_is_kept_and_made_anew_when_the_shard_changes(shards):
+def test_an_index_is_stored_and_rebuilt_when_the_shard_changes(shards):
     open_source(shards)
     shard = shards / "shards-000.tar"
     assert len(stored_index(shard)) == 5
@@ -144,7 +144,7 @@ def test_an_index_is_kept_and_made_anew_when_the_shard_changes(shards):
     assert len(open_source(shards)) == len(source)
 
 
-def test_where_no_index_can_be_written_shards_are_read_all_the_same(shards):
+def test_shards_are_read_even_if_no_index_can_be_written(shards):
     for number in range(4):
         (shards / f"shards-{number:03}.tar.index").mkdir()
     assert len(open_source(f"{shards}/*.tar")) == 16
@@ -161,10 +161,10 @@ def test_a_damaged_image_is_replaced_by_the_next_of_its_class_and_named(tmp_path
     assert source.skipped == [tmp_path / "train.tar" / "1.png"]
 
 
-def test_a_shard_cut_short_after_it_was_opened(shards, impatient):
+def test_a_shard_truncated_after_it_was_opened(shards, impatient):
     source = open_source(shards)
     os.truncate(shards / "shards-003.tar", 1024)
-    with pytest.raises(UotaError, match=r"shards-003.tar.* cannot be read.*cut short"):
+    with pytest.raises(UotaError, match=r"shards-003.tar.* cannot be read.*truncated"):
         source.images([len(source) - 1])
 
 
@@ -183,24 +183,24 @@ def compress(path):
 
 
 @pytest.mark.parametrize("harm", [cut, damage, compress, lambda path: path.write_bytes(b"")])
-def test_a_shard_that_is_no_whole_tar_file(shards, harm):
+def test_a_shard_that_is_not_a_complete_tar_file(shards, harm):
     harm(shards / "shards-002.tar")
-    with pytest.raises(UotaError, match=r"shards-002\.tar is no plain tar file, or not a whole one"):
+    with pytest.raises(UotaError, match=r"shards-002\.tar is not a complete, uncompressed tar file"):
         open_source(shards)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("shards-{000..009}.tar", r"no shard .*004\.tar nor are 5 more of the 10"), ("other-*.tar", "no shard"),
-     ("shards-9.tar", r"no shard .*shards-9\.tar: write them")],
+    [("shards-{000..009}.tar", r"no shard .*004\.tar, nor are there 5 more of the 10"), ("other-*.tar", "no shard"),
+     ("shards-9.tar", r"no shard .*shards-9\.tar; write them")],
 )  # fmt: skip
 def test_missing_shards_are_named(shards, name, message):
     with pytest.raises(UotaError, match=message):
         open_source(f"{shards}/{name}")
 
 
-def test_shards_on_the_net_are_refused():
-    with pytest.raises(UotaError, match="mount the store"):
+def test_shards_at_a_url_are_refused():
+    with pytest.raises(UotaError, match="mount their storage"):
         open_source("https://example.org/shards-{000..099}.tar")
 
 
@@ -213,7 +213,7 @@ def test_shards_without_images(tmp_path):
     assert open_source(tmp_path).skipped == [tmp_path / "a.tar", tmp_path / "b.tar"]
 
 
-def test_classes_too_small_to_set_some_aside(tmp_path):
+def test_classes_too_small_for_a_test_split(tmp_path):
     write_tar(tmp_path / "a.tar", [m for n in range(2) for m in [(f"{n}.png", png(n)), (f"{n}.cls", b"0")]])
     with pytest.raises(UotaError, match="at least 3"):
         open_source(tmp_path, "test")
@@ -229,7 +229,7 @@ def test_shards_have_no_groups(shards):
         open_groups(shards)
 
 
-def test_shards_go_to_workers_forked_and_spawned(shards):
+def test_shards_are_read_by_forked_and_spawned_workers(shards):
     source = open_source(shards)
     expected = source.images(range(len(source)))
     copy = pickle.loads(ForkingPickler.dumps(source))
@@ -238,7 +238,7 @@ def test_shards_go_to_workers_forked_and_spawned(shards):
     assert all(torch.equal(a[0], b) for a, b in zip(loader, expected, strict=True))
 
 
-def test_braces():
+def test_braces_are_expanded():
     assert expand_braces("a-{0..2}.tar") == ["a-0.tar", "a-1.tar", "a-2.tar"]
     assert expand_braces("{098..101}") == ["098", "099", "100", "101"]
     assert expand_braces("{x,{y,z}}{1,2}") == ["x1", "x2", "y1", "y2", "z1", "z2"]
@@ -250,7 +250,7 @@ def test_braces_as_webdataset_expands_them(pattern):
     assert expand_braces(pattern) == list(pytest.importorskip("braceexpand").braceexpand(pattern))
 
 
-def test_the_examples_hold():
+def test_the_examples_in_docstrings_hold():
     result = doctest.testmod(uota.data.packed.shards)
     assert result.attempted > 0
     assert result.failed == 0

@@ -9,7 +9,7 @@ from uota.settings.pretrain import Pretrain
 
 
 def test_logs_of_all_resumptions_are_merged(tmp_path):
-    (tmp_path / "settings.json").write_text(json.dumps(Pretrain(seed=4).as_dict()))
+    (tmp_path / "settings.json").write_text(json.dumps(Pretrain.from_flat(seed=4).as_dict()))
     first, second = (tmp_path / f"logs/version_{number}" for number in (2, 10))
     for folder in (first, second):
         folder.mkdir(parents=True)

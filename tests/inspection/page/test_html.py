@@ -17,7 +17,7 @@ from PIL import Image
 import uota
 from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
-from uota.data.source import TensorSource
+from uota.data.memory import TensorSource
 from uota.inspection.analysis.causes import FACTORS
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -35,7 +35,7 @@ def found(tmp_path_factory):
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
-        settings = Pretrain(arbiter=("none", "learned")[number])
+        settings = Pretrain.from_flat(arbiter=("none", "learned")[number])
         (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
         (folder / "logs/version_0").mkdir(parents=True)
         lines = [f"{epoch},{5 - epoch * 0.1 - number},{epoch}" for epoch in range(9)]
@@ -237,7 +237,7 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
     assert window("return document.documentElement.scrollWidth") == 400
     rows = list(csv.DictReader(window("return filingCsv()").splitlines()))
     assert [float(row["outlier_probability"]) for row in rows] == pytest.approx(np.linspace(0.95, 0.05, 48), abs=1e-4)
-    assert rows[0]["file"] == found.filing.groups.files.files[0]
+    assert rows[0]["file"] == found.filing.groups.files.display_name(0)
     assert rows[0]["group"] == "thing, 0"
     assert all(row["fits_better"] != row["group"] for row in rows)
     assert len(window.all(".misfiled", "1")) == 24

@@ -1,4 +1,4 @@
-"""Scores: does a view show what the other views of its image show? Each maps views to `Scores`."""
+"""Scores of views: does each show what the other views of its image show? Each class maps views to `Scores`."""
 
 from uota.arbitration.scores.contrast import Contrast
 from uota.arbitration.scores.in_batches import ScoreInBatches

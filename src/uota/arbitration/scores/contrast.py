@@ -1,4 +1,4 @@
-"""Nearer to its own image than to others: the contrast of a view, and what it would be against another image."""
+"""Contrast score: how much nearer a view is to its own image than to the other images of the batch."""
 
 import math
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores
 from uota.distributed import gather_rows
 
-# Scores lie in [−2, 2] by construction; nearly all of them between these.
+# Scores lie in [−2, 2] by construction, and nearly all of them between these bounds.
 LOWEST, HIGHEST = -1.5, 2.0
-# How much less a view counts in its image's centre for each unit of cosine by which it is farther from the others.
+# A view counts exp(DOUBT · cosine to the image's other views) in the centre of its image.
 DOUBT = 5.0
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Cosine to the centre of the image's other views, minus T · log-mean-exp of the cosines to other images' centres.
+    """Score by the cosine to the centre of the image's other views, minus T · log-mean-exp(cosine / T) over others.
 
     Attributes:
-        temperature: T; small T looks at the nearest other images only.
+        temperature: T; the smaller it is, the more the nearest other images dominate.
     """
 
     temperature: float = 0.1
@@ -34,7 +34,7 @@ class Contrast:
         require_positive(temperature=self.temperature)
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:
-        largest = z.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)  # squares of it may not exist
+        largest = z.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny)  # its square may overflow
         return contrast_scores(cosines(normalize(z / largest, dim=-1)), self.temperature)
 
 
@@ -42,9 +42,10 @@ class Cosines(NamedTuple):
     """Cosines of views to centres of images.
 
     Attributes:
-        own: to the view's own image, the view itself left out.
-        images: to every image of all ranks; the column of the view's own means nothing (the view is in that centre).
-        home: which column that is.
+        own: to the centre of the view's own image, the view itself left out.
+        images: to the centre of every image of all ranks; the column of the view's own image is not to be used, as
+            the view is part of that centre.
+        home: index of that column.
     """
 
     own: Float[Tensor, "views batch"]
@@ -53,15 +54,18 @@ class Cosines(NamedTuple):
 
 
 def require_positive(**settings: float) -> None:
-    """Refuse a setting, by its name, that means something above 0 only."""
+    """Require each named setting to be a number above 0."""
     for name, value in settings.items():
         if not is_number(value) or not value > 0:
             raise ValueError(f"{name} is {value}; it must be above 0")
 
 
 def cosines(z: Float[Tensor, "views batch dim"], doubt: float = DOUBT) -> Cosines:
-    """Cosines of unit vectors. In a centre a view counts the less the farther it is from the image's other views, so
-    that outliers do not drag it; with a doubt of 0 all count the same."""
+    """Compute the cosines of unit vectors to the centres of images.
+
+    A view counts the less in its image's centre, the farther it is from the image's other views, so that outliers
+    hardly move it; with a doubt of 0 all views count the same.
+    """
     counted = (doubt * _to_centre(z, z.sum(0) - z).detach()).exp().unsqueeze(-1) * z
     total = counted.sum(0)
     centres, first = gather_rows(normalize(total, dim=-1))
@@ -74,7 +78,7 @@ def _to_centre(z: Float[Tensor, "views batch dim"], centre: Tensor) -> Float[Ten
 
 
 def contrast_scores(cosines: Cosines, temperature: float) -> Scores:
-    """Scores of views. A batch of one image has nothing to compare with: all scores 0."""
+    """Compute the scores of views; in a batch of one image, with nothing to compare, all are 0."""
     own, images, home = cosines
     count = images.shape[-1]
     if count < 2:
@@ -87,7 +91,7 @@ def contrast_scores(cosines: Cosines, temperature: float) -> Scores:
 
 
 def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Scores of the same views as if each other image were theirs, without and with their home among the rest."""
+    """Score the same views against every other image, without and with their own image among the rest."""
     own, images, column = cosines
     count = images.shape[-1]
     home = (own - 1).div(temperature).exp().unsqueeze(-1)
@@ -100,15 +104,17 @@ def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tens
 
 
 def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows images"]:
-    """What each entry's row sums to without it: by a difference, which leaves nothing of the rest beside an entry that
-    is most of the sum, and so not for the largest."""
+    """Sum each row without each of its entries: the total minus the entry.
+
+    The sum without the largest entry is computed directly, as the difference would cancel.
+    """
     largest, place = x.max(-1, keepdim=True)
     rest = x.scatter(-1, place, 0).sum(-1, keepdim=True)
     return (rest - x + largest).scatter(-1, place, rest)
 
 
 def _log_mean(total: Tensor, count: int, temperature: float) -> Tensor:
-    # No cosine is below −1, which bounds each term: a total below that is rounding.
+    # Cosines of at least −1 bound the mean from below; anything smaller is a rounding error.
     lowest = max(math.exp(-2 / temperature), torch.finfo(total.dtype).tiny)
     return (total / count).clamp_min(lowest).log()
 

@@ -1,4 +1,4 @@
-"""More views than are compared at once, and yet one picture of how their scores are distributed."""
+"""A score computed in batches, whose results form one distribution."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from uota.arbitration.result import Scores
 
 @dataclass(frozen=True)
 class ScoreInBatches:
-    """A score of each of `count` parts of the images by itself: their scores and nulls, put together.
+    """Score each of `count` batches of the images by itself, and concatenate scores and nulls.
 
-    A score that compares images with each other means the same only among as many images as it learned on.
+    Scores that compare images with each other are comparable only between batches of about the same size.
     """
 
     score: Callable[[Tensor], Scores]

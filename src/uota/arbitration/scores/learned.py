@@ -1,4 +1,4 @@
-"""An arbiter with eyes of its own: the contrast on a small head that learns to tell, one step in every call."""
+"""Learned score: the contrast on a small head that is trained on detached features, one step in every call."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -19,26 +19,26 @@ from uota.distributed import mean_over_ranks, part_of_mean
 from uota.numerics import at_least_float32, wide
 
 HIDDEN, OUTPUT = 256, 64
-# What AdamW keeps for each parameter, in its shape.
+# AdamW's running means for each parameter.
 MOMENTS = ("exp_avg", "exp_avg_sq")
-# Features are shrunk to this: float32 has no squares of much larger ones, and the first norm takes their scale away.
+# Features are scaled down to this, as squares of much larger ones overflow; the first norm removes the scale anyway.
 LARGEST = 1e9
 
 
 class LearnedContrast(nn.Module):
-    """A contrast of a small head's outputs; the head sees detached features and is trained with InfoNCE as it goes.
+    """Contrast score of a small head's outputs; the head is trained with InfoNCE on detached features.
 
-    View j of image i must pick its own image's centre (j left out) among the centres of all images of all ranks; its
-    logit is the score. The head is made at the first call, for whatever width the features have. In training mode each
-    call is one step of its own AdamW, whatever the caller's grad mode or autocast; in eval mode nothing is learned, nor
-    inside a backward pass, where gradient checkpointing repeats calls. Head and optimiser live in the state dict; they
-    follow the features to their device and stay in float32 or float64. Outside a call the head's parameters ask for no
-    gradient, so that the caller's optimiser and DistributedDataParallel leave them alone.
+    View j of image i must pick its own image's centre (j left out) among the centres of all images of all ranks; the
+    score is its logit. The head is built in the first call, for the width of the features. In training mode each call
+    is one step of AdamW, whatever the caller's grad mode or autocast. The head is not trained in eval mode, nor inside
+    a backward pass, where gradient checkpointing repeats calls. Head and optimiser are part of the state dict; they
+    follow the features to their device and stay in float32 or float64. Outside a call the head's parameters do not
+    require gradients, so that the caller's optimiser and DistributedDataParallel ignore them.
 
     Args:
-        temperature: of the InfoNCE and of the contrast.
-        learning_rate, weight_decay: AdamW's.
-        seed: of the head's initial weights, the same on every rank.
+        temperature: temperature of InfoNCE and of the contrast.
+        learning_rate, weight_decay: settings of AdamW.
+        seed: seed of the head's initial weights, which are the same on every rank.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class LearnedContrast(nn.Module):
         return super().__call__(features)
 
     def forward(self, features: Float[Tensor, "views batch dim"]) -> Scores:
-        """Scores by the head as it was before this call's step.
+        """Score views by the head as it was before the training step of this call.
 
         Raises:
-            ValueError: features of another width than before, or a head whose parameters were taken away.
+            ValueError: features have another width than before, or the head's parameters have been replaced.
         """
         with own_modes(features.device):
             features = at_least_float32(features.detach())
@@ -78,13 +78,13 @@ class LearnedContrast(nn.Module):
 
     @torch.no_grad()
     def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
-        """Unit vectors by the head as it is, after its first call.
+        """Embed features as unit vectors, without training the head.
 
         Raises:
-            ValueError: there was no call yet.
+            ValueError: the arbiter has not been called yet, so that it has no head.
         """
         if self.head is None:
-            raise ValueError("the arbiter has no head before its first call; let it see a batch first")
+            raise ValueError("the arbiter has no head before its first call; call it with a batch first")
         return normalize(self.head(at_least_float32(features).to(self.head.get_parameter("0.weight"))), dim=-1)
 
     @property
@@ -120,14 +120,14 @@ class LearnedContrast(nn.Module):
         return Cosines(*(x.detach() for x in found))
 
     def _ready(self, features: Tensor) -> tuple[nn.Sequential, list[nn.Parameter]]:
-        """The head and its parameters, on the features' device and fit for training, whatever was done to them."""
+        """Return the head and its parameters on the features' device, repaired after casts and copies."""
         assert self.head is not None
         parameters = list(self.head.parameters())
         if not self._trains(parameters):
             raise ValueError(
                 "the parameters of the arbiter's head have been replaced, as FullyShardedDataParallel and "
                 "torch.func.functional_call do; wrap the model with ignored_modules=[arbiter] (fully_shard: "
-                "ignored_params), or keep the arbiter outside of the model"
+                "ignored_params), or keep the arbiter outside the model"
             )
         first = parameters[0]
         if first.is_meta:
@@ -145,12 +145,12 @@ class LearnedContrast(nn.Module):
         return self.head, parameters
 
     def _trains(self, parameters: Sequence[Tensor]) -> bool:
-        """Whether these are the parameters that the optimiser trains."""
+        """Whether these are the very parameters that the optimiser trains."""
         trained = self.optimizer.param_groups[0]["params"] if self.optimizer is not None else []
         return len(parameters) == len(trained) and all(map(is_, parameters, trained))
 
     def _moments_fit(self, parameter: nn.Parameter) -> bool:
-        """Whether the optimiser's running means, if there are any yet, can be updated by this parameter's gradient."""
+        """Whether the optimiser's running means, if any, match the dtype and device of this parameter."""
         assert self.optimizer is not None
         moment = self.optimizer.state[parameter].get("exp_avg") if parameter in self.optimizer.state else None
         if moment is None:
@@ -164,7 +164,7 @@ class LearnedContrast(nn.Module):
         self._make_optimizer({})
 
     def _make_optimizer(self, state: dict[str, Any]) -> None:
-        """A new optimiser for the head's parameters as they are, with a copy of another one's state."""
+        """Build an optimiser for the head's current parameters, with a copy of another optimiser's state."""
         assert self.head is not None
         with torch.inference_mode(False):
             optimizer = torch.optim.AdamW(self.head.parameters(), self.learning_rate, weight_decay=self.weight_decay)
@@ -173,7 +173,7 @@ class LearnedContrast(nn.Module):
         self.optimizer = optimizer
 
     def _renew_parameters(self) -> None:
-        """Replace parameters made in inference mode, which can never be trained, by ordinary ones."""
+        """Replace parameters made in inference mode, which cannot be trained, by ordinary ones."""
         assert self.head is not None
         for module in self.head:
             for name, parameter in module.named_parameters(recurse=False):
@@ -181,7 +181,7 @@ class LearnedContrast(nn.Module):
         self._make_optimizer(self.get_extra_state())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LearnedContrast":
-        """Move or cast as asked, but not below float32, and the optimiser along with the head."""
+        """Move or cast the head, but not below float32, and its optimiser with it."""
         with self._lock, torch.inference_mode(False):
             own = self.head is not None and self._trains(list(self.head.parameters()))
             super()._apply(cast_at_least_float32(fn), recurse)
@@ -199,7 +199,7 @@ class LearnedContrast(nn.Module):
 
 
 def new_head(width: int, seed: int) -> nn.Sequential:
-    """A head with PyTorch's usual initial weights, from a generator of its own: the global ones are the caller's."""
+    """Build a head with PyTorch's default initial weights, without touching the global random state."""
     where: dict[str, Any] = {"device": "meta", "dtype": torch.float32}
     head = nn.Sequential(
         nn.LayerNorm(width, **where),
@@ -220,8 +220,10 @@ def new_head(width: int, seed: int) -> nn.Sequential:
 
 
 def info_nce(cosines: Cosines, temperature: float) -> Float[Tensor, ""]:
-    """Mean cross-entropy of picking the own centre among all: van den Oord et al., 2018, equation 4; of several ranks,
-    this one's part of it (`part_of_mean`)."""
+    """Mean cross-entropy of picking a view's own centre among all (van den Oord et al., 2018, equation 4).
+
+    On several ranks this is the rank's part of it (`part_of_mean`).
+    """
     own, images, home = cosines
     local = torch.arange(own.shape[1], device=own.device)
     logits = images.index_put((torch.arange(len(own), device=own.device)[:, None], local, home), own)
@@ -230,7 +232,7 @@ def info_nce(cosines: Cosines, temperature: float) -> Float[Tensor, ""]:
 
 @contextmanager
 def _trainable(parameters: list[nn.Parameter]) -> Iterator[None]:
-    """Let the head's parameters ask for gradients inside the block only."""
+    """Let the head's parameters require gradients inside the block only."""
     for parameter in parameters:
         parameter.requires_grad_(True)
     try:
@@ -242,12 +244,12 @@ def _trainable(parameters: list[nn.Parameter]) -> Iterator[None]:
 
 
 def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before a state is loaded, give the module a head as wide as the one that was saved, or none if there was none.
+    """Before a state dict is loaded, give the module a head of the saved width, or none if none was saved.
 
-    A head is as wide as the features that it first met.
+    The width of a head is that of the features in its first call.
 
     Raises:
-        ValueError: the head that was saved is none.
+        ValueError: what was saved as a head is not one.
     """
     names = [name for name in state if name.startswith(f"{prefix}head.")]
     if not names:
@@ -256,14 +258,14 @@ def _fit_head_to_state(module: LearnedContrast, state: dict[str, Any], prefix: s
         return
     for name in names:
         if reason := _no_parameter(state[name]):
-            raise ValueError(f"{name} {reason}; the file is damaged or is no arbiter's, load another")
+            raise ValueError(f"{name} {reason}; the file is damaged or not of an arbiter, load another")
     weight = state.get(f"{prefix}head.0.weight")
     if weight is not None and module.width != len(weight):
         module._make_head(len(weight), weight)
 
 
 def _no_parameter(value: object) -> str | None:
-    """What keeps a value in a state dict from being a parameter of the head; None: nothing."""
+    """Say why a value in a state dict cannot be a parameter of the head; None if it can."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return f"is a {value.dtype if isinstance(value, Tensor) else type(value).__name__}, not a tensor of floats"
     if value.dim() not in (1, 2) or value.numel() == 0:
@@ -274,10 +276,10 @@ def _no_parameter(value: object) -> str | None:
 
 
 def _check_optimizer_state(state: Any, head: nn.Sequential | None) -> None:
-    """Require that the state of an optimiser belongs to this head, which is loaded after it.
+    """Require that an optimiser's state belongs to this head.
 
     Raises:
-        ValueError: there is no head, or it has other parameters.
+        ValueError: there is no head, or its parameters differ.
     """
     shapes = [parameter.shape for parameter in head.parameters()] if head is not None else []
     try:
@@ -294,7 +296,7 @@ def _check_optimizer_state(state: Any, head: nn.Sequential | None) -> None:
 
 
 def _copied(state: Any) -> Any:
-    """A nested state with tensors of its own, so that two optimisers never update the same ones."""
+    """Copy a nested state, tensors included, so that two optimisers never update the same ones."""
     if isinstance(state, Tensor):
         return state.clone()
     if isinstance(state, dict):
@@ -303,11 +305,11 @@ def _copied(state: Any) -> Any:
 
 
 def _keep_training_the_head(module: LearnedContrast, _: Any) -> None:
-    """After loading, train the parameters that are there now: `load_state_dict(assign=True)` replaces them."""
+    """After loading, train the parameters that the head has now, as `load_state_dict(assign=True)` replaces them."""
     if module.head is None or module.optimizer is None:
         return
     parameters = list(module.head.parameters())
-    # A wrapper that has taken the parameters leaves another number of them.
+    # A wrapper that has taken parameters away leaves another number of them.
     if len(parameters) == len(module.optimizer.param_groups[0]["params"]) and not module._trains(parameters):
         module.head.requires_grad_(False)
         module._make_optimizer(module.get_extra_state())

@@ -1,4 +1,8 @@
-"""The paper's score: minus the squared Mahalanobis distance of a view to its image's centre (M.9, M.10)."""
+"""The UOTA paper's score: minus the squared Mahalanobis distance of a view to its image's centre.
+
+Wang et al., *Improving Self-supervised Learning with Automated Unsupervised Outlier Arbitration*, NeurIPS 2021,
+section 3, equations 9 and 10.
+"""
 
 import math
 from dataclasses import dataclass
@@ -13,21 +17,21 @@ from uota.arbitration.result import Scores
 from uota.arbitration.shrinkage import SHRINKAGES
 from uota.distributed import count_over_ranks, from_rank_before, sum_over_ranks, world_size
 
-# Distances are kept in histograms on a logarithmic axis that ends at this multiple of their mean D.
+# The logarithmic axis of histograms of distances ends at this multiple of their mean D.
 FARTHEST = 1e4
-# Stands in for the trace of a covariance that is zero, so that its rounding has a size.
+# Smallest trace from which the size of rounding errors is taken, for a covariance of zero.
 SMALLEST_TRACE = 1e-20
 
 
 @dataclass(frozen=True)
 class Mahalanobis:
-    """Score −d² of every view to the centre of its image, under one covariance pooled over all views of all ranks.
+    """Score every view by −d² to the centre of its image, under one covariance pooled over all views of all ranks.
 
     Attributes:
-        anchors: the centre is the mean of the first `anchors` views; None: of all (the paper's formula; the released
-            code takes its two large crops).
-        covariance: "empirical", or shrunk: "oas", "ledoit_wolf". Where N(M − 1) ≤ D the empirical one is singular and
-            every distance an artefact of rounding and `eps`; shrinkage gives them a meaning again.
+        anchors: the centre is the mean of the first `anchors` views; None: of all, as in equation 10 (the released code
+            takes its two large crops).
+        covariance: "empirical", or shrunk: "oas" or "ledoit_wolf". If N(M − 1) ≤ D the empirical covariance is
+            singular and every distance an artefact of rounding and `eps`; a shrunk one is not.
         eps: added to the diagonal (1e-8 in the released code).
     """
 
@@ -53,7 +57,7 @@ class Mahalanobis:
         )
 
     def _nulls(self, z: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
-        # A distance to one centre does not depend on who else is in the batch: both nulls are the same.
+        # A distance to one centre does not depend on the other images of the batch: both nulls are the same.
         centres = z[: self.anchors].mean(0)
         others = torch.cat([from_rank_before(centres[-1:]), centres[:-1]])
         null = -squared_distances(z - others, factor)
@@ -61,10 +65,11 @@ class Mahalanobis:
 
 
 def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance: str, eps: float) -> Tensor:
-    """Lower Cholesky factor of the pooled covariance of the deviations (dim, dim), over all ranks.
+    """Factorise the pooled covariance of the deviations over all ranks: its lower Cholesky factor (dim, dim).
 
-    Where rounding leaves the covariance indefinite (D > NM, identical views) the diagonal is raised, tenfold at a time,
-    from the size of that rounding until the factor exists. It is in float64 where float32 has no squares so large.
+    If rounding leaves the covariance indefinite (D > NM, identical views), a multiple of the identity of the size of
+    the rounding is added, ten times more at each try, until the factor exists. The factor is in float64 if squares
+    overflow float32.
     """
     rows = deviations.flatten(0, 1)
     count = count_over_ranks(rows[:, 0])
@@ -72,7 +77,7 @@ def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance
     trace = float(scatter.trace())
     if not math.isfinite(trace):
         if rows.dtype == torch.float64:
-            raise ValueError("the embeddings are too large to be squared; normalise them")
+            raise ValueError("squares of the embeddings overflow; normalise the embeddings")
         return cholesky_of_scatter(deviations.double(), covariance, eps)
     scatter = SHRINKAGES[covariance](rows, scatter, count)
     scatter.diagonal().add_(eps)
@@ -88,9 +93,9 @@ def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance
 def squared_distances(
     deviations: Float[Tensor, "views batch dim"], factor: Float[Tensor, "dim dim"]
 ) -> Float[Tensor, "views batch"]:
-    """‖L⁻¹x‖² for every deviation x: one triangular solve, no inverse, no product of all pairs."""
+    """Compute ‖L⁻¹x‖² for every deviation x with one triangular solve: no inverse, and no products of all pairs."""
     rows = deviations.flatten(0, 1).to(factor)
-    # From the right, on rows as they lie in memory: twice as fast as from the left on their transpose.
+    # Solving from the right, on rows as they lie in memory, is twice as fast as from the left on their transpose.
     whitened = torch.linalg.solve_triangular(factor.T, rows, upper=True, left=False)
     return whitened.square().sum(1).view(deviations.shape[:2]).to(deviations)
 

@@ -1,4 +1,4 @@
-"""Strengths: how much a score changes a weight. Each maps `Scores` to a `Weighing`."""
+"""Strengths: how much a score changes a weight. Each class maps `Scores` to a `Weighing`."""
 
 from uota.arbitration.strengths.effective_sample_size import EffectiveSampleSize
 from uota.arbitration.strengths.temperature import Temperature

@@ -1,4 +1,4 @@
-"""The temperature found, not chosen: so that the weights have a given effective sample size."""
+"""Strength by effective sample size: a softmax whose temperature follows from the spread that weights shall have."""
 
 import math
 from dataclasses import dataclass
@@ -12,23 +12,24 @@ from uota.arbitration.result import Scores, Weighing
 from uota.arbitration.strengths.temperature import softmax_weights
 from uota.distributed import count_over_ranks, max_over_ranks, sum_over_ranks
 
-# Each round tries this many temperatures at once, between the two that enclosed the answer in the round before.
+# Each round tries this many temperatures, between the two that enclosed the solution in the round before.
 CANDIDATES, ROUNDS = 64, 4
-# The first round's temperatures, as multiples of the standard deviation of the scores.
+# Range of temperatures in the first round, as multiples of the standard deviation of the scores.
 NARROWEST, WIDEST = 1e-4, 1e6
-# Scores that differ by less, as a share of the largest, differ by rounding: so do the paper's of N(M − 1) ≤ D views.
+# Smaller differences, relative to the largest score, are rounding errors; the paper's scores have only these if
+# N(M − 1) ≤ D.
 ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
 class EffectiveSampleSize:
-    """Softmax weights whose effective sample size is `share` of the global batch.
+    """Softmax weights whose effective sample size is a given share of the global batch.
 
-    A share below 1/NM cannot be had: then the best view takes all. Scores that are equal up to rounding give uniform
-    weights.
+    A share below 1/NM is impossible, and gives the best view all the weight. Scores that are equal up to rounding give
+    uniform weights.
 
     Attributes:
-        share: in (0, 1]; 1 is uniform.
+        share: effective sample size in (0, 1]; 1 gives uniform weights.
     """
 
     share: float
@@ -43,8 +44,11 @@ class EffectiveSampleSize:
 
 
 def temperature_for(scores: Float[Tensor, "views batch"], share: float) -> float:
-    """The τ at which softmax(scores / τ) has this effective sample size. It grows with τ, so the answer is enclosed by
-    ever finer grids; a round exchanges two numbers per candidate across ranks, never the scores."""
+    """Find the τ at which softmax(scores / τ) has this effective sample size.
+
+    The effective sample size grows with τ, so the solution is enclosed by ever finer grids. Ranks exchange two numbers
+    per candidate in each round, never the scores.
+    """
     below_best = (scores - max_over_ranks(scores.max())).double()
     count = count_over_ranks(below_best)
     spread = float((sum_over_ranks(below_best.square().sum()) / count).sqrt())

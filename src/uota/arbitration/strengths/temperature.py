@@ -1,4 +1,7 @@
-"""The paper's strength: a softmax over all views of all images, with a temperature that somebody chose (M.11)."""
+"""The UOTA paper's strength: a softmax over all views of all images with a fixed temperature.
+
+Wang et al., NeurIPS 2021, section 3, equation 11.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,11 +17,11 @@ from uota.distributed import count_over_ranks, max_over_ranks, sum_over_ranks
 
 @dataclass(frozen=True)
 class Temperature:
-    """w = NM · softmax(score / τ) over the global batch.
+    """Weights w = NM · softmax(score / τ) over the global batch.
 
     Attributes:
-        tau: small τ trusts the scores more. For the paper's score it means something relative to D only, the mean of
-            the squared distances: the released 350 is 2.7 · D.
+        tau: temperature; the smaller, the more the scores count. For the paper's score it is meaningful only relative
+            to D, the mean of the squared distances: the released 350 is 2.7 · D.
     """
 
     tau: float
@@ -32,7 +35,7 @@ class Temperature:
 
 
 def softmax_weights(scores: Float[Tensor, "views batch"], tau: float) -> Float[Tensor, "views batch"]:
-    """NM · softmax(scores / τ) over the global batch; across ranks one maximum, one sum and one count are exchanged."""
+    """Compute NM · softmax(scores / τ) over the global batch; ranks exchange a maximum, a sum and a count."""
     if math.isinf(tau):
         return torch.ones_like(scores)
     likelihood = ((scores - max_over_ranks(scores.max())) / tau).exp()

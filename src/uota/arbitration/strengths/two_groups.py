@@ -1,7 +1,8 @@
-"""The strength nobody has to choose: Efron's local false discovery rate, with nulls that are known.
+"""Two-groups strength: weights from estimated outlier probabilities, without anything to tune.
 
-The distribution of a score under "this view shows another image" is not assumed but observed: every view is also
-scored against another image. What the observed scores have in common with that is the share of outliers.
+The model is Efron's (*Large-scale simultaneous hypothesis testing: the choice of a null hypothesis*, JASA 2004): scores
+are a mixture of two components, views that show their image and outliers. The distribution of outliers' scores is not
+assumed but observed, as every view is also scored against other images.
 """
 
 import math
@@ -20,26 +21,28 @@ from uota.distributed import sum_over_ranks
 from uota.numerics import wide
 
 BINS = 256
-# In so many parts a score is shared by two bins.
+# Resolution with which the count of a score is divided between two bins.
 PARTS = 2**20
 # Standard deviation, in bins, of the Gaussian that smooths the histograms.
 SMOOTHING = 2.5
-# Weight of the past in the running densities.
+# Decay of the running densities.
 MEMORY = 0.95
-# "What its image shows" means nothing unless most views show it. While a score cannot tell, everything looks like an
-# outlier; this bound then leaves all probabilities near one another, and so the weights near uniform.
+# What an image shows is only defined if most of its views show it, as Efron (2004) assumes that most cases are of one
+# component. While a score cannot tell, everything looks like an outlier; with this bound all probabilities are then
+# near each other, and the weights near uniform.
 HIGHEST_RATE = 0.5
 
 
 class TwoGroups(nn.Module):
-    """w = P(view is no outlier | score), rescaled to mean 1; probability and rate are estimated from the scores.
+    """Weights w = P(view is not an outlier | score), rescaled to mean 1, with probabilities estimated from the scores.
 
-    f = (1 − π) f₀ + πₐ f₁ₐ + πᵦ f₁ᵦ with the nulls of strangers (a) and of images of the batch (b); πₐ and πᵦ are found
-    where f₀ has no mass (below the median of f₁ₐ). P(outlier | s) is made to fall with s by isotonic regression
-    weighted by f. The densities are running means over steps and ranks, kept in the state dict; in eval mode they
-    are used as they are (before any training: made from the batch at hand and forgotten), and so they are inside a
-    backward pass, where gradient checkpointing repeats calls. They stay in float32 or float64. Fewer than three images
-    give no null: uniform weights.
+    The density of observed scores is f = (1 − π) f₀ + πₐ f₁ₐ + πᵦ f₁ᵦ, where outliers show either a stranger to the
+    batch (a) or another image of the batch (b), and π = πₐ + πᵦ. Both shares are estimated where f₀ has no mass (below
+    the median of f₁ₐ). Isotonic regression weighted by f makes P(outlier | s) decrease with s.
+
+    The densities are running means over steps and ranks, in float32 or float64, and part of the state dict. They are
+    not updated in eval mode (before any training, the batch at hand serves instead), nor inside a backward pass, where
+    gradient checkpointing repeats calls. Fewer than three images give no null, and so uniform weights.
     """
 
     densities: Tensor
@@ -86,17 +89,17 @@ class TwoGroups(nn.Module):
         return self.densities
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TwoGroups":
-        """Move or cast as asked, but not below float32."""
+        """Move or cast the densities, but not below float32."""
         with self._lock, torch.inference_mode(False):
             super()._apply(cast_at_least_float32(fn), recurse)
         return self
 
 
 def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, " bins"], float]:
-    """P(outlier) in every bin, falling from left to right, and the estimated rate of outliers.
+    """Estimate P(outlier) in every bin, decreasing from left to right, and the rate of outliers.
 
     Args:
-        densities: of the observed scores, of the strangers' null and of the residents' null, on the CPU.
+        densities: densities of the observed scores, of the strangers' null and of the residents' null, on the CPU.
     """
     observed, stranger, resident = densities
     lower_tail = stranger.cumsum(0) <= 0.5 * stranger.sum()
@@ -109,7 +112,7 @@ def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tenso
 
 
 def nonnegative_shares(target: Tensor, first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Least squares of target ≈ a · first + b · second under a, b ≥ 0: the free solution, or the best with one at 0."""
+    """Solve target ≈ a · first + b · second by least squares under a, b ≥ 0."""
     aa, ab, bb = float(first @ first), float(first @ second), float(second @ second)
     at, bt = float(first @ target), float(second @ target)
     determinant = aa * bb - ab * ab
@@ -122,8 +125,11 @@ def nonnegative_shares(target: Tensor, first: Tensor, second: Tensor) -> tuple[f
 
 
 def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> Float[Tensor, " bins"]:
-    """Isotonic regression, falling: the weighted least-squares fit. Its closed form is min over starts, max over ends
-    (Robertson, Wright and Dykstra, 1988, section 1.4), here on all pairs of bins at once."""
+    """Fit a decreasing function by weighted least squares (isotonic regression).
+
+    This is the closed form, a minimum over starts of the maximum over ends (Robertson, Wright and Dykstra, *Order
+    Restricted Statistical Inference*, 1988, section 1.4), for all pairs of bins at once.
+    """
     mass = torch.cat([weights.new_zeros(1), weights.cumsum(0)])
     total = torch.cat([weights.new_zeros(1), (weights * values).cumsum(0)])
     span = mass[None, 1:] - mass[:-1, None]
@@ -133,8 +139,10 @@ def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> 
 
 
 def _histogram(position: Tensor) -> Int64[Tensor, " bins"]:
-    """Each score counts `PARTS`, shared by the two bins it is between: rounding moves no whole score to another bin.
-    Whole numbers, whose sum does not depend on the order, nor on how many ranks they are summed over."""
+    """Count each score as `PARTS`, divided between its two nearest bins, so that rounding moves no whole score.
+
+    The counts are integers, whose sum depends neither on the order nor on the number of ranks.
+    """
     left, beyond = _between_bins(position.detach().flatten())
     right_share = (beyond * PARTS).round().long()
     return right_share.new_zeros(BINS).index_add_(0, left, PARTS - right_share).index_add_(0, left + 1, right_share)
@@ -146,17 +154,17 @@ def _interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
 
 
 def _between_bins(position: Tensor) -> tuple[Tensor, Tensor]:
-    """The bin to the left of a score, and how far the score is from that one's centre to the next one's."""
+    """Index of the bin to the left of a score, and the score's place between that bin's centre and the next one's."""
     place = (position * BINS - 0.5).clamp(0, BINS - 1)
     left = place.floor().long().clamp(max=BINS - 2)
     return left, place - left
 
 
 def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before a state is loaded, refuse densities that are none.
+    """Require, before a state dict is loaded, that its densities are not negative or NaN.
 
     Raises:
-        ValueError: some are negative or NaN.
+        ValueError: some are.
     """
     densities = state.get(f"{prefix}densities")
     if isinstance(densities, Tensor) and not densities.is_meta and not bool((densities >= 0).all()):
@@ -165,7 +173,7 @@ def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: 
 
 @cache
 def _smoothing() -> Tensor:
-    """The band that smooths histograms, on the CPU."""
+    """Matrix that smooths histograms, on the CPU."""
     with torch.inference_mode(False):
         return _gaussian_band(BINS, SMOOTHING).float().double()
 

@@ -1,11 +1,11 @@
-"""Demo scenes as a small data set in COCO's layout, for what reads COCO: python -m uota.data.demo.coco_scenes FOLDER
+"""Writes demo scenes as a small data set in COCO's layout: python -m uota.data.demo.coco_scenes FOLDER
 
     FOLDER/train2017/000000000001.jpg …            FOLDER/val2017/…
     FOLDER/annotations/instances_train2017.json    boxes, masks, ten categories
     FOLDER/annotations/person_keypoints_train2017.json    one category with five keypoints
 
-As in COCO itself most masks are polygons; those of objects with holes, and of crowds, are run lengths; some images hold
-nothing, and the numbers of categories have gaps.
+As in COCO, most masks are polygons, and masks with holes or of crowds are run lengths; some images contain no object,
+and the category numbers have gaps.
 """
 
 import json
@@ -27,14 +27,14 @@ from uota.io.atomic import write_text_atomically
 from uota.io.outputs import is_nonempty_dir
 
 FOLDERS: dict[Split, str] = {"train": "train2017", "test": "val2017"}
-# Where the extremes of a silhouette lie in its image, and its centre of mass.
+# The extreme points of a silhouette, and its centre of mass.
 KEYPOINTS = ("left", "right", "top", "bottom", "centre")
 GARMENT = 1
-# Ink below this is the background, or the soft edge of an object.
+# Fainter pixels are background, or the soft edge of an object.
 FAINT = 32
-# A silhouette of fewer pixels is no object that one could find.
+# A silhouette of fewer pixels is too small to detect.
 SMALLEST = 20
-# Every so many images: one that is empty, and one in which the lesser object is a crowd.
+# Every 25th image is empty, and in every 16th the smaller object is a crowd.
 EMPTY, CROWD = 25, 16
 JPEG_QUALITY = 95
 
@@ -46,23 +46,23 @@ class Thing:
     Attributes:
         kind: its class, from 0.
         mask: its silhouette.
-        crowd: it stands for several.
+        crowd: whether it is annotated as a crowd.
     """
 
     kind: int
-    mask: Bool[NDArray, "side side"]
+    mask: Bool[NDArray[np.bool_], "side side"]
     crowd: bool
 
 
 def write_coco_scenes(folder: Path, train: int = 400, test: int = 200) -> None:
-    """Write the first scenes of each split, with what is on them.
+    """Write the first scenes of each split with their annotations.
 
     Args:
-        folder: new or empty.
-        train, test: how many images, at most 8,000 and 2,000.
+        folder: a new or empty folder.
+        train, test: number of images, at most 8,000 and 2,000.
 
     Raises:
-        UotaError: there are not so many scenes, or the folder holds something or cannot be written.
+        UotaError: there are fewer scenes, or the folder is not empty or cannot be written.
     """
     if is_nonempty_dir(folder):
         raise UotaError(f"{folder} is not empty: give a new folder")
@@ -70,7 +70,7 @@ def write_coco_scenes(folder: Path, train: int = 400, test: int = 200) -> None:
     for split, count in counts.items():
         scenes = open_scenes(split)
         if not 1 <= count <= len(scenes):
-            raise UotaError(f"{split}={count}: there are 1 to {len(scenes)} such scenes")
+            raise UotaError(f"{split}={count}: give a number from 1 to {len(scenes)}")
         _write_split(folder, FOLDERS[split], scenes, count)
 
 
@@ -95,7 +95,7 @@ def _write_split(folder: Path, name: str, scenes: Scenes, count: int) -> None:
 
 
 def category_of(kind: int) -> int:
-    """The number of a class among the categories."""
+    """The category number of a class."""
     return 2 * kind + 1
 
 
@@ -124,11 +124,11 @@ def _annotation(number: int, image: int, thing: Thing) -> dict[str, Any]:
     }
 
 
-def polygons(mask: Bool[NDArray, "height width"]) -> list[list[float]] | None:
-    """Outlines (x, y, x, y, …) of a mask's parts; None where it has holes, which COCO's polygons cannot have."""
-    # A pixel's value stands at its middle, and the frame of nothing closes outlines at the border.
+def polygons(mask: Bool[NDArray[np.bool_], "height width"]) -> list[list[float]] | None:
+    """Outlines (x, y, x, y, …) of a mask's parts; None if it has holes, which COCO's polygons cannot express."""
+    # Contours pass between the centres of pixels, and the padding closes those at the border.
     lines = [np.asarray(line) for line in contour_generator(z=np.pad(mask, 1).astype(float)).lines(0.5)]
-    turns = [np.sign(_signed_area(line)) for line in lines]  # the outline of a hole turns the other way
+    turns = [np.sign(_signed_area(line)) for line in lines]  # the outline of a hole has the other orientation
     if len(set(turns)) > 1:
         return None
     return [np.round(line[:-1] - 0.5, 2).flatten().tolist() for line in lines]
@@ -139,8 +139,8 @@ def _signed_area(ring: NDArray[np.float64]) -> float:
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
 
-def run_lengths(mask: Bool[NDArray, "height width"]) -> list[int]:
-    """COCO's run lengths, uncompressed: down the columns, beginning with the number of zeros."""
+def run_lengths(mask: Bool[NDArray[np.bool_], "height width"]) -> list[int]:
+    """COCO's uncompressed run lengths: down the columns, starting with the number of zeros."""
     line = np.concatenate([[False], mask.flatten(order="F"), [False]])
     turns = np.flatnonzero(line[1:] != line[:-1])
     counts = np.diff(np.concatenate([[0], turns, [mask.size]])).tolist()
@@ -148,7 +148,7 @@ def run_lengths(mask: Bool[NDArray, "height width"]) -> list[int]:
 
 
 def _points(thing: Thing) -> dict[str, Any]:
-    """Keypoints, each (x, y, 2: seen); a crowd has none."""
+    """Keypoints (x, y, visibility), all visible; a crowd has none."""
     rows, columns = np.nonzero(thing.mask)
     ends = {
         "left": (columns.min(), rows[columns == columns.min()].mean()),
@@ -167,7 +167,9 @@ def _write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
     Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
 
 
-def _write_json(path: Path, images: list, categories: list, annotations: list) -> None:
+def _write_json(
+    path: Path, images: list[dict[str, Any]], categories: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> None:
     info = {"description": "demo scenes of uota, from Fashion-MNIST (MIT licence)"}
     parts = {"info": info, "licenses": [], "images": images, "categories": categories, "annotations": annotations}
     write_text_atomically(path, json.dumps(parts))

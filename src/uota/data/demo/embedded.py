@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from uota.data.demo.fashion_mnist import CLASSES
-from uota.data.source import Split, TensorSource
+from uota.data.memory import TensorSource
+from uota.data.source import Split
 
 FOLDER = Path(__file__).parent / "embedded"
 SIDE = 28
@@ -18,13 +19,13 @@ COLUMNS = 80
 
 
 def open_demo(split: Split) -> TensorSource:
-    """8,000 training or 2,000 test images (1, 28, 28) with labels, 800 or 200 of each of 10 classes, in turn."""
+    """8,000 training or 2,000 test images (1, 28, 28) with labels; the 10 classes take turns."""
     pixels = _pixels(split)
-    return TensorSource("demo", pixels, torch.arange(len(pixels)) % len(CLASSES), CLASSES)
+    return TensorSource("demo", pixels, torch.arange(len(pixels)) % len(CLASSES), CLASSES, "small-grey")
 
 
 def to_sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images (n, 28, 28), n a multiple of 80, side by side in rows of 80; image i is of class i mod 10."""
+    """Images (n, 28, 28), n a multiple of 80, side by side in rows of 80."""
     rows = images.reshape(-1, COLUMNS, SIDE, SIDE)
     return rows.transpose(0, 2, 1, 3).reshape(-1, COLUMNS * SIDE)
 

@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uota.data.source import Split, TensorSource
+from uota.data.memory import TensorSource
+from uota.data.source import Split
 from uota.errors import UotaError
 
 CLASSES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 PREFIX = {"train": "train", "test": "t10k"}
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
-# Where the files lie in a folder that somebody names: there, or where torchvision puts them.
+# Where the files are below the folder that the user names; torchvision puts them into a sub-folder.
 PLACES = (".", "raw", "FashionMNIST/raw")
 
 
 def fashion_mnist_folder(folder: Path) -> Path | None:
-    """The folder of the original files in `folder`, recognised by their names; None when there are none."""
+    """The folder of the original files in `folder`, recognised by their names; None if there are none."""
     return next((folder / place for place in PLACES if _file(folder / place, f"train-{IMAGES}")), None)
 
 
@@ -32,14 +33,13 @@ def open_fashion_mnist(folder: Path, split: Split) -> TensorSource:
     images = read_idx(_need(folder, f"{PREFIX[split]}-{IMAGES}"), dimensions=3)
     labels = read_idx(_need(folder, f"{PREFIX[split]}-{LABELS}"), dimensions=1)
     if len(images) != len(labels):
-        raise UotaError(f"{folder} holds {len(images)} images and {len(labels)} labels of {split}: fetch it again.")
-    return TensorSource(
-        "fashion-mnist", torch.from_numpy(images)[:, None], torch.from_numpy(labels.astype(np.int64)), CLASSES
-    )
+        raise UotaError(f"{folder} holds {len(images)} images and {len(labels)} labels of {split}; download it again")
+    pixels = torch.from_numpy(images)[:, None]
+    return TensorSource("fashion-mnist", pixels, torch.from_numpy(labels.astype(np.int64)), CLASSES, "small-grey")
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """An array of an idx file of unsigned bytes, gzipped or not."""
+    """The array in an idx file of unsigned bytes, gzipped or not."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         magic, *shape = np.frombuffer(data, dtype=">i4", count=1 + dimensions).tolist()
@@ -48,7 +48,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UotaError(
-            f"{path} is not a whole idx file of {dimensions} dimension(s) ({error}): fetch it again."
+            f"{path} is not a whole idx file of {dimensions} dimension(s) ({error}); download it again"
         ) from error
 
 
@@ -59,5 +59,5 @@ def _file(folder: Path, name: str) -> Path | None:
 def _need(folder: Path, name: str) -> Path:
     path = _file(folder, name)
     if path is None:
-        raise UotaError(f"{folder} has other files of Fashion-MNIST but neither {name} nor {name}.gz: fetch it too.")
+        raise UotaError(f"{folder} has other files of Fashion-MNIST but neither {name} nor {name}.gz; download it too")
     return path

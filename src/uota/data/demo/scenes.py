@@ -1,7 +1,7 @@
-"""`demo-scenes`: canvases with a main object and others, so that crops really do show the wrong thing.
+"""`demo-scenes`: scenes of a main object and others, so that some crops show the wrong object, and which is known.
 
 A scene is a black square with one main image of `demo`, which gives the label, and one to three smaller images of
-other classes on the far sides of it. What every crop shows of each object is known.
+other classes around the centre. How much of each object a crop shows is known.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,15 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from uota.data.demo.embedded import open_demo
-from uota.data.source import Split, TensorSource
+from uota.data.memory import TensorSource
+from uota.data.source import Split
 from uota.errors import UotaError
 
-# Scenes rendered at once: enough to keep the processor busy, few enough to stay in its cache.
+# Scenes rendered at once: enough to keep the processor busy, and few enough for its cache.
 CHUNK = 256
-# A crop is an outlier when it shows less than this, of the main object, of what it shows of another.
+# A crop is an outlier if its share of the main object is less than this times its share of another object.
 OUTLIER_RATIO = 0.5
-# Key of the random numbers of a split: the test scenes are not the training scenes with other objects.
+# Key of the random numbers of a split, so that test scenes have a layout of their own.
 SPLIT_KEY = {"train": 0, "test": 1}
 # Random numbers of one object: which image, radius, scale, rotation, hue, saturation, whether mirrored.
 DRAWS = 7
@@ -31,18 +32,18 @@ DRAWS = 7
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How scenes are laid out. The defaults are a geometry on which figures were measured.
+    """How scenes are laid out. The published figures were measured with the defaults.
 
     Attributes:
-        seed: everything random follows from it and the split.
+        seed: of all random choices, together with the split.
         canvas: side in pixels.
         others: objects besides the main one, 1 to 3.
         tint: give each object a colour of its own; scenes then have 3 channels.
         main_scale, other_scale: range of sizes, relative to the object's own 28 pixels.
         radius: range of the distances from the canvas's centre to an object's, in half-widths of the canvas.
         rotation: largest rotation of an object to either side, radians.
-        mirror: show each object in a mirror, half of the time. Raw pixels say less then, but so, measured on one
-            seed of a short SwAV run, does the encoder.
+        mirror: mirror each object with probability 0.5. A classifier of raw pixels does worse then, but so did the
+            encoder, in one short SwAV run.
     """
 
     seed: int = 0
@@ -56,30 +57,30 @@ class SceneOptions:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Check that such scenes can be drawn."""
         if not 1 <= self.others <= 3:
-            raise UotaError(f"others={self.others}: a scene has 1 to 3 objects besides the main one.")
+            raise UotaError(f"others={self.others}: a scene has 1 to 3 objects besides the main one")
         if self.canvas < 16:
-            raise UotaError(f"canvas={self.canvas} is too small for objects: give at least 16 pixels, by default 56.")
+            raise UotaError(f"canvas={self.canvas} is too small for objects; give at least 16 pixels")
         if not 0 <= self.seed < 2**64:
-            raise UotaError(f"seed={self.seed} must be 0 or more, and less than 2^64.")
+            raise UotaError(f"seed={self.seed} must be 0 or more, and less than 2^64")
         for name, (low, high) in {"main_scale": self.main_scale, "other_scale": self.other_scale}.items():
             if not 0 < low <= high:
-                raise UotaError(f"{name}={(low, high)} must be two positive numbers, the smaller first.")
+                raise UotaError(f"{name}={(low, high)} must be two positive numbers, the smaller first")
 
 
 class Shown(NamedTuple):
-    """How much crops show, in [0, 1]: of the main object's ink, and of that other object of which they show most."""
+    """Shares of ink that crops show, in [0, 1]: of the main object, and of the other object that they show most of."""
 
     main: Float[Tensor, "views batch"]
     other: Float[Tensor, "views batch"]
 
 
 class Scenes(TensorSource):
-    """Scenes with their truth.
+    """Scenes with their ground truth.
 
     Attributes:
-        ink: what each object, alone on the canvas, is made of, main object first; (len, 1 + others, side, side) uint8.
+        ink: brightness of each object alone on the canvas, main object first; (len, 1 + others, side, side) uint8.
         kinds: class of each object, main object first; (len, 1 + others) int64.
     """
 
@@ -92,15 +93,16 @@ class Scenes(TensorSource):
         kinds: Int64[Tensor, "len objects"],
     ) -> None:
         """Keep the tensors."""
-        super().__init__("demo-scenes" if pixels.shape[1] == 1 else "demo-scenes-colour", pixels, labels, classes)
+        colour = "" if pixels.shape[1] == 1 else "-colour"
+        super().__init__(f"demo-scenes{colour}", pixels, labels, classes, f"scenes{colour}")
         self.ink, self.kinds = ink, kinds
 
     def shown(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> Shown:
-        """How much of each scene's objects every crop shows.
+        """How much of its scene's objects every crop shows.
 
         Args:
-            index: of the scenes.
-            boxes: crops, (top, left, height, width) in pixels; borders may lie within pixels or outside the canvas.
+            index: indices of the scenes.
+            boxes: crops, (top, left, height, width) in pixels; borders may be fractional or outside the canvas.
         """
         ink = self.ink[index]
         inside = ink_inside(ink, boxes)
@@ -118,21 +120,21 @@ class Scenes(TensorSource):
 def ink_inside(
     ink: UInt8[Tensor, "batch objects side side"], boxes: Float[Tensor, "views batch 4"]
 ) -> Float[Tensor, "views batch objects"]:
-    """Sum of each object's ink within each box; a pixel counts by the part of it that lies inside."""
+    """Sum of each object's ink within each box; a pixel counts by the part of it that is inside."""
     (top, left), (height, width) = boxes[..., :2].unbind(-1), boxes[..., 2:].unbind(-1)
     rows, columns = (_inside(*line, ink.shape[-1]).float() for line in ((top, top + height), (left, left + width)))
     return torch.einsum("bors,vbr,vbs->vbo", ink.float(), rows, columns)
 
 
 def _inside(first: Tensor, last: Tensor, side: int) -> Float[Tensor, "views batch side"]:
-    """How much of each pixel of a line lies between two borders, in [0, 1]."""
+    """Share of each pixel of a line that is between two borders, in [0, 1]."""
     pixel = torch.arange(side)
     return (last[..., None] - pixel).clamp(0, 1) - (first[..., None] - pixel).clamp(0, 1)
 
 
 @lru_cache(maxsize=4)
 def open_scenes(split: Split, options: SceneOptions | None = None) -> Scenes:
-    """The scenes of a split: a pure function of the split and the options. Each image of `demo` is main object once."""
+    """The scenes of a split, a pure function of split and options; each image of `demo` is the main object of one."""
     options = options or SceneOptions()
     demo = open_demo(split)
     assert demo.labels is not None
@@ -146,14 +148,14 @@ def open_scenes(split: Split, options: SceneOptions | None = None) -> Scenes:
 
 
 def _draws(images: int, split: Split, options: SceneOptions) -> Float[Tensor, "len objects draws"]:
-    """Uniform random numbers; the main object, always its own image, uses its first for the angle of the scene."""
+    """Uniform random numbers; the main object's image is given, so its first number is the angle of the scene."""
     key = np.array([options.seed, SPLIT_KEY[split]], dtype=np.uint64)
     shape = (images, 1 + options.others, DRAWS)
     return torch.from_numpy(np.random.Generator(np.random.Philox(key=key)).random(shape))
 
 
 def _objects(labels: Int64[Tensor, " len"], draws: Float[Tensor, "len objects"]) -> Int64[Tensor, "len objects"]:
-    """Which image each object is: the main one its own, the others any of another class."""
+    """Index of each object's image: the scene's own for the main object, one of another class for the others."""
     by_class = labels.argsort(stable=True)
     counts = labels.bincount()
     size, start = counts[labels][:, None], (counts.cumsum(0) - counts)[labels][:, None]
@@ -165,7 +167,7 @@ def _objects(labels: Int64[Tensor, " len"], draws: Float[Tensor, "len objects"])
 def _render(
     images: UInt8[Tensor, "batch objects 1 height width"], draws: Float[Tensor, "batch objects draws"], o: SceneOptions
 ) -> UInt8[Tensor, "batch objects side side"]:
-    """Each object alone on its canvas, bilinearly resampled; objects lie evenly around the centre."""
+    """Each object alone on a canvas, bilinearly resampled; objects are spread evenly around the centre."""
     batch, objects = draws.shape[:2]
     around = torch.arange(objects) / objects
     angle = tau * (draws[:, :1, 0] + around)
@@ -176,7 +178,7 @@ def _render(
     cosine, sine = zoom * rotation.cos(), zoom * rotation.sin()
     side = 1 - 2 * ((draws[..., 6] < 0.5) & o.mirror).double()  # -1: the object is mirrored
     x, y = radius * angle.cos(), radius * angle.sin()
-    # From a place on the canvas to the place in the object that is seen there, both in [-1, 1].
+    # Maps a position on the canvas to the position in the object that is seen there, both in [-1, 1].
     to_object = torch.stack(
         [side * cosine, side * sine, -side * (cosine * x + sine * y), -sine, cosine, sine * x - cosine * y], dim=-1
     ).reshape(batch * objects, 2, 3)

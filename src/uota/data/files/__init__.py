@@ -1,1 +1,1 @@
-"""Images that lie as files in folders."""
+"""Images as files in folders."""

@@ -1,4 +1,4 @@
-"""What the processes of one loader know together of a folder's images: their pixels, and which cannot be read."""
+"""Shared memory for the processes of a loader: decoded images, and which images cannot be read."""
 
 import mmap
 from typing import Any
@@ -9,28 +9,28 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-UNREAD, BAD, SOUND = 0, -1, -2
+UNREAD, BAD, READABLE = 0, -1, -2
 
 
 class Cache:
     """Decoded images in memory that forked processes share, filled as they are read.
 
-    An anonymous mapping, not a shared-memory file: it needs no room in /dev/shm and takes memory only as it fills.
-    Two processes may read the same image at once; they write the same bytes. A copy made by pickle starts empty,
-    but knows the bad images.
+    The memory is an anonymous mapping, not a shared-memory file: it needs no room in /dev/shm and takes memory only as
+    it fills. Two processes may read the same image at once; they write the same bytes. A pickled copy starts empty but
+    knows the bad images.
     """
 
     def __init__(self, count: int, sizes: NDArray[np.int64] | None = None) -> None:
-        """Room for `count` images of these numbers of bytes; without sizes no pixels are kept."""
+        """Reserve room for `count` images of these sizes in bytes; without sizes no pixels are kept."""
         self.count, self.sizes = count, sizes
-        # Per image: UNREAD, BAD, SOUND, or its height and width in one number, which is written at one blow.
+        # Per image: UNREAD, BAD, READABLE, or its height and width in one number, so that writing them is atomic.
         self.state = np.frombuffer(mmap.mmap(-1, max(1, count) * 8), dtype=np.int64)
         if sizes is not None:
             self.ends = sizes.cumsum()
             self.pixels = torch.frombuffer(mmap.mmap(-1, max(1, int(sizes.sum()))), dtype=torch.uint8)
 
     def get(self, index: int) -> UInt8[Tensor, "channels height width"] | None:
-        """An image that was put here, as a view of the memory; None where there is none."""
+        """A cached image, as a view of the memory; None if it is not in the cache."""
         state = int(self.state[index])
         if self.sizes is None or state <= UNREAD:
             return None
@@ -39,9 +39,9 @@ class Cache:
         return self.pixels[end - size : end].view(-1, height, width)
 
     def put(self, index: int, image: UInt8[Tensor, "channels height width"]) -> None:
-        """Keep an image, if there is room of its size; else that it can be read."""
+        """Keep an image if there is room of its size; else remember that it can be read."""
         if self.sizes is None or image.numel() != self.sizes[index]:
-            self.state[index] = SOUND
+            self.state[index] = READABLE
             return
         end = int(self.ends[index])
         self.pixels[end - image.numel() : end] = image.flatten()
@@ -52,11 +52,11 @@ class Cache:
         self.state[index] = BAD
 
     def bad(self) -> list[int]:
-        """Images that cannot be read, as far as any process has seen."""
+        """Images that any process found to be unreadable."""
         return np.flatnonzero(self.state == BAD).tolist()
 
     def bad_and_read(self) -> tuple[int, int]:
-        """How many images cannot be read, and how many were tried, by any process."""
+        """Number of images that cannot be read, and of images tried, by any process."""
         tried = np.count_nonzero(self.state)
         return int(np.count_nonzero(self.state == BAD)), int(tried)
 
@@ -65,10 +65,10 @@ class Cache:
         return bool(self.state[index] == BAD)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What goes to a process that is not forked."""
+        """State for a process that is not forked."""
         return {"count": self.count, "sizes": self.sizes, "bad": self.bad()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """An empty cache that knows the bad images."""
+        """Start empty, but with the bad images marked."""
         self.__init__(state["count"], state["sizes"])  # type: ignore[misc]
         self.state[state["bad"]] = BAD

@@ -1,4 +1,4 @@
-"""One image file, of whatever kind, as a uint8 tensor."""
+"""Decodes one image file of any supported format to a uint8 tensor."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
@@ -24,15 +24,15 @@ from uota.io.reading import NotRegularError, open_regular
 from uota.settings.pretrain import IMAGE_MEGABYTES
 
 JPEG_MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
-# Bytes of a pixel, by Pillow's mode; of others 4.
+# Bytes of a pixel by Pillow's mode; 4 for other modes.
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
-# Every line of an image has some bytes of its own, as has every column once it is shrunk.
+# Every row of an image takes some memory besides its pixels, as does every column when it is shrunk.
 LEAST_SIDE = 64
 LIMIT = Lock()
 
 
 class UnreadableError(Exception):
-    """A file that is no whole image. For the folder that meets it, which skips it; never for a person."""
+    """A file that is not a complete image. Sources catch this and skip the file; users never see it."""
 
 
 def read_image(
@@ -46,16 +46,16 @@ def read_image(
     """Read the first frame of an image, upright (by its EXIF orientation).
 
     Args:
-        path: of a format in `formats.py`; the content counts, not the extension.
+        path: a file of a format in `formats.py`; the content decides, not the extension.
         channels: 1 or 3.
-        background: RGB colour that shows through where an image is transparent.
+        background: RGB colour behind transparent pixels.
         max_side: shrink so that no side is longer, keeping the proportions; None: keep the size.
         pixel_range: values of black and white, of images of more than 8 bits; None: 0 and 65535, of floats 0 and 1.
-        megabytes: how much an image may have when it is decoded.
+        megabytes: largest size of a decoded image.
 
     Raises:
-        UnreadableError: it is no regular file, is damaged, or is larger than `megabytes`.
-        OSError: the file system does not give it.
+        UnreadableError: it is not a regular file, is damaged, or is larger than `megabytes`.
+        OSError: the file system fails.
     """
     try:
         return decode_image(read_file(path), channels, background, max_side, pixel_range, megabytes)
@@ -67,8 +67,8 @@ def read_file(path: Path) -> NDArray[np.uint8]:
     """The bytes of a file.
 
     Raises:
-        UnreadableError: it is no regular file.
-        OSError: the file system does not give it.
+        UnreadableError: it is not a regular file.
+        OSError: the file system fails.
     """
     try:
         with open(open_regular(path), "rb") as file:
@@ -85,34 +85,34 @@ def decode_image(
     pixel_range: PixelRange | None = None,
     megabytes: int = IMAGE_MEGABYTES,
 ) -> UInt8[Tensor, "channels height width"]:
-    """The bytes of an image file as `read_image` returns it.
+    """Decode the bytes of an image file as `read_image` does.
 
     Raises:
-        UnreadableError: they are no whole image, or one that is too large.
+        UnreadableError: the image is incomplete, damaged or too large.
     """
     try:
         with _opened(data, channels, megabytes) as image:
             return shrunk(_decoded(data, image, channels, background, pixel_range), max_side)
-    except Exception as error:  # decoders raise about anything on hostile bytes
+    except Exception as error:  # on hostile bytes decoders raise almost anything
         raise UnreadableError(_reason(data, error)) from error
 
 
 def deep_pixels(data: NDArray[np.uint8], megabytes: int = IMAGE_MEGABYTES) -> NDArray[np.generic] | None:
-    """The pixels of an image of more than 8 bits, as they are; None of any other, and of what is no image."""
+    """The unscaled pixels of an image of more than 8 bits; None for other images, and for what is not an image."""
     try:
         with _opened(data, 1, megabytes) as image:
             return np.asarray(image) if is_deep(image.mode) else None
-    except Exception:  # whatever is wrong is said when the image is read
+    except Exception:  # reported when the image is read
         return None
 
 
 class Header(NamedTuple):
-    """What the header of an image says.
+    """Contents of the header of an image.
 
     Attributes:
-        height, width: not turned upright.
-        deep: it has more than 8 bits.
-        several: it has several frames or pages.
+        height, width: size in pixels, before the image is turned upright.
+        deep: whether it has more than 8 bits.
+        several: whether it has several frames or pages.
     """
 
     height: int
@@ -122,11 +122,11 @@ class Header(NamedTuple):
 
 
 def read_header(path: Path, max_side: int | None = None, channels: int = 3, megabytes: int = IMAGE_MEGABYTES) -> Header:
-    """The header of an image, its size shrunk as `read_image` does.
+    """Read the header of an image, with its size after shrinking as in `read_image`.
 
     Raises:
-        UnreadableError: it is no regular file, no decoder knows it, or it is larger than `megabytes`.
-        OSError: the file system does not give it.
+        UnreadableError: it is not a regular file, of an unknown format, or larger than `megabytes`.
+        OSError: the file system fails.
     """
     try:
         with open(open_regular(path), "rb") as file:
@@ -136,7 +136,7 @@ def read_header(path: Path, max_side: int | None = None, channels: int = 3, mega
 
 
 def _has_several(image: Image.Image) -> bool:
-    """Whether an image is an animation or has pages; the previews that cameras add do not count."""
+    """Whether an image is an animation or has several pages; previews that cameras embed do not count."""
     return image.format in ("GIF", "PNG", "WEBP", "TIFF") and bool(getattr(image, "is_animated", False))
 
 
@@ -148,25 +148,25 @@ def _header_of(file: BinaryIO, path: Path, max_side: int | None, channels: int, 
             size = _shrunk_size(image.height, image.width, max_side)
             return Header(*size, is_deep(image.mode), _has_several(image))
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the file system; Pillow's own have no number
+        if isinstance(error, OSError) and error.errno is not None:  # from the file system; Pillow's have no number
             raise
         raise UnreadableError(f"{path}: {_reason(_head(file), error)}") from error
 
 
 def reason_of(error: UnreadableError, path: Path) -> str:
-    """Why a file cannot be read, without its name."""
+    """Why a file cannot be read, without the name of the file."""
     return str(error).removeprefix(f"{path}: ")
 
 
 @contextmanager
 def _opened(data: NDArray[np.uint8] | bytes | BinaryIO, channels: int, megabytes: int) -> Iterator[Image.Image]:
-    """An image of which only the header has been read, and which is not too large."""
+    """An opened image whose header has been read, and whose size is within the limit."""
     pixels = without_texts(data.data) if isinstance(data, np.ndarray) else data
     file = BytesIO(pixels) if isinstance(pixels, bytes | memoryview) else pixels
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are of no use in training
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd metadata are of no use in training
         try:
-            with _pillows_limit_lifted(megabytes):
+            with _lifted_pillow_limit(megabytes):
                 image = Image.open(file, formats=readable_formats())
         except Image.DecompressionBombError as error:
             raise ValueError(f"its pixels would take more than the {_allowed(megabytes)}") from error
@@ -176,12 +176,12 @@ def _opened(data: NDArray[np.uint8] | bytes | BinaryIO, channels: int, megabytes
 
 
 @contextmanager
-def _pillows_limit_lifted(megabytes: int) -> Iterator[None]:
-    """Let a person have larger images than Pillow would open, who asked for it."""
+def _lifted_pillow_limit(megabytes: int) -> Iterator[None]:
+    """Lift Pillow's own limit on the size of images if the user allows more than the default."""
     if megabytes <= IMAGE_MEGABYTES:
         yield
         return
-    with LIMIT:  # it holds for all threads
+    with LIMIT:  # the limit is global to all threads
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             yield
@@ -207,14 +207,14 @@ def _decoded(
     data: NDArray[np.uint8], image: Image.Image, channels: int, background: Colour, pixel_range: PixelRange | None
 ) -> Tensor:
     if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-        with suppress(RuntimeError):  # Pillow forgives a few files that this decoder does not
+        with suppress(RuntimeError):  # Pillow decodes a few files that this decoder rejects
             return decode_jpeg(torch.from_numpy(data), JPEG_MODES[channels], apply_exif_orientation=True)
     return from_pillow(image, channels, background, pixel_range)
 
 
 def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
-    """Why an image cannot be read, for a person."""
-    if not isinstance(error, Image.UnidentifiedImageError):
+    """Why an image cannot be read, in words for users."""
+    if not isinstance(error, UnidentifiedImageError):
         return " ".join(str(error).split()) or type(error).__name__
     head = bytes(data[:HEAD])
     if not head:
@@ -223,7 +223,7 @@ def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
     if known in REMEDIES and known not in readable_formats():
         return f"{known} needs: {REMEDIES[known]}"
     kind = kind_of_picture(head)
-    return f"{kind} is not read; convert it to PNG" if kind else "no image that any decoder knows"
+    return f"{kind} is not read; convert it to PNG" if kind else "not an image of a known format"
 
 
 def _head(file: BinaryIO) -> bytes:
@@ -232,6 +232,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def shrunk(image: Tensor, max_side: int | None) -> Tensor:
+    """The image, shrunk if needed so that no side is longer than `max_side`."""
     height, width = image.shape[-2:]
     size = _shrunk_size(height, width, max_side)
     if size == (height, width):

@@ -1,4 +1,4 @@
-"""Images decoded when asked for, wherever their files lie; where one cannot be decoded, another stands in."""
+"""Decodes images on demand, wherever their files are stored, and substitutes those that cannot be decoded."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+import torch
+from jaxtyping import Bool, Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,37 +24,41 @@ from uota.settings.ranges import RANGES, check_number, check_pixel_range
 
 @runtime_checkable
 class Files(Protocol):
-    """Image files by index: of a folder, in tar files, in the rows of a table."""
+    """Encoded images by index: files in a folder, members of tar files, cells of a table."""
 
     def __len__(self) -> int:
         """Number of files."""
         ...
 
     def path(self, index: int) -> Path:
-        """What a person knows a file by."""
+        """Path by which people know an image; for one in a larger file, the path of that file and its name there."""
         ...
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The bytes of a file.
+        """The bytes of an image.
 
         Raises:
-            UnreadableError: there are none.
-            OSError: the file system does not give them.
+            UnreadableError: there are no bytes to read.
+            OSError: the file system fails.
         """
+        ...
+
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """Bytes that tell these images and their order from others, whatever folder they are in; none are read."""
         ...
 
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """How the images of a folder are read.
+    """How image files are read.
 
     Attributes:
-        channels: 1 (grey) or 3 (RGB), whatever the files are.
+        channels: 1 (grey) or 3 (RGB); files are converted.
         max_side: shrink images on reading so that no side is longer; None: keep their sizes.
-        background: RGB colour that shows through where an image is transparent.
+        background: RGB colour behind transparent pixels.
         cache_megabytes: keep decoded images in memory if all of them take no more than this; 0: never.
-        pixel_range: values that are black and white in images of more than 8 bits; None: estimated from a sample.
-        image_megabytes: larger images, decoded, are not read.
+        pixel_range: values of black and white in images of more than 8 bits; None: estimated from a sample.
+        image_megabytes: largest decoded size of an image; larger ones are not read.
     """
 
     channels: int = 3
@@ -64,23 +69,23 @@ class FolderOptions:
     image_megabytes: int = IMAGE_MEGABYTES
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be read so."""
+        """Check the values."""
         if self.channels not in (1, 3):
-            raise UotaError(f"channels={self.channels}: images are read with 1 channel (grey) or 3 (RGB).")
+            raise UotaError(f"channels={self.channels}: images are read with 1 channel (grey) or 3 (RGB)")
         if self.max_side is not None and self.max_side < 1:
-            raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes.")
+            raise UotaError(f"max_side={self.max_side} must be at least 1 pixel, or None to keep the sizes")
         if any(not 0 <= value <= 255 for value in self.background):
-            raise UotaError(f"background={self.background} must be three numbers from 0 to 255.")
+            raise UotaError(f"background={self.background} must be three numbers from 0 to 255")
         check_number("image_megabytes", self.image_megabytes, RANGES["image_megabytes"])
         check_pixel_range(self.pixel_range)
 
 
 def estimated_range(files: Files, options: FolderOptions) -> PixelRange | None:
-    """Black and white by some of the files; None where none of these has more than 8 bits."""
+    """Values of black and white, estimated from some of the files; None if none of these has more than 8 bits."""
 
     def some() -> Iterator[NDArray[np.generic]]:
         for index in spread_indices(len(files)):
-            with suppress(UnreadableError, OSError):  # said when the image is read
+            with suppress(UnreadableError, OSError):  # reported when the image is read
                 pixels = deep_pixels(files.read(index), options.image_megabytes)
                 if pixels is not None:
                     yield pixels
@@ -89,10 +94,10 @@ def estimated_range(files: Files, options: FolderOptions) -> PixelRange | None:
 
 
 class Decoded:
-    """Decodes the images of `files`, and keeps them and what could not be read in `cache`.
+    """Decodes the images of `files`; `cache` keeps decoded images and remembers unreadable ones.
 
-    An image that cannot be decoded is replaced by the next one that can, at first of its own substitute group (images
-    with the same number in `substitute_group` stand in for each other). The choice is the same in every process.
+    An image that cannot be decoded is replaced by the next readable one with the same number in `substitute_group`, or
+    else by the next readable one of all. The choice is the same in every process.
     """
 
     def __init__(
@@ -103,30 +108,25 @@ class Decoded:
         cache: Cache,
         substitute_group: Int64[np.ndarray, " len"] | None,
     ) -> None:
-        """Nothing is read yet; `name` is for messages."""
-        self.name, self.files, self.options, self.cache, self.substitute_group = (
-            name,
-            files,
-            options,
-            cache,
-            substitute_group,
-        )
+        """Keep the arguments; nothing is read yet, and `name` is used in messages."""
+        self.name, self.files, self.options, self.cache = name, files, options, cache
+        self.substitute_group = substitute_group
 
     def image(self, index: int) -> UInt8[Tensor, "channels _height _width"]:
-        """The image, or the next that can be decoded.
+        """The image, or its substitute if it cannot be decoded.
 
         Raises:
-            UotaError: none can, or the file system does not give one.
+            UotaError: no image can be decoded, or the file system fails.
         """
         for candidate in self._candidates(index):
             image = self.own(candidate)
             if image is not None:
                 return image
         count = len(self.files)
-        raise UotaError(f"not one of the {count} images of {self.name} can be read: all are damaged")
+        raise UotaError(f"none of the {count} images of {self.name} can be read; all are damaged")
 
     def own(self, index: int) -> UInt8[Tensor, "channels _height _width"] | None:
-        """The image itself; None where it cannot be decoded."""
+        """The image itself; None if it cannot be decoded."""
         if self.cache.is_bad(index):
             return None
         kept = self.cache.get(index)
@@ -142,12 +142,16 @@ class Decoded:
         self.cache.put(index, image)
         return image
 
-    def unreadable(self) -> list[Path]:
-        """Files that could not be decoded so far, by this process or its forked workers."""
+    def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """True for images that could not be decoded so far, by this process or its forked workers."""
+        return torch.isin(images, torch.tensor(self.cache.bad(), dtype=torch.int64))
+
+    def unreadable_paths(self) -> list[Path]:
+        """Paths of these images."""
         return [self.files.path(index) for index in self.cache.bad()]
 
     def _candidates(self, index: int) -> Iterator[int]:
-        """The image itself; then those of its substitute group, which have its label; then any."""
+        """Indices in the order in which they are tried: the image itself, its substitute group, all others."""
         yield index
         count = len(self.files)
         after = (index + np.arange(1, count)) % count

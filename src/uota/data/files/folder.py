@@ -1,13 +1,13 @@
 """A folder of images: flat, or one sub-folder per class."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,24 +20,22 @@ from uota.data.files.left_out import LeftOut
 from uota.data.files.listing import Listing, find_images, list_split
 from uota.data.files.patience import patiently
 from uota.data.files.pixel_range import describe_pixel_range
-from uota.data.files.pixels import PixelRange
-from uota.data.source import Split
+from uota.data.source import Source, Split
 from uota.errors import UotaError
 
-# Up to so many files the header of each is read at opening (some seconds), to leave out what is no image at once.
+# Up to this many files, opening reads the header of each (some seconds) and leaves out files that are no images.
 CHECKED_AT_OPENING = 20_000
 
 
-class Folder:
-    """Images of one split of a folder, decoded when asked for.
+class Folder(Source):
+    """Images of one split of a folder, decoded on demand.
 
-    A file that turns out unreadable is replaced by the next readable one of its class (of its group, where there are
-    groups), the same in every process, and is named in `skipped`. Files whose header is no image's are left out at
-    opening, in folders of up to `CHECKED_AT_OPENING` files.
+    A file that turns out to be unreadable is replaced by the next readable one of its class, or of its group if there
+    are groups; every process makes the same choice, and `skipped` names the file. In folders of up to
+    `CHECKED_AT_OPENING` files, those without the header of an image are left out at opening.
 
     Attributes:
-        reasons: why files in `skipped` cannot be read, as far as opening found out.
-        total: files of the whole folder, of all splits, that are called images.
+        listing: the files of the split.
         left_out: what else is in the folder and is not used.
     """
 
@@ -51,14 +49,15 @@ class Folder:
         substitute_group: NDArray[np.int64] | None = None,
         total: int | None = None,
     ) -> None:
-        """Use `open_folder`; `substitute_group` numbers the images, those of one number stand in for each other."""
+        """Use `open_folder`; images with the same number in `substitute_group` can substitute each other."""
         self.name, self.channels, self.classes = name, options.channels, listing.classes
         labels = listing.labels()
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
-        self.root, self.files = listing.root, listing.files
-        self.options, self.cache = options, cache
-        self.reasons, self.left_out = reasons, listing.left_out
-        self.total = len(listing) + len(reasons) if total is None else total
+        self.listing, self.options, self.cache = listing, options, cache
+        self.pixel_range, self.caches = options.pixel_range, cache.sizes is not None
+        self.reasons: dict[Path, str] = reasons
+        self.left_out = listing.left_out
+        self._total = len(listing) + len(reasons) if total is None else total
         self._substitute_group = (
             np.array(labels, dtype=np.int64) if substitute_group is None and labels is not None else substitute_group
         )
@@ -66,60 +65,79 @@ class Folder:
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.files)
+        return len(self.listing)
+
+    @property
+    def total(self) -> int:
+        """Number of image files in the whole folder, in all splits, including unreadable ones."""
+        return self._total
 
     @property
     def skipped(self) -> list[Path]:
         """Files and folders that could not be read so far, by this process or its forked workers."""
         return [*self.reasons, *(self.path(index) for index in self.cache.bad())]
 
-    @property
-    def pixel_range(self) -> PixelRange | None:
-        """Values of black and white; None where no image has more than 8 bits."""
-        return self.options.pixel_range
-
     def path(self, index: int) -> Path:
-        """Where an image lies."""
-        return self.root / self.files[index]
+        """Path of an image."""
+        return self.listing.path(index)
+
+    def display_name(self, index: int) -> str:
+        """Path of an image, relative to the folder of its split."""
+        return self.listing.files[index]
 
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
         """These images. They may be views of the cache: do not write to them.
 
         Raises:
-            UotaError: not one image of the folder can be read.
+            UotaError: no image of the folder can be read.
         """
         return [self.decoded.image(int(index)) for index in indices]
 
     def check(self) -> list[Path]:
-        """Decode every image now, and return all that cannot be read."""
+        """Decode every image, and return the files that cannot be read."""
         for index in range(len(self)):
             self.decoded.own(index)
         return self.skipped
 
-    def truth(self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]) -> None:
-        """Nothing is known of crops of these images."""
+    def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """True for images that are known to be unreadable."""
+        return self.decoded.unreadable(images)
 
-    def some(self, indices: Sequence[int]) -> "Folder":
-        """Of these images only, in this order, but for those whose header is no image's."""
-        checked = _check(self.root, [self.files[index] for index in indices], self.options)
-        kept = [index for index in indices if self.files[index] in checked.sizes]
-        listing = Listing(self.root, [self.files[index] for index in kept], self.classes, self.left_out)
+    def unreadable_counts(self) -> tuple[int, int]:
+        """Number of images that could not be read since opening, and number of images tried."""
+        return self.cache.bad_and_read()
+
+    def remarks(self, at_most: int = 5) -> list[str]:
+        """Sentences on what opening left out or decided."""
+        return self.left_out.remarks_of(self.name)
+
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """The paths of the files, relative to the folder of the split."""
+        return self.listing.fingerprint_parts()
+
+    def sampled(self, at_most: int, seed: int) -> "Folder":
+        """Up to `at_most` random images, so that their cache fits into memory; itself if it has no more."""
+        if len(self) <= at_most:
+            return self
+        return self.subset(sorted(np.random.default_rng(seed).permutation(len(self))[:at_most].tolist()))
+
+    def subset(self, indices: Sequence[int]) -> "Folder":
+        """These images only, in this order, without files that do not have the header of an image."""
+        root, files = self.listing.root, self.listing.files
+        checked = _check(root, [files[index] for index in indices], self.options)
+        kept = [index for index in indices if files[index] in checked.sizes]
+        listing = Listing(root, [files[index] for index in kept], self.classes, self.left_out)
         cache = _make_cache([checked.sizes[file] for file in listing.files], self.options.cache_megabytes)
         substitute_group = None if self._substitute_group is None else self._substitute_group[kept]
         return Folder(self.name, listing, self.options, cache, self.reasons | checked.reasons, substitute_group)
-
-    @property
-    def keeps(self) -> bool:
-        """Whether images that were read stay in memory."""
-        return self.cache.sizes is not None
 
 
 def open_folder(folder: Path, split: Split, options: FolderOptions | None = None) -> Folder:
     """The images of a split of a folder.
 
-    Labels are the first-level sub-folders, where most images lie in one and there are at least two; the others have the
-    label -1. A folder with `train/` and `test/` (or `val/`) has its splits there; of any other a fifth of each class is
-    the test split, by a hash of the path; without labels both splits are all images.
+    Labels are the first-level sub-folders if there are at least two and most images are in one; images beside them have
+    the label -1. A folder with `train/` and `test/` (or `val/`) has its splits there. In any other folder a fifth of
+    each class, chosen by a hash of the path, is the test split; without labels both splits contain all images.
 
     Raises:
         UotaError: there are no images, a single one, or none that can be read.
@@ -128,20 +146,20 @@ def open_folder(folder: Path, split: Split, options: FolderOptions | None = None
     found = find_readable(folder, options)
     if len(found.files) < 2:
         only = printable(found.files[0])
-        raise UotaError(f"{folder} has a single readable image, {only}: at least two images are needed.")
+        raise UotaError(f"{folder} has a single readable image, {only}; at least two images are needed")
     return found.folder(list_split(folder, found.files, split))
 
 
 class Readable(NamedTuple):
-    """The images of a folder, before they are split.
+    """The readable images of a folder, before they are split.
 
     Attributes:
         root: the folder.
-        files: relative to it, sorted.
-        sizes: bytes of each when decoded; empty where there are too many to look at.
+        files: paths relative to the folder, sorted.
+        sizes: decoded size of each image in bytes; empty if there are too many files to check.
         reasons: why files and folders cannot be read.
-        left_out: what else is there.
-        options: how images are read, with what was estimated of them.
+        left_out: what else is in the folder.
+        options: how images are read, with the estimated pixel range.
     """
 
     root: Path
@@ -152,7 +170,7 @@ class Readable(NamedTuple):
     options: FolderOptions
 
     def folder(self, listing: Listing, substitute_group: NDArray[np.int64] | None = None) -> Folder:
-        """Those that are listed."""
+        """A source of the listed images."""
         inner = listing.root.relative_to(self.root).as_posix()
         within = [self.sizes.get(file if inner == "." else f"{inner}/{file}", 0) for file in listing.files]
         listing.left_out.add_all(self.left_out)
@@ -162,10 +180,10 @@ class Readable(NamedTuple):
 
 
 def find_readable(folder: Path, options: FolderOptions) -> Readable:
-    """The images under a folder.
+    """The readable images in a folder, at any depth.
 
     Raises:
-        UotaError: there are none, or none that can be read.
+        UotaError: there are no images, or none can be read.
     """
     found = find_images(folder)
     if not found.files:
@@ -185,25 +203,25 @@ def find_readable(folder: Path, options: FolderOptions) -> Readable:
     if options.pixel_range is None and (estimated := estimated_range(Listing(folder, deep, None), options)):
         options = replace(options, pixel_range=estimated)
         found.left_out.remarks.append(describe_pixel_range(estimated))
-    closed = {folder / name: "it may not be entered, or is a link to nothing" for name in found.closed}
+    closed = {folder / name: "permission denied, or a link to nothing" for name in found.closed}
     return Readable(folder, files, checked.sizes, closed | checked.reasons, found.left_out, options)
 
 
 def _what_else(left_out: LeftOut, closed: list[str]) -> str:
-    """What a folder without images holds instead, and what it should."""
+    """What a folder without images contains instead, and which files count as images."""
     beside = [*left_out.sentences(), *([f"{len(closed)} cannot be entered: {closed[0]}"] if closed else [])]
-    looked = f": looked, at any depth, for {', '.join(EXTENSIONS)} and by content"
+    looked = f"; searched, at any depth, for {', '.join(EXTENSIONS)} and by content"
     return looked + (f"; it has {'; '.join(beside)}" if beside else "")
 
 
 class Checked(NamedTuple):
-    """What headers say.
+    """Result of reading the headers of files.
 
     Attributes:
-        sizes: bytes of each image when decoded.
-        reasons: why others cannot be read.
-        deep: those of more than 8 bits.
-        several: those of several frames or pages.
+        sizes: decoded size of each image in bytes.
+        reasons: why the other files cannot be read.
+        deep: images of more than 8 bits.
+        several: images of several frames or pages.
     """
 
     sizes: dict[str, int]
@@ -230,13 +248,13 @@ def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
 
 
 def _header(path: Path, options: FolderOptions) -> Header:
-    """As `read_header`; a file without permission is left out, an error of the disk is waited out."""
+    """As `read_header`, but a file without permission is unreadable, and errors of the disk are retried."""
 
     def read() -> Header:
         try:
             return read_header(path, options.max_side, options.channels, options.image_megabytes)
         except PermissionError as error:
-            raise UnreadableError("it may not be read: ask its owner") from error
+            raise UnreadableError("permission denied; ask its owner") from error
 
     return patiently(read, path)
 

@@ -1,12 +1,12 @@
-"""Which image files are read: an explicit list of Pillow's formats, of which none starts another program."""
+"""The image formats that are read: an explicit list of those that Pillow decodes without starting other programs."""
 
 from functools import cache
 from importlib.util import find_spec
 
 from PIL import Image
 
-# By their endings. EPS is not among them: Pillow hands it to an interpreter of PostScript.
-ENDINGS = {
+# Formats by extension. EPS is not one of them, because Pillow passes it to a PostScript interpreter.
+FORMAT_OF_EXTENSION = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
     ".png": "PNG",
     ".webp": "WEBP",
@@ -19,21 +19,21 @@ ENDINGS = {
     **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"), "JPEG2000"),
     **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
 }
-EXTENSIONS = tuple(ENDINGS)
+EXTENSIONS = tuple(FORMAT_OF_EXTENSION)
 # DIB is a BMP without its file header.
-FORMATS = (*dict.fromkeys(ENDINGS.values()), "DIB")
-# What a person has to install, where a format cannot be read.
+FORMATS = (*dict.fromkeys(FORMAT_OF_EXTENSION.values()), "DIB")
+# What to install for formats that cannot be read.
 REMEDIES = {"HEIF": "pip install 'uota[heif]'", "AVIF": "pip install 'pillow>=11.3'"}
-# Endings of files that lie beside images and are none: they are counted, and not looked into.
-BESIDE = {
+# Extensions of files that often accompany images: they are counted without reading their content.
+ACCOMPANYING = {
     *(".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".md", ".html", ".htm", ".log", ".py", ".sh"),
     *(".pdf", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".parquet", ".arrow", ".npy", ".npz"),
     *(".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pkl", ".h5", ".hdf5", ".mat", ".db", ".sqlite", ".lmdb"),
     *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".mp3", ".wav", ".ogg", ".flac"),
     *(".part", ".tmp", ".crdownload", ".ini", ".xmp", ".thm", ".index"),
 }
-# Pictures of other kinds by their endings; what is in raw files of cameras looks like TIFF, and is a preview.
-OTHER_ENDINGS = {
+# Other picture formats by extension; camera raw files begin like TIFF, but what Pillow decodes is a preview.
+OTHER_EXTENSIONS = {
     **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"), "camera raw"),
     **dict.fromkeys((".eps", ".ps", ".ai"), "PostScript"),
     **dict.fromkeys((".nii", ".mha", ".nrrd"), "medical volume"),
@@ -45,7 +45,7 @@ OTHER_ENDINGS = {
     ".hdr": "Radiance",
     ".jxl": "JPEG XL",
 }
-# How the content of other kinds of picture begins, for what is said of files that are not read.
+# First bytes of other picture formats, for messages about files that are not read.
 PICTURES = {
     b"%!PS": "PostScript",
     b"\xc5\xd0\xd3\xc6": "PostScript",
@@ -61,12 +61,12 @@ PICTURES = {
     b"IIRO": "camera raw",
     b"DDS ": "DirectDraw",
 }
-HEAD = 132  # bytes that tell a kind; DICOM has its mark behind 128 others
+HEAD = 132  # bytes needed to recognise a format; the mark of DICOM follows 128 others
 
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """The formats that can be read here; pillow-heif adds HEIC, where it is installed."""
+    """The formats that can be read here; HEIC is one of them if pillow-heif is installed."""
     if find_spec("pillow_heif"):
         import pillow_heif
 
@@ -76,7 +76,7 @@ def readable_formats() -> tuple[str, ...]:
 
 
 def format_of_content(head: bytes) -> str | None:
-    """The format of an image by its first bytes, whether or not it can be read here; None: it is no image.
+    """The format of an image by its first bytes, whether or not it can be read here; None if it is not an image.
 
     Args:
         head: the first `HEAD` bytes of a file.
@@ -94,7 +94,7 @@ def format_of_content(head: bytes) -> str | None:
 
 
 def kind_of_picture(head: bytes) -> str | None:
-    """What a file that cannot be read is a picture of, such as PostScript or DICOM; None: it is none that is known."""
+    """The picture format of a file that is not read, such as PostScript or DICOM; None if it is unknown."""
     if head[128:132] == b"DICM":
         return "DICOM"
     return next((kind for mark, kind in PICTURES.items() if head.startswith(mark)), None)

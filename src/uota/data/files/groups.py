@@ -7,54 +7,39 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from uota.console import printable, some_of
 from uota.data.files.decoded import FolderOptions
 from uota.data.files.folder import find_readable
-from uota.data.files.left_out import LeftOut
 from uota.data.files.listing import Listing, classes_of, list_split
-from uota.data.files.pixels import PixelRange
-from uota.data.source import Source, Split, describe_skipped, warn_many_unreadable
+from uota.data.source import Source, Split
 from uota.errors import UotaError
 
 REMEDY = "give a folder with a sub-folder for each thing, and in each at least two images of it"
 
 
-class Groups:
+class Groups(Source):
     """A source whose items are groups: a view of an item shows one of its images.
 
-    `len`, `labels` and the index of a sample are of groups; the indices of `images`, and those that view parameters
-    name, are of `files`.
+    `len`, `labels` and the index of a sample refer to groups; the indices that `images` takes, and those in view
+    parameters, refer to `files`.
 
     Attributes:
-        files: the images of all groups.
         members: indices in `files` of each group's images.
         alone: folders with a single image, and images beside folders of images; relative to the source's folder.
     """
 
+    unit = "group"
+
     def __init__(self, files: Source, members: Sequence[Sequence[int]], alone: Sequence[str] = ()) -> None:
         """Group the images of a source; a group has the label of its first image."""
-        self.files, self.members, self.alone = files, members, list(alone)
+        self._files, self.members, self.alone = files, members, list(alone)
         self.name, self.channels, self.classes = files.name, files.channels, files.classes
+        self.in_memory, self.pixel_range, self.reasons = files.in_memory, files.pixel_range, files.reasons
         first = torch.tensor([group[0] for group in members])
         self.labels: Int64[Tensor, " len"] | None = None if files.labels is None else files.labels[first]
-
-    @property
-    def skipped(self) -> list[Path]:
-        """Files that could not be read so far."""
-        return self.files.skipped
-
-    @property
-    def reasons(self) -> dict[Path, str]:
-        """Why files cannot be read, as far as it is known."""
-        return getattr(self.files, "reasons", {})
-
-    @property
-    def pixel_range(self) -> PixelRange | None:
-        """Values of black and white; None where no image has more than 8 bits."""
-        return getattr(self.files, "pixel_range", None)
 
     def __len__(self) -> int:
         """Number of groups."""
@@ -64,18 +49,66 @@ class Groups:
         """These images of `files`."""
         return self.files.images(indices)
 
-    def truth(
-        self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]
-    ) -> Bool[Tensor, "views batch"] | None:
-        """None: which images are filed wrong is not known."""
-        return None
+    @property
+    def files(self) -> Source:
+        """The images of all groups."""
+        return self._files
+
+    @property
+    def total(self) -> int:
+        """Number of images that opening found."""
+        return self.files.total
+
+    @property
+    def skipped(self) -> list[Path]:
+        """Files that could not be read so far."""
+        return self.files.skipped
+
+    def path(self, index: int) -> Path | None:
+        """Path of a group's first image."""
+        return self.files.path(self.members[index][0])
+
+    def display_name(self, index: int) -> str:
+        """The folder of a group; its number if its images are not in a folder."""
+        folder = self.files.display_name(self.members[index][0]).rpartition("/")[0]
+        return folder or str(index)
+
+    def belongs(
+        self, images: Int64[Tensor, "views batch"], items: Int64[Tensor, " batch"]
+    ) -> Bool[Tensor, "views batch"]:
+        """True where an image is one of the group in its column."""
+        members = [set(self.members[item]) for item in items.tolist()]
+        rows = [[image in own for image, own in zip(row, members, strict=True)] for row in images.tolist()]
+        return torch.tensor(rows)
+
+    def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """True for images of `files` that are known to be unreadable."""
+        return self.files.unreadable(images)
+
+    def unreadable_counts(self) -> tuple[int, int]:
+        """Number of images that could not be read since opening, and number of images tried."""
+        return self.files.unreadable_counts()
+
+    def remarks(self, at_most: int = 5) -> list[str]:
+        """Sentences on images that are in no group, and on what else opening left out or decided."""
+        if not self.alone:
+            return self.files.remarks(at_most)
+        named = some_of([printable(name) for name in self.alone], at_most)
+        of = printable(self.name)
+        alone = f"{len(self.alone)} image(s) of {of} are alone or beside folders, and left out: {named}"
+        return [alone, *self.files.remarks(at_most)]
+
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """The sizes of the groups, then the names of their files."""
+        yield np.array([len(group) for group in self.members], dtype=np.int64).tobytes()
+        yield from self.files.fingerprint_parts()
 
 
 def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOptions | None = None) -> Groups:
-    """The groups of a split of a folder; None: all of them.
+    """The groups of one split of a folder; of both splits if `split` is None.
 
-    Each lowest folder is a group. Those with a single image, and images that lie beside folders, are left out. Labels
-    are the first-level sub-folders where the groups lie deeper, and splits those of `open_folder`, of whole groups.
+    Each lowest folder is a group. Groups of a single image, and images beside folders, are left out. Labels are the
+    first-level sub-folders if the groups are deeper. Splits are those of `open_folder`, and never cut a group in two.
 
     Raises:
         UotaError: there are no images that can be read, or fewer than two groups.
@@ -85,7 +118,7 @@ def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOpti
     images = _by_folder(found.files)
     groups = sorted(name for name, files in images.items() if len(files) > 1)
     if len(groups) < 2:
-        raise UotaError(f"{folder} has {len(groups)} sub-folder(s) of two or more images, two are needed: {REMEDY}.")
+        raise UotaError(f"{folder} has {len(groups)} sub-folder(s) of two or more images, two are needed; {REMEDY}")
     listing = list_split(folder, groups, split, of="groups") if split else Listing(folder, groups, classes_of(groups))
     above = listing.root.relative_to(folder)
     members = [[_name(name, file) for file in images[(above / name).as_posix()]] for name in listing.files]
@@ -96,30 +129,8 @@ def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOpti
     return Groups(found.folder(files, substitute_group), ranges, _alone(found.files, images))
 
 
-def warn_left_out(*sources: Source, at_most: int = 5) -> None:
-    """Print what of sources is not used and why, once what holds for all; loudly, where much of one is unreadable."""
-    said = (sentence for source in sources for sentence in _left_out(source, at_most))
-    for sentence in dict.fromkeys(said):
-        print(sentence)
-    for source in {describe_skipped(source): source for source in sources}.values():
-        files = source.files if isinstance(source, Groups) else source
-        total = getattr(files, "total", len(files))
-        warn_many_unreadable(source, len(getattr(source, "reasons", {})), total)  # as far as opening looked
-
-
-def _left_out(source: Source, at_most: int) -> Iterator[str]:
-    alone = source.alone if isinstance(source, Groups) else []
-    if alone:
-        named = some_of([printable(name) for name in alone], at_most)
-        of = printable(source.name)
-        yield f"{len(alone)} image(s) of {of} are alone or beside folders, and left out: {named}"
-    files = source.files if isinstance(source, Groups) else source
-    for sentence in getattr(files, "left_out", LeftOut()).sentences():
-        yield f"{printable(source.name)}: {sentence}"
-
-
 def _by_folder(files: Sequence[str]) -> dict[str, list[str]]:
-    """Names of the images in each lowest folder."""
+    """Names of the images in each lowest folder, by the folder's path."""
     images: dict[str, list[str]] = defaultdict(list)
     for file in files:
         parent, _, name = file.rpartition("/")

@@ -1,4 +1,4 @@
-"""What opening a source left out or decided by itself, so that nothing of it happens in silence."""
+"""What opening a source left out or decided by itself, counted so that the user is told."""
 
 from collections import Counter
 
@@ -8,12 +8,12 @@ EXAMPLES, KINDS = 3, 12
 
 
 class LeftOut:
-    """Counts what was left out, and keeps some names for each reason.
+    """Counts what was left out by reason, with a few names for each.
 
     Attributes:
-        counts: by the reason, which reads on from "12 file(s)": "are HEIC images, not read: pip install …".
-        examples: some names for each.
-        remarks: sentences on what was decided.
+        counts: by reason, each a phrase that continues "12 file(s) …", such as "are not read: pip install …".
+        examples: a few names for each reason.
+        remarks: sentences on what opening decided.
     """
 
     def __init__(self) -> None:
@@ -22,27 +22,31 @@ class LeftOut:
         self.remarks: list[str] = []
 
     def add(self, reason: str, name: str, count: int = 1) -> None:
-        """Count one more, or several of which one is named."""
+        """Add one to the count of a reason, or `count` of which one is named."""
         self.counts[reason] += count
         examples = self.examples.setdefault(reason, [])
         if len(examples) < EXAMPLES:
             examples.append(name)
 
     def add_all(self, other: "LeftOut") -> None:
-        """Count what another counted, too."""
+        """Add the counts, examples and remarks of another."""
         for reason, count in other.counts.items():
             self.counts[reason] += count
             self.examples[reason] = (self.examples.get(reason, []) + other.examples[reason])[:EXAMPLES]
         self.remarks += other.remarks
 
     def sentences(self) -> list[str]:
-        """One for each reason, the most frequent first, and the remarks."""
+        """One sentence for each reason, the most frequent first, then the remarks."""
         first = self.counts.most_common(KINDS)
         counted = [f"{count} {reason}: {self._named(reason, count)}" for reason, count in first]
         if len(self.counts) > KINDS:
             others = self.counts.total() - sum(count for _, count in first)
             counted.append(f"{others} more, of {len(self.counts) - KINDS} other kinds, are not used either")
         return [printable(sentence) for sentence in counted + self.remarks]
+
+    def remarks_of(self, name: str) -> list[str]:
+        """The sentences, each after the name of their source."""
+        return [f"{printable(name)}: {sentence}" for sentence in self.sentences()]
 
     def _named(self, reason: str, count: int) -> str:
         named = ", ".join(self.examples[reason])

@@ -1,9 +1,9 @@
-"""Which files of a folder are images, what they are labelled and which split they belong to."""
+"""Finds the images in a folder, and assigns their labels and splits."""
 
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from uota.data.files.decode import read_file
 from uota.data.files.formats import (
-    BESIDE,
-    ENDINGS,
+    ACCOMPANYING,
     EXTENSIONS,
+    FORMAT_OF_EXTENSION,
     HEAD,
-    OTHER_ENDINGS,
+    OTHER_EXTENSIONS,
     REMEDIES,
     format_of_content,
     kind_of_picture,
@@ -29,8 +29,8 @@ from uota.data.source import Split
 from uota.errors import UotaError
 from uota.io.reading import open_regular
 
-# What other programs leave in folders, which nobody misses.
-LEAVINGS = {
+# Files and folders of other programs that are ignored without a message.
+IGNORED = {
     "__MACOSX",
     "@eaDir",
     ".DS_Store",
@@ -41,15 +41,15 @@ LEAVINGS = {
     ".thumbnails",
     ".uota.lock",
 }
-LEAVINGS_BEGIN = ("._", ".Trash", ".fuse_hidden", ".nfs", ".~")
+IGNORED_PREFIXES = ("._", ".Trash", ".fuse_hidden", ".nfs", ".~")
 
 
-class LoadedEncoder(NamedTuple):
-    """What is under a folder.
+class FoundFiles(NamedTuple):
+    """Contents of a folder, at any depth.
 
     Attributes:
-        files: image files, sorted and relative to the folder.
-        closed: folders that may not be entered, and links that lead nowhere.
+        files: paths of image files relative to the folder, sorted.
+        closed: folders without permission, and broken links.
         left_out: everything else, by kind.
     """
 
@@ -63,9 +63,9 @@ class Listing:
     """Images of one split of a folder.
 
     Attributes:
-        root: what the files are relative to; the first part of a relative path is the class.
-        files: relative to `root`, sorted, with / between the parts.
-        classes: of both splits, sorted; None: the images are not labelled.
+        root: the folder of the split.
+        files: paths relative to `root`, sorted, with / between the parts; the first part is the class.
+        classes: names of the classes in both splits, sorted; None if the images are not labelled.
         left_out: images that belong to no split, or have no label.
     """
 
@@ -79,31 +79,35 @@ class Listing:
         return len(self.files)
 
     def path(self, index: int) -> Path:
-        """Where a file lies."""
+        """Path of a file."""
         return self.root / self.files[index]
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """The bytes of a file."""
         return read_file(self.path(index))
 
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """The paths relative to `root`."""
+        return map(os.fsencode, self.files)
+
     def labels(self) -> list[int] | None:
-        """Place of each file's class in `classes`; -1 of a file that lies in no folder of a class."""
+        """Index of each file's class in `classes`; -1 for a file outside the folders of classes."""
         if self.classes is None:
             return None
         place = {name: number for number, name in enumerate(self.classes)}
         return [place[class_of(file)] if "/" in file else UNLABELLED for file in self.files]
 
 
-def find_images(root: Path) -> LoadedEncoder:
-    """Image files under `root`: by their endings, and of files whose ending says nothing by their content.
+def find_images(root: Path) -> FoundFiles:
+    """Image files under `root`, recognised by extension, or by content if the extension is unknown.
 
-    Follows links to folders, each real folder once. Leaves out what other programs leave behind (`LEAVINGS`); counts
-    hidden images and folders, and what is no image that can be read here, by kind.
+    Links to folders are followed, and each real folder is entered once. Files of other programs (`IGNORED`) are
+    skipped; hidden images and folders, and files that are not readable images, are counted by kind.
 
     Raises:
-        UotaError: `root` itself may not be entered.
+        UotaError: there is no permission to enter `root` itself.
     """
-    found = LoadedEncoder([], [], LeftOut())
+    found = FoundFiles([], [], LeftOut())
     entered: set[tuple[int, int]] = set()
     waiting = deque([""])
     while waiting:
@@ -117,7 +121,7 @@ def find_images(root: Path) -> LoadedEncoder:
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
             if not folder:
-                raise UotaError(f"{root} may not be entered: {error.strerror}; ask its owner") from error
+                raise UotaError(f"{root} cannot be entered: {error.strerror}; ask its owner") from error
             found.closed.append(folder)
             continue
         for entry in entries:
@@ -126,8 +130,8 @@ def find_images(root: Path) -> LoadedEncoder:
     return found
 
 
-def _sort_in(entry: "os.DirEntry[str]", relative: str, found: LoadedEncoder, waiting: deque[str]) -> None:
-    if entry.name in LEAVINGS or entry.name.startswith(LEAVINGS_BEGIN):
+def _sort_in(entry: "os.DirEntry[str]", relative: str, found: FoundFiles, waiting: deque[str]) -> None:
+    if entry.name in IGNORED or entry.name.startswith(IGNORED_PREFIXES):
         return
     if entry.name.startswith("."):
         _note_hidden(entry, relative, found)
@@ -141,33 +145,33 @@ def _sort_in(entry: "os.DirEntry[str]", relative: str, found: LoadedEncoder, wai
         found.closed.append(relative)
         return
     if stat.S_ISDIR(mode):
-        waiting.append(relative)  # links last, so that an image is known by its real place where there is one
+        waiting.append(relative)  # links last, so that an image is known by its real path if there is one
     elif not stat.S_ISREG(mode):
-        found.left_out.add("pipe(s), socket(s) or device(s) are no files", relative)
-    elif why := _why_no_image(entry):
+        found.left_out.add("pipe(s), socket(s) or device(s) are not regular files", relative)
+    elif why := _why_not_image(entry):
         found.left_out.add(why, relative)
     else:
         found.files.append(relative)
 
 
-def _note_hidden(entry: "os.DirEntry[str]", relative: str, found: LoadedEncoder) -> None:
+def _note_hidden(entry: "os.DirEntry[str]", relative: str, found: FoundFiles) -> None:
     if entry.is_dir(follow_symlinks=False):
         found.left_out.add("hidden folder(s) are not entered", relative)
     elif entry.name.lower().endswith(EXTENSIONS):
         found.left_out.add("hidden image(s) are not used", relative)
 
 
-def _why_no_image(entry: "os.DirEntry[str]") -> str | None:
-    """Why a file is not taken for an image; None: it is."""
-    ending = os.path.splitext(entry.name)[1].lower()
-    if ending == ".tar":
-        return ".tar file(s) are not read beside other files: name them by --data"
-    if ending in BESIDE:
-        return f"{ending} file(s) are no images"
-    name = ENDINGS.get(ending)
+def _why_not_image(entry: "os.DirEntry[str]") -> str | None:
+    """Why a file does not count as an image; None if it does."""
+    extension = os.path.splitext(entry.name)[1].lower()
+    if extension == ".tar":
+        return ".tar file(s) among other files are not read: give them as --data"
+    if extension in ACCOMPANYING:
+        return f"{extension} file(s) are not images"
+    name = FORMAT_OF_EXTENSION.get(extension)
     if name in readable_formats():
         return None
-    if kind := OTHER_ENDINGS.get(ending):
+    if kind := OTHER_EXTENSIONS.get(extension):
         return _not_read(kind)
     head = _head(entry.path)
     of_content = format_of_content(head)
@@ -177,7 +181,9 @@ def _why_no_image(entry: "os.DirEntry[str]") -> str | None:
         return f"{of_content or name} image(s) are not read: {remedy}"
     if kind := kind_of_picture(head):
         return _not_read(kind)
-    return f"{ending} file(s) are no images that can be read" if ending else "file(s) without an ending are no images"
+    return (
+        f"{extension} file(s) are not readable images" if extension else "file(s) without an extension are not images"
+    )
 
 
 def _not_read(kind: str) -> str:
@@ -198,7 +204,7 @@ def class_of(file: str) -> str:
 
 
 def classes_of(files: Iterable[str]) -> list[str] | None:
-    """The first-level folders, sorted; None where most images lie in none of them, or there is but one."""
+    """The first-level folders, sorted; None if most images are in none of them, or if there is only one."""
     files = list(files)
     names = sorted({class_of(file) for file in files if "/" in file})
     inside = sum("/" in file for file in files)
@@ -206,11 +212,18 @@ def classes_of(files: Iterable[str]) -> list[str] | None:
 
 
 def list_split(root: Path, files: Sequence[str], split: Split, of: str = "images") -> Listing:
-    """Images of a split: those in `train/` or `test/` (or `val/`) where both are, else a fifth of each class is test.
+    """Images of a split: in `train/` or `test/` (or `val/`) if both exist, else a share of each class.
 
-    The parts may be spelled as `splits.py` knows them. Where training images are labelled, test images are the first
-    part that is labelled too. Images without labels are all training images, and all test images; of a labelled folder
-    those beside its classes are for training. A lone top folder is stepped into. `of` is what the files are called.
+    `splits.py` lists the spellings of these names, and sets a fifth of each class aside if there are no such folders.
+    If training images are labelled, the test split is the first test folder that is labelled too. Without labels both
+    splits contain all images; in a labelled folder, images beside the class folders belong to training. A single top
+    folder is entered.
+
+    Args:
+        root: the folder.
+        files: paths relative to the folder.
+        split: train or test.
+        of: what the files are called in messages.
 
     Raises:
         UotaError: the split is empty.
@@ -225,12 +238,12 @@ def list_split(root: Path, files: Sequence[str], split: Split, of: str = "images
         listing = _of_share(root, files, classes_of(files), split, left_out, of)
         left_out.remarks += _parts_taken_for_classes(files, tops, listing.classes)
     if not listing.files:
-        raise UotaError(f"{root} has too few {of} of every class to set some aside: give each class at least 3 {of}")
+        raise UotaError(f"{root} has too few {of} of every class for a test split; give each class at least 3 {of}")
     return listing
 
 
 def _step_in(root: Path, files: Sequence[str], left_out: LeftOut, of: str) -> tuple[Path, Sequence[str]]:
-    """Past folders that hold little but one folder, such as an unpacked archive, or `train/` alone."""
+    """Enter folders that contain little but one folder, such as an unpacked archive, or `train/` alone."""
     while len({class_of(file) for file in files if "/" in file}) == 1:
         inside = [file for file in files if "/" in file]
         if len(inside) <= len(files) / 2:
@@ -244,7 +257,7 @@ def _step_in(root: Path, files: Sequence[str], left_out: LeftOut, of: str) -> tu
 def _of_parts(
     root: Path, files: Sequence[str], split: Split, train: str, tests: list[str], left_out: LeftOut, of: str
 ) -> Listing:
-    """Of folders that are parts. A part without labels cannot be evaluated on, where training images have some."""
+    """A split that has its own folder; test folders without labels are used only if training has no labels either."""
     inner = {name: _within(files, name) for name in (train, *tests)}
     labelled = classes_of(inner[train]) is not None
     usable = [name for name in tests if not labelled or _is_labelled(inner[name])]
@@ -252,13 +265,13 @@ def _of_parts(
     some, without = _some(of), set(tests) - set(usable)
     for name in sorted(without):
         unlabelled = [f"{name}/{file}" for file in inner[name]]
-        _leave_out(unlabelled, f"{some} of {name}/ have no labels, and are not evaluated on", left_out)
+        _leave_out(unlabelled, f"{some} of {name}/ have no labels, and are not used in evaluations", left_out)
     unused = [file for file in files if class_of(file) not in {train, test} | without]
-    _leave_out(unused, f"{some} are in neither {train}/ nor {test or 'a test part'}/, and are not used", left_out)
+    _leave_out(unused, f"{some} are in neither {train}/ nor {test or 'a test folder'}/, and are not used", left_out)
     if test is None:
         return _of_share(root / train, inner[train], classes_of(inner[train]), split, left_out, of)
     if not labelled and classes_of(inner[test]) is not None:
-        reason = f"{some} to train on have no labels, so that nothing can be evaluated"
+        reason = f"{some} for training have no labels, so that evaluations are impossible"
         left_out.add(reason, train, len(inner[train]))
     both = [*inner[train], *inner[test]]
     classes = sorted({class_of(file) for file in both if "/" in file}) if labelled else None
@@ -270,7 +283,7 @@ def _of_parts(
 def _of_share(
     root: Path, files: Sequence[str], classes: list[str] | None, split: Split, left_out: LeftOut, of: str
 ) -> Listing:
-    """A fifth of each class for evaluation; without classes everything is for both."""
+    """A split of a folder without folders for splits: a fifth of each class is test; without classes, all images."""
     if classes is None:
         return Listing(root, list(files), None, left_out)
     place = {name: number for number, name in enumerate(classes)}
@@ -281,19 +294,19 @@ def _of_share(
 
 
 def _parts_taken_for_classes(files: Sequence[str], tops: list[str], classes: list[str] | None) -> list[str]:
-    """What is said where folders have names of parts, and are no parts as they lie."""
+    """Sentences on folders that are named like splits but do not form splits."""
     if classes is None:
         return []
     if parts := [name for name in tops if split_of(name)]:
-        return [f"{', '.join(parts)} is taken for a class: parts are a training folder and a test folder beside it"]
+        return [f"{', '.join(parts)} is read as a class; splits need a training folder and a test folder beside it"]
     within = {file.split("/")[1] for file in files if file.count("/") > 1}
     if within and all(split_of(name) for name in within):
-        return [f"{', '.join(sorted(within))} lie within folders that are taken for classes ({tops[0]} for one)"]
+        return [f"{', '.join(sorted(within))} are inside folders that are read as classes (such as {tops[0]})"]
     return []
 
 
 def _is_labelled(files: Sequence[str]) -> bool:
-    """Whether most files of a part lie in folders."""
+    """Whether most files are in folders."""
     return sum("/" in file for file in files) > len(files) / 2
 
 
@@ -303,7 +316,7 @@ def _within(files: Sequence[str], name: str) -> list[str]:
 
 def _warn_beside_classes(files: Sequence[str], classes: list[str] | None, left_out: LeftOut, of: str) -> None:
     beside = [] if classes is None else [file for file in files if "/" not in file]
-    _leave_out(beside, f"{_some(of)} lie beside the folders of classes, and have no label", left_out)
+    _leave_out(beside, f"{_some(of)} are beside the folders of classes, and have no label", left_out)
 
 
 def _leave_out(files: Sequence[str], reason: str, left_out: LeftOut) -> None:
@@ -312,5 +325,5 @@ def _leave_out(files: Sequence[str], reason: str, left_out: LeftOut) -> None:
 
 
 def _some(of: str) -> str:
-    """A noun for one or several: image(s)."""
+    """Singular or plural of a noun: image(s) of images."""
     return f"{of.removesuffix('s')}(s)"

@@ -1,7 +1,7 @@
-"""Images listed by their paths."""
+"""A list of paths as a source of images."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -17,7 +17,7 @@ from uota.io.outputs import path_of
 
 
 class Paths:
-    """Image files wherever they lie, by index."""
+    """Image files in any folders, by index."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Keep the paths; nothing is read yet."""
@@ -28,23 +28,27 @@ class Paths:
         return len(self.paths)
 
     def path(self, index: int) -> Path:
-        """Where a file lies."""
+        """Path of a file."""
         return self.paths[index]
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """The bytes of a file."""
         return read_file(self.paths[index])
 
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """Names of the files, without their folders."""
+        return (os.fsencode(path.name) for path in self.paths)
+
 
 def are_paths(images: Any) -> TypeGuard[Sequence[str | Path]]:
-    """Whether this is a list of nothing but paths."""
+    """Whether this is a non-empty list of paths."""
     return (
         isinstance(images, list | tuple) and bool(images) and all(isinstance(one, str | os.PathLike) for one in images)
     )
 
 
 def open_paths(paths: Sequence[str | Path], options: FolderOptions) -> PackedSource:
-    """The images at these paths, without labels; those that cannot be read are named in `skipped`.
+    """The images at these paths, without labels; `skipped` names those that cannot be read.
 
     Raises:
         UotaError: there is no file at one of them.
@@ -52,6 +56,6 @@ def open_paths(paths: Sequence[str | Path], options: FolderOptions) -> PackedSou
     found = [path_of(path) for path in paths]
     missing = [path for path in found if not path.exists()]
     if missing:
-        more = f" nor are {len(missing) - 1} more of the {len(found)}" if len(missing) > 1 else ""
+        more = f", nor are there {len(missing) - 1} more of the {len(found)}" if len(missing) > 1 else ""
         raise UotaError(f"there is no file {printable(missing[0])}{more}; correct the list")
     return PackedSource("images", Paths(found), None, None, options)

@@ -1,4 +1,4 @@
-"""Waiting for file systems: what is gone for some seconds, on a network for one, is not damaged."""
+"""Retries failed reads: a file that is unavailable for some seconds, as on a network, is not damaged."""
 
 import time
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from typing import TypeVar
 
 from uota.errors import UotaError
 
-# Seconds between two tries; some 15 in all.
+# Seconds between tries; they add up to the time stated in the message.
 PAUSES = (0.1, 0.4, 1.0, 2.0, 4.0, 8.0)
 Value = TypeVar("Value")
 
 
 def patiently(read: Callable[[], Value], path: Path) -> Value:
-    """Read, and on an error of the file system try again for some seconds.
+    """Read, and retry for some seconds if the file system fails.
 
     Args:
-        read: what is tried; raises OSError where the file system fails.
-        path: of what is read, for the message.
+        read: function to call; raises OSError if the file system fails.
+        path: the file, for the message.
 
     Raises:
-        UotaError: it failed all the time.
+        UotaError: all tries failed.
     """
     for pause in PAUSES:
         try:
@@ -31,6 +31,6 @@ def patiently(read: Callable[[], Value], path: Path) -> Value:
         return read()
     except OSError as error:
         raise UotaError(
-            f"{path} cannot be read, nor could it be for {sum(PAUSES):.0f} seconds: {error.strerror or error}; "
-            "make its disk available again, then run the same command once more, a training with --resume"
+            f"{path} cannot be read, even after {sum(PAUSES):.0f} seconds: {error.strerror or error}; "
+            "make its disk available again and repeat the command, with --resume if it was training"
         ) from error

@@ -1,4 +1,4 @@
-"""Which values are black and white in images of more than 8 bits: one decision for all images of a source."""
+"""Estimates which values are black and white in images of more than 8 bits, once for all images of a source."""
 
 from collections.abc import Iterable
 
@@ -10,28 +10,29 @@ from numpy.typing import NDArray
 from uota.data.files.pixels import OVERSHOOT, UNIT_RANGE, PixelRange
 from uota.errors import UotaError
 
-# So many images of a source are looked at, and so many values of each.
+# Number of images of a source in the estimate, and number of values of each.
 IMAGES, VALUES = 64, 4096
-# A missing value or a hot pixel is not what white should be.
+# Quantiles that are robust to missing values and hot pixels.
 LOWEST, HIGHEST = 0.001, 0.999
-# Larger numbers stand for values that are missing.
+# Larger numbers are placeholders for missing values.
 MISSING = 1e30
 
 
 def estimate_pixel_range(samples: Iterable[NDArray[np.generic]]) -> PixelRange | None:
-    """Black and white of images of more than 8 bits, by robust percentiles of some of them together.
+    """Values of black and white in images of more than 8 bits, by robust quantiles over a sample of them.
 
-    Whole numbers that begin near 0 are taken for a sensor's: white is the end of its bits, 1023, 4095 or 65535. Floats
-    in [0, 1] have these ends. Of anything else (temperatures, heights) the percentiles themselves are the ends.
+    Whole numbers that start near 0 are assumed to come from a sensor: white is the largest value of its bit depth, such
+    as 1023, 4095 or 65535. Floats in [0, 1] have these limits. For anything else, such as temperatures or heights, the
+    quantiles themselves are the limits.
 
     Args:
-        samples: pixels of images; those of bytes and booleans do not count.
+        samples: pixels of images; those of bytes and booleans are ignored.
 
     Returns:
-        None where no image has more than 8 bits.
+        None if no image has more than 8 bits.
 
     Raises:
-        UotaError: some are whole numbers and some are floats, which no one range serves.
+        UotaError: some images are whole numbers and some are floats, with different ranges.
     """
     samples = list(samples)
     floats = [pixels for pixels in samples if pixels.dtype.kind == "f"]
@@ -41,13 +42,13 @@ def estimate_pixel_range(samples: Iterable[NDArray[np.generic]]) -> PixelRange |
         (low, high), (first, last) = ranges
         raise UotaError(
             f"some images are floats from {low:g} to {high:g} and some are whole numbers from {first:g} to {last:g}, "
-            "which no one range of black and white serves: convert one kind, or give --pixel_range"
+            "and all images need one range of black and white; convert one kind, or give --pixel_range"
         )
     return ranges[0] if ranges else None
 
 
 def _range_of(samples: list[NDArray[np.generic]]) -> PixelRange:
-    """The range of images of one kind of numbers."""
+    """The range of images with one kind of numbers."""
     values = np.concatenate([_some(pixels) for pixels in samples])
     if not len(values):
         return UNIT_RANGE
@@ -64,7 +65,7 @@ def _range_of(samples: list[NDArray[np.generic]]) -> PixelRange:
 
 
 def describe_pixel_range(pixel_range: PixelRange) -> str:
-    """A sentence for a person."""
+    """A sentence that states an estimated range."""
     black, white = pixel_range
     return (
         f"images of more than 8 bits are read with black at {black:g} and white at {white:g}, "
@@ -73,12 +74,12 @@ def describe_pixel_range(pixel_range: PixelRange) -> str:
 
 
 def spread_indices(count: int, at_most: int = IMAGES) -> list[int]:
-    """Up to `at_most` indices of a source, spread evenly from the first to the last; none of an empty one."""
+    """Up to `at_most` indices, spread evenly from the first to the last image; none if there are no images."""
     return np.unique(np.linspace(0, count - 1, min(count, at_most)).round().astype(int)).tolist()
 
 
 def _some(pixels: NDArray[np.generic]) -> Float64[ndarray, " values"]:
-    """Some finite values, spread over an image; those of any image weigh the same."""
+    """Finite values spread over an image; about the same number for every image."""
     flat = pixels.reshape(-1)
     values = flat[np.linspace(0, len(flat) - 1, min(len(flat), VALUES)).astype(int)].astype(np.float64)
     return values[np.abs(values) < MISSING]  # NaN is not below it either

@@ -1,4 +1,4 @@
-"""Pixels of any kind as uint8: the one place where depth, transparency, orientation and channels are decided."""
+"""Converts pixels of any type to uint8: depth, transparency, orientation and channels are handled here only."""
 
 from contextlib import suppress
 from typing import Any
@@ -11,38 +11,38 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 Colour = tuple[int, int, int]
-# Values that become black and white, of pixels that have more than 8 bits.
+# Values that become black and white, in pixels of more than 8 bits.
 PixelRange = tuple[float | int, float | int]
 
 WHITE = (255, 255, 255)
 MODES = {1: "L", 3: "RGB"}
-# What integers and floats of unknown range are taken for; a source estimates its own (`pixel_range.py`).
+# Assumed ranges of integers and floats; sources estimate their own (`pixel_range.py`).
 FULL_RANGE: PixelRange = (0.0, 65535.0)
 UNIT_RANGE: PixelRange = (0.0, 1.0)
-# Interpolation overshoots the ends of a range by about so much of it.
+# Interpolation overshoots the limits of a range by about this share of it.
 OVERSHOOT = 0.1
-# Values that are scaled at a time, so that floats of a large image never stand beside it.
+# Number of values scaled at a time, so that a large image never needs a copy of itself in floats.
 BLOCK = 2**20
 
 
 def from_pillow(
     image: Image.Image, channels: int = 3, background: Colour = WHITE, pixel_range: PixelRange | None = None
 ) -> UInt8[Tensor, "channels height width"]:
-    """The first frame of a picture of Pillow: upright by its EXIF orientation, on a background where transparent.
+    """Convert the first frame of a Pillow image: upright by its EXIF orientation, on a background if transparent.
 
     Args:
-        image: of any mode.
+        image: an image of any mode.
         channels: 1 (grey) or 3 (RGB).
-        background: RGB colour that shows through where the picture is transparent.
+        background: RGB colour behind transparent pixels.
         pixel_range: values of black and white, of a picture of more than 8 bits.
 
     Raises:
-        ValueError: floats lie outside of 0 to 1, and no range is given.
+        ValueError: floats are outside [0, 1], and no range is given.
         OSError: the picture is damaged.
     """
-    image.load()  # a damaged file fails here, outside the forgiveness below
+    image.load()  # a damaged file fails here, not in the block below that ignores errors
     upright = image
-    with suppress(Exception):  # a damaged orientation does not damage the picture
+    with suppress(Exception):  # the picture is usable without its orientation
         upright = ImageOps.exif_transpose(image)
     if is_deep(upright.mode):
         upright = Image.fromarray(to_8_bits(np.asarray(upright), pixel_range))
@@ -53,20 +53,20 @@ def from_pillow(
 def from_array(
     pixels: NDArray[Any], channels: int = 3, background: Colour = WHITE, pixel_range: PixelRange | None = None
 ) -> UInt8[Tensor, "channels height width"]:
-    """Pixels (height, width) or (height, width, 1 to 4) of any number type: grey, grey and alpha, RGB, RGB and alpha.
+    """Convert (height, width) or (height, width, 1 to 4) pixels of any number type: grey or RGB, with or without alpha.
 
     Raises:
-        ValueError: another shape or type, or floats that are not finite or outside of 0 to 1, and no range.
+        ValueError: the shape or type is another, or there is no range and floats are not finite or outside [0, 1].
     """
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and 2 <= pixels.shape[-1] <= 4):
         raise ValueError(f"pixels have the shape {pixels.shape}, not (height, width) or (height, width, 1 to 4)")
     if not pixels.size:
-        raise ValueError(f"pixels have the shape {pixels.shape}, of which none are left")
+        raise ValueError(f"pixels have the shape {pixels.shape}, which is empty")
     if pixel_range is None and pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError(
-            "pixels are NaN or infinite; where that means missing values, say pixel_range, which makes them black"
+            "pixels are NaN or infinite; if these are missing values, set pixel_range, which makes them black"
         )
     eight = np.ascontiguousarray(to_8_bits(pixels, pixel_range))
     return from_pillow(Image.fromarray(eight), channels, background)
@@ -78,16 +78,16 @@ def is_deep(mode: str) -> bool:
 
 
 def to_8_bits(values: NDArray[Any], pixel_range: PixelRange | None = None) -> NDArray[np.uint8]:
-    """Numbers as bytes, so that a range becomes 0 to 255, and what is beyond it black or white.
+    """Scale numbers to bytes so that a range becomes 0 to 255; values beyond it are clipped.
 
-    Bytes stay as they are, and booleans are black and white; NaN and infinities are black.
+    Bytes are unchanged, and booleans become black and white; NaN and infinities become black.
 
     Args:
-        values: of any real type.
-        pixel_range: values of black and white; None: 0 to 65535 of integers, 0 to 1 of floats.
+        values: an array of any real type.
+        pixel_range: values of black and white; None: 0 and 65535 for integers, 0 and 1 for floats.
 
     Raises:
-        ValueError: they are no real numbers, or floats outside of 0 to 1 without a range.
+        ValueError: they are not real numbers, or there is no range and floats are outside [0, 1].
     """
     if values.dtype == np.uint8:
         return values
@@ -108,17 +108,17 @@ def to_8_bits(values: NDArray[Any], pixel_range: PixelRange | None = None) -> ND
 
 
 def check_unit_floats(values: NDArray[Any]) -> None:
-    """Require finite floats to lie in [0, 1], with room for what interpolation overshoots; NaN and infinities pass.
+    """Require finite floats to be in [0, 1], with room for overshooting interpolation; NaN and infinities pass.
 
     Raises:
-        ValueError: some are not.
+        ValueError: some are outside.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if low < -OVERSHOOT or high > 1 + OVERSHOOT:
         raise ValueError(
             f"pixels are floats from {low:.3g} to {high:.3g}, not in [0, 1]; "
-            "give them before Normalize, or say by pixel_range which values are black and white"
+            "give the input of Normalize, or set pixel_range to the values of black and white"
         )
 
 

@@ -1,16 +1,16 @@
-"""PNG files without the chunks that are of no use here, such as the texts that some programs put in by the megabyte."""
+"""Removes chunks that decoding does not need from PNG files, such as texts of many megabytes."""
 
 import struct
 from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Texts and colour profiles are compressed, so that small ones may unfold to any size; neither is needed for the pixels.
+# Texts and colour profiles are compressed, so that small ones may expand to any size; the pixels need neither.
 DROPPED = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
-PIXELS, FRAME = b"IDAT", 12  # a chunk has its length, type and checksum beside its data
+PIXELS, FRAME = b"IDAT", 12  # bytes of length, type and checksum around the data of a chunk
 
 
 def without_texts(data: bytes | memoryview) -> bytes | memoryview:
-    """The bytes of a PNG file without texts and colour profiles; those of any other file as they are."""
+    """The bytes of a PNG file without texts and colour profiles; other files are returned unchanged."""
     if bytes(data[:8]) != SIGNATURE:
         return data
     view, kept, place, dropped = memoryview(data), [memoryview(SIGNATURE)], 8, False
@@ -25,7 +25,7 @@ def without_texts(data: bytes | memoryview) -> bytes | memoryview:
 
 
 def head_of(file: BinaryIO) -> bytes | None:
-    """The bytes before the pixel data of a PNG file, without texts, which are not read; None: it is not a PNG file."""
+    """The bytes before the pixel data of a PNG file, skipping texts; None if it is not a PNG file."""
     if file.read(8) != SIGNATURE:
         return None
     kept = [SIGNATURE]

@@ -1,4 +1,4 @@
-"""Which parts of a data set are for training and which for evaluation, by their names; and a share where none is."""
+"""Splits of a data set: recognised by the names of its parts, or made by setting a share aside."""
 
 import hashlib
 import re
@@ -9,17 +9,17 @@ from jaxtyping import Bool, Int64
 
 from uota.data.source import Split
 
-# Share of each class that is set aside for evaluation where the data itself does not say what to set aside.
+# Share of each class that becomes the test split of data without one.
 TEST_SHARE = 0.2
 UNLABELLED = -1
-# The names of parts as people spell them, whatever their case: train, Training, train2017, test_set, validation-images.
+# Common names of splits, in any case: train, Training, train2017, test_set, validation-images.
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "tests", "val", "valid", "validation", "dev", "eval", "evaluation", "holdout")
 _SUFFIX = ("", "set", "data", "images", "split", "imgs")
 
 
 def split_of(name: str) -> Split | None:
-    """The split that a name of a folder, a shard or a saved part stands for.
+    """The split that the name of a folder, a shard or a saved split stands for; None if none.
 
     >>> [split_of(name) for name in ("Train", "val2017", "test_set", "training-images", "dogs")]
     ['train', 'test', 'test', 'train', None]
@@ -32,7 +32,7 @@ def split_of(name: str) -> Split | None:
 
 
 def test_names_first(names: Iterable[str]) -> list[str]:
-    """Names of parts for evaluation: those called test before those called validation, and so on as in `_TEST`."""
+    """Names of test splits: test before validation, and so on in the order of `_TEST`."""
 
     def place(name: str) -> int:
         letters = re.sub(r"[^a-z]", "", name.lower())
@@ -42,10 +42,10 @@ def test_names_first(names: Iterable[str]) -> list[str]:
 
 
 def in_share(names: Iterable[bytes], classes: Int64[np.ndarray, " len"], split: Split) -> Bool[np.ndarray, " len"]:
-    """True for the images of a split where a fifth of each class is test, by a hash of the name.
+    """True for the images of a split, of which test is a fifth of each class, chosen by a hash of the name.
 
-    So neither order nor machine matters, and pictures taken in a row are parted. Images without a label are for
-    training.
+    The choice depends on neither order nor machine, and separates pictures that were taken in a row. Images without a
+    label belong to training.
     """
     first_digits = (int.from_bytes(hashlib.sha256(name).digest()[:8]) for name in names)
     rank = np.fromiter(first_digits, dtype=np.uint64, count=len(classes))

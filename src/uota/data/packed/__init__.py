@@ -1,1 +1,1 @@
-"""Images that lie packed in larger files: tar shards and saved data sets."""
+"""Images packed in larger files: tar shards and saved data sets."""

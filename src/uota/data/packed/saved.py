@@ -1,5 +1,6 @@
-"""A data set that Hugging Face's `datasets` saved to disk: Arrow tables, mapped into memory and read by row."""
+"""Data sets that Hugging Face's `datasets` saved to disk: Arrow tables, mapped into memory and read by row."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,15 @@ from uota.errors import UotaError
 from uota.io.outputs import path_of
 
 LABEL_NAMES = {"label", "labels", "class", "classes", "cls", "target", "targets", "category", "y"}
-# What `save_to_disk` leaves in the folder of a data set, and of one in splits.
+# Files that `save_to_disk` writes into the folder of a data set, and of a data set with splits.
 TABLE, SPLITS = "state.json", "dataset_dict.json"
 
 
 class Rows:
-    """The images of a table, by index; 8 bytes for each in memory."""
+    """The images in a column of a table, by index; takes 8 bytes of memory for each."""
 
     def __init__(self, folder: Path, table: Any, column: str, rows: Int64[np.ndarray, " len"]) -> None:
-        """Image i is in `rows[i]`."""
+        """Keep the table; image i is in row `rows[i]`."""
         self.folder, self.table, self.column, self.rows = folder, table, column, rows
 
     def __len__(self) -> int:
@@ -35,19 +36,24 @@ class Rows:
         return len(self.rows)
 
     def path(self, index: int) -> Path:
-        """The table's folder, and the number of the row."""
+        """The table's folder, followed by the number of the row."""
         return self.folder / f"row {self.rows[index]}"
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The bytes of an image; `save_to_disk` puts those of files into the table.
+        """The bytes of an image, which `save_to_disk` copies into the table.
 
         Raises:
-            UnreadableError: there are none.
+            UnreadableError: the cell is empty.
         """
         cell = self.table[int(self.rows[index])][self.column]
         if cell is None or cell["bytes"] is None:
             raise UnreadableError("the cell is empty")
         return np.frombuffer(cell["bytes"], dtype=np.uint8)
+
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """The column and the numbers of the rows."""
+        yield self.column.encode()
+        yield np.asarray(self.rows, dtype=np.int64).tobytes()
 
 
 def is_saved(name: str) -> bool:
@@ -59,45 +65,45 @@ def is_saved(name: str) -> bool:
 def open_saved(name: str, split: Split, options: FolderOptions | None = None) -> PackedSource:
     """The images of a split of a saved data set.
 
-    Its splits are those that it was saved with, if both train and test (or validation) are there; where training images
-    have labels, test images are the first such split that has some too. Of others a fifth of each class is test, by a
-    hash of the row's number; without labels both splits are all images. Rows without a label, or with one beyond the
-    names of the classes, have the label -1 and are for training.
+    The splits are those of the data set, if it has both train and test (or validation); if the training images have
+    labels, test is the first test split with labels. In any other data set a fifth of each class, chosen by a hash of
+    the row number, is the test split; without labels both splits contain all images. Rows without a label, or with a
+    label that has no class name, get the label -1 and belong to training.
 
     Args:
-        name: the folder; and if it has several columns of images or of labels, `#image=NAME&label=NAME`.
+        name: the folder, followed by `#image=NAME&label=NAME` if it has several columns of images or labels.
         split: train or test.
         options: how images are read; none are kept in memory.
 
     Raises:
-        UotaError: `datasets` is not installed, or the columns cannot be told.
+        UotaError: `datasets` is not installed, or the columns are missing or ambiguous.
     """
     if not find_spec("datasets"):
-        raise UotaError(f"{name} was saved by `datasets`; to read it: pip install 'uota[datasets]'")
+        raise UotaError(f"{name} was saved by `datasets`; to read it, pip install 'uota[datasets]'")
     import datasets
 
     folder, columns = _folder_and_columns(name)
     try:
         loaded = datasets.load_from_disk(str(folder))
     except Exception as error:
-        raise UotaError(f"{folder} cannot be read ({error}): save it again, or copy it again.") from error
+        raise UotaError(f"{folder} cannot be read ({error}); save or copy it again") from error
     left_out = LeftOut()
     table, part, given = _of_split(loaded, split, name, columns.get("label"), left_out)
     image = _column(table, "Image", columns.get("image"), name)
     if image is None:
-        raise UotaError(f"{name} has no column of images, only {', '.join(table.column_names)}: cast one to Image.")
+        raise UotaError(f"{name} has no column of images, only {', '.join(table.column_names)}; cast one to Image")
     labels, classes = _labels(table, _column(table, "ClassLabel", columns.get("label"), name))
     if labels is None:
         left_out.remarks += _columns_like_labels(table)
     if labels is not None and (without := int((labels == UNLABELLED).sum())):
         first = f"row {int((labels == UNLABELLED).argmax())}"
-        left_out.add("row(s) have no label of a class, and are not evaluated on", first, without)
+        left_out.add("row(s) have no class label, and are not used in evaluations", first, without)
     rows = np.arange(len(table))
     if labels is not None and not given:
         chosen = in_share((str(row).encode() for row in rows), labels, split)
         rows, labels = rows[chosen], labels[chosen]
     if len(rows) < 2:
-        raise UotaError(f"{name} has {len(rows)} image(s) for {split}: at least two are needed.")
+        raise UotaError(f"{name} has {len(rows)} image(s) for {split}; at least two are needed")
     images = table.select_columns(image).cast_column(image, datasets.Image(decode=False)).with_format(None)
     files = Rows(folder / part, images, image, rows)
     return PackedSource(name, files, labels, classes, options or FolderOptions(), left_out=left_out)
@@ -110,14 +116,14 @@ def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:
 
 
 def _of_split(loaded: Any, split: Split, name: str, label: str | None, left_out: LeftOut) -> tuple[Any, str, bool]:
-    """A split's table, its folder's name, and whether the data set was saved in splits."""
+    """The table of a split, the name of its folder, and whether the data set has both splits."""
     if not isinstance(loaded, dict):
         return loaded, "", False
     train = next((part for part in sorted(loaded) if split_of(part) == "train"), None)
     tests = test_names_first(loaded)
     if train is None or not tests:
         if len(loaded) > 1:
-            raise UotaError(f"{name} has the splits {', '.join(loaded)}: give the folder of the one that you mean.")
+            raise UotaError(f"{name} has the splits {', '.join(loaded)}; give the folder of one of them")
         (part,) = loaded
         return loaded[part], part, False
     labelled = {part: _is_labelled(loaded[part], label, name) for part in (train, *tests)}
@@ -138,31 +144,29 @@ def _is_labelled(table: Any, label: str | None, name: str) -> bool:
 
 
 def _column(table: Any, kind: str, chosen: str | None, name: str) -> str | None:
-    """The column of this type of feature; None where there is none."""
+    """The column with this type of feature; None if there is none."""
     found = [column for column, feature in table.features.items() if type(feature).__name__ == kind]
     what = "image" if kind == "Image" else "label"
     if chosen is not None and chosen not in found:
         known = ", ".join(found) or "none"
-        encode = (
-            "" if kind == "Image" else f" A column of names or numbers becomes one by class_encode_column({chosen!r})."
-        )
-        raise UotaError(f"{name}: {chosen!r} is no column of the type {kind}; those are: {known}.{encode}")
+        encode = "" if kind == "Image" else f", and class_encode_column({chosen!r}) makes one of names or numbers"
+        raise UotaError(f"{name}: {chosen!r} is not a column of the type {kind}; these are: {known}{encode}")
     if chosen is None and len(found) > 1:
-        raise UotaError(f"{name} has several columns of the type {kind}: choose one by #{what}= {' or '.join(found)}.")
+        raise UotaError(f"{name} has several columns of the type {kind}; choose one by #{what}= {' or '.join(found)}")
     return chosen or (found[0] if found else None)
 
 
 def _columns_like_labels(table: Any) -> list[str]:
-    """What is said of columns that are called as labels are, and are of another type."""
+    """Sentences on columns that are named like labels but have another type."""
     return [
-        f"the column {name!r} is no ClassLabel, and is not read: save it with class_encode_column({name!r})"
+        f"the column {name!r} is not a ClassLabel and is not read; save it with class_encode_column({name!r})"
         for name, feature in table.features.items()
         if name.lower() in LABEL_NAMES and type(feature).__name__ != "ClassLabel"
     ]
 
 
 def _labels(table: Any, column: str | None) -> tuple[Int64[np.ndarray, " rows"] | None, list[str] | None]:
-    """Labels and their names, -1 where an image has none of them; None where no image has one."""
+    """Labels and their names, with -1 for an image without a label; None if no image has a label."""
     if column is None:
         return None, None
     classes = list(table.features[column].names)

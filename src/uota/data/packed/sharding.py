@@ -1,4 +1,4 @@
-"""`uota shard`: a folder of images as tar shards in WebDataset's layout."""
+"""`uota shard`: writes a folder of images as tar shards in WebDataset's layout."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from uota.console import PROGRESS, printable
 from uota.data.files.decode import UnreadableError, decode_image, read_file
-from uota.data.files.formats import ENDINGS, HEAD, format_of_content
+from uota.data.files.formats import FORMAT_OF_EXTENSION, HEAD, format_of_content
 from uota.data.files.left_out import LeftOut
 from uota.data.files.listing import Listing, find_images, list_split
 from uota.data.files.patience import patiently
@@ -40,9 +40,9 @@ class Sharded:
     """What was written.
 
     Attributes:
-        images: their number.
+        images: number of images.
         shards: the tar files.
-        left_out: files that are no whole images.
+        left_out: files that cannot be decoded.
         unused: what else is in the folder, and which images have no label.
     """
 
@@ -54,7 +54,7 @@ class Sharded:
 
 @dataclass(frozen=True)
 class Member:
-    """An image and what it becomes in a shard."""
+    """An image, with its name and label in a shard."""
 
     path: Path
     name: str
@@ -63,7 +63,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Planned:
-    """The images that a shard is to have: indices in a listing, whose names and labels all its shards share."""
+    """The images planned for one shard: indices into a listing, whose names and labels all its shards share."""
 
     listing: Listing
     names: list[str]
@@ -82,29 +82,29 @@ class Planned:
 
 
 def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int = IMAGE_MEGABYTES) -> Sharded:
-    """Write the images of a folder as they are into shards called by their split, in random order.
+    """Write the unchanged images of a folder into shards named after their split, in random order.
 
-    Splits and labels are those of `open_folder`. An image keeps its path as its name, and a label is in a `.cls`
-    beside it; `shards.json` has their names. Each image is decoded once, and left out if it cannot be. A shard has its
-    name only when it is whole: after an interruption the same call goes on.
+    Splits and labels are those of `open_folder`. An image is named by its path, and its label is a number in a `.cls`
+    file beside it; `shards.json` has the class names. Each image is decoded once, and left out if that fails. A shard
+    gets its name only when it is complete, so that the same call resumes after an interruption.
 
     Args:
-        folder: of images.
-        out: a folder; empty, or what an interrupted call left.
-        shard_size: of a shard, in MB, about.
-        image_megabytes: larger images, decoded, are left out.
+        folder: the images.
+        out: a folder that is empty, or that an interrupted call left.
+        shard_size: approximate size of a shard in MB.
+        image_megabytes: largest decoded size of an image; larger ones are left out.
 
     Raises:
-        UotaError: there are no images, `out` has shards of something else, or another process writes there.
+        UotaError: there are no images, `out` contains something else, or another process is writing there.
     """
     if shard_size < 1:
         raise UotaError(f"shard_size is {shard_size}; it is in MB and must be at least 1")
     if not folder.is_dir():
-        raise UotaError(f"There is no folder {folder}: give one with images.")
+        raise UotaError(f"there is no folder {folder}; give one with images")
     files, closed, unused = find_images(folder)
     if not files:
         raise UotaError("; ".join([f"{folder} has no images to write into shards", *unused.sentences()]))
-    listings = {split: list_split(folder, files, split) for split in ("train", "test")}  # type: ignore[arg-type]
+    listings = {split: list_split(folder, files, split) for split in ("train", "test")}
     unused.add_all(listings["train"].left_out)
     if listings["train"] == listings["test"]:
         listings = {"images": listings["train"]}
@@ -113,23 +113,23 @@ def shard(folder: Path, out: Path, shard_size: int = 256, image_megabytes: int =
     _is_begun(out, description, folder)
     left_out = [folder / name for name in closed]
     with hold(out, WRITTEN), Progress(console=PROGRESS) as bar:
-        if not _is_begun(out, description, folder):  # looked at again, now that nobody else can change it
+        if not _is_begun(out, description, folder):  # checked again, now that no other process can change it
             write_text_atomically(out / DESCRIPTION, description)
         task = bar.add_task("images", total=sum(map(len, plan.values())))
         for name, planned in plan.items():
             left_out += _write(out / name, planned, image_megabytes, lambda count: bar.advance(task, count))
     images = sum(map(len, plan.values())) - len(left_out) + len(closed)
     if not images:
-        raise UotaError(f"none of the {len(left_out)} images of {folder} can be read, {printable(left_out[0])} for one")
+        raise UotaError(f"none of the {len(left_out)} images of {folder} can be read, such as {printable(left_out[0])}")
     return Sharded(images, [out / name for name in plan], left_out, unused)
 
 
 def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, Planned]]:
-    """Which images each shard of a split gets."""
+    """The shards of a split, with their images."""
     labels = listing.labels()
     taken: set[str] = set()
-    names = [_name(file, _ending(listing.path(index)), taken) for index, file in enumerate(listing.files)]
-    # Shards are shuffled some at a time in training: so each must be a sample of all.
+    names = [_name(file, _extension(listing.path(index)), taken) for index, file in enumerate(listing.files)]
+    # Training shuffles a few shards at a time, so each must be a random sample of all images.
     order = np.random.default_rng(0).permutation(len(listing))
     overhead = tarfile.BLOCKSIZE * (1 if labels is None else 3)
     sizes = np.array([_size(listing.path(index)) + overhead for index in order.tolist()])
@@ -138,38 +138,38 @@ def _plan(split: str, listing: Listing, shard_size: int) -> Iterator[tuple[str, 
         yield f"{split}-{number:05}.tar", Planned(listing, names, labels, order[shards == shard])
 
 
-def _ending(path: Path) -> str:
-    """The ending of an image in a shard, by which it is known there: its own, or that of its content."""
-    if (own := path.suffix.lower()) in ENDINGS:
+def _extension(path: Path) -> str:
+    """The extension of an image in a shard, which readers go by: its own, or the one of its content."""
+    if (own := path.suffix.lower()) in FORMAT_OF_EXTENSION:
         return own
     try:
         with open(open_regular(path), "rb") as file:
             kind = format_of_content(file.read(HEAD))
-    except OSError:  # that is said when it is to be written
+    except OSError:  # reported when it is written
         return own
-    return next((ending for ending, name in ENDINGS.items() if name == kind), own)
+    return next((extension for extension, name in FORMAT_OF_EXTENSION.items() if name == kind), own)
 
 
-def _name(file: str, ending: str, taken: set[str]) -> str:
-    """An image's name in a shard: its path, without dots before the ending and unlike any other."""
+def _name(file: str, extension: str, taken: set[str]) -> str:
+    """A unique name for an image in a shard: its path, without dots before the extension."""
     path = PurePosixPath(file)
-    stem = (path.stem if path.suffix.lower() == ending else path.name).replace(".", "_")
-    unlike = stem
-    while (key := str(path.with_name(unlike))) in taken:
-        unlike = f"{stem}_{len(taken)}"
+    stem = (path.stem if path.suffix.lower() == extension else path.name).replace(".", "_")
+    unique = stem
+    while (key := str(path.with_name(unique))) in taken:
+        unique = f"{stem}_{len(taken)}"
     taken.add(key)
-    return f"{key}{ending}"
+    return f"{key}{extension}"
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # a broken link; it is left out when it cannot be read
+    except OSError:  # a broken link; left out when reading it fails
         return 0
 
 
 def _description(plan: dict[str, Planned], listings: dict[str, Listing]) -> str:
-    """What the shards will be."""
+    """The description of the planned shards, as JSON."""
     digest = hashlib.sha256()
     for name, planned in plan.items():
         for member in planned.members():
@@ -179,17 +179,21 @@ def _description(plan: dict[str, Planned], listings: dict[str, Listing]) -> str:
 
 
 def _is_begun(out: Path, description: str, folder: Path) -> bool:
-    """Whether there are shards of the same already; to others none are added."""
-    with suppress(OSError, ValueError):  # there is none, or none of ours
+    """Whether the folder has shards of the same images already.
+
+    Raises:
+        UotaError: it contains something else.
+    """
+    with suppress(OSError, ValueError):  # there is no description, or one of another program
         if read_text(out / DESCRIPTION) == description:
             return True
     if is_nonempty_dir(out):
-        raise UotaError(f"{out} is not empty, and holds no shards of these images in {folder}: choose another --out")
+        raise UotaError(f"{out} is not empty, and has no shards of the images in {folder}; choose another --out")
     return False
 
 
 def _write(shard: Path, planned: Planned, megabytes: int, advance: Advance) -> list[Path]:
-    """Write a shard that is not there yet, and its index; return the images that are not in it."""
+    """Write a shard, if it is missing, and its index; returns the planned images that are not in it."""
     if not shard.exists():
         with atomic_write(shard) as unfinished, tarfile.open(unfinished, "w", format=tarfile.PAX_FORMAT) as tar:
             for member in planned.members():
@@ -216,8 +220,8 @@ def _add(tar: tarfile.TarFile, member: Member, megabytes: int) -> None:
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
         return read_file(path)
-    except PermissionError as error:  # of this file only: it is named
-        raise UnreadableError("it may not be read") from error
+    except PermissionError as error:  # concerns this file only, which is reported
+        raise UnreadableError("permission denied") from error
 
 
 def _add_file(tar: tarfile.TarFile, name: str, data: bytes) -> None:

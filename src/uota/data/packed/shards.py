@@ -1,4 +1,4 @@
-"""Tar shards in WebDataset's layout, read by the place of each image: nothing is unpacked."""
+"""Tar shards in WebDataset's layout; each image is read at its offset, and nothing is unpacked."""
 
 import os
 import re
@@ -25,19 +25,19 @@ from uota.errors import UotaError
 from uota.io.outputs import path_of
 from uota.io.reading import open_regular, read_json
 
-# Beside the shards: what `uota shard` says of them.
+# The file beside the shards in which `uota shard` describes them.
 DESCRIPTION = "shards.json"
 OPEN_AT_ONCE = 64
-# A pattern that names more shards than this is a slip of the pen.
+# A pattern that expands to more shards than this is a typing error.
 MOST_SHARDS = 100_000
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 class Shards:
-    """The images of tar files, by index: 48 bytes and a name for each in memory."""
+    """The images of tar files, by index; takes 48 bytes of memory and a name for each."""
 
     def __init__(self, shards: list[Path], which: Int64[np.ndarray, " len"], index: TarIndex) -> None:
-        """Image i lies in `shards[which[i]]`."""
+        """Keep the index; image i is in `shards[which[i]]`."""
         self.shards, self.which, self.index = shards, which, index
         self.name_ends = index.lengths.cumsum()
 
@@ -46,7 +46,7 @@ class Shards:
         return len(self.which)
 
     def path(self, index: int) -> Path:
-        """The shard, and the name in it, as one path."""
+        """Path of the shard, followed by the name in it."""
         end, length = int(self.name_ends[index]), int(self.index.lengths[index])
         return self.shards[self.which[index]] / os.fsdecode(self.index.names[end - length : end].tobytes())
 
@@ -54,19 +54,19 @@ class Shards:
         """The bytes of an image.
 
         Raises:
-            OSError: the shard is gone, or was cut short.
+            OSError: the shard is missing or truncated.
         """
         data = np.empty(int(self.index.sizes[index]), dtype=np.uint8)
         shard = self.shards[self.which[index]]
         try:
             if os.preadv(_opened(shard).descriptor, [data.data], int(self.index.starts[index])) < len(data):
-                raise OSError("it was cut short")
+                raise OSError("it is truncated")
         except OSError:
-            _opened.cache_clear()  # of a disk that came back it must be opened anew
+            _opened.cache_clear()  # after a disk was unavailable, its files must be reopened
             raise
         return data
 
-    def some(self, chosen: Bool[np.ndarray, " len"]) -> "Shards":
+    def subset(self, chosen: Bool[np.ndarray, " len"]) -> "Shards":
         """These images only."""
         index, of_names = self.index, np.repeat(chosen, self.index.lengths)
         starts, sizes, labels, lengths = (
@@ -75,9 +75,16 @@ class Shards:
         some = TarIndex(starts, sizes, labels, index.names[of_names], lengths, index.said)
         return Shards(self.shards, self.which[chosen], some)
 
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """Names of the shards, and the names and places of the images in them."""
+        yield from (os.fsencode(shard.name) for shard in self.shards)
+        index = self.index
+        for array in (self.which, index.names, index.lengths, index.starts, index.sizes):
+            yield np.ascontiguousarray(array).tobytes()
+
 
 class _Opened:
-    """A file that is open for as long as somebody has this."""
+    """A file that stays open for as long as this object exists."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = open_regular(path)
@@ -87,12 +94,12 @@ class _Opened:
             os.close(self.descriptor)
 
 
-# On a network's disk opening a file takes longer than reading an image from one that is open.
+# On a network file system opening a file takes longer than reading an image from an open one.
 _opened = lru_cache(maxsize=OPEN_AT_ONCE)(_Opened)
 
 
 def are_shards(name: str) -> bool:
-    """Whether this names tar files, by a pattern or as a folder of nothing but such."""
+    """Whether this names tar files, as a pattern or as a folder with tar files and no images."""
     path = path_of(name)
     if not path.is_dir():
         return name.lower().endswith((".tar", *COMPRESSED))
@@ -101,7 +108,7 @@ def are_shards(name: str) -> bool:
     try:
         with os.scandir(path) as entries:
             names = [entry.name.lower() if entry.is_file() else "folder.jpg" for entry in entries]
-    except OSError:  # that it may not be entered is said by who opens it
+    except OSError:  # reported when it is opened
         return False
     tars = any(name.endswith((".tar", *COMPRESSED)) for name in names)
     return tars and not any(name.endswith(EXTENSIONS) for name in names)
@@ -110,19 +117,19 @@ def are_shards(name: str) -> bool:
 def open_shards(name: str, split: Split, options: FolderOptions | None = None) -> PackedSource:
     """The images of a split of tar shards.
 
-    Shards that are called train and test (or val, …) are these splits. Of others a fifth of each class is test, by a
-    hash of the name, where samples have a number in `.cls`; else both splits are all images. Samples without a number
-    are for training, with the label -1.
+    Shards named train and test (or val, …) are these splits. In others, a fifth of each class, chosen by a hash of the
+    name, is the test split if samples have a number in `.cls`; otherwise both splits contain all images. Samples
+    without a number get the label -1 and belong to training.
 
     Args:
-        name: `shards-{000..099}.tar`, `shards-*.tar`, one .tar file, or a folder of such.
+        name: `shards-{000..099}.tar`, `shards-*.tar`, one .tar file, or a folder of tar files.
         split: train or test.
         options: how images are read; none are kept in memory.
 
     Raises:
         UotaError: a shard is missing or damaged, or there are no images.
     """
-    _opened.cache_clear()  # a shard may have been written anew
+    _opened.cache_clear()  # a shard may have been rewritten
     left_out = LeftOut()
     shards, in_name = _of_split(find_shards(name, left_out), split, left_out)
     indices = _indices(shards)
@@ -132,7 +139,7 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
     if len(files) < 2:
         what = "; ".join(left_out.sentences())
         raise UotaError(
-            f"{name} has {len(files)} image(s) in {len(shards)} shard(s): at least two images are needed"
+            f"{name} has {len(files)} image(s) in {len(shards)} shard(s); at least two images are needed"
             + (f"; {what}" if what else "")
         )
     classes = _described(shards[0].parent, "classes")
@@ -140,12 +147,12 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
     labelled = bool((labels != UNLABELLED).any())
     if labelled and not in_name:
         chosen = in_share(files.index.each_name(), labels, split)
-        files, labels = files.some(chosen), labels[chosen]
+        files, labels = files.subset(chosen), labels[chosen]
         if not len(files):
-            raise UotaError(f"{name} has too few images of every class to set some aside: give at least 3 of each.")
+            raise UotaError(f"{name} has too few images of every class for a test split; give at least 3 of each")
     if labelled and (without := int((labels == UNLABELLED).sum())):
         first = files.path(int((labels == UNLABELLED).argmax()))
-        left_out.add("sample(s) have no label, and are not evaluated on", str(first), without)
+        left_out.add("sample(s) have no label, and are not used in evaluations", str(first), without)
     empty = [shard for shard, one in zip(shards, indices, strict=True) if not len(one)]
     parts = np.bincount(files.which, minlength=len(shards))
     return PackedSource(
@@ -156,7 +163,7 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
 def _within(
     labels: Int64[np.ndarray, " len"], classes: list[str] | None, files: Shards, left_out: LeftOut
 ) -> Int64[np.ndarray, " len"]:
-    """Labels, of which those beyond the described classes count as none."""
+    """The labels, with -1 in place of those beyond the described classes."""
     if classes is None or not (beyond := labels >= len(classes)).any():
         return labels
     reason = f"label(s) are beyond the {len(classes)} classes in {DESCRIPTION}"
@@ -168,57 +175,59 @@ def find_shards(name: str, left_out: LeftOut | None = None) -> list[Path]:
     """The tar files of a pattern or a folder, sorted within each `*`.
 
     Args:
-        name: of them.
-        left_out: counts what else lies in the folder.
+        name: the pattern or folder.
+        left_out: counts what else is in the folder.
 
     Raises:
-        UotaError: one is missing, compressed, or there are none.
+        UotaError: a shard is missing or compressed, or there are none.
     """
     if re.match(r"\w+://|pipe:", name):
-        raise UotaError(f"{name} is no file: shards are read from disks; mount the store they lie in, or copy them.")
+        raise UotaError(f"{name} is not a file, and shards are read from disks; mount their storage, or copy them")
     path = path_of(name)
     if path.is_dir():
-        described = _described(path, "shards")  # with those that an interrupted `uota shard` did not come to
+        described = _described(path, "shards")  # including those that an interrupted `uota shard` did not reach
         found = [path / shard for shard in described or _tars_in(path, left_out or LeftOut())]
     else:
         found = [Path(shard) for one in expand_braces(str(path)) for shard in (sorted(glob(one)) or [one])]
         found = list(dict.fromkeys(found))
     compressed = next((shard for shard in found if shard.name.lower().endswith(COMPRESSED)), None)
     if compressed:
-        raise UotaError(f"{compressed} is compressed, so that nothing in it can be found: unpack it to a plain .tar")
+        raise UotaError(
+            f"{compressed} is compressed, so that images in it cannot be located; decompress it to a plain .tar"
+        )
     missing = [shard for shard in found if not shard.is_file()]
     if missing:
-        others = f" nor are {len(missing) - 1} more of the {len(found)} that {name} names" if len(missing) > 1 else ""
+        others = f", nor are there {len(missing) - 1} more of the {len(found)} in {name}" if len(missing) > 1 else ""
         folder = path if path.is_dir() else path.parent
-        raise UotaError(f"There is no shard {missing[0]}{others}: write them with uota shard FOLDER --out {folder}.")
+        raise UotaError(f"there is no shard {missing[0]}{others}; write them with uota shard FOLDER --out {folder}")
     if not found:
-        raise UotaError(f"{name} has no shards: no files that end in .tar.")
+        raise UotaError(f"{name} has no shards; give a folder with files that end in .tar")
     return found
 
 
 def _tars_in(folder: Path, left_out: LeftOut) -> list[str]:
-    """Names of the tar files in a folder; where there are none but compressed ones, of those."""
+    """Names of the tar files in a folder; if it has compressed ones only, of those."""
     names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
     tars = [name for name in names if name.lower().endswith(".tar")]
     compressed = [name for name in names if name.lower().endswith(COMPRESSED)]
     for name in compressed if tars else []:
-        left_out.add("compressed tar file(s) are not read: unpack them", name)
+        left_out.add("compressed tar file(s) are not read: decompress them", name)
     return tars or compressed
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """All that a shell makes of `{000..099}` and `{a,b}`, nested or not.
+    """Expand `{000..099}` and `{a,b}`, nested or not, as a shell does.
 
     Raises:
-        UotaError: that are more than `MOST_SHARDS` names.
+        UotaError: the pattern has more than `MOST_SHARDS` expansions.
 
     >>> expand_braces("{a,b}-{08..10}.tar")
     ['a-08.tar', 'a-09.tar', 'a-10.tar', 'b-08.tar', 'b-09.tar', 'b-10.tar']
     """
     names = list(islice(_expanded(pattern), MOST_SHARDS + 1))
     if len(names) > MOST_SHARDS:
-        raise UotaError(f"{pattern} names more than {MOST_SHARDS} shards; is there a digit too many in it?")
-    return list(dict.fromkeys(names))  # of nested braces the inner options come once for each of the outer
+        raise UotaError(f"{pattern} expands to more than {MOST_SHARDS} shards; remove a digit")
+    return list(dict.fromkeys(names))  # nested braces repeat the inner options for each of the outer
 
 
 def _expanded(pattern: str) -> Iterator[str]:
@@ -242,7 +251,7 @@ def _options(inside: str) -> Iterable[str]:
 
 
 def _of_split(shards: list[Path], split: Split, left_out: LeftOut) -> tuple[list[Path], bool]:
-    """The shards of a split, and whether their names say so."""
+    """The shards of a split, and whether their names have splits."""
     of = {shard: [split_of(word) for word in re.split(r"[^a-z]+", shard.stem.lower())] for shard in shards}
     train = [shard for shard in shards if "train" in of[shard]]
     test = [shard for shard in shards if "test" in of[shard] and "train" not in of[shard]]
@@ -250,7 +259,7 @@ def _of_split(shards: list[Path], split: Split, left_out: LeftOut) -> tuple[list
         return shards, False
     for shard in shards:
         if shard not in (*train, *test):
-            left_out.add("shard(s) are called neither train nor test, and are not used", shard.name)
+            left_out.add("shard(s) are named neither train nor test, and are not used", shard.name)
     return (train if split == "train" else test), True
 
 
@@ -259,21 +268,21 @@ def _indices(shards: list[Path]) -> list[TarIndex]:
     missing = [number for number, index in enumerate(found) if index is None]
     if missing:
         with Progress(transient=True) as bar:
-            for number in bar.track(missing, description="looking through shards"):
+            for number in bar.track(missing, description="indexing shards"):
                 found[number] = make_index(shards[number])
     return found
 
 
 def _described(folder: Path, what: str) -> list[str] | None:
-    """What `uota shard` wrote down of its shards; None for those of others."""
+    """An entry of the description that `uota shard` wrote; None for shards of other programs."""
     try:
         found = read_json(folder / DESCRIPTION)[what]
         if found is not None and not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
-            raise ValueError(f"its {what} are no list of names")
+            raise ValueError(f"its {what} are not a list of names")
         if what == "shards" and any(Path(name).name != name for name in found or []):
-            raise ValueError("its shards lie in other folders")
+            raise ValueError("its shards are in other folders")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UotaError(f"{folder / DESCRIPTION} cannot be read ({error}): write the shards again.") from error
+        raise UotaError(f"{folder / DESCRIPTION} cannot be read ({error}); write the shards again") from error
     return found

@@ -1,36 +1,35 @@
-"""Images that lie packed in larger files: the source of tar shards and of saved data sets."""
+"""The source of images packed in larger files, such as tar shards and saved data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from uota.data.files.cache import Cache
 from uota.data.files.decoded import Decoded, Files, FolderOptions, estimated_range
 from uota.data.files.left_out import LeftOut
 from uota.data.files.pixel_range import describe_pixel_range
-from uota.data.files.pixels import PixelRange
+from uota.data.source import Source
 
 
-class PackedSource:
-    """Images read one by one, by their place in larger files; nothing is unpacked, and none stays in memory.
+class PackedSource(Source):
+    """Images read one by one from their place in larger files; nothing is unpacked, and none is kept in memory.
 
-    One that turns out unreadable is replaced by the next readable one of its class, and is named in `skipped`.
+    An image that turns out to be unreadable is replaced by the next readable one of its class, and named in `skipped`.
 
     Attributes:
-        files: the images, those of one larger file one after another.
-        parts: number of images in each larger file; None: they are not parted.
-        left_out: what else is in them and is not used.
+        entries: the encoded images, ordered by larger file.
+        left_out: what else is in the larger files and is not used.
     """
 
     def __init__(
         self,
         name: str,
-        files: Files,
+        entries: Files,
         labels: Int64[np.ndarray, " len"] | None,
         classes: list[str] | None,
         options: FolderOptions,
@@ -38,45 +37,54 @@ class PackedSource:
         empty: Sequence[Path] = (),
         left_out: LeftOut | None = None,
     ) -> None:
-        """Use `open_source`; `empty` names larger files that have no images."""
+        """Use `open_source`; `empty` lists larger files without images."""
         self.name, self.channels, self.classes = name, options.channels, classes
-        self.files, self.parts, self._empty = files, parts, list(empty)
+        self.entries, self.parts, self._empty = entries, parts, list(empty)
         self.left_out = left_out or LeftOut()
-        if options.pixel_range is None and (estimated := estimated_range(files, options)):
+        if options.pixel_range is None and (estimated := estimated_range(entries, options)):
             options = replace(options, pixel_range=estimated)
             self.left_out.remarks.append(describe_pixel_range(estimated))
-        self.options = options
+        self.options, self.pixel_range = options, options.pixel_range
         self.labels: Int64[Tensor, " len"] | None = None if labels is None else torch.tensor(labels)
-        self.decoded = Decoded(name, files, options, Cache(len(files)), labels)
+        self.decoded = Decoded(name, entries, options, Cache(len(entries)), labels)
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.files)
-
-    @property
-    def skipped(self) -> list[Path]:
-        """Files that could not be read so far, by this process or its forked workers."""
-        return self._empty + self.decoded.unreadable()
-
-    @property
-    def pixel_range(self) -> PixelRange | None:
-        """Values of black and white; None where no image that was looked at has more than 8 bits."""
-        return self.options.pixel_range
-
-    def path(self, index: int) -> Path:
-        """What a person knows an image by: its larger file, then its name in there."""
-        return self.files.path(index)
+        return len(self.entries)
 
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
         """These images.
 
         Raises:
-            UotaError: not one image can be read.
+            UotaError: no image can be read.
         """
         return [self.decoded.image(int(index)) for index in indices]
 
-    def truth(
-        self, index: Int64[Tensor, " batch"], boxes: Float[Tensor, "views batch 4"]
-    ) -> Bool[Tensor, "views batch"] | None:
-        """None: nothing is known of crops of these images."""
-        return None
+    @property
+    def skipped(self) -> list[Path]:
+        """Files that could not be read so far, by this process or its forked workers."""
+        return self._empty + self.decoded.unreadable_paths()
+
+    def path(self, index: int) -> Path:
+        """Path of the larger file, followed by the image's name in it."""
+        return self.entries.path(index)
+
+    def display_name(self, index: int) -> str:
+        """The path as text."""
+        return str(self.path(index))
+
+    def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """True for images that are known to be unreadable."""
+        return self.decoded.unreadable(images)
+
+    def unreadable_counts(self) -> tuple[int, int]:
+        """Number of images that could not be read since opening, and number of images tried."""
+        return self.decoded.cache.bad_and_read()
+
+    def remarks(self, at_most: int = 5) -> list[str]:
+        """Sentences on what opening left out or decided."""
+        return self.left_out.remarks_of(self.name)
+
+    def fingerprint_parts(self) -> Iterator[bytes]:
+        """Names and places of the images in the larger files."""
+        return self.entries.fingerprint_parts()

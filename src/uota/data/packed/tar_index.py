@@ -1,4 +1,4 @@
-"""Where the images of a tar shard lie: found by one pass over its headers, and kept beside it."""
+"""Index of the images in a tar shard: made by one pass over the headers, and stored beside the shard."""
 
 import json
 import os
@@ -24,12 +24,12 @@ from uota.errors import UotaError
 from uota.io.atomic import atomic_write
 from uota.io.reading import open_regular
 
-# What the parts of an index take beside their arrays.
+# Bytes of an index file besides its arrays.
 INDEX_HEADERS = 2**16
-# So many images of an index are looked up in the shard.
-LOOKED_AT = 16
+# Images of a stored index that are looked up in the shard.
+CHECKED = 16
 LABEL_BYTES, LARGEST_LABEL = 32, 999_999
-SECOND = "image(s) are not the first of their sample, which has a name up to the first dot, and are not used"
+SECOND = "image(s) are not the first of their sample (samples are named up to the first dot), and are not used"
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class TarIndex:
     """The images of one or several shards, in their order.
 
     Attributes:
-        starts, sizes: of an image in its shard, in bytes.
-        labels: the number in the sample's `.cls`; -1 where there is none.
-        names: of all images, one after another, as the file system encodes them.
-        lengths: of each name, in bytes.
+        starts, sizes: offset and size of each image in its shard, in bytes.
+        labels: the number in the sample's `.cls`; -1 if there is none.
+        names: the names of all images, concatenated, as the file system encodes them.
+        lengths: length of each name in bytes.
         said: what was left out, as JSON.
     """
 
@@ -56,31 +56,31 @@ class TarIndex:
         return len(self.starts)
 
     def each_name(self) -> Iterator[bytes]:
-        """The images' names."""
+        """Names of the images."""
         ends = self.lengths.cumsum()
         return (self.names[end - length : end].tobytes() for end, length in zip(ends, self.lengths, strict=True))
 
     def left_out(self) -> LeftOut:
-        """What of the shard is not used."""
+        """What else is in the shard and is not used."""
         left_out = LeftOut()
-        with suppress(ValueError, TypeError):  # of an index that others wrote
+        with suppress(ValueError, TypeError):  # another program may have written the index
             counts, left_out.examples = json.loads(self.said.tobytes())
             left_out.counts = Counter(counts)
         return left_out
 
 
 def joined(indices: list[TarIndex]) -> TarIndex:
-    """The images of several shards as one; what was left out is told by each."""
+    """One index of the images of several shards, without what each left out."""
     names = [field.name for field in fields(TarIndex) if field.name != "said"]
     arrays = {name: np.concatenate([getattr(index, name) for index in indices]) for name in names}
     return TarIndex(**arrays, said=np.zeros(0, dtype=np.uint8))
 
 
 def stored_index(shard: Path) -> TarIndex | None:
-    """The index beside a shard; None where there is none, the shard has changed since, or it cannot be one of it."""
+    """The index beside a shard; None if it is missing, older than the shard, or does not fit it."""
     place = _beside(shard)
     with suppress(Exception), zipfile.ZipFile(place) as parts:
-        # Each image takes two blocks of its shard, far more than what an index has of it.
+        # Each image takes two blocks of its shard, far more than its entry in an index.
         if sum(part.file_size for part in parts.infolist()) > shard.stat().st_size + INDEX_HEADERS:
             return None
         with np.load(place, allow_pickle=False) as stored:
@@ -92,7 +92,7 @@ def stored_index(shard: Path) -> TarIndex | None:
 
 
 def _fits(index: TarIndex, shard: Path) -> bool:
-    """Whether an index can be one of a shard: all images lie in it, and some are looked up."""
+    """Whether an index fits a shard: all images are within it, and a sample of headers agrees."""
     arrays = (index.starts, index.sizes, index.labels, index.lengths)
     if any(array.dtype != np.int64 or array.shape != index.starts.shape or array.ndim != 1 for array in arrays):
         return False
@@ -103,24 +103,25 @@ def _fits(index: TarIndex, shard: Path) -> bool:
     if (index.starts + index.sizes > shard.stat().st_size).any() or (index.starts % BLOCK).any():
         return False
     with open(open_regular(shard), "rb") as file:
-        looked_at = spread_indices(len(index), LOOKED_AT)
-        return all(_header_says(file, int(index.starts[at]), int(index.sizes[at])) for at in looked_at)
+        checked = spread_indices(len(index), CHECKED)
+        return all(_header_agrees(file, int(index.starts[at]), int(index.sizes[at])) for at in checked)
 
 
-def _header_says(file: BinaryIO, start: int, size: int) -> bool:
+def _header_agrees(file: BinaryIO, start: int, size: int) -> bool:
     file.seek(start - BLOCK)
     header = tarfile.TarInfo.frombuf(file.read(BLOCK), "utf-8", "surrogateescape")
-    return header.size == size or header.size == 0  # a size in a header of a header is not repeated
+    return header.size == size or header.size == 0  # an extended header has the size, and the header itself 0
 
 
 def make_index(shard: Path) -> TarIndex:
-    """Look through a shard, and keep what was found beside it where one may write.
+    """Index a shard, and store the index beside it if the folder is writable.
 
-    A sample is what WebDataset takes for one: neighbours whose names agree up to the first dot. Its image is the
-    first with an image's extension, one dot before two (`a.jpg` before `a.mask.png`); samples without are left out.
+    A sample is defined as in WebDataset: consecutive files whose names agree up to the first dot. Its image is the
+    first file with an image extension, preferring fewer dots (`a.jpg` to `a.mask.png`); samples without an image are
+    left out.
 
     Raises:
-        UotaError: the shard is no whole plain tar file.
+        UotaError: the shard is not a complete, uncompressed tar file.
     """
     left_out = LeftOut()
     try:
@@ -129,8 +130,8 @@ def make_index(shard: Path) -> TarIndex:
         rows = [row for _, members in samples if (row := _row(list(members), left_out))]
     except (tarfile.TarError, OSError) as error:
         raise UotaError(
-            f"{shard} is no plain tar file, or not a whole one ({error}): copy it again if it was cut short, "
-            "and unpack it if it is compressed"
+            f"{shard} is not a complete, uncompressed tar file ({error}); copy it again if it is truncated, "
+            "and decompress it if it is compressed"
         ) from error
     starts, sizes, labels = np.array([row[:3] for row in rows], dtype=np.int64).reshape(-1, 3).T.copy()
     names = [name for *_, name in rows]
@@ -143,14 +144,14 @@ def make_index(shard: Path) -> TarIndex:
 
 
 def sample_name(member: str) -> tuple[str, str]:
-    """A member's name in two: the sample's, which ends at the first dot of the file's name; and the extension."""
+    """The name of a member's sample, which ends at the first dot of the file name, and the extension after it."""
     folder, slash, file = member.rpartition("/")
     stem, _, extension = file.partition(".")
     return f"{folder}{slash}{stem}", extension.lower()
 
 
 class _File(NamedTuple):
-    """A plain file of a tar file; of a label its first bytes."""
+    """A regular file in a tar file, with its first bytes if it is a label."""
 
     name: str
     start: int
@@ -159,7 +160,7 @@ class _File(NamedTuple):
 
 
 def _files(shard: Path, left_out: LeftOut) -> Iterator[_File]:
-    """The plain files that WebDataset would see: not the hidden ones, nor those without an extension."""
+    """The regular files that WebDataset reads: not hidden ones, nor those without an extension."""
     for member, tar in members_of(shard):
         file = member.name.rpartition("/")[2]
         if member.isdir() or file.startswith(".") or member.name.startswith("__"):
@@ -192,12 +193,12 @@ def _row(members: list[_File], left_out: LeftOut) -> tuple[int, int, int, bytes]
 
 
 def _label(member: _File, left_out: LeftOut) -> int:
-    """The number in a `.cls`; -1, and that is counted, where it has none that a label could be."""
+    """The number in a `.cls` file; -1 if it is not a valid label, which is counted in `left_out`."""
     text = member.label.strip()
     if len(member.label) <= LABEL_BYTES and text.isdigit() and int(text) <= LARGEST_LABEL:
         return int(text)
-    if text and text != b"-1":  # which some write where there is no label
-        left_out.add(f"label(s) in .cls are no whole numbers from 0 to {LARGEST_LABEL}", member.name)
+    if text and text != b"-1":  # which some programs write for a missing label
+        left_out.add(f"label(s) in .cls are not whole numbers from 0 to {LARGEST_LABEL}", member.name)
     return UNLABELLED
 
 

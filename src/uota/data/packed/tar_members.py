@@ -1,4 +1,4 @@
-"""The members of a tar file, read to its very end, and no more of any header than a name may take."""
+"""The members of a tar file, read to the end of the file, with a limit on the size of their headers."""
 
 import tarfile
 from collections.abc import Generator, Iterator
@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 from uota.io.reading import open_regular
 
 Member = tuple[tarfile.TarInfo, tarfile.TarFile]
-BLOCK = 512  # bytes; a tar file is made of these
-# A header may bring others, with names and attributes of its member; what takes more of them is no name.
+BLOCK = 512  # bytes in a block of a tar file
+# Largest size of the headers of one member; extended headers have its name and attributes.
 HEADER_BYTES = 2**20
 
 
 class _Bounded:
-    """A file of which only so much is read at a time: headers of tar files say how long they are, and may lie."""
+    """A file with a limit on how much is read at a time, because headers state their own length and may be forged."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.left = file, HEADER_BYTES
@@ -33,10 +33,10 @@ class _Bounded:
 
 
 def members_of(path: Path) -> Iterator[Member]:
-    """All members of a tar file, those of archives that were appended to it included, each with what reads it.
+    """All members of a tar file, including those of appended archives, each with the `TarFile` that reads it.
 
     Raises:
-        tarfile.TarError: the file is damaged, or ends before the blocks of zeros that end an archive.
+        tarfile.TarError: the file is damaged, or ends without the blocks of zeros that end an archive.
         OSError: it cannot be read.
     """
     with open(open_regular(path), "rb") as file:
@@ -47,25 +47,25 @@ def members_of(path: Path) -> Iterator[Member]:
 
 
 def _members_from(file: BinaryIO, start: int) -> Generator[Member, None, int]:
-    """The members of the archive that begins at a byte; returns the byte at which it ends."""
+    """The members of the archive that starts at an offset; returns the offset of its end."""
     file.seek(start)
     bounded: Any = _Bounded(file)
     try:
         with tarfile.open(fileobj=bounded, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]  # they would all stay in memory
+                tar.members = []  # type: ignore[attr-defined]  # otherwise all of them stay in memory
                 yield member, tar
                 bounded.left = HEADER_BYTES
-            return tar.offset  # type: ignore[attr-defined]
+            return tar.offset
     except RecursionError as error:
-        raise tarfile.ReadError("headers of headers without end") from error
+        raise tarfile.ReadError("endlessly nested headers") from error
 
 
 def _next_archive(file: BinaryIO, end: int) -> int | None:
-    """Where another archive begins behind the zeros that end one; None: the file ends with them.
+    """Offset of the archive after the zeros that end one; None if the file ends with them.
 
     Raises:
-        tarfile.ReadError: there are no zeros (`tarfile` takes damage behind the first member for the end).
+        tarfile.ReadError: there are no zeros (`tarfile` mistakes damage after the first member for the end).
     """
     file.seek(end)
     block = file.read(BLOCK)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from uota.arbitration.arbiter import Score
 from uota.console import PROGRESS
-from uota.data import Groups, found_unreadable
+from uota.data import Groups
 from uota.inspection.arbiters import ArbiterSet, train_arbiter
 from uota.inspection.input import InspectionInput, Stream
 from uota.misfiled.files import (
@@ -85,7 +85,7 @@ def find_misfiled(subject: InspectionInput, arbiters: ArbiterSet, seconds: float
     group = torch.full((len(groups.files),), -1)
     for place, members in enumerate(groups.members):
         group[list(members)] = place
-    group[found_unreadable(groups, torch.arange(len(groups.files)))] = -1
+    group[groups.unreadable(torch.arange(len(groups.files)))] = -1
     embeddings = _mean_embeddings(groups, pipeline, arbiters, bar)
     fits = _nearest_other_group(embeddings, group, verdicts.probability, len(groups))
     return Filing(groups, verdicts, group, fits)

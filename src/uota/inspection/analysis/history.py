@@ -1,7 +1,7 @@
 """The training curves of a run, read from its logs."""
 
 import csv
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from pathlib import Path
 from uota.console import printable
 from uota.io.reading import read_text
 from uota.runs.run import Run
+
+logger = logging.getLogger(__name__)
 
 # Displayed names of the measures that are drawn; others stay in the log.
 MEASURES = {
@@ -51,7 +53,7 @@ def read_history(run: Run) -> History:
     for log in sorted(run.folder.glob("logs/version_*/metrics.csv"), key=_version):
         for name, epochs, value in _logged(log):
             curves.setdefault(name, {})[epochs] = value
-    about = f"{settings.method}, arbiter {settings.arbiter}, seed {settings.seed}"
+    about = f"{settings.method.name}, arbiter {settings.arbitration.arbiter}, seed {settings.runtime.seed}"
     drawn = {name: sorted(curve.items()) for name, curve in curves.items() if curve}
     return History(run.folder.resolve().name, about, drawn)
 
@@ -61,7 +63,7 @@ def _logged(log: Path) -> Iterator[tuple[str, float, float]]:
     try:
         lines = read_text(log).splitlines()
     except (OSError, ValueError) as error:
-        print(f"{printable(log)} cannot be read and is not drawn: {printable(str(error))}", file=sys.stderr)
+        logger.warning(f"{printable(log)} cannot be read and is not drawn: {printable(str(error))}")
         return
     for row, name in product(csv.DictReader(lines), MEASURES):
         with suppress(ValueError, TypeError, KeyError):

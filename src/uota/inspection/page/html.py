@@ -11,8 +11,6 @@ from numpy import ndarray
 
 from uota.comparison import as_html, compare
 from uota.console import printable
-from uota.data import Source
-from uota.data.files.folder import Folder
 from uota.inspection.analysis.causes import FACTORS, Cause
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import MEASURES
@@ -173,10 +171,10 @@ def _filing(filing: Filing) -> dict[str, Any]:
         "groups": len(groups),
         "rows": [
             [
-                _file_name(files, index),
-                _group_name(groups, int(filing.group[index])),
+                printable(files.display_name(index)),
+                printable(groups.display_name(int(filing.group[index]))),
                 round(float(filing.verdicts.probability[index]), 4),
-                _group_name(groups, int(filing.fits[index])),
+                printable(groups.display_name(int(filing.fits[index]))),
             ]
             for index in listed
         ],
@@ -190,15 +188,6 @@ def _best_of(filing: Filing, group: int) -> int:
     """Return the file of a group with the lowest outlier probability."""
     readable = [index for index in filing.groups.members[group] if filing.group[index] >= 0]
     return min(readable or filing.groups.members[group], key=lambda index: float(filing.verdicts.probability[index]))
-
-
-def _file_name(files: Source, index: int) -> str:
-    return printable(files.files[index]) if isinstance(files, Folder) else str(index)
-
-
-def _group_name(groups: Any, place: int) -> str:
-    name = _file_name(groups.files, groups.members[place][0])
-    return name.rpartition("/")[0] or f"group {place}"
 
 
 def _escaped(text: str) -> str:
