@@ -6,7 +6,7 @@ import uota
 
 
 def reference(z, tau, anchors=None, eps=0.0):
-    """M.9-M.11 written out in float64, with an explicit inverse."""
+    """Equations 9 to 11 of the UOTA paper, written out in float64 with an explicit inverse."""
     z = z.double()
     deviations = (z - z[:anchors].mean(0)).flatten(0, 1)
     covariance = deviations.T @ deviations / len(deviations) + eps * torch.eye(z.shape[-1], dtype=torch.float64)

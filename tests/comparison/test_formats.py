@@ -21,14 +21,16 @@ def found(seeds, make_run):
 def test_lines_of_text_are_not_wrapped(found):
     lines = as_text(found).splitlines()
     assert LEARNED in lines[3]
-    assert lines[4].split() == ["BYOL", "4", "64", "1", "–", "–"]
+    assert lines[4].split() == ["BYOL", "byol", "4", "64", "1", "–", "–"]
 
 
 def test_markdown_has_a_column_for_each_heading(found):
     head, sides, *rows = as_markdown(found).split("\n\n")[0].splitlines()
-    assert head == "| method | epochs | batch | seeds | linear top-1 | linear top-5 |"
-    assert sides.count("---") == 6
-    assert rows[1].startswith(f"| SwAV + learned on features | 4 | 128 | 3 | {LEARNED} |")
+    assert head == "| method | runs | epochs | batch | seeds | linear top-1 | linear top-5 |"
+    assert sides.count("---") == 7
+    assert rows[1].startswith(
+        f"| SwAV + learned on features | learned-0, learned-1, learned-2 | 4 | 128 | 3 | {LEARNED} |"
+    )
     assert rows[2].endswith("| – | – |")
 
 
@@ -42,9 +44,9 @@ def test_csv_is_read_back_as_numbers(found):
 
 def test_latex_is_a_tabular(found):
     lines = as_latex(found).splitlines()
-    assert lines[1] == r"\begin{tabular}{lrrrrr}"
+    assert lines[1] == r"\begin{tabular}{llrrrrr}"
     assert r"67.7 $\pm$ 3.8 (+5.7 $\pm$ 3.8, p 0.023)" in lines[6]
-    assert lines[7] == r"BYOL & 4 & 64 & 1 & -- & -- \\"
+    assert lines[7] == r"BYOL & byol & 4 & 64 & 1 & -- & -- \\"
 
 
 def test_latex_escapes_special_characters(make_run):
@@ -71,7 +73,7 @@ def test_html_has_the_same_cells_and_escapes_special_characters(make_run):
     parser = Cells()
     parser.feed(as_html(compare([run])))
     assert parser.rows[0][-1] == "<linear> top-1"
-    assert parser.rows[1] == ["Own", "4", "128", "1", "50.0"]
+    assert parser.rows[1] == ["Own", "a", "4", "128", "1", "50.0"]
     assert "<linear>" not in as_html(compare([run]))
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from uota.comparison import compare
+from uota.comparison.names import short_names
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -214,3 +215,8 @@ def test_a_finished_run_has_all_its_epochs(pictures, tmp_path):
     settings = Pretrain.from_flat(data=str(pictures), method="random", arbiter="none", **few)
     run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     assert Run(run.folder).epochs_done() == 2
+
+
+def test_runs_have_short_names_that_tell_them_apart(tmp_path):
+    folders = [tmp_path / "a/seed-0", tmp_path / "b/seed-0", tmp_path / "a/seed-1", tmp_path / "b/c/seed-0"]
+    assert list(short_names(folders).values()) == ["a/seed-0", "b/seed-0", "seed-1", "c/seed-0"]

@@ -538,8 +538,8 @@ def test_workers_leave_signals_to_the_parent():
 def test_a_killed_worker_is_a_clear_error(tmp_path):
     trainer = make_trainer(tmp_path, [], bar=False, accelerator="cpu", logger=False)
     with (
-        pytest.raises(UotaError, match=r"fewer --workers and go on with: this"),
-        translate_stops(trainer, tmp_path, "go on with: this"),
+        pytest.raises(UotaError, match=r"fewer --workers and resume with: this"),
+        translate_stops(trainer, tmp_path, "resume with: this"),
     ):
         loaded(kill_self)
 

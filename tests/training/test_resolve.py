@@ -9,7 +9,7 @@ from uota.errors import UotaError
 from uota.methods import Step
 from uota.methods.build import check_statistics
 from uota.settings.pretrain import Pretrain
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
@@ -103,3 +103,14 @@ def test_batch_statistics_need_two_images_unless_views_share_them(method):
         check_statistics(built, settings.replace_flat(batch_size=1, devices=1), images=1)
     joint = settings.replace_flat(batch_size=1, devices=1, method_options={"batch_norm": "joint"})
     check_statistics(build_module(joint, total_steps=2).method, joint, images=1)
+
+
+def test_what_auto_becomes_is_explained():
+    asked = Pretrain.from_flat(data="demo", backbone="resnet18")
+    settings, choices = explain_auto(asked, open_source("demo"))
+    assert settings == resolve_auto(asked, open_source("demo"))
+    became = {choice.name: choice.value for choice in choices}
+    assert became == {name: settings.as_flat()[name] for name in became}
+    assert {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"} == became.keys()
+    assert all(choice.reason for choice in choices)
+    assert explain_auto(settings, open_source("demo"))[1] == []

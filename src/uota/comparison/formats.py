@@ -5,6 +5,7 @@ from collections.abc import Callable
 from html import escape
 from io import StringIO
 from itertools import starmap
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uota.comparison.names import shorten
+from uota.comparison.names import short_names, shorten
 from uota.comparison.table import Comparison, Figure, Row
-from uota.console import printable
+from uota.console import printable, some_of
 from uota.io.csv_files import csv_text
 
 DASH = "–"
@@ -23,7 +24,8 @@ LEGEND = (
     "±: 95 % interval over seeds (Student's t); p: paired t-test."
 )
 # Columns of text, which are left-aligned; the others are figures.
-WORDS = ("method", "settings")
+WORDS = ("method", "settings", "runs")
+MAX_RUNS = 3  # named in a row; all are in the CSV
 MAX_CELL = 300  # characters of a cell
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", '"': r"\symbol{34}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "×": r"$\times$"}
@@ -110,19 +112,21 @@ def as_html(comparison: Comparison) -> str:
 
 def _headings(comparison: Comparison) -> list[str]:
     settings = ["settings"] if _has_settings(comparison) else []
-    return ["method", *settings, "epochs", "batch", "seeds", *comparison.columns]
+    return ["method", *settings, "runs", "epochs", "batch", "seeds", *comparison.columns]
 
 
 def _cells(comparison: Comparison) -> list[list[str]]:
-    return [_line(row, _has_settings(comparison)) for row in comparison.lines]
+    names = short_names([entry.folder for row in comparison.rows for entry in row.entries])
+    return [_line(row, _has_settings(comparison), names) for row in comparison.lines]
 
 
 def _has_settings(comparison: Comparison) -> bool:
     return any(row.others for row in comparison.lines)
 
 
-def _line(row: Row, settings: bool) -> list[str]:
-    about = [row.method, *([row.others or DASH] if settings else []), row.epochs or DASH]
+def _line(row: Row, settings: bool, names: dict[Path, str]) -> list[str]:
+    runs = some_of([names[entry.folder] for entry in row.entries], MAX_RUNS) or DASH
+    about = [row.method, *([row.others or DASH] if settings else []), runs, row.epochs or DASH]
     cells = [*about, str(row.batch or DASH), str(len(row.seeds) or DASH), *map(_cell, row.figures)]
     return [shorten(cell, MAX_CELL) for cell in cells]
 

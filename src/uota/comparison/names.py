@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from uota.comparison.entries import Entry
@@ -12,6 +13,18 @@ from uota.methods import METHODS
 SHOWN = {"method", "epochs", "batch_size"}
 # Settings that are shown if they differ between any rows; others are shown if they differ between rows of one method.
 IMAGES = {"data", "inject", "inject_from"}
+
+
+def short_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return for each folder the end of its path that no other folder has, such as "seed-0" or "a/seed-0"."""
+    names = {}
+    for folder in folders:
+        parts = folder.resolve().parts
+        ends = (parts[-length:] for length in range(1, len(parts)))
+        others = [other.resolve().parts for other in folders if other != folder]
+        unique = (end for end in ends if not any(other[-len(end) :] == end for other in others))
+        names[folder] = printable("/".join(next(unique, parts)))
+    return names
 
 
 def row_title(entry: Entry, others: list[Entry]) -> str:

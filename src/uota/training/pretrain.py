@@ -1,4 +1,4 @@
-"""`pretrain`: one run, from settings to a checkpoint."""
+"""Pretraining: one run, from settings to a checkpoint."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ from uota.training.damage import DamageWatch
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import Choice, explain_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
@@ -46,7 +46,7 @@ from uota.views.presets import preset_of
 
 logger = logging.getLogger(__name__)
 
-# So many images' views are made before a run begins, to see that they can be.
+# Images whose views are made before a run begins, to fail early.
 TRIED = 2
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
 
@@ -57,27 +57,30 @@ def pretrain(
     """Pretrain an encoder and leave a run folder.
 
     Args:
-        settings: of the run; with `resume` they must be those it was started with.
-        out: the run's folder.
-        resume: go on from the folder's checkpoint.
+        settings: settings of the run; with `resume`, those that it was started with.
+        out: run folder.
+        resume: resume from the folder's checkpoint.
         overwrite: replace the run that is in the folder.
         bar: show a progress bar.
         lines: print a line every epoch.
 
     Raises:
         StoppedError: a signal asked to stop; the state is saved.
-        UotaError: the folder is taken, the settings contradict each other, the images are unavailable or not those that
-            the run was started with.
+        UotaError: the folder is in use or not empty, the settings contradict each other, or the images are unavailable
+            or differ from those that the run was started with.
     """
     run = Run(out)
     check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
     check_optimizer(settings)
     source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
-    settings = resolve_auto(settings, source).replace_flat(data=located(settings.data.source))
+    settings, choices = explain_auto(settings, source)
+    settings = settings.replace_flat(data=located(settings.data.source))
     job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
     _check_folder(run, settings, source, resume, overwrite)
     with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
+        if lines and not resume:
+            _log_choices(settings, choices)
         _fit(job, run, resume, lines)
         list_skipped(source, run)
     return run
@@ -85,7 +88,7 @@ def pretrain(
 
 @dataclass
 class _Loading:
-    """What loading batches needs of the settings."""
+    """The settings that loading batches depends on."""
 
     batch_size: int
     seed: int
@@ -93,7 +96,7 @@ class _Loading:
 
 
 class _Job(NamedTuple):
-    """All that a training needs."""
+    """Everything that a training needs."""
 
     source: Source
     module: Pretraining
@@ -103,7 +106,7 @@ class _Job(NamedTuple):
 
 
 def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool) -> _Job:
-    """Build all of a training, and try what would only be refused once it has begun."""
+    """Build everything that a training needs, and try what would otherwise fail only once it has begun."""
     preset = preset_of(settings)
     pipeline = ViewPipeline(
         preset.with_candidates(settings.arbitration.candidates),
@@ -127,13 +130,21 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
 
 
 @rank_zero_only
-def _say_what_is_learned_from(source: Source) -> None:
+def _log_choices(settings: Pretrain, choices: list[Choice]) -> None:
+    """Log a line for each setting that was left to the package; without an arbiter, its settings do not matter."""
+    moot = () if settings.arbitration.arbiter != "none" else ("arbiter_input", "weighted_side", "start")
+    for name, value, reason in (choice for choice in choices if choice.name not in moot):
+        logger.info(f"{name}: {value} ({reason})")
+
+
+@rank_zero_only
+def _log_source(source: Source) -> None:
     logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
 
 
 @rank_zero_only
 def list_skipped(source: Source, run: Run) -> None:
-    """Say which files could not be read, all of them in a file of the run."""
+    """Log which files could not be read, and list all of them in a file of the run."""
     if said := describe_skipped(source, rest=f"; all are in {printable(run.skipped_file)}"):
         logger.info(said)
         write_text_atomically(run.skipped_file, "".join(f"{printable(path)}\n" for path in source.skipped))
@@ -147,9 +158,9 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
         load_part(job.module, run)
     rank_zero_only(warn_left_out)(job.source)
     if lines:
-        _say_what_is_learned_from(job.source)
+        _log_source(job.source)
     flag = method_flag(job.module.settings.method.name)
-    again = f"go on with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
+    again = f"resume with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (
         ignore_expected_warnings(),
         translate_stops(job.trainer, run.folder, again),
@@ -160,15 +171,15 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
 
 @rank_zero_only
 def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, overwrite: bool) -> None:
-    """See that the folder may be used."""
+    """Require a folder that the run may use."""
     if not resume:
         require_free(run.folder, overwrite, places_of(settings.data.source))
         return
     written = run.settings()
     if written.is_of_older_version:
         raise UotaError(
-            f"{run.folder} was started by an older version of uota, which trained otherwise; resume it with that "
-            "version, or start anew with --overwrite"
+            f"{run.folder} was started by an older version of uota, which trained differently; resume it with "
+            "that version, or start again with --overwrite"
         )
     if written.replace_flat(data=located(written.data.source)).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
@@ -177,7 +188,7 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
 
 @rank_zero_only
 def _prepare(run: Run, settings: Pretrain, source: Source, resume: bool, overwrite: bool) -> None:
-    """Make the folder; it is looked at again, now that nobody else can change it."""
+    """Prepare the folder; it is checked again now that it is locked."""
     _check_folder(run, settings, source, resume, overwrite)
     if not resume:
         empty_folder(run.folder, overwrite, places_of(settings.data.source))

@@ -32,6 +32,13 @@ EXPECTED_WARNINGS = (
 )
 
 
+class EpochBar(RichProgressBar):
+    """Lightning's progress bar, which counts epochs from 1 as printed lines do."""
+
+    def _get_train_description(self, current_epoch: int) -> str:  # the only place where Lightning writes the number
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+
 @contextmanager
 def ignore_expected_warnings(*more: str) -> Iterator[None]:
     """Ignore `EXPECTED_WARNINGS` and `more`, which are patterns of messages."""
@@ -64,7 +71,7 @@ def make_trainer(
 
 def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int, **settings: Any) -> pl.Trainer:
     return pl.Trainer(
-        callbacks=[*callbacks, *([RichProgressBar()] if bar else [])],
+        callbacks=[*callbacks, *([EpochBar()] if bar else [])],
         log_every_n_steps=1,
         enable_checkpointing=False,
         enable_progress_bar=bar,
