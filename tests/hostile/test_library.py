@@ -203,7 +203,7 @@ def test_several_devices_are_refused():
 
 
 def paper(z, tau):
-    """Weights of the UOTA paper (equations 9 to 11), in float64 with NumPy alone."""
+    """Compute the weights of the UOTA paper (equations 9 to 11) in float64 with NumPy alone."""
     z = z.detach().double().numpy()
     deviations = z - z.mean(0)
     rows = deviations.reshape(-1, z.shape[-1])

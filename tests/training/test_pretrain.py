@@ -84,7 +84,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(small, tmp_path
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     step = Run(tmp_path / "run").state()["global_step"]
-    assert f"stopped at step {step}; resume with: uota pretrain" in errors.decode()
+    assert f"stopped at step {step}; resume with: uota pretrain" in errors
 
 
 def process_of_rank_1(parent):
