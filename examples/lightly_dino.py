@@ -1,6 +1,6 @@
-"""lightly's DINO, modules and loss untouched, on views that uota chose: python examples/lightly_dino.py FOLDER
+"""lightly's DINO with its modules and loss unchanged, on views selected by uota: python examples/lightly_dino.py FOLDER
 
-The lines that end in a comment are all that is new. FOLDER has a sub-folder per class, as ImageFolder asks.
+The numbered lines are the only additions. FOLDER has one sub-folder per class, as ImageFolder requires.
 """
 
 import sys
@@ -22,7 +22,7 @@ import uota  # 1
 
 
 class DINO(nn.Module):
-    """As in lightly's examples/pytorch/dino.py."""
+    """DINO as in lightly's examples/pytorch/dino.py."""
 
     def __init__(self, backbone: nn.Module, width: int, hidden: int = 512, dim: int = 64, outputs: int = 2048) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class DINO(nn.Module):
         self.criterion = DINOLoss(output_dim=outputs, warmup_teacher_temp_epochs=5)
 
     def loss(self, views: list[Tensor], momentum: float, epoch: int) -> Tensor:
-        """DINO's loss; the first two views are the global ones."""
+        """Compute the loss of DINO, where the first two views are global."""
         update_momentum(self.backbone, self.teacher_backbone, m=momentum)
         update_momentum(self.student_head, self.teacher_head, m=momentum)
         with torch.no_grad():
@@ -49,7 +49,7 @@ def main(folder: str, sizes: tuple[int, int] = (224, 96), epochs: int = 10, batc
     backbone.fc = nn.Identity()
     model = DINO(backbone, 512)
     transform = DINOTransform(global_crop_size=sizes[0], local_crop_size=sizes[1])
-    twice = Lambda(lambda image: transform(image) + transform(image))  # 2 global and 6 local views, and again
+    twice = Lambda(lambda image: transform(image) + transform(image))  # 2 global and 6 local views, twice
     loader = DataLoader(ImageFolder(folder, twice), batch_size, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     sampler = uota.ViewSampler(keep=[2, 6])  # 2

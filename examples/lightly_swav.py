@@ -1,6 +1,6 @@
-"""lightly's SwAV, modules and loss untouched, on views that uota chose: python examples/lightly_swav.py FOLDER
+"""lightly's SwAV with its modules and loss unchanged, on views selected by uota: python examples/lightly_swav.py FOLDER
 
-The lines that end in a comment are all that is new. FOLDER has a sub-folder per class, as ImageFolder asks.
+The numbered lines are the only additions. FOLDER has one sub-folder per class, as ImageFolder requires.
 """
 
 import sys
@@ -18,7 +18,7 @@ import uota  # 1
 
 
 class SwaV(nn.Module):
-    """As in lightly's examples/pytorch/swav.py."""
+    """SwAV as in lightly's examples/pytorch/swav.py."""
 
     def __init__(
         self, backbone: nn.Module, width: int, hidden: int = 512, dim: int = 128, prototypes: int = 512
@@ -30,12 +30,12 @@ class SwaV(nn.Module):
         self.criterion = SwaVLoss()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Similarities of views to the prototypes."""
+        """Return the similarities of views to the prototypes."""
         x = self.projection_head(self.backbone(x).flatten(start_dim=1))
         return self.prototypes(nn.functional.normalize(x, dim=1, p=2))
 
     def loss(self, views: list[Tensor]) -> Tensor:
-        """SwAV's loss; the first two views are the global ones."""
+        """Compute the loss of SwAV, where the first two views are global."""
         self.prototypes.normalize()
         scores = [self(view) for view in views]
         return self.criterion(scores[:2], scores[2:])
@@ -45,7 +45,7 @@ def main(folder: str, sizes: tuple[int, int] = (224, 96), epochs: int = 10, batc
     backbone = resnet18()
     backbone.fc = nn.Identity()
     model = SwaV(backbone, 512)
-    transform = SwaVTransform(crop_sizes=sizes, crop_counts=(4, 12))  # twice the views that SwAV asks for
+    transform = SwaVTransform(crop_sizes=sizes, crop_counts=(4, 12))  # twice the usual number of views
     loader = DataLoader(ImageFolder(folder, transform), batch_size, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     sampler = uota.ViewSampler(keep=[2, 6])  # 2

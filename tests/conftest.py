@@ -1,4 +1,4 @@
-"""For all tests: one thread, and shapes checked at every annotated call."""
+"""Fixtures of all tests; PyTorch uses one thread, and shapes are checked at every annotated call."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from PIL import Image
 
 IMAGES = 96
 
-# Of what tests draw at random the same on every machine, however slow; far more with --hypothesis-profile=many.
+# Random examples are the same on every machine, without a time limit; --hypothesis-profile=many draws far more.
 settings.register_profile("few", derandomize=True, deadline=None, database=None, max_examples=30)
 settings.register_profile("many", settings.get_profile("few"), max_examples=600)
 settings.load_profile("few")
@@ -29,13 +29,13 @@ def messages_shown():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """File systems that fail are not waited for."""
+    """Do not wait before reading from a failing file system again."""
     monkeypatch.setattr("uota.data.files.patience.PAUSES", (0.01,))
 
 
 @pytest.fixture
 def embeddings():
-    """Views around one direction per image, those of `wrong` around another image's (views, batch, dim)."""
+    """Return a function that makes embeddings (views, batch, dim) around one direction per image, or a wrong one."""
 
     def make(views=6, batch=128, dim=32, wrong=0.0, seed=0, spread=0.25):
         random = torch.Generator().manual_seed(seed)
@@ -51,9 +51,10 @@ def embeddings():
 
 @pytest.fixture(scope="session")
 def lit_patterns():
-    """Colour pictures of 30 × 30 pixels of things: each a pattern of its own of 3×3 colours, in several lights."""
+    """Return a function that makes pictures of objects, each a pattern of 3 × 3 colours, at several brightnesses."""
 
-    from uota.data.memory import TensorSource  # not above: shapes are checked in what is imported after this file
+    # Imported late, because shapes are checked in modules that are imported after this file.
+    from uota.data.memory import TensorSource
 
     def make(things, lights):
         random = torch.Generator().manual_seed(0)
@@ -67,7 +68,7 @@ def lit_patterns():
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """A folder of small pictures, each a field of its own colour with a bright square, in two classes."""
+    """Write a folder of small pictures in two classes, each a colour field with a bright square."""
     folder = tmp_path_factory.mktemp("pictures")
     random = torch.Generator().manual_seed(0)
     for number in range(IMAGES):

@@ -1,4 +1,4 @@
-"""Every example that a person may copy runs: those in docstrings, and the README's."""
+"""The examples in docstrings, in the README and in `examples/` run."""
 
 import doctest
 import importlib
@@ -40,9 +40,9 @@ def test_readme(code, tmp_path, monkeypatch):
     assert all(bool(x.isfinite().all()) for x in made)
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # lightly's own
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # a warning of lightly
 @pytest.mark.parametrize("name", ["lightly_swav", "lightly_dino"])
-def test_another_librarys_loop_trains_on_chosen_views(name, pictures, capsys):
+def test_a_third_party_loop_trains_on_selected_views(name, pictures, capsys):
     module = importlib.import_module(f"examples.{name}")
     before = resnet18().state_dict().keys()
     model = module.main(str(pictures), sizes=(32, 16), epochs=2, batch_size=48)

@@ -127,7 +127,7 @@ class Training:
         embedded = self.module.method.embed(views.by_size, step)
         verdict = self.judge(embedded, views, step.progress)
         if not self.sampler:
-            self._note(verdict, views.wrong)
+            self.record(verdict, views.wrong)
         loss = self._loss(embedded, verdict, step)
         if self.optimizer is None:  # an auxiliary head takes its width from its first batch
             self.optimizer = self.module.configure_optimizers()
@@ -143,7 +143,7 @@ class Training:
         if not self.sampler:
             return views
         sampled = self.sampler(views.by_size)
-        self._note(sampled.verdict, views.wrong)
+        self.record(sampled.verdict, views.wrong)
         return views.select(sampled.chosen, sampled.by_size)
 
     def _loss(self, embedded: Embedded, verdict: Arbitration, step: Step) -> Tensor:
@@ -154,7 +154,7 @@ class Training:
         loss = method.loss(embedded, ViewWeights(verdict.weights, side), step)
         return loss + method.auxiliary(embedded) if self.arm.auxiliary else loss
 
-    def _note(self, verdict: Arbitration, wrong: Tensor | None) -> None:
+    def record(self, verdict: Arbitration, wrong: Tensor | None) -> None:
         """Keep how well the judge detected wrong views in this step."""
         done = (self.step + 1) / self.total
         if verdict.outlier_rate is not None:

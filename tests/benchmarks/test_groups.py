@@ -1,4 +1,4 @@
-"""The benchmark of groups: what is filed wrong, and what its baselines say."""
+"""The benchmark of groups: which files are misfiled, and whether the baselines find them."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ THINGS, FILES = 20, 12
 
 @pytest.fixture
 def filed():
-    """Embeddings around a direction per thing; a tenth lies in another thing's folder."""
+    """Make embeddings around one direction per object, a tenth of them in the folder of another object."""
     random = torch.Generator().manual_seed(0)
     shown = torch.arange(THINGS).repeat(FILES)
     folder = misfile(shown, 0.1, seed=1)
@@ -23,16 +23,16 @@ def filed():
     return Archive(Groups(files, members), folder != shown, files, files), x, folder
 
 
-def test_a_share_of_the_files_passes_its_folders_on(filed):
+def test_a_fraction_of_the_files_exchange_folders(filed):
     data, _, folder = filed
-    assert int(data.wrong.sum()) == pytest.approx(24, abs=2)  # two neighbours in the ring may be of one thing
+    assert int(data.wrong.sum()) == pytest.approx(24, abs=2)  # two neighbours in the exchange may show one object
     assert folder.bincount().tolist() == [FILES] * THINGS
     assert torch.equal(misfile(folder, 0.0, seed=1), folder)
     assert torch.equal(misfile(folder, 0.3, seed=1), misfile(folder, 0.3, seed=1))
     assert not torch.equal(misfile(folder, 0.3, seed=1), misfile(folder, 0.3, seed=2))
 
 
-def test_probabilities_are_out_of_sample_and_lowest_where_files_are_wrong(filed):
+def test_probabilities_are_out_of_sample_and_lowest_for_misfiled_files(filed):
     data, x, folder = filed
     z = normalize(x, dim=-1)
     directions = torch.zeros(THINGS, 32).index_add(0, folder, z)
@@ -43,14 +43,14 @@ def test_probabilities_are_out_of_sample_and_lowest_where_files_are_wrong(filed)
         assert of_folder[data.wrong].max() < of_folder[~data.wrong].min()
 
 
-def test_every_baseline_suspects_what_is_wrong(filed):
-    pytest.importorskip("cleanlab", reason="no dependency of uota: pip install cleanlab")
+def test_every_baseline_finds_misfiled_files(filed):
+    pytest.importorskip("cleanlab", reason="cleanlab is not a dependency of uota: pip install cleanlab")
     data, x, _ = filed
     for suspicion in baselines(x, data).values():
         assert suspicion[data.wrong].min() > suspicion[~data.wrong].max()
 
 
-def test_without_cleanlab_it_says_what_to_install(monkeypatch, tmp_path, capsys):
+def test_without_cleanlab_the_error_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("benchmarks.groups.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as stopped:
         main(["--out", str(tmp_path / "lines")])
@@ -60,6 +60,6 @@ def test_without_cleanlab_it_says_what_to_install(monkeypatch, tmp_path, capsys)
 
 def test_the_plan_has_every_run_once():
     runs = plan()
-    # Two rates with files that are wrong and one without, two methods, three seeds; four other methods once.
+    # Two rates of misfiled files and one without, two methods, three seeds; four other methods once.
     assert len(runs) == len(set(runs)) == 3 * (2 * (4 + 4 + 3) + 2 * 2 + 2 * 4) + 4
     assert Run(0.0, "oracle", 0) not in runs

@@ -1,4 +1,4 @@
-"""The benchmark of whether methods learn: which runs there are, and what their seeds say together."""
+"""The benchmark of whether methods learn: its runs, and the statistics over seeds."""
 
 from math import isnan
 
@@ -16,7 +16,7 @@ def rows(linear: tuple[float, ...], cell: Cell = SWAV) -> list[dict]:
     return [cell._asdict() | {"seed": seed, "linear": value, "knn": value - 5} for seed, value in enumerate(linear)]
 
 
-def test_the_mean_has_students_interval():
+def test_the_mean_has_the_interval_of_student():
     (estimate,) = summarise(rows(BEFORE), "linear").values()
 
     low, high = stats.t.interval(0.95, 2, loc=51.0, scale=stats.sem(BEFORE))
@@ -24,7 +24,7 @@ def test_the_mean_has_students_interval():
     assert (estimate.mean - estimate.half, estimate.mean + estimate.half) == pytest.approx((low, high))
 
 
-def test_a_change_has_welchs_interval():
+def test_a_change_has_the_interval_of_welch():
     change = compare(rows(BEFORE), rows(AFTER), "linear")[SWAV]
 
     # Welch–Satterthwaite, written out: variances 1 and 7 of three seeds each.
@@ -35,36 +35,36 @@ def test_a_change_has_welchs_interval():
     assert change.lost
 
 
-def test_a_fall_within_the_spread_is_no_loss():
+def test_a_decrease_within_the_spread_is_no_loss():
     assert not compare(rows(BEFORE), rows((49.0, 52.0, 50.0)), "linear")[SWAV].lost
 
 
-def test_one_seed_tells_no_interval_and_loses_nothing():
+def test_one_seed_has_no_interval_and_is_no_loss():
     change = compare(rows(BEFORE[:1]), rows(AFTER), "linear")[SWAV]
     assert isnan(change.half)
     assert not change.lost
 
 
-def test_only_what_both_have_is_compared():
+def test_only_common_cells_are_compared():
     on_card = SWAV._replace(device="cuda")
     assert compare(rows(BEFORE), rows(AFTER, on_card), "linear") == {}
 
 
-def test_the_table_has_a_line_per_cell_and_marks_what_lost():
+def test_the_table_has_a_line_per_cell_and_marks_losses():
     lines = list(table(rows(BEFORE), [*rows(AFTER), *rows(AFTER, SWAV._replace(method="byol"))]))
     assert [line.count("|") for line in lines] == [12] * 4
     assert lines[2].startswith("| byol | demo-scenes | none | cpu | 3 |  | 41.0 ± 6.6 |  |")
     assert "| 51.0 ± 2.5 | 41.0 ± 6.6 | -10.0 ± 5.7 lost |" in lines[3]
 
 
-def test_runs_are_of_each_seed_method_and_arm():
+def test_there_is_a_run_for_each_seed_method_and_arm():
     found = runs_of(["swav", "simclr:demo-scenes-colour"], [0, 1], ["none", "untrained"])
     assert len(found) == len(set(found)) == 8
     assert found[:2] == [Run("swav", "demo-scenes", 0, "none"), Run("swav", "demo-scenes", 0, "untrained")]
     assert Run("simclr", "demo-scenes-colour", 1, "none") in found
 
 
-def test_a_run_trains_by_its_recipe_with_its_seed_and_arm():
+def test_a_run_uses_its_recipe_seed_and_arm():
     plain, learned, untrained = (
         settings_of(Run("simsiam", "demo-scenes", 2, arm)).as_flat() for arm in ("none", "learned", "untrained")
     )

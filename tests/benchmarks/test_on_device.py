@@ -1,4 +1,4 @@
-"""What runs on a machine that is there for minutes: the order, what still fits, limits that are kept."""
+"""Measurements on a machine that is available for minutes: their order, their time limits, and what still fits."""
 
 import json
 import time
@@ -22,7 +22,7 @@ def job(method: str, seed: int = 0, tree: str = "new") -> Job:
     return Job(tree, Run(method, "demo-scenes", seed, "none"))
 
 
-def test_the_plan_begins_with_changed_methods_then_the_base_then_the_rest():
+def test_the_plan_starts_with_changed_methods_then_the_base_then_the_rest():
     jobs = plan("cuda", True, COSTS)
 
     assert len(jobs) == len(set(jobs)) == 2 * 2 * 3 * 13
@@ -33,7 +33,7 @@ def test_the_plan_begins_with_changed_methods_then_the_base_then_the_rest():
     assert {each.run.seed for each in jobs[:33]} == {0, 1, 2}
 
 
-def test_the_longest_of_those_wanted_alike_come_first():
+def test_the_longest_of_equal_priority_come_first():
     first = [each.run.method for each in plan("cpu", False, dict.fromkeys(CHANGED, 1.0) | {"jcl": 3.0, "byol": 2.0})]
     assert first[:6] == ["jcl"] * 3 + ["byol"] * 3
 
@@ -42,7 +42,7 @@ def test_without_a_base_there_are_only_runs_of_this_code():
     assert {each.tree for each in plan("cpu", False, COSTS)} == {"new"}
 
 
-def test_costs_are_the_longest_training_with_what_is_around_it():
+def test_costs_are_the_longest_training_plus_overhead():
     rows = [
         {"method": "swav", "arm": arm, "cpu_seconds": seconds}
         for arm, seconds in (("none", 131), ("learned", 139), ("untrained", 999))
@@ -51,7 +51,7 @@ def test_costs_are_the_longest_training_with_what_is_around_it():
 
 
 @pytest.mark.parametrize(("left", "found"), [(250.0, "infomin"), (150.0, "swav"), (100.0, "swav"), (99.0, None)])
-def test_the_first_run_that_ends_in_time_is_next(left: float, found: str | None):
+def test_the_next_run_is_the_first_that_ends_in_time(left: float, found: str | None):
     next_one = first_that_fits([job("infomin"), job("swav")], left, COSTS.__getitem__)
     assert next_one == (None if found is None else job(found))
 
@@ -61,8 +61,8 @@ def test_a_run_is_expected_to_take_as_long_as_the_slowest_of_its_method():
     assert expected_seconds("swav", ended, COSTS, 1.3) == 55.0
 
 
-def test_else_its_cost_at_the_mean_pace_of_others():
-    ended = [(job("swav"), 50.0), (job("infomin"), 160.0)]  # paces of 0.5 and 0.8
+def test_otherwise_a_run_takes_its_cost_at_the_mean_pace_of_others():
+    ended = [(job("swav"), 50.0), (job("infomin"), 160.0)]  # 0.5 and 0.8 times their costs
     assert expected_seconds("supervised", ended, COSTS, 1.3) == pytest.approx(0.65 * 300)
     assert expected_seconds("supervised", [], COSTS, 1.3) == pytest.approx(1.3 * 300)
     assert expected_seconds("new", [], COSTS, 1.0) == UNKNOWN
@@ -70,7 +70,7 @@ def test_else_its_cost_at_the_mean_pace_of_others():
 
 @pytest.fixture
 def module(tmp_path: Path) -> Callable[[str, float], Process]:
-    """Starts a module of these lines."""
+    """Return a function that starts a module with this text."""
 
     def started(text: str, limit: float) -> Process:
         (tmp_path / "some_module.py").write_text(text)
@@ -87,19 +87,19 @@ def wait(process: Process) -> str:
     return how
 
 
-def test_a_process_sees_no_card_and_one_core_and_its_words_are_kept(module):
+def test_a_process_sees_no_gpu_and_one_core_and_its_output_is_kept(module):
     process = module("import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']), os.environ['OMP_NUM_THREADS'])", 30)
     assert wait(process) == "ok"
     assert process.last_lines(1) == "'' 1"
 
 
-def test_a_process_that_fails_is_told_from_one_that_ends_well(module):
+def test_a_failed_process_is_distinguished_from_a_successful_one(module):
     process = module("raise SystemExit('no')", 30)
     assert wait(process) == "failed"
     assert process.last_lines(1) == "no"
 
 
-def test_a_process_over_its_limit_is_stopped(module):
+def test_a_process_beyond_its_time_limit_is_stopped(module):
     process = module("import time; time.sleep(600)", 0.2)
     assert wait(process) == "over its 0 s"
     assert process.popen.returncode == -9
@@ -107,7 +107,7 @@ def test_a_process_over_its_limit_is_stopped(module):
 
 @pytest.fixture
 def learning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learning:
-    """Runs that write their line at once; those of `byol` fail, those on the card where `fails` says so."""
+    """Schedule runs that write their line immediately; those of `byol` fail."""
     lines = """
 import json, sys
 if sys.argv[1] == "byol":
@@ -148,14 +148,14 @@ def test_every_run_has_a_line_in_the_file_of_its_tree(learning, tmp_path):
     assert learning.notes == ["learns: 3 runs on the CPU, 0 on the card; 0 never started"]
 
 
-def test_runs_that_do_not_fit_are_not_started_and_said(learning, tmp_path):
+def test_runs_that_do_not_fit_are_not_started_and_reported(learning, tmp_path):
     learning.costs = learning.costs | {"infomin": 1e9}
     finish(learning)
     assert [row["method"] for row in lines(tmp_path / "learns.jsonl")] == ["swav"]
     assert "  new infomin demo-scenes 0 none cpu" in learning.notes
 
 
-def test_while_the_card_is_measured_each_slot_takes_one_run_on_the_cpu(learning, tmp_path):
+def test_while_the_gpu_is_measured_each_slot_takes_one_run_on_the_cpu(learning, tmp_path):
     learning.has_card = True
     until = time.monotonic() + 60
     while len(learning.finished["cpu"]) < 2:
@@ -169,9 +169,9 @@ def test_while_the_card_is_measured_each_slot_takes_one_run_on_the_cpu(learning,
     assert [len(learning.finished[device]) for device in ("cpu", "cuda")] == [2, 3]
 
 
-def test_what_does_not_fit_on_the_cpu_waits_for_the_card(learning, tmp_path):
+def test_runs_that_do_not_fit_on_the_cpu_wait_for_the_gpu(learning, tmp_path):
     learning.has_card = True
-    learning.deadline = time.monotonic() + 125  # of 1.3 x 100 seconds there, and 0.6 x 100 here
+    learning.deadline = time.monotonic() + 125  # between 0.6 × 100 seconds on the GPU and 1.3 × 100 on the CPU
     learning.advance(card_is_free=False)
     assert not learning.running
 
@@ -179,7 +179,7 @@ def test_what_does_not_fit_on_the_cpu_waits_for_the_card(learning, tmp_path):
     assert len(learning.finished["cuda"]) == 3
 
 
-def test_where_the_card_fails_the_cpu_goes_on(learning, tmp_path):
+def test_if_the_gpu_fails_the_cpu_continues(learning, tmp_path):
     learning.has_card = True
     learning.plans["cuda"] = [
         job("byol", seed)._replace(run=job("byol", seed).run._replace(device="cuda")) for seed in range(9)
@@ -193,7 +193,7 @@ def test_where_the_card_fails_the_cpu_goes_on(learning, tmp_path):
     assert (tmp_path / "failures.txt").read_text().startswith("== new-byol-demo-scenes-0-none-cuda: failed\nno\n")
 
 
-def test_what_runs_at_the_end_is_stopped_and_said(tmp_path, monkeypatch):
+def test_processes_running_at_the_end_are_stopped_and_reported(tmp_path, monkeypatch):
     (tmp_path / "slow_module.py").write_text("import time; time.sleep(600)")
     monkeypatch.setattr(
         "benchmarks.on_device.parts.start",
@@ -207,7 +207,7 @@ def test_what_runs_at_the_end_is_stopped_and_said(tmp_path, monkeypatch):
     assert card.notes == ["recipes: stopped after 0 s, as there was no time left", "smoke: never started"]
 
 
-def test_tables_tell_numbers_errors_and_what_is_wrong():
+def test_tables_show_numbers_errors_and_failed_rows():
     fine = {"part": "recipe", "recipe": "swav", "losses": [8.0, 7.5], "finite": True, "arbiter_share": 0.0004}
     broken = {"part": "recipe", "recipe": "byol", "error": "RuntimeError: no"}
     said = "\n".join(of_recipes([fine, broken]))

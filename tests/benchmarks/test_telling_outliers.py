@@ -1,4 +1,4 @@
-"""All arbiters watch the same run, which none of them changes."""
+"""All arbiters observe the same run without changing it."""
 
 import torch
 
@@ -10,7 +10,7 @@ from uota.data.memory import TensorSource
 from uota.settings.pretrain import Pretrain
 
 
-def test_a_row_for_each_part_and_arbiter_beside_an_encoder_that_trains_or_not(monkeypatch):
+def test_each_part_and_arbiter_has_a_row_whether_the_encoder_trains_or_not(monkeypatch):
     trainings = []
 
     class Kept(Training):
@@ -23,7 +23,7 @@ def test_a_row_for_each_part_and_arbiter_beside_an_encoder_that_trains_or_not(mo
     source = TensorSource("demo", open_demo("train").pixels[:144], default_views="small-grey")
     settings = Pretrain.from_flat(arbiter="none", data="demo", inject=0.25, epochs=1, batch_size=16, warmup_steps=1)
     for train in (True, False):
-        rows = watch(settings, source, train)  # 9 steps, of which the last part takes two
+        rows = watch(settings, source, train)  # 9 steps in 8 parts, the last with two steps
         assert [row["done"] for row in rows[::4]] == [part / 8 for part in range(1, 9)]
         assert {row["arbiter"] for row in rows} == {
             *("mahalanobis", "two_groups", "learned on thumbnails", "learned on features")

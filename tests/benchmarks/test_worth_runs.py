@@ -1,4 +1,4 @@
-"""Every arm of the benchmark trains, and the controls are what they say."""
+"""Every arm of the benchmark trains, and the controls do what their names say."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_every_arm_trains(arm):
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_a_run_tells_how_well_its_arbiter_told():
+def test_a_run_reports_how_well_its_arbiter_detects_wrong_views():
     run = training("two_groups")
     list(run.parts(1))
     told = run.told()
@@ -55,7 +55,7 @@ def embedded_views():
     return run.module.method.embed(views.by_size, Step()), views
 
 
-def test_the_oracle_leaves_wrong_views_nothing():
+def test_the_oracle_gives_wrong_views_no_weight():
     embedded, views = embedded_views()
     weights = oracle(embedded, views, 0.0).weights
     assert views.wrong.any()
@@ -64,7 +64,7 @@ def test_the_oracle_leaves_wrong_views_nothing():
     assert float(weights[~views.wrong].std()) < 1e-6
 
 
-def test_shuffled_weights_stay_with_their_size_of_views():
+def test_weights_are_shuffled_within_each_view_size():
     embedded, views = embedded_views()
     judge = ARMS["ess-0.9"].judge(64, 0)
 
@@ -76,7 +76,7 @@ def test_shuffled_weights_stay_with_their_size_of_views():
 
 
 @pytest.mark.parametrize("q", [1.0, 0.5])
-def test_rince_is_the_papers_equation(q):
+def test_rince_equals_the_equation_of_the_paper(q):
     positive, negatives = torch.randn(5, 1, dtype=torch.float64), torch.randn(5, 1, 7, dtype=torch.float64)
     total = torch.cat([positive[..., None], negatives], -1).logsumexp(-1)
     sums = positive.exp() + negatives.exp().sum(-1)
@@ -84,7 +84,7 @@ def test_rince_is_the_papers_equation(q):
     assert torch.allclose(rince(positive, total, q), expected)
 
 
-def test_small_q_has_the_gradient_of_info_nce():
+def test_rince_with_small_q_has_the_gradient_of_info_nce():
     positive = torch.randn(5, 1, dtype=torch.float64, requires_grad=True)
     negatives = torch.randn(5, 1, 7, dtype=torch.float64)
     total = torch.logaddexp(positive, negatives.logsumexp(-1))
@@ -99,7 +99,7 @@ def test_no_run_is_planned_twice():
     assert {run.arm for run in runs} == set(ARMS)
 
 
-def test_where_views_are_sampled_the_sampler_is_judged():
+def test_with_sampled_views_the_sampler_is_evaluated():
     alone, weighed = training("sampled"), training("sampled-and-weighed")
     for run in (alone, weighed):
         list(run.parts(1))
@@ -107,11 +107,11 @@ def test_where_views_are_sampled_the_sampler_is_judged():
     assert weighed.seen["late"] == alone.seen["late"]
 
 
-def test_where_no_view_is_wrong_no_telling_is_told():
+def test_without_wrong_views_no_auroc_is_reported():
     run = training("two_groups")
     run.step = run.total - 1
     scored = ARMS["two_groups"].judge(64, 0)(*embedded_views(), 0.0)
 
-    run._note(scored, torch.zeros(scored.scores.shape, dtype=torch.bool))
+    run.record(scored, torch.zeros(scored.scores.shape, dtype=torch.bool))
 
     assert run.told().keys() == {"rate"}

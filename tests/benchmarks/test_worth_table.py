@@ -1,4 +1,4 @@
-"""The benchmark's table; its statistics are the package's."""
+"""The tables of the benchmark, whose statistics are those of the package."""
 
 import pytest
 from scipy import stats
@@ -32,22 +32,22 @@ def test_gains_are_paired_by_seed():
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((interval.low, interval.high))
 
 
-def test_a_seed_without_its_pair_is_left_out():
+def test_an_unpaired_seed_is_left_out():
     found = gain(cells([*ROWS, row("learned", 7, 0.0)]), ("injected-25", "swav", "learned"), "linear")
     assert found is not None
     assert found.pairs == 3
 
 
-def test_share_is_of_the_oracles_mean_gain():
+def test_the_share_is_that_of_the_mean_gain_of_the_oracle():
     assert share_of_oracle(cells(ROWS), ("injected-25", "swav", "learned")) == pytest.approx(17 / 24)
 
 
-def test_share_is_of_seeds_that_both_have():
+def test_the_share_uses_common_seeds():
     rows = [*ROWS, row("none", 7, 60.0), row("oracle", 7, 90.0)]
     assert share_of_oracle(cells(rows), ("injected-25", "swav", "learned")) == pytest.approx(17 / 24)
 
 
-def test_no_share_of_an_oracle_that_gains_nothing():
+def test_an_oracle_without_gain_gives_no_share():
     rows = [row(arm, 0, 60.0) for arm in ("none", "learned", "oracle")]
     assert share_of_oracle(cells(rows), ("injected-25", "swav", "learned")) is None
 
@@ -62,7 +62,7 @@ def of(method: str, *, gained: float) -> list[dict]:
     return [row("none", 0, 60.0) | {"method": method}, row("learned", 0, 60.0 + gained) | {"method": method}]
 
 
-def test_the_mean_over_methods_is_of_their_gains_without_swav():
+def test_the_mean_gain_over_methods_excludes_swav():
     rows = [*ROWS, *of("byol", gained=1.0), *of("simclr", gained=4.0), *of("simsiam", gained=1.0)]
 
     (line,) = over_methods(rows)
@@ -71,7 +71,7 @@ def test_the_mean_over_methods_is_of_their_gains_without_swav():
     assert line == ["injected-25", "learned", "3", *2 * [f"+2.0 ± 4.3, p {reference.pvalue:.2g}"]]
 
 
-def test_arms_are_compared_on_the_seeds_that_both_have():
+def test_arms_are_compared_on_common_seeds():
     linear = {"learned-features": (66.0, 68.0, 69.0), "shuffled": (65.0, 64.0, 66.0, 10.0)}
     rows = [row(arm, seed, value) for arm, values in linear.items() for seed, value in enumerate(values)]
 
@@ -83,7 +83,7 @@ def test_arms_are_compared_on_the_seeds_that_both_have():
     assert line[5].endswith(f"p {reference.pvalue:.2g}")
 
 
-def test_tables_without_lines_are_not_shown():
+def test_empty_tables_are_not_shown():
     (table,) = tables(ROWS, [])
     assert markdown(table).splitlines()[2:4] == [
         "| condition | method | arm | seeds | linear / kNN | gain, linear | gain, kNN | share | AUROC | rate | ms |",
@@ -91,7 +91,7 @@ def test_tables_without_lines_are_not_shown():
     ]
 
 
-def test_accuracy_along_the_way_ends_with_the_result():
+def test_accuracy_during_training_ends_with_the_result():
     along = [{"linear": 10.0 * part} for part in range(1, 8)]
 
     table = tables([ROWS[0] | {"way": along}], [])[-1]
@@ -103,7 +103,7 @@ def of_groups(rate: float, arm: str, linear: float, **figures: float) -> dict:
     return {"rate": rate, "method": "swav", "arm": arm, "seed": 0, "linear": linear, "knn": linear} | figures
 
 
-def test_groups_are_listed_by_the_share_that_is_misfiled():
+def test_groups_are_listed_by_the_misfiled_fraction():
     lists = {"listed_rate": 0.22, "ap_outliers": 0.9, "ap_cleanlab_neighbours": 0.3, "ap_cleanlab_centres": 0.8}
     rows = [of_groups(0.0, "none", 60.0), of_groups(0.25, "none", 50.0), of_groups(0.25, "oracle", 55.0, **lists)]
     rows.append(of_groups(0.25, "pixels", 40.0))

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import subprocess
 import sys
 
 import pytest
 import torch
 import torchvision
 from PIL import Image
+from tests.processes import run_command
 
 from uota.commands.cli import main
 from uota.encoders.encoder import Encoder
@@ -183,7 +183,7 @@ def test_two_processes_equal_one(pictures, tmp_path):
         arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
         arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.01", "--labels=100%"]
         command = [sys.executable, "-m", "uota", "evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = run_command(command)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("top1") == 1
         (file,) = out.glob("*.json")

@@ -1,4 +1,4 @@
-"""Trains a method by Lightning as `uota pretrain` does, on fixed batches, in float64: what trajectories start from."""
+"""Train a method with Lightning as `uota pretrain` does, on fixed batches in float64, to compare trajectories."""
 
 from dataclasses import fields
 
@@ -18,12 +18,12 @@ DTYPES = {"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}
 
 
 def shortened(name: str, **changes) -> Pretrain:
-    """A recipe whose training has 30 steps of 8 images, in as many epochs as `changes` say; its schedule is kept."""
+    """Shorten a recipe to 30 steps of 8 images, in the number of epochs that `changes` give, with the same schedule."""
     return recipe(name).replace_flat(batch_size=BATCH, devices=1, accelerator="cpu", precision="64", **changes)
 
 
 def batches(sizes: list[tuple[int, int]], channels: int = 3, steps: int = STEPS, images: int = BATCH) -> list[Views]:
-    """Random views: for each size (count, pixels) a tensor (count, images, channels, pixels, pixels)."""
+    """Return random views: for each size (count, pixels) a tensor (count, images, channels, pixels, pixels)."""
     random = torch.Generator().manual_seed(7)
     shapes = [(count, images, channels, pixels, pixels) for count, pixels in sizes]
     return [
@@ -33,7 +33,7 @@ def batches(sizes: list[tuple[int, int]], channels: int = 3, steps: int = STEPS,
 
 
 def views(groups: list[torch.Tensor], first: int = 0) -> Views:
-    """Views of which only the pixels, the index and the labels (the index modulo 4) mean anything."""
+    """Wrap pixels as views; apart from them, only the index and the labels (the index modulo 4) are meaningful."""
     count, images = sum(len(group) for group in groups), groups[0].shape[1]
     parameters = ViewParameters(*(_nothing(field.type, count, images) for field in fields(ViewParameters)))
     index = first + torch.arange(images)
@@ -41,14 +41,14 @@ def views(groups: list[torch.Tensor], first: int = 0) -> Views:
 
 
 def _nothing(kind, *shape: int) -> torch.Tensor:
-    """Zeros of an annotated type and shape."""
+    """Return zeros of an annotated type and shape."""
     rest = [int(size) for size in kind.dim_str.split()[2:]]
     dtype = next(each for name, each in DTYPES.items() if name in kind.dtypes)
     return torch.zeros(*shape, *rest, dtype=dtype)
 
 
 class Recorder(pl.Callback):
-    """The loss and the learning rates of every step."""
+    """Record the loss and the learning rates of every step."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
@@ -60,7 +60,7 @@ class Recorder(pl.Callback):
 
 
 def train(method, settings: Pretrain, data: list[Views], folder, arbiter=None) -> Recorder:
-    """Train a method, in place, on as many epochs of the batches as the settings say, these batches in their order."""
+    """Train a method in place on these batches in order, for the number of epochs in the settings."""
     recorder = Recorder()
     module = Pretraining(method, arbiter, None, settings, STEPS)
     assert len(data) == STEPS, "give a batch for every step"
@@ -83,7 +83,7 @@ def train(method, settings: Pretrain, data: list[Views], folder, arbiter=None) -
 
 
 def assert_same(ours: torch.nn.Module, theirs: dict[str, torch.Tensor], tolerance: float = 1e-9) -> None:
-    """Every parameter and buffer that the reference names equals it, and none is left unnamed but counters."""
+    """Assert that the reference has all parameters and buffers except counters, and that they are equal."""
     state = {name: value for name, value in ours.state_dict().items() if value.is_floating_point()}
     assert state.keys() == theirs.keys(), sorted(state.keys() ^ theirs.keys())
     for name, value in theirs.items():

@@ -1,4 +1,4 @@
-"""What the released MoCo, JCL and InfoMin have in common, written out: networks, their update, a queue."""
+"""Reference implementation of what the released MoCo, JCL and InfoMin share: networks, their updates, a queue."""
 
 import math
 from copy import deepcopy
@@ -9,11 +9,11 @@ from torch.nn.functional import normalize
 from uota.encoders.encoder import Encoder
 from uota.recipes import recipe
 
-DIM, HIDDEN, QUEUE, EPOCHS = 8, 16, 40, 10  # of the queue 5 batches of 8, so that it comes round six times
+DIM, HIDDEN, QUEUE, EPOCHS = 8, 16, 40, 10  # the queue holds 5 batches of 8, so that it is replaced six times
 
 
 def small_method(cls, name, **changes):
-    """A method with a recipe's options, but tiny."""
+    """Build a method with the options of a recipe and tiny networks."""
     options = recipe(name).method.options | {"dim": DIM, "queue_length": QUEUE, "ghost_batches": 2} | changes
     if options["hidden"]:
         options["hidden"] = HIDDEN
@@ -26,9 +26,9 @@ def cosine(epoch):
 
 
 class Released:
-    """The networks of a method, as they are before training, trained by hand.
+    """The networks of a method before training, trained without Lightning or torch.optim.
 
-    Keys are made in two halves with batch statistics of their own, as two devices make them after a shuffle.
+    Keys are computed in two halves with separate batch statistics, as on two devices after a shuffle.
     """
 
     def __init__(self, method):
@@ -46,7 +46,7 @@ class Released:
 
     @torch.no_grad()
     def keys(self, views):
-        """Keys of images in a row; every other one is in the same half."""
+        """Return the keys of images, of which every other one is in the same half."""
         made = views.new_empty(len(views), DIM)
         for half in (0, 1):
             rows = self.key["projector"](self.key["encoder"](views[half::2]))
@@ -68,7 +68,7 @@ class Released:
         return torch.cat([positive[:, None], query @ self.queue.clone().T], 1) / temperature
 
     def update(self, loss, rate):
-        """SGD with classical momentum 0.9 and decay 1e-4 of every parameter, biases and norms too."""
+        """Take a step of SGD with momentum 0.9 and weight decay 1e-4 on all parameters, including biases and norms."""
         parameters = list(self.query.parameters())
         gradients = torch.autograd.grad(loss, parameters)
         with torch.no_grad():
@@ -79,7 +79,7 @@ class Released:
                 parameter -= rate * self.momenta[place]
 
     def state(self):
-        """By the names of ours."""
+        """Return the state under the names of our method."""
         query, key = self.query.state_dict(), self.key.state_dict()
         state = query | {f"key.{name}": value for name, value in key.items()} | {"queue.rows": self.queue}
         return {name: value for name, value in state.items() if value.is_floating_point()}

@@ -1,4 +1,4 @@
-"""Published optimisers, written out: each step reads gradients and changes parameters in place."""
+"""Reference implementations of published optimisers; a step reads gradients and changes parameters in place."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""What the references of SimSiam, BYOL and Barlow Twins share: a tiny encoder, and networks as functions of a state."""
+"""Shared parts of the references of SimSiam, BYOL and Barlow Twins: a tiny encoder and functional networks."""
 
 import math
 
@@ -12,7 +12,7 @@ WIDTH = 8
 
 
 class TinyEncoder(Encoder):
-    """Two convolutions with batch norm, and an average over places."""
+    """Two convolutions with batch norm, and average pooling."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)  # without a backbone
@@ -26,31 +26,31 @@ class TinyEncoder(Encoder):
 
 
 def state_of(method: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers before training, copied; counters are left out."""
+    """Copy the parameters and buffers, without counters."""
     return {name: value.clone() for name, value in method.state_dict().items() if value.is_floating_point()}
 
 
 def learned(state: dict[str, Tensor], *parts: str) -> dict[str, Tensor]:
-    """The parameters of some parts, as leaves that gradients are taken for."""
+    """Return the parameters of some parts as leaves that require gradients."""
     names = [name for name in state if name.startswith(parts) and "running" not in name]
     return {name: state[name].requires_grad_() for name in names}
 
 
 def norm(state: dict[str, Tensor], name: str, x: Tensor, affine: bool = True) -> Tensor:
-    """Batch norm over the rows given, which moves the running statistics by a tenth, as PyTorch does."""
+    """Apply batch norm over these rows, and update the running statistics with momentum 0.1, as PyTorch does."""
     statistics = state[f"{name}.running_mean"], state[f"{name}.running_var"]
     scale_and_shift = (state[f"{name}.weight"], state[f"{name}.bias"]) if affine else (None, None)
     return batch_norm(x, *statistics, *scale_and_shift, training=True, momentum=0.1, eps=1e-5)
 
 
 def encoded(state: dict[str, Tensor], images: Tensor, part: str = "encoder") -> Tensor:
-    """Features of one view of each image."""
+    """Return the features of one view of each image."""
     x = relu(norm(state, f"{part}.norm1", conv2d(images, state[f"{part}.conv1.weight"])))
     return relu(norm(state, f"{part}.norm2", conv2d(x, state[f"{part}.conv2.weight"], stride=2))).mean((2, 3))
 
 
 def headed(state: dict[str, Tensor], x: Tensor, part: str, layers: str) -> Tensor:
-    """An MLP by its layers, one a letter.
+    """Apply an MLP whose layers are given by letters.
 
     l is linear, L the same with a bias, n batch norm, s batch norm without scale and shift, r a rectifier.
     """
@@ -64,12 +64,12 @@ def headed(state: dict[str, Tensor], x: Tensor, part: str, layers: str) -> Tenso
 
 
 def cosine(start: float, end: float, share: float) -> float:
-    """From start to end along half a cosine."""
+    """Return the value of a half cosine from start to end."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 class PublishedLars:
-    """LARS of BYOL (utils/optimizers.py) and Barlow Twins (main.py): biases and norms neither decay nor are adapted."""
+    """LARS of BYOL (utils/optimizers.py) and Barlow Twins (main.py); biases and norms neither decay nor adapt."""
 
     def __init__(self, parameters: dict[str, Tensor], decay: float) -> None:
         self.parameters, self.decay = parameters, decay

@@ -1,4 +1,4 @@
-"""Barlow Twins beside main.py of facebookresearch/barlowtwins, as 32 processes run it."""
+"""Barlow Twins compared with facebookresearch/barlowtwins: main.py, as run by 32 processes."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def loss_of(c):
 
 
 def gradients_of_processes(z1, z2, parameters, processes):
-    """The loss, and what DistributedDataParallel makes of the gradients of processes that share the batch.
+    """Return the loss, and the gradients that DistributedDataParallel computes on processes that share the batch.
 
     Each computes the loss of the C summed over all, by an all-reduce that autograd does not see: its gradient reaches
     the rows of this process alone. The mean over processes is then one of them, in so many, of the loss's gradient.
@@ -36,7 +36,7 @@ def gradients_of_processes(z1, z2, parameters, processes):
 
 
 def published(state):
-    """Losses, and the state after training, of 32 processes; the batch here is of 8 rows, so one stands for them."""
+    """Return the losses and the trained state of 32 processes, simulated by one since the batch has only 8 rows."""
     everything = learned(state, "encoder", "projector")
     optimizer, losses = PublishedLars(everything, decay=1.5e-6), []
     for step, views in enumerate(DATA):
@@ -50,7 +50,7 @@ def published(state):
     return losses, {name: value.detach() for name, value in state.items()}
 
 
-def test_thirty_steps(tmp_path):
+def test_thirty_steps_equal_the_reference(tmp_path):
     torch.manual_seed(0)
     settings = shortened("barlow_twins_imagenet", epochs=5, warmup_steps=WARMUP)
     method = BarlowTwins(TinyEncoder(), **settings.method.options | {"hidden": 16, "dim": 12}).double()
@@ -60,7 +60,7 @@ def test_thirty_steps(tmp_path):
     assert_same(method, state)
 
 
-def test_so_many_processes_divide_the_gradient_by_their_number():
+def test_the_published_gradient_is_divided_by_the_number_of_processes():
     torch.manual_seed(0)
     head, (x1, x2) = nn.Linear(5, 4).double(), torch.randn(2, 8, 5, dtype=torch.float64)
     _, (alone, _) = gradients_of_processes(head(x1), head(x2), list(head.parameters()), 1)
@@ -68,7 +68,7 @@ def test_so_many_processes_divide_the_gradient_by_their_number():
     torch.testing.assert_close(shared, alone / 4)
 
 
-def test_the_rest_of_the_recipe():
+def test_other_settings_are_as_published():
     settings = recipe("barlow_twins_imagenet")
     assert (settings.optimization.epochs, settings.optimization.batch_size, settings.runtime.devices) == (
         1000,

@@ -1,4 +1,4 @@
-"""BYOL beside byol/ of google-deepmind/deepmind-research: byol_experiment.py, configs/byol.py and utils/."""
+"""BYOL compared with google-deepmind/deepmind-research: byol/byol_experiment.py, configs/byol.py and utils/."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ DATA = batches([(2, 8)])
 
 
 def published(state):
-    """Losses, and the state after training. The target's update after the last step, which nothing uses, is left out.
+    """Return the losses and the trained state, without the unused last update of the target.
 
     The two networks start alike here; the published code draws them apart, and finds that it does not matter.
     """
@@ -43,7 +43,7 @@ def follow(state, online, tau):
             target += (1 - tau) * (value.detach() - target)
 
 
-def test_thirty_steps(tmp_path):
+def test_thirty_steps_equal_the_reference(tmp_path):
     torch.manual_seed(0)
     settings = shortened("byol_imagenet", epochs=5, warmup_steps=WARMUP)
     method = BYOL(TinyEncoder(), **settings.method.options | {"hidden": 16, "dim": 6}).double()
@@ -53,7 +53,7 @@ def test_thirty_steps(tmp_path):
     assert_same(method, state)
 
 
-def test_the_rest_of_the_recipe():
+def test_other_settings_are_as_published():
     settings = recipe("byol_imagenet")
     assert (settings.optimization.epochs, settings.optimization.batch_size, settings.method.zero_init_last) == (
         300,

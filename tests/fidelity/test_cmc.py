@@ -1,4 +1,4 @@
-"""CMC's recipe takes the steps of the released code, written out here in plain torch.
+"""CMC's recipe compared with the released code, reimplemented here in plain torch.
 
 Tian et al., ECCV 2020; HobbitLong/CMC: train_CMC.py, NCE/NCEAverage.py, NCE/NCECriterion.py, util.py.
 """
@@ -20,7 +20,7 @@ STEPS_OF_EPOCH = driver.STEPS // EPOCHS
 
 @pytest.fixture(scope="module")
 def data():
-    """Batches in which every image comes once in an epoch."""
+    """Return batches in which each image occurs once per epoch."""
     made = driver.batches([(1, 16)])
     return [replace(views, index=views.index % IMAGES) for views in made]
 
@@ -31,13 +31,13 @@ def settings(backbone="tiny"):
 
 
 def draws():
-    """The negatives of every step."""
+    """Return the negatives of every step."""
     random = torch.Generator().manual_seed(3)
     return [torch.randint(IMAGES, (driver.BATCH, NEGATIVES), generator=random) for _ in range(driver.STEPS)]
 
 
 def lab(images):
-    """CIE L*a*b* under D65, by the matrix of IEC 61966-2-1, brought to -1 … 1 by the code's means and deviations."""
+    """Convert to CIE L*a*b* under D65 by the matrix of IEC 61966-2-1, scaled to -1 … 1 by the constants of the code."""
     mean, deviation = (torch.tensor(each, dtype=images.dtype) for each in (IMAGENET_MEAN, IMAGENET_STD))
     rgb = (images * deviation[:, None, None] + mean[:, None, None]).clamp(0, 1)
     linear_rgb = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
@@ -53,7 +53,7 @@ def lab(images):
 
 
 class Reference:
-    """The released code's model, memories, criterion and optimiser."""
+    """Model, memories, criterion and optimiser of the released code."""
 
     def __init__(self, method):
         self.nets = [deepcopy(method.encoder.lightness).double(), deepcopy(method.encoder.colour).double()]
@@ -64,7 +64,7 @@ class Reference:
         self.sgd = torch.optim.SGD(parameters, lr=0.03, momentum=0.9, weight_decay=1e-4)
 
     def criterion(self, out):
-        """NCECriterion: m noise samples of probability 1 / n each."""
+        """Compute NCECriterion with m noise samples of probability 1 / n each."""
         m, noise = out.shape[1] - 1, 1 / IMAGES
         positive, negative = out[:, 0], out[:, 1:]
         log_d1 = (positive / (positive + m * noise + 1e-7)).log()
@@ -80,7 +80,7 @@ class Reference:
         features = [feature / feature.pow(2).sum(1, keepdim=True).sqrt() for feature in features]
         which = torch.cat([index[:, None], drawn], dim=1)
         loss = 0.0
-        for own, other in ((0, 1), (1, 0)):  # lightness among remembered colours, and colour among lightnesses
+        for own, other in ((0, 1), (1, 0)):  # lightness against stored colours, and colour against stored lightness
             out = torch.bmm(self.memories[other][which], features[own][:, :, None]).squeeze(2).div(0.07).exp()
             if self.constants[other] is None:
                 self.constants[other] = float(out.detach().mean()) * IMAGES
@@ -111,7 +111,7 @@ class Reference:
         return {key: value.detach() for key, value in state.items() if value.is_floating_point()}
 
 
-def test_thirty_steps_are_the_released_codes(data, tmp_path, monkeypatch):
+def test_thirty_steps_equal_the_released_code(data, tmp_path, monkeypatch):
     ours = build_method(settings())
     theirs, negatives = Reference(ours), draws()
     monkeypatch.setattr("uota.methods.cmc.draw", lambda images, shape, device: negatives.pop(0))
@@ -125,9 +125,9 @@ def test_thirty_steps_are_the_released_codes(data, tmp_path, monkeypatch):
     driver.assert_same(ours, theirs.state())
 
 
-def test_networks_start_as_the_released_ones():
-    """Every norm scales by 1; memories are uniform, their rows of length 1 on average."""
-    method = build_method(settings("resnet18"))  # whose last norms timm starts at 0
+def test_networks_are_initialised_as_in_the_released_code():
+    """Norms have scale 1; memories are uniform, with rows of length 1 on average."""
+    method = build_method(settings("resnet18"))  # timm initialises its last norms with 0
     norms = [part for part in method.modules() if isinstance(part, torch.nn.BatchNorm2d)]
     assert all(bool((norm.weight == 1).all()) for norm in norms)
     rows = method.contrast.light.rows

@@ -1,4 +1,4 @@
-"""The published heads of `uota transfer`, beside detectron2's configurations and arithmetic written out here."""
+"""The published heads of `uota transfer` compared with detectron2's configurations and reimplemented arithmetic."""
 
 import inspect
 from pathlib import Path
@@ -58,7 +58,7 @@ def deviation(layer):
 
 
 def of_training(detector):
-    """What the optimiser and the schedules are."""
+    """Return the settings of the optimiser and the schedules."""
     settings = Transfer()
     groups = parameter_groups(detector, settings)
     decays = {id(each): group["weight_decay"] for group in groups for each in group["params"]}
@@ -161,7 +161,7 @@ def of_backbone(pyramid):
     }
 
 
-def test_the_table_of_detection_is_what_is_built(detectors):
+def test_the_table_of_detection_matches_the_detector(detectors):
     detector = detectors["detection"]
     found = of_training(detector) | of_images(detector) | of_proposals(detector.rpn)
     found |= of_regions(detector.roi_heads) | of_backbone(detector.backbone)
@@ -169,7 +169,7 @@ def test_the_table_of_detection_is_what_is_built(detectors):
     assert found == {name: table[name]["ours"] for name in found}
 
 
-def test_the_table_of_segmentation_is_what_is_built(detectors):
+def test_the_table_of_segmentation_matches_the_detector(detectors):
     heads, table = detectors["segmentation"].roi_heads, rows("segmentation")
     masks = heads.mask_predictor(heads.mask_head(torch.zeros(1, 256, 14, 14)))
     found = {
@@ -185,7 +185,7 @@ def test_the_table_of_segmentation_is_what_is_built(detectors):
     assert of_regions(heads)["smooth L1 of boxes, β"] == 0
 
 
-def test_the_table_of_keypoints_is_what_is_built(detectors):
+def test_the_table_of_keypoints_matches_the_detector(detectors):
     detector, table = detectors["keypoints"], rows("keypoints")
     heads = detector.roi_heads
     with torch.no_grad():
@@ -206,7 +206,7 @@ def test_the_table_of_keypoints_is_what_is_built(detectors):
     assert maps.shape[1] == 17
 
 
-def test_what_differs_from_the_publication_has_a_note():
+def test_every_difference_from_the_publication_has_a_note():
     for task in ("detection", "segmentation", "keypoints"):
         table = rows(task)
         assert len(table) == len(yaml.safe_load((ROWS / f"coco-{task}.yaml").read_text(encoding="utf-8")))
@@ -215,8 +215,8 @@ def test_what_differs_from_the_publication_has_a_note():
             assert row["published"] == row["ours"] or row["note"], row
 
 
-def test_thirty_steps_are_those_of_classical_momentum_with_decayed_biases():
-    """Warm-up, both drops and three kinds of parameters in float64, beside the arithmetic by hand."""
+def test_thirty_steps_equal_momentum_sgd_with_decayed_biases():
+    """Warm-up, both decays and three kinds of parameters are compared with explicit arithmetic in float64."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 1)).double()
     settings, total = Transfer(learning_rate=0.05, weight_decay=0.3, batch_size=4), 30
@@ -234,22 +234,22 @@ def test_thirty_steps_are_those_of_classical_momentum_with_decayed_biases():
         optimiser.step()
         rate = 0.0125 * (0.001 + 0.999 * step / 3 if step < 3 else 0.1 ** sum(step >= drop for drop in (20, 27)))
         for name in mine:
-            decay = 0.0 if name.startswith("1.") else 0.3  # the second is batch norm
+            decay = 0.0 if name.startswith("1.") else 0.3  # the second layer is batch norm
             speed[name] = 0.9 * speed[name] + gradients[name] + decay * mine[name]
             mine[name] = mine[name] - rate * speed[name]
     for name, each in network.named_parameters():
         torch.testing.assert_close(each.detach(), mine[name], rtol=1e-9, atol=1e-12)
 
 
-def test_drops_and_losses_are_where_they_are_configured():
+def test_decays_and_losses_are_as_configured():
     assert [round(drop * 90_000) for drop in DROPS] == [60_000, 80_000]
     assert published.BETA == {"detection": 0.0, "segmentation": 0.0, "keypoints": 0.5}
 
 
-def test_random_encoders_start_as_detectron2s():
+def test_random_encoders_are_initialised_as_by_detectron2():
     encoder = Encoder("resnet18", 3, 224)
     scales = [norm.weight for norm in encoder.modules() if isinstance(norm, _BatchNorm)]
-    assert any(not scale.any() for scale in scales)  # timm's
+    assert any(not scale.any() for scale in scales)  # timm's initialisation
     published.reset_scales(encoder)
     assert all(bool((scale == rows("detection")["random encoder: γ of the last norm of a block"]["ours"]).all())
                for scale in scales)  # fmt: skip

@@ -1,4 +1,4 @@
-"""CPC v2's recipe takes the steps of the paper, whose pseudocode is written out here in plain torch.
+"""CPC v2's recipe compared with the pseudocode of the paper, reimplemented here in plain torch.
 
 Hénaff et al., ICML 2020, appendix (its code was not released).
 """
@@ -22,7 +22,7 @@ def settings():
 
 
 class Reference:
-    """Encoder, four context networks, Adam with clipped gradients, and the average of the encoder."""
+    """Encoder, four context networks, Adam with clipped gradients, and the moving average of the encoder."""
 
     def __init__(self, method):
         self.averaged, self.net = deepcopy(method.encoder).double(), deepcopy(method.learner).double()
@@ -37,7 +37,7 @@ class Reference:
         self.adam = torch.optim.Adam(groups, lr=4e-4, betas=(0.8, 0.999), eps=1e-8)
 
     def context(self, latents, turn):
-        """The masked network of a direction: five blocks of 1×1, 1×3, 2×1 (padded above) and 1×1 convolutions."""
+        """Apply the masked network of a direction: five blocks of 1×1, 1×3, 2×1 (padded above) and 1×1 convolutions."""
         layers = list(self.contexts[turn].children())[:BLOCKS]
         for block in layers:
             weights = [(conv.weight, conv.bias) for conv in block.children()]
@@ -48,7 +48,7 @@ class Reference:
         return torch.relu(latents)
 
     def loss(self, patches):
-        """Cross-entropies of every direction, distance and place among the targets of all places of all images."""
+        """Return the cross-entropies of all directions, distances and positions against all positions of all images."""
         images = patches.shape[1]
         latents = self.net(patches.transpose(0, 1).flatten(0, 1)).view(images, SIDE, SIDE, -1).permute(0, 3, 1, 2)
         total, terms = 0.0, 0
@@ -87,7 +87,7 @@ class Reference:
         return {key: value.detach() for key, value in state.items()}
 
 
-def test_thirty_steps_are_the_papers(tmp_path):
+def test_thirty_steps_equal_the_reference(tmp_path):
     ours, data = build_method(settings()), driver.batches([(SIDE**2, 12)])
     theirs = Reference(ours)
     losses = [theirs.step(views.by_size[0]) for views in data]

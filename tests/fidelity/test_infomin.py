@@ -1,4 +1,4 @@
-"""Step for step with HobbitLong/PyContrast: learning/contrast_trainer.py, networks/util.py, memory/mem_moco.py."""
+"""InfoMin compared with HobbitLong/PyContrast: learning/contrast_trainer.py, networks/util.py, memory/mem_moco.py."""
 
 import math
 from copy import deepcopy
@@ -16,11 +16,11 @@ NAME, TEMPERATURE = "infomin_imagenet", 0.15
 
 
 def rate(epoch):
-    """Its epochs count from 1, and its cosine ends at a thousandth."""
+    """Return the learning rate; epochs count from 1, and the cosine ends at a thousandth."""
     return 0.00003 + (0.03 - 0.00003) * (1 + math.cos(math.pi * epoch / EPOCHS)) / 2
 
 
-def test_thirty_steps(tmp_path):
+def test_thirty_steps_equal_the_reference(tmp_path):
     method, data = small_method(InfoMin, NAME), batches([(2, 12), (1, 12)])
     released, losses = Released(method), []
     recorder = train(method, shortened(NAME, epochs=EPOCHS), data, tmp_path)
@@ -34,14 +34,14 @@ def test_thirty_steps(tmp_path):
         released.enqueue(key)
         released.update(loss, rate(step // 3 + 1))
         before = deepcopy(released)
-        released.move_key()  # after the step, where ours moves it before the next: what it encodes is the same
+        released.move_key()  # after the step; ours updates it before the next step, with the same keys
         losses.append(float(loss.detach()))
     assert recorder.losses == pytest.approx(losses, rel=1e-9)
     assert_same(method, before.state())
 
 
 def jigsaws(networks, cut):
-    """Each piece encoded and projected, and a linear layer over the nine of an image."""
+    """Encode and project each piece, and apply a linear layer to the nine of an image."""
     head = networks["jigsaw_head"]
     rows = head.piece(networks["encoder"](cut.flatten(0, 1)))
     return normalize(head.join(torch.cat(list(rows.unflatten(0, (len(cut), 9)).unbind(1)), 1)), dim=1)

@@ -1,4 +1,4 @@
-"""Step for step with caiqi/Joint-Contrastive-Learning: main_moco.py, moco_unlimit_key_default.py, main_pretrain.sh."""
+"""JCL compared with caiqi/Joint-Contrastive-Learning: main_moco.py, moco_unlimit_key_default.py, main_pretrain.sh."""
 
 import pytest
 import torch
@@ -11,8 +11,8 @@ from uota.recipes import recipe
 NAME, TEMPERATURE, KEYS = "jcl_imagenet", 0.2, 4
 
 
-def test_thirty_steps(tmp_path):
-    assert recipe(NAME).method.options["ramp"] == recipe(NAME).optimization.epochs  # a step of λ each epoch
+def test_thirty_steps_equal_the_reference(tmp_path):
+    assert recipe(NAME).method.options["ramp"] == recipe(NAME).optimization.epochs  # λ changes once per epoch
     method, data = small_method(JCL, NAME, ramp=EPOCHS), batches([(1 + KEYS, 12)])
     released, losses = Released(method), []
     recorder = train(method, shortened(NAME, epochs=EPOCHS), data, tmp_path)
@@ -20,7 +20,7 @@ def test_thirty_steps(tmp_path):
         epoch = step // 3
         query = released.queries(views.by_size[0][0])
         released.move_key()
-        # A half of the images, with all their keys, shares statistics; as rows (image, key) every other image does.
+        # All keys of half of the images share statistics: every other image in rows (image, key).
         keys = torch.empty(KEYS, BATCH, DIM, dtype=torch.float64)
         for half in (0, 1):
             keys[:, half::2] = keys_of(released, views.by_size[0][1:, half::2])

@@ -31,7 +31,7 @@ IMAGENET = 1_281_167
 
 @dataclass
 class Published:
-    """A linear evaluation as it was read: the rate is that of the published batch."""
+    """A published linear evaluation; the learning rate is for the published batch size."""
 
     epochs: int
     batch: int
@@ -56,7 +56,7 @@ PUBLISHED = {
     "cmc": Published(60, 256, 30.0, "0.2 at 30, 40, 50", "sgd"),
     "infomin": Published(60, 256, 30.0, "0.2 at 30, 40, 50", "sgd", initial="uniform", crop=0.2),
 }
-# Of one epoch, counted from 0, or of a step; what the top rate is multiplied by.
+# Factor of the learning rate in an epoch, counted from 0, or in a step.
 MOVES = {
     "cosine of epochs": lambda epoch, epochs, step, steps: 0.5 * (1 + math.cos(math.pi * epoch / epochs)),
     "cosine of steps": lambda epoch, epochs, step, steps: 0.5 * (1 + math.cos(math.pi * step / steps)),
@@ -68,20 +68,20 @@ MOVES = {
 
 
 def trained(name, images, **changes):
-    """How a protocol trains on so many images."""
+    """Return how a protocol trains on this number of images."""
     settings = LinearSGD(protocol=name, **changes)
     protocol = settings.effective()
     return linear_training(protocol, linear_plan(settings, protocol), images)
 
 
-def test_every_protocol_is_here():
+def test_every_protocol_has_a_reference():
     assert PUBLISHED.keys() == LINEAR_PROTOCOLS.keys()
     assert get_args(get_type_hints(LinearSGD)["protocol"]) == ("auto", *LINEAR_PROTOCOLS)
     assert all(name == protocol.name for name, protocol in LINEAR_PROTOCOLS.items())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_values_are_the_published(name):
+def test_values_are_as_published(name):
     found, published = trained(name, IMAGENET), PUBLISHED[name]
     protocol = LINEAR_PROTOCOLS[name]
     assert (found.epochs, found.epoch_steps) == (published.epochs, IMAGENET // published.batch)
@@ -94,7 +94,7 @@ def test_values_are_the_published(name):
 
 @pytest.mark.parametrize("epoch_steps", [1, 7])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_rate_of_every_step(name, epoch_steps):
+def test_the_learning_rate_of_every_step(name, epoch_steps):
     published = PUBLISHED[name]
     training = replace(trained(name, IMAGENET), epoch_steps=epoch_steps)
     steps = published.epochs * epoch_steps
@@ -105,8 +105,8 @@ def test_the_rate_of_every_step(name, epoch_steps):
 
 
 @pytest.mark.parametrize("name", ["moco", "cmc", "simsiam"])
-def test_the_rate_moves_with_the_epochs_of_imagenet(name):
-    """At the first and the last step of each, where rounding could take one for the other."""
+def test_the_learning_rate_follows_the_epochs_of_imagenet(name):
+    """The first and the last step of each epoch are tested, where rounding could confuse epochs."""
     training, published = trained(name, IMAGENET), PUBLISHED[name]
     for epoch in range(published.epochs):
         factor = MOVES[published.moves](epoch, published.epochs, None, None)
@@ -115,7 +115,7 @@ def test_the_rate_moves_with_the_epochs_of_imagenet(name):
             assert training.decay(step) == pytest.approx(factor, rel=1e-12, abs=1e-15)
 
 
-def test_what_is_given_replaces_the_protocols_own():
+def test_given_settings_override_the_protocol():
     changed = LinearSGD(
         protocol="moco",
         epochs=10,
@@ -156,19 +156,19 @@ def test_what_is_given_replaces_the_protocols_own():
         (None, None, "swav"),
     ],
 )
-def test_auto_is_the_methods_own(method, arbiter, name):
+def test_auto_selects_the_protocol_of_the_method(method, arbiter, name):
     assert protocol_of(method, arbiter) == name
     assert LinearSGD().decided(method, arbiter).protocol == name
     assert LinearSGD(protocol="byol").decided(method, arbiter).protocol == "byol"
 
 
-def test_auto_knows_every_method():
+def test_auto_covers_every_method():
     assert {protocol_of(method, "none") for method in METHODS} | {"uota"} == LINEAR_PROTOCOLS.keys()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_documented_values_are_these(name):
-    """docs/published, whose schedules are said by their parts."""
+def test_documented_values_match(name):
+    """Values in docs/published, which gives schedules in parts, equal those above."""
     rows = yaml.safe_load((Path(__file__).parents[2] / f"docs/published/protocols-{name}.yaml").read_text())
     prefix = f"uota.settings.linear_protocols:LINEAR_PROTOCOLS.{name}."
     said = {row["setting"].removeprefix(prefix): row["published"] for row in rows if row["setting"].startswith(prefix)}
@@ -182,8 +182,8 @@ def test_the_documented_values_are_these(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_crops_and_whole_images_are_the_published(name):
-    """Of encoders of large images, whatever their own preset does; small images are shrunk whole, and antialiased."""
+def test_training_crops_and_evaluation_images_are_as_published(name):
+    """Encoders of large images use these whatever their preset; small images are resized whole with antialiasing."""
     settings, published = LinearSGD(protocol=name), PUBLISHED[name]
     plan = linear_plan(settings, settings.effective())
     for preset in ("mocov2", "byol", "simclr"):
@@ -202,13 +202,13 @@ def test_crops_and_whole_images_are_the_published(name):
 
 # --- trajectories
 
-EPOCHS, EPOCH_STEPS = 30, 2  # so many that every published share of training is a whole epoch
+EPOCHS, EPOCH_STEPS = 30, 2  # each published fraction of training is a whole number of epochs
 STEPS = EPOCHS * EPOCH_STEPS
 BATCH, WIDTH, CLASSES = 12, 6, 4
 
 
 class Steps:
-    """As much of Lightning's Trainer as a classifier's step asks for."""
+    """A stand-in for the parts of Lightning's Trainer that the training step of a classifier uses."""
 
     def __init__(self, optimizer):
         self.optimizers, self.global_step = [optimizer], 0
@@ -243,7 +243,7 @@ def gradients(weight, bias, x, labels):
 
 
 def moved(optimizer, parameter, gradient, velocity, decay):
-    """What the rate multiplies, and the new velocity."""
+    """Return the update, before multiplication by the learning rate, and the new velocity."""
     if optimizer == "larc":  # apex: SGD gets (gradient + decay w) times 0.001 ‖w‖ / (‖gradient‖ + decay ‖w‖)
         size, slope = parameter.norm(), gradient.norm()
         if size > 0 and slope > 0:
@@ -255,7 +255,7 @@ def moved(optimizer, parameter, gradient, velocity, decay):
 
 
 def by_hand(published, rate, weight, bias):
-    """Sixty steps across every change of the published schedule, whose epochs are made fewer."""
+    """Take sixty steps through all changes of the published schedule, scaled to fewer epochs."""
     parameters, velocities = [weight, bias], [torch.zeros_like(weight), torch.zeros_like(bias)]
     for step, (x, labels) in enumerate(batches()):
         epoch = step // EPOCH_STEPS * published.epochs / EPOCHS
@@ -270,8 +270,8 @@ def by_hand(published, rate, weight, bias):
 
 @pytest.mark.parametrize("decay", [None, 0.01])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_sixty_steps_equal_those_by_hand(name, decay):
-    """At the published decay, and at one that is large enough to be seen."""
+def test_sixty_steps_equal_the_reference(name, decay):
+    """Test the published weight decay, and one that is large enough to have a visible effect."""
     rate = 0.05 if PUBLISHED[name].optimizer != "larc" else 50.0
     published = replace(PUBLISHED[name], decay=PUBLISHED[name].decay if decay is None else decay)
     training = trained(
@@ -301,9 +301,9 @@ def test_without_momentum_every_optimiser_is_built():
         assert float(parameter.detach()[0]) < 1
 
 
-# --- first weights
+# --- initialisation
 
-# Distribution of weights, and of biases where they are not zero, by the number of inputs.
+# Distribution of weights, and of biases if they are not zero, as a function of the number of inputs.
 FIRST = {
     "normal": lambda inputs: (norm(scale=0.01), None),
     "truncated_normal": lambda inputs: (truncnorm(-2, 2, scale=inputs**-0.5), None),
@@ -323,14 +323,14 @@ def test_first_weights_have_the_published_distribution(name):
         assert kstest(layer.bias.detach().numpy(), biases.cdf).pvalue > 1e-3
 
 
-def test_pytorchs_default_is_pytorchs():
+def test_the_default_initialisation_is_that_of_pytorch():
     layer = nn.Linear(64, 500)
     weights, biases = FIRST["uniform"](64)
     assert kstest(layer.weight.detach().flatten().numpy(), weights.cdf).pvalue > 1e-3
     assert kstest(layer.bias.detach().numpy(), biases.cdf).pvalue > 1e-3
 
 
-def test_zeros_are_zeros_and_all_are_tried():
+def test_every_initialisation_is_tested_and_zeros_are_zero():
     assert INITIAL.keys() == {*FIRST, "zeros"}
     layer = nn.Linear(3, 2)
     INITIAL["zeros"](layer, torch.Generator())
@@ -342,7 +342,7 @@ def test_zeros_are_zeros_and_all_are_tried():
 
 
 @pytest.mark.parametrize(("labels", "encoder", "head"), [("1%", 0.02, 5.0), ("10%", 0.01, 0.2)])
-def test_fine_tuning_has_swavs_values(labels, encoder, head):
+def test_fine_tuning_has_the_settings_of_swav(labels, encoder, head):
     settings = Finetune(labels=labels)
     training = finetune_training(settings, finetune_plan(settings), 128_116)
     assert (training.encoder_rate, training.head_rate) == (encoder, head)
@@ -355,7 +355,7 @@ def test_fine_tuning_has_swavs_values(labels, encoder, head):
             assert training.decay(step) == pytest.approx(factor, rel=1e-12)
 
 
-def test_fine_tuning_moves_the_whole_network_as_by_hand():
+def test_fine_tuning_the_whole_network_equals_the_reference():
     rates = {"learning_rate": 0.01 * 256 / BATCH, "head_learning_rate": 0.2 * 256 / BATCH}
     settings = Finetune(labels="100%", epochs=EPOCHS, batch_size=BATCH, **rates)
     training = finetune_training(settings, finetune_plan(settings), EPOCH_STEPS * BATCH)

@@ -1,4 +1,4 @@
-"""Step for step with facebookresearch/moco: main_moco.py, moco/builder.py."""
+"""MoCo compared with facebookresearch/moco: main_moco.py, moco/builder.py."""
 
 import pytest
 from tests.fidelity.driver import assert_same, batches, shortened, train
@@ -15,7 +15,7 @@ VERSIONS = {
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_thirty_steps(name, tmp_path):
+def test_thirty_steps_equal_the_reference(name, tmp_path):
     temperature, rate = VERSIONS[name]
     method, data = small_method(MoCo, name), batches([(2, 12)])
     released, losses = Released(method), []
@@ -33,7 +33,7 @@ def test_thirty_steps(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [*VERSIONS, "jcl_imagenet", "infomin_imagenet"])
-def test_what_a_short_run_does_not_show(name):
+def test_settings_that_a_short_run_does_not_use_are_as_published(name):
     settings = recipe(name)
     options = settings.method.options
     assert (
@@ -52,8 +52,8 @@ def test_what_a_short_run_does_not_show(name):
 @pytest.mark.parametrize(
     ("cls", "name"), [(MoCo, "moco_v2_imagenet"), (JCL, "jcl_imagenet"), (InfoMin, "infomin_imagenet")]
 )
-def test_heads_are_the_released_ones(cls, name):
-    """The trajectories train ours, whatever they are made of: two layers with biases, without batch norm."""
+def test_heads_are_as_released(cls, name):
+    """The trajectories do not test the layers of the head: two with biases, without batch norm."""
     first, rectifier, last = small_method(cls, name).projector.layers
     assert isinstance(rectifier, nn.ReLU)
     assert (type(first), type(last)) == (nn.Linear, nn.Linear)
@@ -61,7 +61,7 @@ def test_heads_are_the_released_ones(cls, name):
     assert last.bias is not None
 
 
-def test_the_first_versions_head_is_linear():
+def test_the_head_of_the_first_version_is_linear():
     head = small_method(MoCo, "moco_v1_imagenet").projector
     assert type(head) is nn.Linear
     assert head.bias is not None

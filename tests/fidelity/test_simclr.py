@@ -1,7 +1,7 @@
-"""SimCLR for 30 steps beside the released code's algorithm (google-research/simclr, its first version).
+"""SimCLR compared for 30 steps with the released algorithm (google-research/simclr, its first version).
 
-Published values are written here; ours come from the recipe. Only widths, the warm-up and the batch are smaller, and
-the rate with the batch: at that of 4,096 images, with 8, rounding grows a millionfold in 30 steps.
+Published values are constants here; ours come from the recipe. Only widths, the warm-up, the batch and the learning
+rate are smaller: with the rate of 4,096 images and a batch of 8, rounding errors grow a millionfold in 30 steps.
 """
 
 import math
@@ -18,20 +18,20 @@ from uota.methods.build import build_method
 from uota.recipes import recipe
 
 WARMUP = 6
-# run.py: the rate for 256 images, linear in the batch.
+# run.py: the learning rate for 256 images, which is linear in the batch size.
 RATE, DECAY, TEMPERATURE = 0.3 * BATCH / 256, 1e-6, 0.1
 SMALL = {"hidden": 24, "dim": 12}
 
 
 def rate(step):
-    """model_util.py, learning_rate_schedule."""
+    """Return the learning rate of a step (model_util.py, learning_rate_schedule)."""
     if step < WARMUP:
         return RATE * step / WARMUP
     return RATE * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP)))
 
 
 def contrastive_loss(hidden):
-    """objective.py, add_contrastive_loss, of both views' rows, the first view's first."""
+    """Compute the loss of the rows of the first view, then of the second (objective.py, add_contrastive_loss)."""
     one, two = normalize(hidden, dim=-1).chunk(2)
     labels, itself = torch.arange(BATCH), 1e9 * torch.eye(BATCH, dtype=hidden.dtype)
 
@@ -66,8 +66,8 @@ def test_simclr_trains_as_published(method, tmp_path):
     assert_same(method, {name: value for name, value in network.state_dict().items() if value.is_floating_point()})
 
 
-def test_networks_start_as_published(method):
-    """The last norm of a block scales by 0 (resnet.py); the head's weights are of N(0, 0.01²) (model_util.py)."""
+def test_networks_are_initialised_as_published(method):
+    """The last norm of each block has scale 0 (resnet.py); weights of the head are from N(0, 0.01²) (model_util.py)."""
     method, _ = method
     assert isinstance(method.encoder.backbone, TinyResNet)
     assert all(not block.bn2.weight.any() for block in method.encoder.backbone.stages)
@@ -83,8 +83,8 @@ def test_networks_start_as_published(method):
     assert not last_norm.bias.any()
 
 
-def test_lengths_and_widths_are_the_published():
-    """Ten epochs of ImageNet's 1,281,167 images are the warm-up (model_util.py)."""
+def test_lengths_and_widths_are_as_published():
+    """The warm-up is ten epochs of the 1,281,167 images of ImageNet (model_util.py)."""
     settings = recipe("simclr_imagenet")
     assert {"hidden": 2048, "dim": 128}.items() <= settings.method.options.items()
     assert (settings.optimization.epochs, settings.optimization.batch_size) == (1000, 4096)

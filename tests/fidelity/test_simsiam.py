@@ -1,4 +1,4 @@
-"""SimSiam beside main_simsiam.py and simsiam/builder.py of facebookresearch/simsiam, with --fix-pred-lr."""
+"""SimSiam compared with facebookresearch/simsiam: main_simsiam.py and simsiam/builder.py, with --fix-pred-lr."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ DATA = batches([(2, 8)])
 
 
 def published(state):
-    """Losses, and the state after training: classical momentum, decay of everything, a rate by epoch."""
+    """Return the losses and the trained state: momentum SGD, decay of all parameters, a learning rate per epoch."""
     body, predictor = learned(state, "encoder", "projector"), learned(state, "predictor")
     everything, momenta, losses = body | predictor, {}, []
     for step, views in enumerate(DATA):
@@ -33,7 +33,7 @@ def published(state):
     return losses, {name: value.detach() for name, value in state.items()}
 
 
-def test_thirty_steps(tmp_path):
+def test_thirty_steps_equal_the_reference(tmp_path):
     torch.manual_seed(0)
     settings = shortened("simsiam_imagenet", epochs=EPOCHS)
     method = SimSiam(TinyEncoder(), **settings.method.options | {"dim": 16, "bottleneck": 4}).double()
@@ -43,7 +43,7 @@ def test_thirty_steps(tmp_path):
     assert_same(method, state)
 
 
-def test_the_rest_of_the_recipe():
+def test_other_settings_are_as_published():
     settings = recipe("simsiam_imagenet")
     assert (settings.optimization.epochs, settings.optimization.batch_size, settings.method.zero_init_last) == (
         200,

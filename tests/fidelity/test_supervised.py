@@ -1,4 +1,4 @@
-"""The supervised recipe takes the steps of torchvision's reference, written out here in plain torch.
+"""The supervised recipe compared with the reference of torchvision, reimplemented here in plain torch.
 
 pytorch/vision: references/classification/train.py; pytorch/examples: imagenet/main.py.
 """
@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from uota.methods.build import build_method
 
-EPOCHS = 3  # the rate falls after each, as it falls at 30 and 60 of 90
+EPOCHS = 3  # the learning rate decays after each, as after 30 and 60 of 90
 
 
 def settings(backbone="tiny"):
@@ -21,7 +21,7 @@ def settings(backbone="tiny"):
 
 
 def reference(method, data):
-    """Its state after torch.optim.SGD has trained it, and the loss of every step."""
+    """Return the state of the method after training with torch.optim.SGD, and the loss of every step."""
     net, head = deepcopy(method.encoder).double(), deepcopy(method.classifier).double()
     sgd = torch.optim.SGD([*net.parameters(), *head.parameters()], lr=0.1, momentum=0.9, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.StepLR(sgd, step_size=driver.STEPS // EPOCHS, gamma=0.1)
@@ -38,7 +38,7 @@ def reference(method, data):
     return {key: value.detach() for key, value in state.items() if value.is_floating_point()}, losses
 
 
-def test_thirty_steps_are_those_of_torchvisions_reference(tmp_path):
+def test_thirty_steps_equal_the_reference_of_torchvision(tmp_path):
     ours, data = build_method(settings()), driver.batches([(1, 16)])
     theirs, losses = reference(ours, data)
     recorded = driver.train(ours, settings(), data, tmp_path)
@@ -47,7 +47,7 @@ def test_thirty_steps_are_those_of_torchvisions_reference(tmp_path):
     driver.assert_same(ours, theirs)
 
 
-def test_every_norm_starts_at_1():
-    method = build_method(settings("resnet18"))  # whose last norms timm starts at 0
+def test_every_norm_is_initialised_with_1():
+    method = build_method(settings("resnet18"))  # timm initialises its last norms with 0
     norms = [part for part in method.modules() if isinstance(part, torch.nn.BatchNorm2d)]
     assert all(bool((norm.weight == 1).all()) for norm in norms)

@@ -1,6 +1,6 @@
-"""SwAV and SwAV + UOTA for 30 steps beside the released code's algorithm (facebookresearch/swav, ssl-codelab/uota).
+"""SwAV and SwAV + UOTA compared for 30 steps with the released algorithm (facebookresearch/swav, ssl-codelab/uota).
 
-Published values are written here; ours come from the recipes. Only widths and lengths are smaller.
+Published values are constants here; ours come from the recipes. Only widths and lengths are smaller.
 """
 
 import math
@@ -24,12 +24,12 @@ EPOCHS, QUEUE_EPOCH, UOTA_EPOCH, TAU = 200, 15, 100, 350.0
 
 
 def rate(step, factor=1.0):
-    """A cosine without warm-up; UOTA doubles its top when weights start, and not its end."""
+    """Return a cosine without warm-up; UOTA doubles its maximum, but not its end, once weights are used."""
     return FINAL_RATE + 0.5 * (factor * RATE - FINAL_RATE) * (1 + math.cos(math.pi * step / STEPS))
 
 
 def assign(scores):
-    """distributed_sinkhorn on one device: (images, prototypes)."""
+    """Apply distributed_sinkhorn on one device to scores (images, prototypes)."""
     q = torch.exp(scores / EPSILON).T
     q = q / q.sum()
     prototypes, images = q.shape
@@ -40,7 +40,7 @@ def assign(scores):
 
 
 def weights_of(z):
-    """UOTA's `_get_sample_weight`: centres of the two large crops, one covariance of all deviations from them."""
+    """Return the weights of UOTA's `_get_sample_weight`, whose centres are those of the two large crops."""
     deviations = (z - z[:2].mean(0)).flatten(0, 1)
     sigma = deviations.T @ deviations / len(deviations) + 1e-8 * torch.eye(DIM, dtype=z.dtype)
     distances = (deviations @ torch.linalg.inv(sigma) * deviations).sum(1)
@@ -48,7 +48,7 @@ def weights_of(z):
 
 
 class Published:
-    """The algorithm, on a copy of the network."""
+    """The published algorithm on a copy of the network."""
 
     def __init__(self, network, queue_length=0, uota=False):
         self.network, self.queue_length, self.uota = network, queue_length, uota
@@ -56,7 +56,7 @@ class Published:
         self.update = larc(network.parameters(), DECAY)
 
     def embed(self, groups):
-        """A pass per size, all its views together; a head over all views."""
+        """Encode the views of each size together, and project all views together."""
         features = torch.cat([self.network.encoder(group.flatten(0, 1)) for group in groups])
         return normalize(self.network.projector(features), dim=1).unflatten(0, (VIEWS, BATCH))
 
@@ -97,7 +97,7 @@ class Published:
 
 
 def trained(settings, folder, **published):
-    """What we make of a recipe, and what the published algorithm makes of the same network and batches."""
+    """Train by a recipe and by the published algorithm, from the same network on the same batches."""
     method = build_method(settings).double()
     theirs = Published(deepcopy(method).train(), **published)
     data = batches([(CROPS, 8), (VIEWS - CROPS, 4)])
@@ -127,8 +127,8 @@ def test_swav_with_uota_trains_as_published(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "frozen", "queue"), [("swav_imagenet", 5005, 3840), ("swav_uota_imagenet", 313, 0)])
-def test_lengths_and_widths_are_the_published(name, frozen, queue):
-    """What the trajectories have in small."""
+def test_lengths_and_widths_are_as_published(name, frozen, queue):
+    """These are scaled down in the trajectories."""
     settings = recipe(name)
     options = {"queue_length": 0} | settings.method.options
     published = {"hidden": 2048, "dim": 128, "prototypes": 3000, "frozen_steps": frozen, "queue_length": queue}
@@ -141,7 +141,7 @@ def test_lengths_and_widths_are_the_published(name, frozen, queue):
     assert settings.method.zero_init_last is False
 
 
-def test_the_learned_arbiters_recipe_is_uotas_but_for_the_arbiter():
+def test_the_recipe_with_the_learned_arbiter_differs_from_uota_in_the_arbiter_only():
     learned, uota = recipe("swav_learned_imagenet").as_flat(), recipe("swav_uota_imagenet").as_flat()
     differing = {name for name in uota if uota[name] != learned[name]}
     assert differing == {"arbiter", "tau", "anchors", "start", "weighted_side", "arbiter_input", "late_factor"}

@@ -1,4 +1,4 @@
-"""docs/fidelity.md is what the recipes, the presets and docs/published say."""
+"""docs/fidelity.md matches the recipes, the presets and docs/published."""
 
 import pytest
 import yaml
@@ -8,12 +8,12 @@ from uota.recipes import recipe_file
 from uota.settings.pretrain import NAMES, Pretrain
 from uota.views import PRESETS
 
-# What a recipe says that no paper does: which method it is, and where it runs.
+# Settings of a recipe that no paper has: its method, and where it runs.
 OF_THE_PACKAGE = {"method", "accelerator", "views"}
 
 
 def settings_of(name: str) -> set[str]:
-    """What a recipe sets, by the names of docs/published."""
+    """Return the settings of a recipe under the names of docs/published."""
     sections = yaml.safe_load(recipe_file(name).read_text(encoding="utf-8"))
     said = {NAMES[section, key]: value for section, each in sections.items() for key, value in each.items()}
     options = {f"method_options.{option}" for option in said.pop("method_options", {})}
@@ -27,7 +27,7 @@ def written() -> list[str]:
     return [name for name in fidelity.recipes() if name in fidelity.names()]
 
 
-def test_the_page_is_what_the_generator_writes():
+def test_the_page_is_up_to_date():
     assert fidelity.OUT.read_text(encoding="utf-8") == fidelity.page()
 
 
@@ -43,7 +43,7 @@ def test_every_setting_of_a_recipe_has_a_row(name):
 
 
 @pytest.mark.parametrize("name", fidelity.names())
-def test_a_difference_has_a_note_and_nothing_else_claims_one(name):
+def test_every_difference_has_a_note(name):
     for row in fidelity.read(name):
         assert row.where.strip(), row.setting
         assert row.same or row.note.strip(), f"{row.setting}: ours is {row.ours}, and no note says where and why"
@@ -61,11 +61,11 @@ def test_a_difference_has_a_note_and_nothing_else_claims_one(name):
         (None, 0, False),
     ],
 )
-def test_values_are_the_same_setting_up_to_rounding(one, other, same):
+def test_values_are_compared_up_to_rounding(one, other, same):
     assert fidelity.equal(one, other) is same
 
 
-def test_what_a_recipe_leaves_out_is_read_from_the_method_and_its_preset():
+def test_defaults_are_read_from_the_method_and_its_preset():
     settings = Pretrain.from_flat(method="barlow_twins", views="byol", backbone="resnet50", method_options={"dim": 8})
     about = fidelity.Subject(settings, PRESETS["byol"])
     assert about.ours("learning_rate") == settings.optimization.learning_rate
@@ -80,12 +80,12 @@ def test_what_a_recipe_leaves_out_is_read_from_the_method_and_its_preset():
 @pytest.mark.parametrize(
     ("about", "row", "rule"),
     [
-        (fidelity.Subject(), {"setting": "the order of crops"}, "say `ours`"),
-        (fidelity.Subject(), {"setting": "learning_rate"}, "say `ours`"),
-        (fidelity.Subject(Pretrain()), {"setting": "views.scale"}, "say `ours`"),
-        (fidelity.Subject(Pretrain()), {"setting": "epochs", "ours": 1}, "leave `ours` out"),
+        (fidelity.Subject(), {"setting": "the order of crops"}, "add `ours`"),
+        (fidelity.Subject(), {"setting": "learning_rate"}, "add `ours`"),
+        (fidelity.Subject(Pretrain()), {"setting": "views.scale"}, "add `ours`"),
+        (fidelity.Subject(Pretrain()), {"setting": "epochs", "ours": 1}, "remove `ours`"),
     ],
 )
-def test_ours_is_said_where_it_cannot_be_read_and_nowhere_else(about, row, rule):
+def test_ours_is_stated_only_if_it_cannot_be_read(about, row, rule):
     with pytest.raises(ValueError, match=rule):
         fidelity.row_of(about, published=1, where="a paper", **row)

@@ -1,4 +1,4 @@
-"""Batches as nobody would want them, for tests that try many."""
+"""Strategies that generate degenerate batches of embeddings."""
 
 import torch
 from hypothesis import strategies as st
@@ -34,12 +34,12 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 @st.composite
 def batches(draw, scales=(-20, 20), shapes=SHAPES, dtypes=DTYPES, views=(2, 5), images=(1, 6), dims=(1, 12)):
-    """Views of images as nobody would want them, and a generator to go on with."""
+    """Draw embeddings of views of a degenerate shape, scale or dtype, and a generator for further random numbers."""
     size = [draw(st.integers(*bounds)) for bounds in (views, images, dims)]
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     z = draw(st.sampled_from(shapes))(torch.randn(size, dtype=torch.float64, generator=generator), generator)
     dtype = draw(st.sampled_from(dtypes))
-    lowest, highest = scales if dtype != torch.float16 else (-7, 4)  # what it can hold
+    lowest, highest = scales if dtype != torch.float16 else (-7, 4)  # the range of float16
     z = z * 10.0 ** draw(st.integers(lowest, highest))
     return z.clamp(*limits(dtype)).to(dtype), generator
 

@@ -1,7 +1,6 @@
-"""What tests of wrong inputs share: small pictures, limits in time, and a watch for programs that start."""
+"""Helpers for tests of invalid input: small pictures, archives, and a record of the programs that are started."""
 
 import io
-import signal
 import sys
 import tarfile
 
@@ -18,30 +17,16 @@ def _watch(event, arguments):
         _started.append(f"{event} {arguments!r}")
 
 
-sys.addaudithook(_watch)  # Python cannot take it away again
+sys.addaudithook(_watch)  # an audit hook cannot be removed
 
 
 @pytest.fixture
 def starts():
-    """The programs that were started since the test began."""
+    """List of the programs that were started since the test began."""
     global _started
     _started = []
     yield _started
     _started = None
-
-
-@pytest.fixture(autouse=True)
-def no_hang():
-    """Ends a test that waits for what never comes."""
-
-    def end(number, frame):
-        raise TimeoutError("it hangs")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def noise(seed=0, size=(32, 32), mode="RGB"):
@@ -65,7 +50,7 @@ def write_tar(path, members, **how):
 
 
 def fill(folder, names, first=0):
-    """Pictures at these paths in a folder."""
+    """Write pictures at these paths in a folder."""
     for number, name in enumerate(names, first):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 """Training on a folder of mostly damaged files uses the readable ones and names the others."""
 
 import json
-import subprocess
 import sys
 
 from PIL import Image
 from tests.data.damage import write_damaged
+from tests.processes import run_command
 
 # Runs in a separate process to measure its peak memory; getrusage would count the parent's as well.
 TRAIN = """
@@ -29,7 +29,7 @@ def test_a_thousand_damaged_files_do_not_stop_training(pictures, tmp_path):
     # All 1026 images are one batch.
     asked = f"--data={folder} --out={run} --views=small --epochs=1 --batch_size=1026 --local_views=0 --accelerator=cpu"
     flags = [*asked.split(), "--threads=1", "--workers=0", "--arbiter=none"]
-    ended = subprocess.run([sys.executable, "-c", TRAIN, *flags], capture_output=True, text=True, check=True)
+    ended = run_command([sys.executable, "-c", TRAIN, *flags], check=True)
     code, gigabytes = json.loads(ended.stdout.splitlines()[-1])
     assert code == 0
     assert gigabytes < 2.5

@@ -146,7 +146,9 @@ def test_an_unknown_part_is_refused():
 
 
 def test_testing_an_optimiser_ignores_constant_rates():
-    check_optimizer(settings(constant_rate=["predictor"]))
+    check_optimizer(settings(constant_rate=["predictor"]))  # the layer that it is tested on has no such part
+    with pytest.raises(UotaError, match="no_such"):
+        check_optimizer(settings("no_such", constant_rate=["predictor"]))
 
 
 @pytest.mark.parametrize(("name", "sentence"), [("lasr", "such as lars"), ("no_such", "there is no optimizer")])

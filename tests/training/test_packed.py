@@ -3,13 +3,13 @@
 import csv
 import os
 import signal
-import subprocess
 import sys
 import tarfile
 from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.processes import run_command
 
 from uota.commands.cli import main
 from uota.data import open_source
@@ -124,7 +124,7 @@ def test_two_processes_of_two_workers_equal_one(shards, small, tmp_path):
     flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_flat().items()
              if value not in (None, {}, []) and name not in ("compile", "workers")]  # fmt: skip
     command = [sys.executable, "-m", "uota", "pretrain", f"--out={tmp_path / 'two'}", *flags, "--workers=2"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""})
+    done = run_command(command, env=os.environ | {"PYTHONWARNINGS": ""})
     assert done.returncode == 0, done.stderr
     assert len(losses(one.folder)) == 6
     assert losses(tmp_path / "two") == pytest.approx(losses(one.folder), abs=1e-6)

@@ -4,13 +4,12 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from tests.processes import run_command, started, wait_until
 
 from uota.errors import UotaError
 from uota.runs.run import Run, load_part
@@ -54,42 +53,38 @@ def test_every_arbiter_trains_every_method(small, tmp_path, method, arbiter):
 def test_killed_and_resumed_equals_uninterrupted(small, tmp_path):
     settings = small(epochs=10, checkpoint_every=4)
     whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
-    process = subprocess.Popen(command(tmp_path / "killed", settings), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not Run(tmp_path / "killed").checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with started(command(tmp_path / "killed", settings)) as process:
+        wait_until(Run(tmp_path / "killed").checkpoint.exists, process)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     assert Run(tmp_path / "killed").state()["global_step"] < 30
-    resumed = subprocess.run(command(tmp_path / "killed", settings, "--resume"), capture_output=True, text=True)
+    resumed = run_command(command(tmp_path / "killed", settings, "--resume"))
     assert resumed.returncode == 0, resumed.stderr
     assert_same(weights(tmp_path / "killed"), weights(whole.folder))
 
 
 def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
     settings = small(epochs=12, checkpoint_every=1000)
-    process = subprocess.Popen(command(tmp_path / "run", settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while not list((tmp_path).glob("run/logs/*/metrics.csv")) and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert b"--resume" in errors
-    again = subprocess.run(command(tmp_path / "run", settings, "--resume"), capture_output=True, text=True)
+    with started(command(tmp_path / "run", settings)) as process:
+        wait_until(lambda: list(tmp_path.glob("run/logs/*/metrics.csv")), process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    again = run_command(command(tmp_path / "run", settings, "--resume"))
     assert again.returncode == 0, again.stderr
     assert Run(tmp_path / "run").state()["global_step"] == 36
 
 
 def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(small, tmp_path):
     settings = small(epochs=10_000, checkpoint_every=10**6, devices=2)
-    process = subprocess.Popen(command(tmp_path / "run", settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while not list(tmp_path.glob("run/logs/*/metrics.csv")) and process.poll() is None:
-        time.sleep(0.05)
-    os.kill(process_of_rank_1(process.pid), signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    with started(command(tmp_path / "run", settings)) as process:
+        wait_until(lambda: list(tmp_path.glob("run/logs/*/metrics.csv")), process)
+        os.kill(process_of_rank_1(process.pid), signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     step = Run(tmp_path / "run").state()["global_step"]
-    assert f"stopped at step {step}; resume with: uota pretrain" in errors.decode()
+    assert f"stopped at step {step}; resume with: uota pretrain" in errors
 
 
 def process_of_rank_1(parent):
@@ -100,9 +95,7 @@ def process_of_rank_1(parent):
 
 def step_losses(small, out, **changes):
     settings = small(epochs=4, optimizer="sgd", learning_rate=0.05, **changes)
-    done = subprocess.run(
-        command(out, settings), capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": ""}
-    )
+    done = run_command(command(out, settings), env=os.environ | {"PYTHONWARNINGS": ""})
     assert done.returncode == 0, done.stderr
     (log,) = (out / "logs").glob("*/metrics.csv")
     return [float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10]
@@ -174,10 +167,8 @@ def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(small, tmp_path)
     before = run.checkpoint.read_bytes()
     longer = tmp_path / "run" / "settings.json"
     longer.write_text(longer.read_text().replace('"epochs": 2', '"epochs": 4'))
-    full = subprocess.run(
+    full = run_command(
         command(run.folder, settings, "--resume"),
-        capture_output=True,
-        text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2,) * 2),
     )
     assert full.returncode == 2

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from uota.errors import UotaError
 from uota.transfer.annotations import open_annotations, open_both
-from uota.transfer.objects import _decompressed
+from uota.transfer.objects import decode_run_lengths
 
 TRAIN = "instances_train2017.json"
 
@@ -159,4 +159,4 @@ def test_compressed_run_lengths_are_decoded_as_in_pycocotools():
         text = coco_mask.encode(mask)["counts"].decode()
         turns = np.flatnonzero(np.diff(np.concatenate([[0], mask.flatten(order="F"), [0]])))
         lengths = np.diff(np.concatenate([[0], turns, [mask.size]])).tolist()
-        assert _decompressed(text) == (lengths if lengths[-1] else lengths[:-1])
+        assert decode_run_lengths(text) == (lengths if lengths[-1] else lengths[:-1])

@@ -44,7 +44,7 @@ def test_targets_equal_pycocotools(coco):
     for place in (0, 15):
         row = data.images.annotations.images[data.useful[place]]
         objects = truth.loadAnns(truth.getAnnIds(row["id"], iscrowd=False))
-        target = data._target(data.useful[place])
+        target = data.target(data.useful[place])
         left, top, width, height = np.array([each["bbox"] for each in objects], dtype=np.float32).T
         assert np.array_equal(target["boxes"].T, [left, top, left + width, top + height])
         assert target["labels"].tolist() == [labels[each["category_id"]] for each in objects]
@@ -55,9 +55,9 @@ def test_empty_images_are_not_trained_on_and_crowds_are_no_targets(coco):
     data = training(coco, "detection")
     assert len(data) == 47
     assert 24 not in data.useful
-    assert len(data._target(15)["boxes"]) == 1
+    assert len(data.target(15)["boxes"]) == 1
     crowded = training(coco, "keypoints")
-    assert crowded._target(0)["keypoints"].shape == (2, 5, 3)
+    assert crowded.target(0)["keypoints"].shape == (2, 5, 3)
 
 
 def test_half_of_the_images_are_mirrored_by_seed_and_epoch(coco):
@@ -76,7 +76,7 @@ def test_half_of_the_images_are_mirrored_by_seed_and_epoch(coco):
 
 def test_mirroring_moves_all_targets_and_swaps_left_and_right(coco):
     data = training(coco, "keypoints")
-    image, target = data.images[0][1], data._target(0)
+    image, target = data.images[0][1], data.target(0)
     target["masks"] = torch.zeros(len(target["boxes"]), 56, 56, dtype=torch.uint8)
     for mask, (left, top, right, bottom) in zip(target["masks"], target["boxes"].int().tolist(), strict=True):
         mask[top:bottom, left:right] = 1

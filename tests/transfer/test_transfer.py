@@ -2,15 +2,14 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import asdict
 
 import pytest
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from tests.processes import run_command, started, wait_until
 
 from uota.commands.cli import main
 from uota.errors import UotaError
@@ -72,12 +71,10 @@ def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
     settings = short(steps=16, batch_size=2, checkpoint_every=2)
     whole = start("segmentation", weights, tmp_path / "whole", settings)
     killed = tmp_path / "killed"
-    process = subprocess.Popen(command("segmentation", weights, killed, settings), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (killed / "checkpoint.ckpt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with started(command("segmentation", weights, killed, settings)) as process:
+        wait_until((killed / "checkpoint.ckpt").exists, process)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     assert 0 < state(killed)["global_step"] < 16
     found = transfer("segmentation", EncoderSpec(str(weights)), None, str(killed), resume=True, bar=False)
     assert found == whole
@@ -87,16 +84,10 @@ def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
 
 def test_ctrl_c_leaves_a_folder_that_can_be_resumed(weights, coco, short, tmp_path):
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        command("detection", weights, out, short(steps=10**5, checkpoint_every=10**5)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not list(out.glob("logs/*/metrics.csv")) and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with started(command("detection", weights, out, short(steps=10**5, checkpoint_every=10**5))) as process:
+        wait_until(lambda: list(out.glob("logs/*/metrics.csv")), process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in errors) == (130, False)
     assert f"uota transfer detection {weights} --out {out} --resume" in errors
     assert state(out)["global_step"] > 0
@@ -111,7 +102,7 @@ def test_two_processes_detect_together_what_one_detects(weights, short, tmp_path
     """Uses torchvision's heads, since the moments that published heads measure depend on each process's batches."""
     two, one = tmp_path / "two", tmp_path / "one"
     settings = short(steps=3, devices=2, learning_rate=0.1, heads="torchvision")
-    done = subprocess.run(command("detection", weights, two, settings), capture_output=True, text=True)
+    done = run_command(command("detection", weights, two, settings))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("detection: boxes AP") == 1
     assert done.stdout.count("48 images with") == 1
@@ -130,16 +121,14 @@ def test_two_processes_detect_together_what_one_detects(weights, short, tmp_path
 
 def test_two_processes_share_the_moments_of_published_heads(weights, short, tmp_path):
     out = tmp_path / "out"
-    done = subprocess.run(
-        command("segmentation", weights, out, short(steps=2, devices=2)), capture_output=True, text=True
-    )
+    done = run_command(command("segmentation", weights, out, short(steps=2, devices=2)))
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "settings.json").read_text())["settings"]["heads"] == "published"
     saved = state(out)["state_dict"]
     counts = {name: int(each) for name, each in saved.items() if name.endswith("num_batches_tracked")}
     used = {name: count for name, count in counts.items() if ".roi_heads." in name or ".pyramid." in name}
     assert set(used.values()) == {2}
-    assert len(used) == 4 + 4 + 2 * 3  # box head, mask head, and and two of each level of the pyramid
+    assert len(used) == 4 + 4 + 2 * 3  # box head, mask head, and two of each level of the pyramid
 
 
 def test_a_transfer_is_resumed_with_the_heads_it_was_started_with(weights, short, tmp_path):

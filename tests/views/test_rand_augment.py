@@ -9,7 +9,7 @@ from timm.data.auto_augment import rand_augment_transform
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from uota.views import PRESETS, ViewPipeline, ViewPreset, ViewSizePreset
-from uota.views.rand_augment import _preserve_global_generators, rand_augment_
+from uota.views.rand_augment import preserve_global_generators, rand_augment_
 
 MEAN = (0.485, 0.456, 0.406)
 
@@ -42,7 +42,7 @@ def test_views_neither_disturb_the_global_generators_nor_follow_them():
     python, numpy = random.random(), np.random.random()
     random.seed(1)
     np.random.seed(1)
-    with _preserve_global_generators():
+    with preserve_global_generators():
         random.seed(5)
         random.random()
     assert random.random() == python  # checked before further calls, as beartype draws from this generator too

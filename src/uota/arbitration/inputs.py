@@ -53,7 +53,7 @@ def check_views_by_size(by_size: object) -> Sequence[Tensor]:
     images = {(views.shape[1], views.shape[2]) for views in by_size}
     if len(images) > 1:
         raise ValueError(f"sizes of view differ in (batch, channels): {sorted(images)}; give views of the same images")
-    _require_one_device(by_size, "views")
+    require_one_device(by_size, "views")
     return by_size
 
 
@@ -140,11 +140,16 @@ def _stacked(views: list[Any] | tuple[Any, ...]) -> Tensor:
         raise ValueError(
             f"{VIEWS}, or a list of one tensor (batch, dim) per view; these are a list of shapes {sorted(shapes)}"
         )
-    _require_one_device(views, "views")
+    require_one_device(views, "views")
     return torch.stack([at_least_float32(view.detach()) for view in views])
 
 
-def _require_one_device(tensors: Sequence[Tensor], what: str) -> None:
+def require_one_device(tensors: Sequence[Tensor], what: str) -> None:
+    """Require all tensors to be on one device.
+
+    Raises:
+        ValueError: they are on several.
+    """
     devices = {str(x.device) for x in tensors}
     if len(devices) > 1:
         raise ValueError(f"{what} are on {' and '.join(sorted(devices))}; move them to one device")

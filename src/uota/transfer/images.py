@@ -113,7 +113,7 @@ class TrainingImages(Dataset[Any]):
         for candidate in self._candidates(place):
             index, image = self.images[candidate]
             if image is not None:
-                target = self._target(index)
+                target = self.target(index)
                 flip = np.random.default_rng((self.seed, epoch, place)).random() < 0.5
                 return mirror(image, target, self.mirrored) if flip else (image, target)
         raise UotaError(
@@ -123,7 +123,8 @@ class TrainingImages(Dataset[Any]):
     def _candidates(self, place: int) -> Iterator[int]:
         return (self.useful[(place + step) % len(self)] for step in range(len(self)))
 
-    def _target(self, index: int) -> Target:
+    def target(self, index: int) -> Target:
+        """Return the target of an image, not mirrored."""
         annotations = self.images.annotations
         row = annotations.images[index]
         size = row["height"], row["width"]

@@ -129,7 +129,7 @@ def _run_lengths(mask: dict[str, Any], size: tuple[int, int]) -> list[int] | str
     given, counts = mask.get("size"), mask.get("counts")
     if not (isinstance(given, list) and tuple(map(parse_integer, given)) == size):
         return None
-    lengths = _decompressed(counts) if isinstance(counts, str) else _whole_numbers(counts)
+    lengths = decode_run_lengths(counts) if isinstance(counts, str) else _whole_numbers(counts)
     if lengths is None or min(lengths, default=0) < 0 or sum(lengths) != size[0] * size[1]:
         return None
     return counts if isinstance(counts, str) else lengths
@@ -141,7 +141,7 @@ def _whole_numbers(values: Any) -> list[int] | None:
     return found if len(found) == len(read) else None
 
 
-def _decompressed(text: str) -> list[int] | None:
+def decode_run_lengths(text: str) -> list[int] | None:
     """Decode COCO's compressed run lengths (rleFrString in pycocotools' maskApi.c).
 
     Each character holds five bits of a number, lowest first; from the fourth on, a number is a difference to the

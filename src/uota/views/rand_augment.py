@@ -32,8 +32,8 @@ def rand_augment_(
         magnitude: strength of the operations, 0 to 10.
         mean: colour in [0, 1] of pixels that a shift or a rotation uncovers.
     """
-    augment = _augment(operations, magnitude, mean)
-    with _preserve_global_generators():
+    augment = build_rand_augment(operations, magnitude, mean)
+    with preserve_global_generators():
         for view, seed in zip(x, seeds.flatten().tolist(), strict=True):
             random.seed(seed)
             np.random.seed([seed % 2**32, seed >> 32])
@@ -42,7 +42,8 @@ def rand_augment_(
 
 
 @cache
-def _augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
+def build_rand_augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
+    """Return timm's RandAugment with the published probability and noise of its operations."""
     from timm.data.auto_augment import rand_augment_transform  # takes a second to import, and few presets need it
 
     colour = tuple(min(255, round(255 * value)) for value in mean)
@@ -52,7 +53,7 @@ def _augment(operations: int, magnitude: int, mean: tuple[float, ...]) -> Any:
 
 
 @contextmanager
-def _preserve_global_generators() -> Iterator[None]:
+def preserve_global_generators() -> Iterator[None]:
     """Restore the state of Python's and NumPy's global generators, which timm draws from."""
     python, numpy = random.getstate(), np.random.get_state()
     try:

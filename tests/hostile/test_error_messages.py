@@ -1,4 +1,4 @@
-"""Whatever is wrong is said in a sentence: on the command line, in a run's files, at the terminal, where results go."""
+"""Errors are clear messages, whether on the command line, in the files of a run, at the terminal or in outputs."""
 
 import ast
 import io
@@ -33,7 +33,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A run on sixteen pictures in two classes, whose names no terminal but one of Unicode can show."""
+    """Train a run on sixteen pictures in two classes whose names need Unicode."""
     folder = tmp_path_factory.mktemp("sentences")
     random = np.random.default_rng(0)
     for number in range(16):
@@ -47,7 +47,7 @@ def sound(tmp_path_factory):
 
 @pytest.fixture
 def run(sound, tmp_path, monkeypatch):
-    """A copy of it that a test may spoil, in the working directory."""
+    """Copy the run into the working directory, where a test may damage it."""
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()
     for name in ("settings.json", "checkpoint.ckpt"):
@@ -64,7 +64,7 @@ def assert_refused(arguments, capsys, *words):
         assert word in said
 
 
-# On the command line.
+# The command line
 
 NUMBERS = [
     ("--tau=0 --arbiter=mahalanobis", "tau is 0.0"), ("--tau=-1 --arbiter=mahalanobis", "tau is -1.0"),
@@ -109,7 +109,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("argument", "says"), NUMBERS + NAMES, ids=lambda value: value)
-def test_settings_on_the_command_line(argument, says, sound, run, capsys):
+def test_invalid_flags_of_pretrain_are_named(argument, says, sound, run, capsys):
     data = f"--data={sound.parent / 'Bilder-写真'}"
     arguments = [argument] if "{" in argument else argument.split()
     defaults = ["--method=simsiam", data, "--views=small", "--accelerator=cpu"]
@@ -137,7 +137,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("command", "says"), OTHERS, ids=lambda value: value)
-def test_settings_of_other_commands(command, says, run, capsys):
+def test_invalid_flags_of_other_commands_are_named(command, says, run, capsys):
     before = sorted(os.listdir())
     assert_refused(command.split(), capsys, says)
     assert sorted(os.listdir()) == before
@@ -151,12 +151,12 @@ def test_settings_of_other_commands(command, says, run, capsys):
      (Finetune, {"head_learning_rate": 0.0}, "above 0"), (Finetune, {"drops": [0.5, 1.0]}, "drops is 1.0"),
      (Transfer, {"seed": 2**40}, "seed is"), (Transfer, {"coco": ""}, "coco is empty")],
 )  # fmt: skip
-def test_settings_in_code(kind, settings, says):
+def test_invalid_settings_in_python_are_named(kind, settings, says):
     with pytest.raises(UotaError, match=says):
         getattr(kind, "from_flat", kind)(**settings)
 
 
-# In a run's folder.
+# The files of a run
 
 NONSENSE = {
     "data": [None, "", 5, ["a"], "a\0b"],
@@ -184,8 +184,8 @@ NONSENSE = {
     ("name", "value"),
     [pytest.param(name, value, id=f"{name}={value!r:.20}") for name, values in NONSENSE.items() for value in values],
 )
-def test_nonsense_in_the_settings_of_a_run(name, value, run, capsys, request):
-    """Each by one of the commands, by turns: they read settings in one way."""
+def test_invalid_settings_of_a_run_are_named(name, value, run, capsys, request):
+    """Each value is tested with one command in turn, since all commands read settings in the same way."""
     file = run / "settings.json"
     file.write_text(json.dumps(Run(run).settings().as_flat() | {name: value}))
     before = (run / "checkpoint.ckpt").stat().st_mtime_ns
@@ -204,7 +204,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("command", ["evaluate", "inspect", "embed", "resume"])
-def test_settings_of_a_run_that_are_none(command, text, run, capsys):
+def test_unreadable_settings_of_a_run_are_named(command, text, run, capsys):
     (run / "settings.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert_refused(COMMANDS[command].format(run=run).split(), capsys, "settings.json")
 
@@ -256,7 +256,7 @@ CONTENTS = {
         if command in ("export", "resume") or name in ("tensor", "no weights", "other shapes", "epoch of text")
     ],
 )
-def test_checkpoints_of_wrong_content(command, change, run, capsys):
+def test_checkpoints_with_wrong_content_are_named(command, change, run, capsys):
     checkpoint = run / "checkpoint.ckpt"
     torch.save(change(torch.load(checkpoint, weights_only=True)), checkpoint)
     before = checkpoint.read_bytes()
@@ -291,8 +291,8 @@ UNRESUMABLE = {
 
 
 @pytest.mark.parametrize("change", UNRESUMABLE.values(), ids=UNRESUMABLE)
-def test_checkpoints_that_no_training_resumes_from(change, run, capsys):
-    """Of a run with an epoch to go, so that training would begin."""
+def test_checkpoints_that_cannot_be_resumed_are_named(change, run, capsys):
+    """The run has an epoch left, so that training would begin."""
     settings = Run(run).settings().replace_flat(epochs=2)
     (run / "settings.json").write_text(json.dumps(settings.as_dict()))
     checkpoint = run / "checkpoint.ckpt"
@@ -300,11 +300,11 @@ def test_checkpoints_that_no_training_resumes_from(change, run, capsys):
     assert_refused(COMMANDS["resume"].format(run=run).split(), capsys, "checkpoint.ckpt cannot be resumed from")
 
 
-# At the terminal.
+# The terminal
 
 
 class Terminal:
-    """A stream in place of standard output, with the bytes that were written."""
+    """A replacement for standard output that keeps the bytes written."""
 
     def __init__(self, encoding):
         self.bytes = io.BytesIO()
@@ -322,7 +322,7 @@ class Terminal:
      "evaluate knn 写真", "embed {run} --data={data} --out=写真.csv", "inspect {data} --seconds=0 --out=写真.html",
      "shard {data} --out=Scherben-写真", "compare {run}", "pretrain --data=写真"],
 )  # fmt: skip
-def test_no_terminal_ends_a_command(command, encoding, sound, run, monkeypatch):
+def test_no_encoding_of_the_terminal_ends_a_command(command, encoding, sound, run, monkeypatch):
     out, err = Terminal(encoding), Terminal(encoding)
     monkeypatch.setattr(sys, "stdout", out.stream)
     monkeypatch.setattr(sys, "stderr", err.stream)
@@ -334,7 +334,7 @@ def test_no_terminal_ends_a_command(command, encoding, sound, run, monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp437", "cp1252", "koi8-r"])
-def test_every_terminal_shows_the_table_of_methods(encoding, monkeypatch):
+def test_every_encoding_of_the_terminal_shows_the_methods(encoding, monkeypatch):
     out = Terminal(encoding)
     monkeypatch.setattr(sys, "stdout", out.stream)
     assert main(["methods"]) == 0
@@ -342,14 +342,14 @@ def test_every_terminal_shows_the_table_of_methods(encoding, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["methods", "evaluate knn {run}", "export {run} --to=safetensors --out=x.st"])
-def test_a_reader_that_left_is_no_error(command, run, monkeypatch, capsys):
+def test_a_closed_pipe_is_no_error(command, run, monkeypatch, capsys):
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         try:
             code = main(command.format(run=run).split())
-        except SystemExit as end:  # rich's way
+        except SystemExit as end:  # rich exits by itself
             code = end.code
         monkeypatch.undo()
     assert code in (1, 141)
@@ -360,7 +360,7 @@ SOURCES = sorted(Path(uota.__file__).parent.rglob("*.py"))
 
 
 def opens_text(call):
-    """Whether a call opens text in the system's encoding."""
+    """Return whether a call opens text in the encoding of the system."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     owner = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
     if owner in ("os", "Image", "tarfile") or name not in ("open", "read_text", "write_text", "fdopen"):
@@ -380,7 +380,7 @@ def test_every_text_file_is_utf_8():
     assert len(SOURCES) > 100
 
 
-# Where results go.
+# Outputs
 
 PLACES = {
     "no name": ("", "empty"), "spaces": ("  ", "empty"), "null byte": ("a\0b", "no name has"),
@@ -412,8 +412,8 @@ WRITERS = {
         if name in ("pretrain", "embed") or where in ("no name", "below a file", "long name")
     ],
 )
-def test_what_cannot_be_written_is_found_before_the_work(writer, place, run, capsys):
-    """There is neither data nor a run here, and still that is not what is said."""
+def test_unwritable_outputs_are_found_before_any_work(writer, place, run, capsys):
+    """The error is about the output, although there is neither data nor a run."""
     Path("file").touch()
     os.symlink("loop", "loop")
     before = sorted(os.listdir())
@@ -423,7 +423,7 @@ def test_what_cannot_be_written_is_found_before_the_work(writer, place, run, cap
 
 
 @pytest.mark.parametrize("writer", ["embed", "export", "inspect", "table"])
-def test_a_folder_is_no_file_to_write(writer, run, capsys):
+def test_an_output_must_not_be_a_folder(writer, run, capsys):
     command, ending = WRITERS[writer]
     Path(f"folder{ending}").mkdir()
     assert_refused(command.format(out=f"folder{ending}").split(), capsys, "is a folder; give the name of a file")
@@ -436,7 +436,7 @@ EMPTY = ["evaluate knn {}", "evaluate knn run --data={}", "inspect {}", "inspect
 
 
 @pytest.mark.parametrize("command", EMPTY)
-def test_nothing_is_no_name(command, run, capsys):
+def test_an_empty_output_is_refused(command, run, capsys):
     assert_refused([word.format("") for word in command.split()], capsys)
 
 
@@ -448,7 +448,7 @@ LOOPS = ["evaluate knn loop", "evaluate knn run --data=loop", "inspect loop", "e
 
 
 @pytest.mark.parametrize("command", LOOPS)
-def test_a_link_that_leads_to_itself(command, run, capsys):
+def test_an_output_that_is_a_circular_link_is_refused(command, run, capsys):
     os.symlink("loop", "loop")
     assert_refused(command.split(), capsys, "loop")
 
@@ -459,11 +459,11 @@ NOBODYS = ["evaluate knn ~nobody-here", "evaluate knn run --data=~nobody-here", 
 
 
 @pytest.mark.parametrize("command", NOBODYS)
-def test_the_home_of_nobody_is_no_folder(command, run, capsys):
+def test_an_unknown_home_folder_is_refused(command, run, capsys):
     assert_refused(command.split(), capsys, "~nobody-here is in the home folder of an unknown user")
 
 
-def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):
+def test_a_system_error_is_a_clear_message(run, capsys, monkeypatch):
     def fail(*_, **__):
         raise OSError(5, "Input/output error", "da\x1bta")
 
@@ -471,12 +471,12 @@ def test_an_error_of_the_system_is_a_sentence(run, capsys, monkeypatch):
     assert_refused(["evaluate", "knn", "run"], capsys, r"da\x1bta: Input/output error; see that")
 
 
-def test_recipes_are_still_taken_by_name():
+def test_recipes_are_found_by_name():
     assert recipe_file("swav_demo").is_file()
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "tau", "weight_decay", "seed", "epochs", "pixel_range", "drops"])
-def test_a_number_of_four_hundred_digits_is_a_sentence(name, capsys):
+def test_a_number_of_four_hundred_digits_is_refused(name, capsys):
     value = "9" * 401
     assert main(["pretrain", f"--{name}={f'[{value}]' if name in ('pixel_range', 'drops') else value}", "--out=x"]) == 2
     assert "Traceback" not in capsys.readouterr().err
@@ -486,6 +486,6 @@ def test_a_number_of_four_hundred_digits_is_a_sentence(name, capsys):
 @pytest.mark.parametrize(
     "flag", ["pretrain --data=", "inspect --out=", "embed r --out=", "shard --out=s ", "evaluate knn "]
 )
-def test_half_a_character_names_nothing(flag, text, capsys):
+def test_a_lone_surrogate_in_a_name_is_refused(flag, text, capsys):
     assert main(f"{flag}{text}".split(" ")) == 2
     assert "has characters that no file and no name has" in capsys.readouterr().err

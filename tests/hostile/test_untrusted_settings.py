@@ -1,4 +1,4 @@
-"""Files are data: neither a run's folder nor a YAML file makes code run, whatever stands in it."""
+"""Files are data: neither a run folder nor a YAML file can make code run, whatever it contains."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
-# Imported or called, each leaves a file; `half` and `unready` must not even be built.
+# Importing this module or calling anything in it leaves a file; `Half` and `WrongSignature` must not be instantiated.
 EVIL = """
 from pathlib import Path
 Path("imported").touch()
@@ -40,7 +40,7 @@ class Half(nn.Module):
         Path("called").touch()
     def embed(self, groups, step): ...
 
-class Otherwise(nn.Module):
+class WrongSignature(nn.Module):
     def __init__(self, path="called"):
         super().__init__()
         Path(path).touch()
@@ -83,7 +83,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A run on twelve pictures."""
+    """Train a run on sixteen pictures."""
     folder = tmp_path_factory.mktemp("code")
     random = np.random.default_rng(0)
     for number in range(16):
@@ -98,7 +98,7 @@ def sound(tmp_path_factory):
 
 @pytest.fixture
 def run(sound, tmp_path, monkeypatch):
-    """A copy of it whose settings a test may change, below the working directory; a module lies in wait there."""
+    """Copy the run into the working directory, where its settings may be changed, beside a malicious module."""
     copy = tmp_path / "run"
     copy.mkdir()
     for name in ("settings.json", "checkpoint.ckpt"):
@@ -127,7 +127,7 @@ def assert_refused(arguments, capsys, *words):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_settings_of_a_run_choose_no_code(command, name, run, sound, capsys):
+def test_settings_of_a_run_cannot_select_code(command, name, run, sound, capsys):
     change(run, method=name, method_options={"setup": "open('called', 'w')", "stmt": "open('called', 'w')"})
     before = assert_refused(command.format(run=run, sound=sound).split(), capsys, f"add --method {name}")
     assert sys.path == before
@@ -135,7 +135,7 @@ def test_settings_of_a_run_choose_no_code(command, name, run, sound, capsys):
 
 
 @pytest.mark.parametrize("name", [*NAMES, "json.tool.Tool", "antigravity.fly"])
-def test_a_file_of_settings_chooses_no_code(name, run, capsys):
+def test_a_settings_file_cannot_select_code(name, run, capsys):
     Path("mine.yaml").write_text(f"method: {name}\ndata: demo\n")
     modules = set(sys.modules)
     before = assert_refused(["pretrain", "--config=mine.yaml", "--out=new"], capsys, f"add --method {name}")
@@ -144,16 +144,16 @@ def test_a_file_of_settings_chooses_no_code(name, run, capsys):
     assert not Path("new").exists()
 
 
-STRANGE_NAMES = {
+MALFORMED_NAMES = {
     "dots": "..", "relative": ".evil.Half", "empty part": "evil..Half", "path": "../evil", "file": "/tmp/evil.py",
     "space": "evil .Half", "call": "evil.function()", "attribute": "__import__('evil').x", "lines": "a.b\nc",
     "long": "a." * 9000 + "b", "null": "a.b\0", "escape": "\x1b[2Ja.b",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", STRANGE_NAMES.values(), ids=STRANGE_NAMES)
+@pytest.mark.parametrize("name", MALFORMED_NAMES.values(), ids=MALFORMED_NAMES)
 @pytest.mark.parametrize("command", ["evaluate knn", "resume"])
-def test_strange_names_are_of_no_method(command, name, run, sound, capsys):
+def test_malformed_names_of_methods_are_refused(command, name, run, sound, capsys):
     change(run, method=name)
     assert_refused(COMMANDS[command].format(run=run, sound=sound).split(), capsys, "method")
     assert not Path("imported").exists()
@@ -161,14 +161,14 @@ def test_strange_names_are_of_no_method(command, name, run, sound, capsys):
 
 YAML = {
     "apply": "method: !!python/object/apply:evil.function [1]",
-    "new": "data: !!python/object/new:evil.Otherwise [called]",
+    "new": "data: !!python/object/new:evil.WrongSignature [called]",
     "object": "method_options: !!python/object:evil.NotAModule {encoder: 1}",
     "name": "method: !!python/name:evil.function",
     "module": "method: !!python/module:evil",
     "tuple": "drops: !!python/tuple [0.5]",
-    "class_path": "method_options: {dim: {class_path: evil.Otherwise, init_args: {path: called}}}",
-    "class_path at the top": "class_path: evil.Otherwise\ninit_args: {path: called}",
-    "class_path of views": "view_options: {class_path: evil.Otherwise}",
+    "class_path": "method_options: {dim: {class_path: evil.WrongSignature, init_args: {path: called}}}",
+    "class_path at the top": "class_path: evil.WrongSignature\ninit_args: {path: called}",
+    "class_path of views": "view_options: {class_path: evil.WrongSignature}",
     "another file": "config: other.yaml",
     "interpolation": "epochs: ${oc.env:HOME}",
     "file for a value": "epochs: '@evil.py'",
@@ -180,7 +180,7 @@ YAML = {
     "deep lists": "drops: " + "[" * 50_000,
     "deep mappings": "view_options: " + "{a: " * 50_000,
     "deep blocks": "".join(" " * depth + "a:\n" for depth in range(400)),
-    "large": "data: demo\n" + "# filling\n" * 120_000,
+    "large": "data: demo\n" + "# padding\n" * 120_000,
     "long name": "a" * 200_000 + ": 1",
     "list": "- data: demo\n",
     "text": "demo",
@@ -193,7 +193,7 @@ YAML = {
 
 
 @pytest.mark.parametrize("text", YAML.values(), ids=YAML)
-def test_yaml_is_data(text, run, capsys):
+def test_yaml_cannot_run_code(text, run, capsys):
     Path("mine.yaml").write_text(text)
     Path("other.yaml").write_text("method: evil.function")
     assert_refused(["pretrain", "--config", "mine.yaml", "--out=new"], capsys)
@@ -201,7 +201,7 @@ def test_yaml_is_data(text, run, capsys):
     assert not Path("new").exists()
 
 
-PLACES = {
+UNREADABLE = {
     "pipe": os.mkfifo,
     "folder": os.mkdir,
     "link to itself": lambda name: os.symlink(name, name),
@@ -214,16 +214,16 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize("flag", ["--config=mine.yaml", "--config=./mine.yaml"])
-def test_what_is_no_text_file_is_no_file_of_settings(make, flag, run, capsys):
+def test_config_must_be_a_readable_text_file(make, flag, run, capsys):
     make("mine.yaml")
     assert_refused(["pretrain", flag, "--out=new"], capsys, "mine.yaml")
 
 
-@pytest.mark.parametrize("make", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize("command", ["evaluate knn", "resume"])
-def test_what_is_no_text_file_is_no_settings_of_a_run(command, make, run, sound, capsys):
+def test_settings_of_a_run_must_be_a_readable_text_file(command, make, run, sound, capsys):
     (run / "settings.json").unlink()
     os.chdir(run)
     make("settings.json")
@@ -233,17 +233,17 @@ def test_what_is_no_text_file_is_no_settings_of_a_run(command, make, run, sound,
 
 VALUES = {
     "tag": "--method_options=!!python/object/apply:evil.function [1]",
-    "class_path": "--method_options={dim: {class_path: evil.Otherwise, init_args: {path: called}}}",
-    "view options": "--view_options={local: {class_path: evil.Otherwise, init_args: {path: called}}}",
+    "class_path": "--method_options={dim: {class_path: evil.WrongSignature, init_args: {path: called}}}",
+    "view options": "--view_options={local: {class_path: evil.WrongSignature, init_args: {path: called}}}",
     "interpolation": "--epochs=${oc.env:HOME}",
     "file": "--epochs=@evil.py",
-    "method": "--method={class_path: evil.Otherwise}",
+    "method": "--method={class_path: evil.WrongSignature}",
     "alias": "--view_options={local: &a {scale: *a}}",
 }
 
 
 @pytest.mark.parametrize("argument", VALUES.values(), ids=VALUES)
-def test_values_of_arguments_are_data(argument, run, capsys):
+def test_values_of_flags_cannot_run_code(argument, run, capsys):
     assert_refused(["pretrain", argument, "--data=demo", "--method=simsiam", "--out=new"], capsys)
     assert not Path("imported").exists()
 
@@ -252,19 +252,19 @@ def test_values_of_arguments_are_data(argument, run, capsys):
     ("name", "says"),
     [("evil.function", "not a class of torch.nn.Module"), ("evil.NotAModule", "not a class of torch.nn.Module"),
      ("evil.thing", "not a class of torch.nn.Module"), ("evil.Half", "no function loss"),
-     ("evil.Otherwise", "must take encoder first"), ("evil.Nowhere", "cannot be imported"),
+     ("evil.WrongSignature", "must take encoder first"), ("evil.Nowhere", "cannot be imported"),
      ("nowhere.Half", "cannot be imported"), ("timeit.timeit", "not a class"), ("torch.nn.Linear", "no function embed"),
      (".Half", "does not name"), ("evil..Half", "does not name"), ("evil.function()", "does not name")],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["--method={}", "--method {}"])
-def test_a_class_is_looked_at_before_it_is_called(form, name, says, run, capsys):
+def test_a_class_is_checked_before_it_is_called(form, name, says, run, capsys):
     assert_refused(["pretrain", *form.format(name).split(), "--data=demo", "--out=new"], capsys, says)
     assert not Path("new").exists()
 
 
 @pytest.fixture
 def own(run, sound):
-    """A run of a method in a file of one's own."""
+    """Train a run of a custom method."""
     Path("own.py").write_text(OWN.format(lacks="dim"))
     sys.modules.pop("own", None)
     flags = [f"--data={sound.parent / 'pictures'}", "--method=own.Own", *TINY, "--out=mine"]
@@ -272,14 +272,14 @@ def own(run, sound):
     return Path("mine")
 
 
-def test_what_to_do_next_names_a_method_of_ones_own(own, capsys):
+def test_the_suggested_next_command_names_a_custom_method(own, capsys):
     assert main(["pretrain", "--resume", "--out=mine", "--method=own.Own"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "next: uota inspect mine --method own.Own; with labels: uota evaluate knn mine --method own.Own" in said
 
 
-def test_a_method_of_ones_own_is_named_each_time(own, capsys):
-    """All commands in one test: the run takes the most of it."""
+def test_every_command_needs_the_name_of_a_custom_method(own, capsys):
+    """All commands are in one test, because most of its time is the training."""
     for name, command in COMMANDS.items():
         if name == "evaluate finetune":
             continue
@@ -291,7 +291,7 @@ def test_a_method_of_ones_own_is_named_each_time(own, capsys):
     assert_refused(["evaluate", "knn", str(own), "--method=simsiam"], capsys, "a run knows its method")
 
 
-def test_a_name_is_allowed_for_one_command(own):
+def test_a_method_is_allowed_for_one_command_only(own):
     with pytest.raises(UotaError, match=r"add --method own\.Own"):
         own_method("own.Own")
     with allowing(["own.Own"]):
@@ -301,14 +301,14 @@ def test_a_name_is_allowed_for_one_command(own):
 
 
 @pytest.mark.parametrize("lacks", ["encoder", "dim"])
-def test_what_a_constructor_leaves_is_looked_at(lacks, run, capsys):
+def test_a_constructed_method_must_have_an_encoder_and_a_dim(lacks, run, capsys):
     Path("bare.py").write_text(OWN.format(lacks=lacks))
     sys.modules.pop("bare", None)
     assert_refused(["pretrain", "--method=bare.Bare", "--data=demo", "--out=new"], capsys, f"has no {lacks}")
 
 
 class Class(nn.Module):
-    """What a notebook gives."""
+    """A method as it is defined in a notebook."""
 
     def __init__(self, encoder):
         super().__init__()
@@ -319,7 +319,7 @@ class Class(nn.Module):
     def loss(self, embedded, weights, step): ...
 
 
-def test_a_class_itself_is_allowed_in_code():
+def test_a_class_can_be_allowed_in_python():
     with allowing([]):
         name = allow(Class)
         assert own_method(name).build is Class
@@ -331,8 +331,8 @@ def test_a_class_itself_is_allowed_in_code():
         allow("simclr")
 
 
-def test_a_run_that_is_sound_is_still_read(run, sound):
-    """Otherwise nothing above would show anything."""
+def test_a_valid_run_is_read(run, sound):
+    """Without this, the refusals above would prove nothing."""
     assert isinstance(Run(run).state()["state_dict"], dict)
     assert Run(run).settings() == Run(sound).settings()
     change(run, method="simsiam")

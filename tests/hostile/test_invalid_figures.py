@@ -1,4 +1,4 @@
-"""Figures that are true or not there: annotations, labels and weights as nobody should have written them."""
+"""Invalid annotations, labels and weights are refused or left out, so that no figure is wrong."""
 
 import copy
 import json
@@ -61,7 +61,7 @@ def sound_coco(tmp_path_factory):
 
 @pytest.fixture
 def coco(sound_coco, tmp_path):
-    """A small data set in COCO's layout that a test may break."""
+    """Copy a small data set in the layout of COCO, which a test may change."""
     return shutil.copytree(sound_coco, tmp_path / "coco")
 
 
@@ -116,7 +116,7 @@ def ids(change):
     )
 
 
-PLAIN = {
+UNUSUAL = {
     "ids as text": ids(str),
     "ids as floats": ids(float),
     "ids with leading zeros": ids(lambda number: f"{number:012}"),
@@ -143,10 +143,10 @@ PLAIN = {
 }
 
 
-@pytest.mark.parametrize("change", PLAIN.values(), ids=PLAIN.keys())
-def test_what_is_plain_is_read(coco, change):
+@pytest.mark.parametrize("change", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_unusual_but_valid_values_are_read(coco, change):
     sound = open_annotations(coco, "train", "segmentation")
-    if change is PLAIN["fields that nobody knows"]:
+    if change is UNUSUAL["fields that nobody knows"]:
         rewrite(coco, lambda content: [row.setdefault("license", 1) for row in content["images"]])
     given = rewrite(coco, change)
     found = open_annotations(coco, "train", "segmentation")
@@ -161,17 +161,17 @@ def test_what_is_plain_is_read(coco, change):
     assert found.restore_ids(results)[0]["category_id"] == given["categories"][0]["id"]
 
 
-def test_a_byte_order_mark_is_no_fault(coco):
+def test_a_byte_order_mark_is_accepted(coco):
     (coco / FILE).write_bytes(b"\xef\xbb\xbf" + (coco / FILE).read_bytes())
     assert open_annotations(coco, "train", "detection").remarks == {}
 
 
-def test_names_as_ids_are_trained_on_and_judged(coco):
+def test_text_ids_can_be_trained_on_and_evaluated(coco):
     for part in ("train", "val"):
         rewrite(coco, ids(lambda number: f"n{number}"), f"annotations/instances_{part}2017.json")
     rewrite(coco, lambda content: content["categories"].reverse(), "annotations/instances_val2017.json")
     train, val = open_both(str(coco), "detection")
-    assert train.categories == val.categories  # of which a detector knows the places
+    assert train.categories == val.categories  # a detector predicts positions in this list
     assert TrainingImages(CocoImages(train, 1), "detection", 0)[0, 0][1]["labels"].dtype == torch.int64
     found = []
     for index, row in enumerate(val.images):
@@ -190,7 +190,7 @@ AREAS = {"10^400": HUGE, "NaN": float("nan"), "infinite": float("inf"), "-1": -1
 
 
 @pytest.mark.parametrize("area", AREAS.values(), ids=AREAS.keys())
-def test_an_impossible_area_is_that_of_the_box(coco, area):
+def test_an_invalid_area_is_replaced_by_that_of_the_box(coco, area):
     rewrite(coco, lambda content: content["annotations"][0].update(area=area))
     found = open_annotations(coco, "train", "detection")
     assert dict(found.remarks) == {"objects without an area, replaced by that of the box": 1}
@@ -225,7 +225,7 @@ OBJECTS = {
 
 
 @pytest.mark.parametrize(("changes", "reason"), OBJECTS.values(), ids=OBJECTS.keys())
-def test_an_unclear_object_is_left_out_with_its_reason(coco, changes, reason):
+def test_an_invalid_object_is_left_out_with_the_reason(coco, changes, reason):
     before = len(objects(open_annotations(coco, "train", "segmentation")))
     rewrite(coco, lambda content: content["annotations"][0].update(changes))
     found = open_annotations(coco, "train", "segmentation")
@@ -234,7 +234,7 @@ def test_an_unclear_object_is_left_out_with_its_reason(coco, changes, reason):
     assert reason in said
 
 
-def test_a_broken_polygon_among_others_is_said(coco):
+def test_a_broken_polygon_among_others_is_reported(coco):
     def spoil(content):
         row = next(row for row in content["annotations"] if isinstance(row["segmentation"], list))
         row["segmentation"].append([1, 2, 3])
@@ -284,7 +284,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize(("changes", "reason"), IMAGES.values(), ids=IMAGES.keys())
-def test_an_unusable_image_is_left_out_with_its_reason(coco, changes, reason):
+def test_an_unusable_image_is_left_out_with_the_reason(coco, changes, reason):
     folder = coco / "train2017"
     os.mkfifo(folder / "pipe.jpg")
     for name, target in [("to_pipe", "pipe.jpg"), ("device", "/dev/zero"), ("loop", "loop.jpg"), ("dangling", "none")]:
@@ -325,14 +325,14 @@ FILES = {
 
 
 @pytest.mark.parametrize(("content", "says"), FILES.values(), ids=FILES.keys())
-def test_a_file_that_is_no_annotations_is_refused(coco, content, says):
+def test_a_file_without_annotations_is_refused(coco, content, says):
     (coco / FILE).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UotaError, match=says):
         open_annotations(coco, "train", "detection")
 
 
 @pytest.mark.parametrize("kind", ["nested deeply", "in UTF-16", "of nulls"])
-def test_the_command_ends_in_a_sentence_and_writes_nothing(coco, weights, kind, tmp_path, capsys):
+def test_the_command_ends_in_a_clear_error_and_writes_nothing(coco, weights, kind, tmp_path, capsys):
     content, says = FILES[kind]
     (coco / FILE).write_bytes(content if isinstance(content, bytes) else content.encode())
     arguments = [str(weights), f"--coco={coco}", f"--out={tmp_path / 'out'}", "--accelerator=cpu"]
@@ -344,7 +344,7 @@ def test_the_command_ends_in_a_sentence_and_writes_nothing(coco, weights, kind, 
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge"])
-def test_a_file_that_is_not_regular_is_not_read(coco, kind):
+def test_a_special_or_huge_file_is_not_read(coco, kind):
     file = coco / FILE
     file.unlink()
     if kind == "huge":
@@ -367,14 +367,14 @@ KEYPOINTS = {"a number": 17, "text": "nose", "numbers": [1, 2], "a mapping": {"n
 
 
 @pytest.mark.parametrize(("rows", "says"), CATEGORIES.values(), ids=CATEGORIES.keys())
-def test_unclear_categories_are_refused(coco, rows, says):
+def test_invalid_categories_are_refused(coco, rows, says):
     rewrite(coco, lambda content: content.update(categories=rows))
     with pytest.raises(UotaError, match=says):
         open_annotations(coco, "train", "detection")
 
 
 @pytest.mark.parametrize("keypoints", KEYPOINTS.values(), ids=KEYPOINTS.keys())
-def test_keypoints_that_are_no_names_are_refused(coco, keypoints):
+def test_invalid_names_of_keypoints_are_refused(coco, keypoints):
     file = "annotations/person_keypoints_train2017.json"
     rewrite(coco, lambda content: content["categories"][0].update(keypoints=keypoints), file)
     with pytest.raises(UotaError, match="not lists of names"):
@@ -388,8 +388,8 @@ JUNK = st.recursive(
 )
 
 
-def somewhere(content, draw):
-    """Put something else somewhere into JSON."""
+def put_junk_somewhere(content, draw):
+    """Replace a random value in JSON by a random other one."""
     while True:
         key = draw(st.sampled_from(sorted(content) if isinstance(content, dict) else range(len(content))))
         if isinstance(content[key], list | dict) and content[key] and draw(st.integers(0, 4)):
@@ -401,13 +401,13 @@ def somewhere(content, draw):
 
 @pytest.mark.parametrize("task", ["detection", "segmentation", "keypoints"])
 @given(data=st.data())
-def test_whatever_is_in_a_file_it_is_used_or_refused(sound_coco, task, data):
+def test_random_nonsense_in_a_file_is_used_or_refused(sound_coco, task, data):
     kind = "person_keypoints" if task == "keypoints" else "instances"
     file = sound_coco / f"annotations/{kind}_train2017.json"
     sound = file.read_text()
     content = json.loads(sound)
     for _ in range(data.draw(st.integers(1, 5))):
-        somewhere(content, data.draw)
+        put_junk_somewhere(content, data.draw)
     try:
         file.write_text(json.dumps(content))
         with suppress(UotaError):
@@ -448,8 +448,8 @@ LABELS = {
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(("train", "test"), LABELS.values(), ids=LABELS.keys())
-def test_every_protocol_takes_labels_as_they_come(protocol, train, test, tmp_path, monkeypatch):
-    monkeypatch.setattr("uota.evaluation.fit.CSVLogger", lambda *_, **__: False)  # seconds in all
+def test_every_protocol_accepts_incomplete_labels(protocol, train, test, tmp_path, monkeypatch):
+    monkeypatch.setattr("uota.evaluation.fit.CSVLogger", lambda *_, **__: False)  # writing logs would take seconds
     torch.manual_seed(0)
     found = LoadedEncoder("untrained", Encoder("tiny", 1, 24).eval(), "tiny", PRESETS["small-grey"], None)
     train_part, test_part, _ = evaluated_images(source(train), source(test))
@@ -470,7 +470,7 @@ NOTES = {
 
 
 @pytest.mark.parametrize("kind", NOTES)
-def test_what_is_left_out_or_cannot_be_hit_is_said(kind):
+def test_missing_labels_and_unseen_classes_are_reported(kind):
     train, test = LABELS[kind]
     classes = [*"abcdefgh", "8", "nine"] if kind == "the test has others" else None
     _, _, notes = evaluated_images(source(train), source(test, classes=classes))
@@ -487,7 +487,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("train", "test", "says"), REFUSED.values(), ids=REFUSED.keys())
-def test_labels_that_say_nothing_are_refused_at_once(train, test, says):
+def test_useless_labels_are_refused_immediately(train, test, says):
     with pytest.raises(UotaError, match=says):
         evaluated_images(source(train), source(test))
 
@@ -509,12 +509,12 @@ def test_every_class_is_fitted_whatever_is_held_out(counts):
     assert 1 <= len(held) <= max(0.21 * len(labels) + 1, len(labels) / 2)
 
 
-def test_features_are_of_labelled_images():
+def test_features_are_those_of_labelled_images():
     found = encoder_features(torch.nn.Flatten(), source([5, -1, 3, -1]), PRESETS["small-grey"])
     assert (len(found.x), found.labels.tolist()) == (2, [5, 3])
 
 
-def test_accuracy_along_the_way_skips_what_has_no_label():
+def test_accuracy_during_training_ignores_unlabelled_images():
     random = torch.Generator().manual_seed(0)
     features, labels = torch.randn(120, 8, generator=random), torch.randint(0, 3, (120,), generator=random)
     both, alone = Neighbours(), Neighbours()
@@ -525,7 +525,7 @@ def test_accuracy_along_the_way_skips_what_has_no_label():
     assert both.top1() == alone.top1()
 
 
-def test_labels_of_needs_one():
+def test_labels_of_needs_a_labelled_image():
     assert labels_of(source([-1, 2])).tolist() == [-1, 2]
     with pytest.raises(UotaError, match="has no labels"):
         labels_of(source([-1, -1]))
@@ -543,12 +543,12 @@ def test_classes_that_cannot_be_learned_are_refused(labels, options, says):
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 5], [-1, -1]], ids=["more classes", "no labels"])
-def test_a_trained_supervised_run_looks_at_images_of_other_classes(labels):
+def test_a_supervised_run_can_be_inspected_on_other_classes(labels):
     settings = Pretrain.from_flat(method="supervised", views="small-grey", method_options={"classes": 3})
     assert resolve_auto(settings, source(labels), trained=True).method.options == {"classes": 3}
 
 
-def test_images_without_a_label_teach_a_supervised_method_nothing():
+def test_unlabelled_images_do_not_train_a_supervised_method():
     torch.manual_seed(0)
     method = Supervised(Encoder("tiny", 1, 24), classes=2)
     embedded = method.embed([torch.randn(1, 4, 1, 24, 24)], Step())
@@ -562,7 +562,7 @@ def test_images_without_a_label_teach_a_supervised_method_nothing():
 # --- votes
 
 
-def test_a_label_without_a_vote_is_no_hit():
+def test_a_class_without_votes_is_not_predicted():
     train = Features(torch.eye(6), torch.arange(6))
     test = Features(torch.eye(6), torch.arange(6).roll(1))
     assert evaluate_knn(train, test, k=1).top5 == 0
@@ -570,7 +570,7 @@ def test_a_label_without_a_vote_is_no_hit():
 
 
 @pytest.mark.parametrize("k", [1, 5, 20, 60])
-def test_votes_are_lightlys_where_there_are_votes(k):
+def test_votes_equal_those_of_lightly(k):
     random = torch.Generator().manual_seed(k)
     x, y = torch.randn(60, 16, generator=random), torch.randint(0, 4, (60,), generator=random)
     queries, asked = torch.randn(40, 16, generator=random), torch.randint(0, 4, (40,), generator=random)
@@ -580,7 +580,7 @@ def test_votes_are_lightlys_where_there_are_votes(k):
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 @pytest.mark.parametrize("classes", [2, 3, 7])
-def test_top_k_is_torchmetrics(k, classes):
+def test_top_k_accuracy_equals_torchmetrics(k, classes):
     random = torch.Generator().manual_seed(classes)
     scores, labels = torch.randn(50, classes, generator=random), torch.randint(0, classes, (50,), generator=random)
     ours = top_k_accuracy(scores.argsort(dim=1, descending=True), labels, k)
@@ -588,7 +588,7 @@ def test_top_k_is_torchmetrics(k, classes):
     assert ours == pytest.approx(100 * float(theirs))
 
 
-def test_of_labels_with_as_many_votes_the_smaller_comes_first():
+def test_ties_in_votes_go_to_the_smaller_label():
     train = Features(torch.ones(4, 2), torch.tensor([9, 3, 9, 3]))
     asked = Features(torch.ones(2, 2), torch.tensor([3, 9]))
     found = evaluate_knn(train, asked, k=4)
@@ -615,7 +615,7 @@ VALUES = {"NaN": float("nan"), "infinity": float("inf"), "minus infinity": -floa
 @pytest.mark.parametrize("name", TENSORS)
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_a_file_of_weights_that_are_no_numbers_is_refused(weights, name, value, ending, tmp_path):
+def test_weights_with_nan_or_infinity_are_refused(weights, name, value, ending, tmp_path):
     state = torch.load(weights)
     state[name].view(-1)[-1] = value
     file = tmp_path / f"broken.{ending}"
@@ -634,7 +634,7 @@ ODD = {
 
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD.keys())
 @pytest.mark.filterwarnings("ignore")
-def test_weights_that_are_no_plain_tensors_are_refused(weights, make):
+def test_weights_that_are_not_plain_tensors_are_refused(weights, make):
     state = torch.load(weights)
     state["stem.0.weight"] = make(state["stem.0.weight"])
     with pytest.raises(UotaError, match=r"not dense tensors, such as stem\.0\.weight"):
@@ -653,7 +653,7 @@ def test_a_damaged_file_of_weights_is_read_or_refused(places, byte, old, tmp_pat
         assert read_weights(file)
 
 
-def test_dictionaries_without_end_hold_no_tensors(tmp_path):
+def test_recursive_dictionaries_of_weights_are_refused(tmp_path):
     content = {}
     for _ in range(200):
         content = {"state_dict": content}
@@ -662,7 +662,7 @@ def test_dictionaries_without_end_hold_no_tensors(tmp_path):
         read_weights(tmp_path / "deep.pth")
 
 
-def test_a_runs_checkpoint_that_is_no_numbers_is_refused(tmp_path):
+def test_a_checkpoint_with_nan_or_infinity_is_refused(tmp_path):
     module = torch.nn.ModuleDict({"encoder": Encoder("tiny", 1, 24)})
     state = copy.deepcopy(module.state_dict())
     state["encoder.backbone.stem.0.weight"].fill_(torch.nan)
@@ -673,7 +673,7 @@ def test_a_runs_checkpoint_that_is_no_numbers_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", ["knn", "linear"])
-def test_nan_weights_evaluate_to_no_figure(weights, protocol, tmp_path, capsys):
+def test_nan_weights_give_no_accuracy(weights, protocol, tmp_path, capsys):
     for number in range(8):
         place = tmp_path / "data" / "ab"[number % 2]
         place.mkdir(parents=True, exist_ok=True)
@@ -690,8 +690,8 @@ def test_nan_weights_evaluate_to_no_figure(weights, protocol, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-class Says(torch.nn.Module):
-    """An encoder that says one value of the last image."""
+class ConstantEncoder(torch.nn.Module):
+    """An encoder whose features of the last image all have one value."""
 
     def __init__(self, value):
         super().__init__()
@@ -704,6 +704,6 @@ class Says(torch.nn.Module):
 
 
 @pytest.mark.parametrize("value", [*VALUES.values(), 1e30], ids=[*VALUES, "enormous"])
-def test_features_that_are_no_numbers_are_refused(value):
+def test_features_with_nan_or_infinity_are_refused(value):
     with pytest.raises(UotaError, match="features of 1 of 4 images of made"):
-        encoder_features(Says(value), source(FOUR), PRESETS["small-grey"])
+        encoder_features(ConstantEncoder(value), source(FOUR), PRESETS["small-grey"])

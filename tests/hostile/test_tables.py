@@ -1,4 +1,4 @@
-"""Tables that are shown whatever lies among the runs, and whose cells do nothing where they are read."""
+"""Tables are printed whatever the runs contain, and their cells cannot run anything in the programs that read them."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ KEYS = st.text(max_size=5) | st.sampled_from(
 
 @pytest.fixture
 def make_run(tmp_path):
-    """The folder of a run as `pretrain` and `evaluate` leave it."""
+    """Write the folder of a run as `pretrain` and `evaluate` do."""
 
     def make(name, results=None, **settings):
         folder = tmp_path / name
@@ -57,7 +57,7 @@ def fine(make_run):
     return make_run("fine", {"linear.json": {"top1": 60.0}})
 
 
-# --- what cannot be read
+# --- unreadable files
 
 RESULTS = {
     "nested deeply": "[" * 100_000,
@@ -100,7 +100,7 @@ def test_a_result_that_cannot_be_read_is_named_in_its_row(fine, make_run, conten
     assert len(note) < 600
 
 
-def test_the_command_says_of_a_result_that_it_cannot_be_read(fine, capsys):
+def test_compare_reports_an_unreadable_result(fine, capsys):
     put(fine, "knn.json", RESULTS["nested deeply"])
     assert main(["compare", str(fine)]) == 0
     said = capsys.readouterr()
@@ -108,7 +108,7 @@ def test_the_command_says_of_a_result_that_it_cannot_be_read(fine, capsys):
     assert "knn.json cannot be read and is left out: it is nested too deeply" in said.err
 
 
-def test_what_is_no_result_is_none(fine, capsys):
+def test_other_json_files_are_not_results(fine, capsys):
     put(fine, "own.json", '{"hello": 1}')
     assert main(["compare", str(fine)]) == 0
     assert capsys.readouterr().err == ""
@@ -142,7 +142,7 @@ ODD = {"a pipe": pipe, "a link to a pipe": lambda file: (pipe(file.parent / "p")
 
 
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD.keys())
-def test_a_result_that_is_no_regular_file_is_not_read(fine, make):
+def test_a_result_that_is_a_special_file_is_not_read(fine, make):
     make(fine / "knn.json")
     assert "fine/knn.json cannot be read" in as_text(compare([fine]))
 
@@ -163,7 +163,7 @@ SETTINGS = {
 
 
 def assert_row(folders, name, form="text"):
-    """There is a row for the broken folder, and the figures of the others are there as well."""
+    """Assert that the broken folder has a row, and that the figures of the other runs are there."""
     shown = FORMATS[form](compare(folders))
     assert "cannot be read" in shown
     assert name in shown.replace("\\_", "_")
@@ -173,14 +173,14 @@ def assert_row(folders, name, form="text"):
 
 
 @pytest.mark.parametrize("content", SETTINGS.values(), ids=SETTINGS.keys())
-def test_a_run_of_broken_settings_has_a_row_that_says_so(fine, make_run, content):
+def test_a_run_with_broken_settings_has_a_row_with_the_reason(fine, make_run, content):
     broken = make_run("broken")
     put(broken, "settings.json", content)
     assert_row([fine, broken], "broken")
 
 
 @pytest.mark.parametrize("kind", ["nested deeply", "control characters"])
-def test_the_command_says_of_settings_that_they_cannot_be_read(fine, make_run, kind, capsys):
+def test_compare_reports_unreadable_settings(fine, make_run, kind, capsys):
     broken = make_run("broken")
     put(broken, "settings.json", SETTINGS[kind])
     assert main(["compare", str(broken), str(fine)]) == 0
@@ -191,13 +191,13 @@ def test_the_command_says_of_settings_that_they_cannot_be_read(fine, make_run, k
 
 
 @pytest.mark.parametrize("make", ODD.values(), ids=ODD.keys())
-def test_settings_that_are_no_regular_file_are_not_read(fine, make_run, make):
+def test_settings_that_are_a_special_file_are_not_read(fine, make_run, make):
     broken = make_run("broken")
     make(broken / "settings.json")
     assert_row([fine, broken], "broken")
 
 
-def test_epochs_without_end_are_a_row_of_some_kind(fine, make_run):
+def test_absurd_numbers_of_epochs_still_give_a_row(fine, make_run):
     endless = make_run("endless")
     put(endless, "settings.json", '{"method": "swav", "epochs": ' + str(HUGE) + "}")
     assert "60.0" in as_text(compare([fine, endless]))
@@ -215,7 +215,7 @@ CHECKPOINTS = {
 
 
 @pytest.mark.parametrize("content", CHECKPOINTS.values(), ids=CHECKPOINTS.keys())
-def test_a_run_of_a_broken_checkpoint_has_a_row_that_says_so(fine, make_run, content):
+def test_a_run_with_a_broken_checkpoint_has_a_row_with_the_reason(fine, make_run, content):
     broken = make_run("broken", {"linear.json": {"top1": 70.0}})
     file = broken / "checkpoint.ckpt"
     file.write_bytes(content) if isinstance(content, bytes) else torch.save(content, file)
@@ -223,7 +223,7 @@ def test_a_run_of_a_broken_checkpoint_has_a_row_that_says_so(fine, make_run, con
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_form_has_a_row_for_what_is_broken(form, fine, make_run):
+def test_every_output_format_has_a_row_for_a_broken_run(form, fine, make_run):
     broken = make_run("bro_ken")
     put(broken, "settings.json", "{")
     assert_row([fine, broken], "bro_ken", form)
@@ -238,7 +238,7 @@ FOLDERS = {"nowhere": "nowhere", "control characters": "a\nb\x1b[31m", "5,000 ch
 
 
 @pytest.mark.parametrize("name", FOLDERS.values(), ids=FOLDERS.keys())
-def test_folders_that_are_none_have_a_row_or_end_in_a_sentence(name, fine, tmp_path):
+def test_paths_that_are_not_folders_have_a_row_or_a_clear_error(name, fine, tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "empty").mkdir()
@@ -249,7 +249,7 @@ def test_folders_that_are_none_have_a_row_or_end_in_a_sentence(name, fine, tmp_p
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_nothing_but_broken_runs_is_a_sentence_and_code_2(form, make_run, capsys):
+def test_only_broken_runs_end_in_a_clear_error(form, make_run, capsys):
     folders = [make_run(f"broken{number}") for number in range(3)]
     for broken in folders:
         put(broken, "settings.json", "[" * 10_000)
@@ -259,7 +259,7 @@ def test_nothing_but_broken_runs_is_a_sentence_and_code_2(form, make_run, capsys
     assert "Traceback" not in said.err
 
 
-def test_settings_of_results_that_are_odd_are_shown_short(fine, make_run):
+def test_odd_settings_of_results_are_shortened(fine, make_run):
     odd = {"deep": [[[["x" * 5000]]]], "data": "\0", "coco": "y" * 5000, "k": HUGE}
     other = make_run("other", {"linear.json": {"top1": 50.0, "settings": odd}}, seed=1)
     twin = make_run("twin", {"linear.json": {"top1": 40.0, "settings": odd | {"deep": [[[["x" * 5001]]]]}}}, seed=2)
@@ -277,7 +277,7 @@ JUNK = st.recursive(
 
 
 @given(result=JUNK, settings=JUNK, form=st.sampled_from(sorted(FORMATS)))
-def test_whatever_files_hold_the_others_are_compared(result, settings, form, tmp_path_factory):
+def test_random_nonsense_in_one_run_leaves_the_others_compared(result, settings, form, tmp_path_factory):
     place = tmp_path_factory.mktemp("any")
     for name, (settings_of, result_of) in {
         "fine": ({"method": "byol"}, {"top1": 60.0}),
@@ -312,13 +312,13 @@ TEXTS = [
 
 
 def as_read(text):
-    """What a reader of the file gets: printable text, behind an apostrophe where a spreadsheet would run it."""
+    """Return a cell as a reader of the file gets it: printable, with an apostrophe before a formula."""
     shown = printable(text)
     return "'" + shown if text[:1] in ("=", "+", "-", "@", "\t", "\r") else shown
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
-def test_a_csv_file_is_read_back_and_runs_nothing(text, tmp_path):
+def test_a_csv_file_is_read_back_and_has_no_formulas(text, tmp_path):
     rows = [["name", text], [text, 1], [None, -1.5], ["last", True]]
     write_csv(tmp_path / "table.csv", rows)
     written = (tmp_path / "table.csv").read_bytes()
@@ -333,7 +333,7 @@ def test_a_csv_file_is_read_back_and_runs_nothing(text, tmp_path):
 
 @pytest.fixture(scope="module")
 def table():
-    """A table of views of four images, one of which has no label, and one of which has a label without a name."""
+    """Make a table of views of four images; one has no label, another a label without a class name."""
     preset = PRESETS["small"]
     images = TensorSource(
         "made", torch.zeros(4, 3, 40, 40, dtype=torch.uint8), torch.tensor([0, -1, 1, 7]), ["=1+1", "@b\x1b"]
@@ -363,7 +363,7 @@ def test_the_table_of_views_is_the_same_as_parquet(table, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["=1+1", "@x", "-a", "+b", "a\tb", "a\nb"], ids=ascii)
-def test_the_list_of_files_runs_nothing(name, tmp_path):
+def test_the_list_of_files_has_no_formulas(name, tmp_path):
     for group in (name, "plain"):
         (tmp_path / "things" / group).mkdir(parents=True)
         for number in range(2):
@@ -377,7 +377,7 @@ def test_the_list_of_files_runs_nothing(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
-    """The table of `uota embed` of a run on folders whose names are formulas."""
+    """Write the table of `uota embed` of a run on folders whose names are formulas."""
     place = tmp_path_factory.mktemp("embedded")
     random = np.random.default_rng(0)
     for number in range(12):
@@ -391,7 +391,7 @@ def embedded(tmp_path_factory):
     return place / "table.csv"
 
 
-def test_the_table_of_images_runs_nothing_and_has_numbers(embedded):
+def test_the_table_of_images_has_no_formulas_but_numbers(embedded):
     with embedded.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["class"] for row in rows} == {"'=1+1", "'@b"}
@@ -427,7 +427,7 @@ NAMES = [*FORMULAS, r"a|b", r"a\|b", r"a\\|b", "`code`", "*bold*", "_low_", "[x]
 
 @pytest.fixture
 def named(tmp_path):
-    """A table of weights from elsewhere that have this name, and a result of a file that has it as well."""
+    """Make a table of third-party weights of this name, and of the result of a file of this name."""
 
     def make(name):
         (tmp_path / "weights").mkdir()
@@ -452,7 +452,7 @@ LATEX = {"textbackslash{}": "\\", "textasciitilde{}": "~", "textasciicircum{}": 
 
 
 def typeset(latex):
-    """What TeX shows of a cell; everything in it must be text or one of these."""
+    """Return what TeX shows for a cell, which may consist of text and these commands only."""
     tokens = re.compile(
         r"\\(?P<command>textbackslash\{\}|textasciitilde\{\}|textasciicircum\{\}|symbol\{34\})|\\(?P<escaped>[&%$#_{}])"
         r"|\$(?P<maths>[<>|]|\\pm|\\times)\$|\{(?P<grouped>[*\[\]])\}|(?P<nothing>\{\})|(?P<dash>--)"
@@ -513,7 +513,7 @@ def test_html_csv_and_text_show_the_text(name, named):
     assert shown[2].startswith(printable(name).rstrip())
 
 
-def test_a_table_is_never_too_wide_to_be_shown_whole(fine, make_run):
+def test_a_wide_table_is_printed_completely(fine, make_run):
     for number in range(60):
         result = {"top1": 50.0, "settings": {"note": f"{number} " + "x" * 400}}
         (fine / f"linear-{number}.json").write_text(json.dumps({"data": "demo"} | result))

@@ -1,12 +1,13 @@
-"""The library in others' hands: every mode, cast, wrapper and kind of input is right, or named with the remedy."""
+"""The library in third-party code: every mode, cast, wrapper and kind of input works, or is refused with the remedy."""
 
 import copy
+import gc
 import inspect
 import io
 import json
 import pickle
-import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from types import SimpleNamespace
@@ -16,17 +17,18 @@ import pytest
 import torch
 import torch.distributed as dist
 from jaxtyping import Float
+from tests.processes import run_command
 from torch import nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 import uota
 from uota import Arbiter, ViewSampler
 from uota.arbitration import Contrast, LearnedContrast, ScoreInBatches, Scores, TwoGroups, Weighing
-from uota.arbitration.inputs import _require_one_device
+from uota.arbitration.inputs import require_one_device
 from uota.arbitration.scores.learned import new_head
 from uota.arbitration.state import REMEMBERED
 
-# torch 2.9 makes a number of a tensor on the default device as AdamW steps.
+# A step of AdamW in torch 2.9 converts a tensor on the default device to a number.
 OLD_ADAM = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10)
 
 KINDS = {
@@ -54,7 +56,7 @@ def inputs(kind, seed=0):
 
 
 def outcome(result):
-    """What a call decided, as one tensor."""
+    """Return the result of a call as one tensor."""
     return result.chosen if hasattr(result, "chosen") else result.weights
 
 
@@ -64,7 +66,7 @@ def steps(module, kind, seeds=range(3)):
 
 @cache
 def expected_steps(kind, used=False):
-    """Those of a new module, or of one that was called once before."""
+    """Return the results of a new module, or of one that was called once before."""
     module = KINDS[kind]()
     if used:
         module(inputs(kind, 9))
@@ -76,14 +78,14 @@ def assert_same(one, other):
 
 
 def flat(state):
-    """All tensors of a nested state dict."""
+    """Return all tensors of a nested state dict."""
     if isinstance(state, torch.Tensor):
         return [state]
     return [x for value in state.values() for x in flat(value)] if isinstance(state, dict) else []
 
 
 def call(function, *args):
-    """Call the function below the shape check that tests (only) put on every annotated call."""
+    """Call a function without the shape check that the tests install on every annotated function."""
     return inspect.unwrap(function)(*args)
 
 
@@ -101,7 +103,7 @@ TAKE_VIEWS = {
     "two_groups": lambda x: message_of(Arbiter.forward, Arbiter("two_groups"), x),
     "learned": lambda x: message_of(Arbiter.forward, Arbiter("learned"), x),
 }
-NO_VIEWS = {
+INVALID_VIEWS = {
     "None": (lambda: None, "these are None"),
     "text": (lambda: "views", "these are a str"),
     "number": (lambda: 3.0, "these are a float"),
@@ -147,25 +149,25 @@ NO_VIEWS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch: sparse rows and nested tensors are prototypes
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch warns that sparse rows and nested tensors are prototypes
 @pytest.mark.parametrize("taker", TAKE_VIEWS)
-@pytest.mark.parametrize("kind", NO_VIEWS)
-def test_what_is_no_batch_of_views_is_named(kind, taker):
-    make, expected = NO_VIEWS[kind]
+@pytest.mark.parametrize("kind", INVALID_VIEWS)
+def test_invalid_batches_of_views_are_named(kind, taker):
+    make, expected = INVALID_VIEWS[kind]
     assert expected in TAKE_VIEWS[taker](make())
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_quantised_views_are_named():
+def test_quantised_views_are_refused():
     assert "give x.dequantize()" in message_of(uota.arbitrate, torch.quantize_per_tensor(X, 0.1, 0, torch.qint8), 20.0)
 
 
 G = candidates()
-TAKE_GROUPS = {
+TAKE_LISTS = {
     "thumbnails": lambda x: message_of(uota.thumbnails, x),
     "sampler": lambda x: message_of(ViewSampler.forward, ViewSampler([2, 1]), x),
 }
-NO_GROUPS = {
+INVALID_LISTS = {
     "None": (lambda: None, "views are a NoneType; give a list with one tensor"),
     "array": (lambda: G[0].numpy(), "views are a ndarray"),
     "tensor": (lambda: G[0], "views are a Tensor"),
@@ -188,20 +190,20 @@ NO_GROUPS = {
 }
 
 
-@pytest.mark.parametrize("taker", TAKE_GROUPS)
-@pytest.mark.parametrize("kind", NO_GROUPS)
-def test_what_is_no_list_of_views_is_named(kind, taker):
-    make, expected = NO_GROUPS[kind]
-    assert expected in TAKE_GROUPS[taker](make())
+@pytest.mark.parametrize("taker", TAKE_LISTS)
+@pytest.mark.parametrize("kind", INVALID_LISTS)
+def test_invalid_lists_of_views_are_named(kind, taker):
+    make, expected = INVALID_LISTS[kind]
+    assert expected in TAKE_LISTS[taker](make())
 
 
-def test_several_devices_are_named():
+def test_several_devices_are_refused():
     with pytest.raises(ValueError, match="views are on cpu and cuda:0; move them to one device"):
-        call(_require_one_device, [SimpleNamespace(device="cuda:0"), SimpleNamespace(device="cpu")], "views")
+        call(require_one_device, [SimpleNamespace(device="cuda:0"), SimpleNamespace(device="cpu")], "views")
 
 
 def paper(z, tau):
-    """Weights of the UOTA paper (equations 9 to 11), in float64 with NumPy alone."""
+    """Compute the weights of the UOTA paper (equations 9 to 11) in float64 with NumPy alone."""
     z = z.detach().double().numpy()
     deviations = z - z.mean(0)
     rows = deviations.reshape(-1, z.shape[-1])
@@ -234,7 +236,7 @@ UNUSUAL = {
 
 @pytest.mark.parametrize("name", ARBITERS)
 @pytest.mark.parametrize("kind", UNUSUAL)
-def test_unusual_views_are_arbitrated_as_plain_ones(kind, name):
+def test_unusual_views_get_the_weights_of_plain_ones(kind, name):
     x = UNUSUAL[kind]()
     one, other = KINDS[name](), KINDS[name]()
     for _ in range(2):
@@ -254,7 +256,7 @@ def test_half_precisions_are_computed_in_float32(dtype):
     torch.testing.assert_close(uota.arbitrate(x, 20.0).weights.double(), paper(x.double(), 20.0), rtol=1e-4, atol=1e-5)
 
 
-NO_SETTINGS = {
+INVALID_SETTINGS = {
     "Arbiter(None)": "a pair (score, strength)",
     "Arbiter(3)": "this is 3",
     "Arbiter((Contrast(),))": "a pair (score, strength)",
@@ -348,36 +350,36 @@ print(json.dumps(said | {"light": light, "listed": "inspect" in dir(uota)}))
 
 @pytest.fixture(scope="module")
 def said():
-    """What code says in an interpreter of its own: there no shapes are checked, as they are in tests alone."""
+    """Run each line of code in a separate interpreter, without the shape checks of tests, and return its message."""
     transformed = [form.format(function) for form in TRANSFORMS.values() for function in TRANSFORMED.values()]
-    code = [*NO_SETTINGS, *transformed, *TRACED.values(), *(f"alike({each})" for each in COMPILED.values())]
-    ran = subprocess.run([sys.executable, "-c", SCRIPT, json.dumps(code)], capture_output=True, text=True)
+    code = [*INVALID_SETTINGS, *transformed, *TRACED.values(), *(f"alike({each})" for each in COMPILED.values())]
+    ran = run_command([sys.executable, "-c", SCRIPT, json.dumps(code)])
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
 
 
-@pytest.mark.parametrize("code", NO_SETTINGS)
-def test_what_is_no_setting_is_named(code, said):
-    assert NO_SETTINGS[code] in said[code]
+@pytest.mark.parametrize("code", INVALID_SETTINGS)
+def test_invalid_settings_are_named(code, said):
+    assert INVALID_SETTINGS[code] in said[code]
     assert "Error" not in said[code]
 
 
 @pytest.mark.parametrize("name", TRANSFORMED)
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_transforms_of_functions_are_named(transform, name, said):
+def test_function_transforms_are_refused(transform, name, said):
     message = said[TRANSFORMS[transform].format(TRANSFORMED[name])]
     assert message.startswith("an arbiter cannot run inside torch.func (vmap, grad, jvp); compute the weights before")
 
 
 @pytest.mark.parametrize("kind", TRACED)
-def test_tensors_without_values_are_named(kind, said):
+def test_tensors_without_values_are_refused(kind, said):
     message = said[TRACED[kind]]
     reasons = ("cannot be traced or exported; export the encoder", "which has no values", "reason: an arbiter decides")
     assert any(reason in message for reason in reasons)
 
 
 @pytest.mark.parametrize("kind", COMPILED)
-def test_compiled_callers_get_the_same(kind, said):
+def test_compiled_callers_get_the_same_results(kind, said):
     assert said[f"alike({COMPILED[kind]})"] == "True"
 
 
@@ -455,24 +457,25 @@ PREPARED = {
 
 @pytest.mark.parametrize("kind", STATEFUL)
 @pytest.mark.parametrize("preparation", PREPARED)
-def test_what_happened_in_another_mode_does_not_matter(preparation, kind):
+def test_calls_in_another_mode_do_not_matter(preparation, kind):
     prepared = PREPARED[preparation](KINDS[kind], kind)
     assert_same(steps(prepared, kind), expected_steps(kind, used=True))
     assert not any(x.is_inference() for x in flat(prepared.state_dict()))
 
 
 @pytest.mark.parametrize("name", ARBITERS)
-def test_autocast_does_not_reach_an_arbiter(name):
+def test_autocast_does_not_affect_an_arbiter(name):
     with torch.autocast("cpu", torch.bfloat16):
         found = KINDS[name]()(X).weights
     assert torch.equal(found, KINDS[name]()(X).weights)
 
 
-def test_weights_of_inference_mode_may_weigh_a_loss():
+def test_weights_from_inference_mode_can_weight_a_loss():
     with torch.inference_mode():
         weights = Arbiter("learned")(X).weights
-    loss = (nn.Parameter(torch.ones(4, 8)) * weights).sum()
-    loss.backward()
+    terms = nn.Parameter(torch.ones(4, 8))
+    (terms * weights).sum().backward()
+    assert torch.equal(terms.grad, weights)
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
@@ -488,7 +491,7 @@ def test_the_default_dtype_does_not_matter(dtype, kind):
     assert_same(found, expected)
 
 
-@pytest.mark.skipif(OLD_ADAM, reason="AdamW of torch 2.9 and before cannot step there itself")
+@pytest.mark.skipif(OLD_ADAM, reason="AdamW of torch 2.9 and earlier cannot step on that device")
 @pytest.mark.parametrize("kind", STATEFUL)
 def test_the_default_device_does_not_matter(kind):
     xs = [inputs(kind, seed) for seed in range(3)]
@@ -499,13 +502,13 @@ def test_the_default_device_does_not_matter(kind):
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
-def test_the_callers_random_numbers_are_not_touched(kind):
+def test_the_global_random_state_is_not_changed(kind):
     before = torch.get_rng_state()
     KINDS[kind]()(inputs(kind))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_heads_first_weights_are_pytorchs():
+def test_the_head_is_initialised_as_by_pytorch():
     torch.manual_seed(3)
     expected = nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 256), nn.LayerNorm(256), nn.GELU(), nn.Linear(256, 64))
     assert_same(new_head(5, 3).state_dict().values(), expected.state_dict().values())
@@ -515,7 +518,7 @@ def test_the_heads_first_weights_are_pytorchs():
 
 
 @pytest.mark.parametrize("kind", [*ARBITERS, "sampler"])
-def test_several_threads_may_call_at_once(kind):
+def test_several_threads_can_call_at_once(kind):
     module, calls = KINDS[kind](), 16
 
     def one(seed):
@@ -540,7 +543,7 @@ def test_several_threads_may_call_at_once(kind):
 
 
 class Segments(nn.Module):
-    """Two encoders whose views one arbiter weighs, each in a segment that may be recomputed."""
+    """Two encoders whose views one arbiter weights, each in a segment that may be recomputed."""
 
     def __init__(self, kind, segment):
         super().__init__()
@@ -557,7 +560,7 @@ class Segments(nn.Module):
 
 
 def keeping_products(function, *args):
-    """Selective checkpointing, which keeps all matrix products and recomputes the rest."""
+    """Checkpoint selectively: keep all matrix products and recompute the rest."""
     products = [torch.ops.aten.mm.default, torch.ops.aten.addmm.default]
     contexts = partial(create_selective_checkpoint_contexts, products)
     return checkpoint(function, *args, use_reentrant=False, context_fn=contexts)
@@ -583,7 +586,7 @@ def trained(model):
 
 @pytest.mark.parametrize("name", ARBITERS)
 @pytest.mark.parametrize("segment", ["reentrant", "not reentrant", "selective", "nested"])
-def test_checkpointing_changes_neither_gradients_nor_what_is_learned(segment, name):
+def test_checkpointing_changes_neither_gradients_nor_the_state(segment, name):
     found, expected = trained(Segments(name, segment)), trained(Segments(name, "plain"))
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -591,7 +594,7 @@ def test_checkpointing_changes_neither_gradients_nor_what_is_learned(segment, na
 
 
 @pytest.mark.parametrize("segment", ["reentrant", "not reentrant", "selective"])
-def test_weights_that_were_changed_in_place_are_named(segment):
+def test_weights_changed_in_place_are_reported(segment):
     def changed(arbiter, x, copied):
         weights = arbiter(x).weights
         weights = weights.clone() if copied else weights
@@ -617,7 +620,7 @@ def test_a_retained_graph_is_recomputed_twice():
 
 
 @pytest.mark.parametrize("segment", ["reentrant", "not reentrant"])
-def test_checkpointing_draws_once(segment):
+def test_checkpointing_samples_once(segment):
     sampler, seen = ViewSampler([2, 1]), []
 
     def pooled(scale, groups):
@@ -634,7 +637,7 @@ def test_checkpointing_draws_once(segment):
 
 
 @pytest.mark.parametrize("segment", ["reentrant", "not reentrant", "selective"])
-def test_a_score_by_itself_learns_once_as_well(segment):
+def test_a_score_used_alone_learns_once(segment):
     score = LearnedContrast()
     weighed = lambda x: (score(x).observed * x.square().mean(-1)).mean()  # noqa: E731
     SEGMENTS[segment](weighed, views().requires_grad_()).backward()
@@ -642,7 +645,7 @@ def test_a_score_by_itself_learns_once_as_well(segment):
 
 
 def test_a_backward_pass_never_learns():
-    """Nothing is remembered of other shapes, and still the state stays as it is."""
+    """The state does not change even if no call of this shape is remembered."""
     arbiter = Arbiter("learned")
     arbiter(views())
     before = [x.clone() for x in flat(arbiter.state_dict())]
@@ -654,16 +657,20 @@ def test_a_backward_pass_never_learns():
     assert float(seen[0].mean()) == pytest.approx(1, abs=1e-4)
 
 
-def test_what_is_remembered_is_bounded_and_never_copied():
+def test_the_memory_for_recomputation_is_bounded_and_never_copied():
     arbiter = Arbiter("two_groups")
-    arbiter(views())
-    assert len(arbiter._recall._calls) == 0  # outside of checkpointing
-    for seed in range(REMEMBERED + 3):
-        with torch.no_grad():
-            arbiter(views(seed, (2, 3, 4)))
-    assert len(arbiter._recall._calls) == REMEMBERED
-    assert len(copy.deepcopy(arbiter)._recall._calls) == 0
-    assert len(pickle.loads(pickle.dumps(arbiter))._recall._calls) == 0
+    results = [weakref.ref(arbiter(views()).weights)]
+    gc.collect()
+    assert results[0]() is None  # outside of checkpointing nothing is remembered
+    size = len(pickle.dumps(arbiter))
+    with torch.no_grad():
+        results = [weakref.ref(arbiter(views(seed, (2, 3, 4))).weights) for seed in range(REMEMBERED + 3)]
+    gc.collect()
+    assert [result() is not None for result in results] == [False] * 3 + [True] * REMEMBERED
+    copied = {}
+    copy.deepcopy(arbiter, copied)
+    assert not any(id(result()) in copied for result in results[3:])
+    assert len(pickle.dumps(arbiter)) < size + 200
 
 
 # Casts and moves --------------------------------------------------------------------------------------------------
@@ -677,14 +684,14 @@ def overwritten(module):
         torch.__future__.set_overwrite_module_params_on_conversion(False)
 
 
-def cast_behind_its_back(module):
+def cast_through_data(module):
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.is_floating_point():
             tensor.data = tensor.data.double()
     return module
 
 
-NO_CHANGE = {
+CASTS_AND_MOVES = {
     "half": lambda module: module.half(),
     "bfloat16": lambda module: module.bfloat16(),
     "float": lambda module: module.float(),
@@ -706,23 +713,23 @@ NO_CHANGE = {
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        *((kind, change) for kind in ("learned", "two_groups") for change in NO_CHANGE),
+        *((kind, change) for kind in ("learned", "two_groups") for change in CASTS_AND_MOVES),
         *(("sampler", change) for change in ("half", "type", "half of double", "new parameters")),
     ],
 )
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
-def test_casts_and_moves_leave_an_arbiter_as_it_is(kind, change, used):
+def test_casts_and_moves_do_not_change_an_arbiter(kind, change, used):
     module = KINDS[kind]()
     if used:
         module(inputs(kind, 9))
-    changed = NO_CHANGE[change](nn.Sequential(module))[0]
+    changed = CASTS_AND_MOVES[change](nn.Sequential(module))[0]
     assert_same(steps(changed, kind), expected_steps(kind, used))
     assert {x.dtype for x in flat(changed.state_dict())} <= {torch.float32, torch.int64}
 
 
 @pytest.mark.parametrize("name", ["learned", "two_groups"])
-@pytest.mark.parametrize("how", [lambda module: module.double(), cast_behind_its_back], ids=["double", "behind"])
-def test_in_float64_the_results_are_those_of_float32(how, name):
+@pytest.mark.parametrize("how", [lambda module: module.double(), cast_through_data], ids=["double", "behind"])
+def test_results_in_float64_equal_those_in_float32(how, name):
     one, other = KINDS[name](), KINDS[name]()
     for module in (one, other):
         module(views(9))
@@ -734,7 +741,7 @@ def test_in_float64_the_results_are_those_of_float32(how, name):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", ["learned", "two_groups"])
-def test_a_state_cast_behind_its_back_is_float32_again(name, dtype):
+def test_a_state_cast_through_data_becomes_float32_again(name, dtype):
     arbiter = KINDS[name]()
     arbiter(views())
     for tensor in (*arbiter.parameters(), *arbiter.buffers()):
@@ -745,7 +752,7 @@ def test_a_state_cast_behind_its_back_is_float32_again(name, dtype):
 
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize("kind", STATEFUL)
-def test_the_meta_device_is_named(kind, used):
+def test_a_state_on_the_meta_device_is_refused(kind, used):
     module = KINDS[kind]()
     if used:
         module(inputs(kind))
@@ -759,7 +766,7 @@ def test_the_meta_device_is_named(kind, used):
 @pytest.mark.parametrize("kind", STATEFUL)
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("assign", [True, False])
-def test_a_state_goes_into_a_new_and_into_a_used_module(kind, strict, assign):
+def test_a_state_can_be_loaded_into_a_new_and_a_used_module(kind, strict, assign):
     saved = KINDS[kind]()
     steps(saved, kind)
     new, used = KINDS[kind](), KINDS[kind]()
@@ -772,7 +779,7 @@ def test_a_state_goes_into_a_new_and_into_a_used_module(kind, strict, assign):
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
-def test_a_state_from_before_the_first_call_makes_a_module_new(kind):
+def test_a_state_from_before_the_first_call_resets_a_module(kind):
     used = KINDS[kind]()
     steps(used, kind)
     used.load_state_dict(KINDS[kind]().state_dict())
@@ -780,7 +787,7 @@ def test_a_state_from_before_the_first_call_makes_a_module_new(kind):
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
-def test_two_modules_of_one_state_do_not_share_it(kind):
+def test_two_modules_loaded_from_one_state_do_not_share_it(kind):
     one, other = KINDS[kind](), KINDS[kind]()
     steps(one, kind)
     other.load_state_dict(one.state_dict())
@@ -806,7 +813,7 @@ COPIES = {
 
 @pytest.mark.parametrize("kind", [*ARBITERS, "sampler"])
 @pytest.mark.parametrize("how", COPIES)
-def test_a_copy_goes_on_by_itself(how, kind):
+def test_a_copy_is_independent(how, kind):
     module = KINDS[kind]()
     module(inputs(kind, 9))
     copied = COPIES[how](module)
@@ -816,7 +823,7 @@ def test_a_copy_goes_on_by_itself(how, kind):
     assert_same(steps(copied, kind), expected_steps(kind))
 
 
-def test_a_state_of_another_width_is_taken_over_and_another_width_of_views_named():
+def test_a_state_of_another_width_is_loaded_and_views_of_another_width_are_refused():
     saved, used = Arbiter("learned"), Arbiter("learned")
     saved(views(shape=(4, 8, 6)))
     used(X)
@@ -841,7 +848,7 @@ def with_optimizer(**changes):
     return spoiled("score._extra_state", lambda state: state | changes)
 
 
-NO_STATES = {
+INVALID_STATES = {
     "of two groups": (lambda state: Arbiter("two_groups").state_dict(), "Missing key.*score._extra_state"),
     "of a wrapped arbiter": (lambda state: {f"module.{name}": value for name, value in state.items()}, "Missing key"),
     "NaN in the head": (spoiled("score.head.1.weight", lambda x: x * float("nan")), "has NaN or infinite entries"),
@@ -870,9 +877,9 @@ NO_STATES = {
 }
 
 
-@pytest.mark.parametrize("kind", NO_STATES)
-def test_a_state_that_is_none_is_named(kind):
-    spoil, expected = NO_STATES[kind]
+@pytest.mark.parametrize("kind", INVALID_STATES)
+def test_an_invalid_state_is_refused(kind):
+    spoil, expected = INVALID_STATES[kind]
     arbiter = Arbiter("learned")
     arbiter(X)
     with pytest.raises((RuntimeError, ValueError), match=expected):
@@ -880,17 +887,17 @@ def test_a_state_that_is_none_is_named(kind):
 
 
 @pytest.mark.parametrize("kind", ["no optimiser", "of two groups"])
-def test_part_of_a_state_is_taken_where_that_is_asked_for(kind):
+def test_part_of_a_state_is_loaded_if_not_strict(kind):
     arbiter, loading = Arbiter("learned"), Arbiter("learned")
     arbiter(X)
-    loading.load_state_dict(NO_STATES[kind][0](arbiter.state_dict()), strict=False)
+    loading.load_state_dict(INVALID_STATES[kind][0](arbiter.state_dict()), strict=False)
     assert float(loading(X).weights.mean()) == pytest.approx(1, abs=1e-4)
 
 
 # Text, types, torch.compile, torch.func ---------------------------------------------------------------------------
 
 
-def test_a_verdict_prints_on_a_line():
+def test_a_result_prints_on_one_line():
     text = repr(uota.arbitrate(WIDE, 20.0))
     least, greatest = paper(WIDE, 20.0).aminmax()
     assert text.startswith(f"Arbitration(weights 4 × 16, {least:.3g} to {greatest:.3g}, mean 1, ess 0.")
@@ -912,7 +919,7 @@ REPRS = {
 
 
 @pytest.mark.parametrize("kind", REPRS)
-def test_results_print_on_a_line(kind):
+def test_every_result_prints_on_one_line(kind):
     text = str(REPRS[kind]())
     assert len(text) < 250
     assert "tensor(" not in text
@@ -926,7 +933,7 @@ def test_results_are_compared_and_hashed_by_identity():
     assert len({one, other}) == 2
 
 
-def test_parameters_that_were_replaced_are_named():
+def test_replaced_parameters_are_reported():
     arbiter = Arbiter("learned")
     arbiter(X)
     clones = {name: parameter.clone() for name, parameter in arbiter.named_parameters()}
@@ -938,7 +945,7 @@ def test_inspect_is_listed_and_typed():
     assert set(uota.__all__) <= set(dir(uota))
     with pytest.raises(AttributeError, match="no attribute 'inspekt'"):
         uota.inspekt  # noqa: B018
-    # What type checkers and editors read; at run time the import waits until it is asked for.
+    # For type checkers and editors; at run time, the module is imported when it is first used.
     assert "if TYPE_CHECKING:" in inspect.getsource(uota)
     assert "    from uota.inspection import inspect\n" in inspect.getsource(uota).partition("__version__")[0]
 
@@ -1005,7 +1012,7 @@ def losses(model):
     return torch.stack(found)
 
 
-@pytest.mark.filterwarnings("ignore")  # of PyTorch's wrappers, on a CPU
+@pytest.mark.filterwarnings("ignore")  # warnings of PyTorch's wrappers on a CPU
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_wrapped_models_learn_the_same(wrapper, used, one_rank):
@@ -1020,19 +1027,19 @@ def test_models_wrapped_before_the_first_call_learn_the_same(wrapper, one_rank):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("wrapper", ["fsdp, own parameters", "fsdp2"])
-def test_a_sharded_head_is_named(wrapper, one_rank):
+def test_a_sharded_head_is_refused(wrapper, one_rank):
     with pytest.raises(ValueError, match=r"have been replaced.*ignored_modules=\[arbiter\] .*ignored_params"):
         losses(SHARDED[wrapper](Weighed(True)))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_wrapped_arbiter_is_named(one_rank):
+def test_a_wrapped_arbiter_is_refused(one_rank):
     arbiter = Weighed(True).arbiter
     with pytest.raises(ValueError, match=r"have been replaced.*ignored_modules=\[arbiter\]"):
         fsdp(arbiter)(X)
 
 
-def test_parts_used_alone_are_as_safe():
+def test_scores_used_alone_are_as_safe():
     score = LearnedContrast()
     assert score.width is None
     with pytest.raises(ValueError, match="no head before its first call"):

@@ -1,4 +1,4 @@
-"""C. Pixels are read alike from files and memory, and of a source with one range of black and white."""
+"""Pixels are read alike from files and from memory, with one range from black to white per source."""
 
 import io
 import struct
@@ -37,7 +37,7 @@ def deep(mode, low=0, high=65535):
     return Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
 
 
-# Pictures, and an ending that keeps all of each.
+# Pictures, and an extension of a lossless format for each.
 PICTURES = {
     **{mode: (noise(3).convert(mode), "png") for mode in ("1", "L", "P", "RGB")},
     "CMYK": (noise(3).convert("CMYK"), "tif"),
@@ -55,7 +55,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_is_the_same_from_a_file_and_from_memory(tmp_path, kind):
+def test_a_file_and_its_pixels_in_memory_are_read_alike(tmp_path, kind):
     picture, ending = PICTURES[kind]
     for number in range(3):
         picture.save(tmp_path / f"{number}.{ending}", **({"exif": picture.getexif()} if kind == "turned" else {}))
@@ -89,7 +89,7 @@ ARRAYS = {
 
 @pytest.mark.parametrize("form", ["array", "tensor", "list of a tensor and a label"])
 @pytest.mark.parametrize("kind", ARRAYS)
-def test_numbers_of_any_type_are_scaled_not_wrapped(kind, form):
+def test_numbers_of_any_dtype_are_scaled_without_overflow(kind, form):
     pixels, reference = ARRAYS[kind]
     item = pixels
     if form != "array":
@@ -103,7 +103,7 @@ def test_numbers_of_any_type_are_scaled_not_wrapped(kind, form):
 
 
 @pytest.mark.parametrize("channels", [2, 4], ids=["grey and alpha", "RGB and alpha"])
-def test_transparent_arrays_lie_on_white(channels):
+def test_transparent_arrays_are_composited_on_white(channels):
     pixels = np.zeros((4, 4, channels), dtype=np.uint8)
     assert (as_image(pixels) == 255).all()
     pixels[..., -1] = 255
@@ -123,7 +123,7 @@ NO_PICTURES = {
 
 
 @pytest.mark.parametrize("kind", NO_PICTURES)
-def test_what_is_no_picture_is_a_sentence(kind, impatient):
+def test_an_invalid_picture_is_a_clear_error(kind, impatient):
     with pytest.raises(UotaError):
         SequenceSource([NO_PICTURES[kind]] * 4).images([0])
     with pytest.raises(UotaError):
@@ -131,14 +131,14 @@ def test_what_is_no_picture_is_a_sentence(kind, impatient):
 
 
 @pytest.mark.parametrize("mean", [0.2, 0.485, 0.8])
-def test_normalised_pictures_are_told_to_be_given_before(mean):
+def test_normalised_pictures_are_refused(mean):
     pictures = (torch.rand(8, 3, 8, 8) - mean) / 0.25
     with pytest.raises(UotaError, match=r"Normalize"):
         SequenceSource(pictures).images(range(8))
 
 
 @pytest.mark.parametrize("pictures", [3, None, "", {"a": 1}, iter([1]), object()])
-def test_what_holds_no_pictures_is_a_sentence(pictures):
+def test_an_invalid_dataset_is_a_clear_error(pictures):
     if pictures is None or pictures == "":
         pytest.skip("these stand for demo-scenes and for a folder")
     with pytest.raises(UotaError, match=r"images cannot be taken from .* by number"):
@@ -159,7 +159,7 @@ class Dataset(list):
      ([{"boxes": 1}] * 6, None), ([0, 1], None), ([None] * 6, None), ([0.5] * 6, None), ([10**30] * 6, None),
      (torch.zeros(6, 3), None), ([[0, 1]] * 6, None), ([True] * 6, None), ((n for n in range(6)), [0, 1, 2, 3, 4, 5])],
 )  # fmt: skip
-def test_targets_are_labels_where_they_are_numbers_or_names_of_classes(targets, labels):
+def test_targets_are_labels_if_they_are_classes(targets, labels):
     source = SequenceSource(Dataset(targets))
     assert (source.labels if source.labels is None else source.labels.tolist()) == labels
     lost = labels is None and not (isinstance(targets, list) and targets == [-1] * 6)
@@ -188,7 +188,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize("kind", RANGES)
-def test_black_and_white_are_estimated_from_some_images_together(kind):
+def test_the_pixel_range_is_estimated_from_several_images(kind):
     samples, expected = RANGES[kind]
     found = estimate_pixel_range(samples)
     if expected is None:
@@ -198,13 +198,13 @@ def test_black_and_white_are_estimated_from_some_images_together(kind):
 
 
 @pytest.mark.parametrize("kind", ["12 bits", "kelvin"])
-def test_a_folder_has_one_range_and_keeps_its_grey_levels(tmp_path, kind):
+def test_a_folder_has_one_pixel_range_and_keeps_its_grey_levels(tmp_path, kind):
     picture, ending = PICTURES[kind]
     values = np.asarray(picture).copy()
     for number in range(5):
         shown = values.copy()
         if number == 2:
-            shown[0, 0] = 65535 if kind == "12 bits" else 1e30  # a missing value
+            shown[0, 0] = 65535 if kind == "12 bits" else 1e30  # a placeholder for a missing value
         if number == 3:
             shown = (values - values.min()) * values.dtype.type(0.5) if kind == "kelvin" else values // 2
             shown = shown + values.min() if kind == "kelvin" else shown
@@ -219,13 +219,13 @@ def test_a_folder_has_one_range_and_keeps_its_grey_levels(tmp_path, kind):
 @pytest.mark.parametrize(
     "given", [(1, 0), (0, 0), (0, float("nan")), (0, float("inf")), (0,), (0, 1, 2), "ab", 3, "x", [None, 1]]
 )
-def test_ranges_that_cannot_be_are_refused(given):
+def test_invalid_pixel_ranges_are_refused(given):
     with pytest.raises(UotaError, match="pixel_range"):
         check_pixel_range(given)
 
 
 def png(width, height, depth=8, colour=0):
-    """A picture of some kB that decodes to width × height."""
+    """Return a PNG of a few kB that decodes to width × height pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     packer, line = zlib.compressobj(1), bytes(1 + width * depth // 8 * (3 if colour == 2 else 1))
     packed = b"".join([*(packer.compress(line) for _ in range(min(height, 50))), packer.flush()])
@@ -243,20 +243,20 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_images_that_decode_to_gigabytes_are_refused_by_their_headers(tmp_path, kind):
+def test_decompression_bombs_are_refused_by_their_headers(tmp_path, kind):
     (tmp_path / "x.png").write_bytes(png(*BOMBS[kind]))
     for read in (read_image, read_header):
         with pytest.raises(UnreadableError, match=r"pixels would take .*more than the 256 MB that --image_megabytes"):
             read(tmp_path / "x.png")
 
 
-def test_who_has_large_pictures_can_have_them(tmp_path):
+def test_the_limit_of_large_pictures_can_be_raised(tmp_path):
     data = png(20_000, 10, 8, 0)
     (tmp_path / "x.png").write_bytes(data)
     with pytest.raises(UnreadableError, match="than the 1 MB"):
         read_image(tmp_path / "x.png", megabytes=1)
     assert read_image(tmp_path / "x.png", 1, megabytes=4).shape == (1, 10, 20_000)
-    (tmp_path / "y.png").write_bytes(png(14_000, 14_000))  # more than Pillow would open
+    (tmp_path / "y.png").write_bytes(png(14_000, 14_000))  # above Pillow's own limit
     limit = Image.MAX_IMAGE_PIXELS
     assert read_header(tmp_path / "y.png", megabytes=4000)[:2] == (14_000, 14_000)
     assert limit == Image.MAX_IMAGE_PIXELS
@@ -274,7 +274,7 @@ def test_a_png_with_a_large_text_is_a_valid_picture(tmp_path, size, compressed):
     assert read_header(tmp_path / "x.png")[:2] == (32, 32)
 
 
-def test_a_colour_profile_that_unfolds_is_not_read():
+def test_a_colour_profile_that_unpacks_to_megabytes_is_not_read():
     file = io.BytesIO()
     noise(6).save(file, "PNG")
     profile = b"profile\0\0" + zlib.compress(bytes(2**27))
@@ -283,17 +283,19 @@ def test_a_colour_profile_that_unfolds_is_not_read():
     assert torch.equal(decode_image(np.frombuffer(with_profile, np.uint8)), as_image(noise(6)))
 
 
-@pytest.mark.parametrize("listed", ["all", "one damaged", "one missing"])
-def test_a_list_of_paths_is_inspected_as_a_folder_is(tmp_path, listed):
+@pytest.mark.parametrize("damaged", [[], ["3.png"]], ids=["all readable", "one damaged"])
+def test_a_list_of_paths_is_inspected_like_a_folder(tmp_path, damaged):
     fill(tmp_path, named("a", each=6))
     paths = [str(tmp_path / name) for name in named("a", each=6)]
-    if listed == "one damaged":
-        (tmp_path / "a/3.png").write_bytes(b"damaged")
-    if listed == "one missing":
-        with pytest.raises(UotaError, match=r"there is no file .*nowhere\.png"):
-            inspect([*paths, "nowhere.png"], seconds=0.0)
-        return
+    for name in damaged:
+        (tmp_path / "a" / name).write_bytes(b"damaged")
     found = inspect(paths, seconds=0.0)
-    assert found.table.shape[1] == 6 - (listed == "one damaged")
-    assert [path.name for path in found.subject.source.skipped] == ["3.png"] * (listed == "one damaged")
+    assert found.table.shape[1] == 6 - len(damaged)
+    assert [path.name for path in found.subject.source.skipped] == damaged
     assert str(tmp_path / "a/0.png") in set(found.table.columns()["image"])
+
+
+def test_a_missing_file_in_a_list_of_paths_is_named(tmp_path):
+    paths = [str(path) for path in fill(tmp_path, named("a", each=6)).rglob("*.png")]
+    with pytest.raises(UotaError, match=r"there is no file .*nowhere\.png"):
+        inspect([*paths, "nowhere.png"], seconds=0.0)

@@ -1,4 +1,4 @@
-"""Nothing that was made is lost: by --overwrite, refused settings, signals, a second process, or other images."""
+"""Nothing is lost through --overwrite, refused settings, signals, a second process or changed images."""
 
 import json
 import multiprocessing
@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.processes import started, wait_until
 from torch.utils.data import Dataset
 
 from uota.commands import COMMANDS
@@ -67,13 +68,13 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(images, tmp_path_factory):
-    """A run; not to be changed."""
+    """Train a run, which tests must not change."""
     return train(settings_for(images, epochs=2), tmp_path_factory.mktemp("trained") / "run").folder
 
 
 @pytest.fixture(scope="module")
 def whole(images, tmp_path_factory):
-    """Weights of a run of three epochs of two steps that nobody stopped."""
+    """Train an uninterrupted run of three epochs of two steps, and return its weights."""
     return train(settings_for(images, batch_size=5), tmp_path_factory.mktemp("whole") / "run").state()["state_dict"]
 
 
@@ -83,14 +84,14 @@ def no_waiting(monkeypatch):
 
 
 def content(folder):
-    """All that lies in a folder; a lock is nothing."""
+    """Return all files in a folder except locks, with their times of modification."""
     return {
         path: path.lstat().st_mtime_ns for path in folder.rglob("*") if path.name != ".uota.lock" and not path.is_dir()
     }
 
 
 def exit_code(arguments):
-    """Of a command whose arguments jsonargparse may refuse."""
+    """Run a command, whose arguments jsonargparse may refuse, and return its exit status."""
     try:
         return main(arguments)
     except SystemExit as refused:
@@ -103,7 +104,7 @@ def said(capsys):
     return errors
 
 
-# --overwrite: what may be replaced
+# --overwrite
 
 
 def a_run(folder):
@@ -133,7 +134,7 @@ RELATIONS = {
 
 
 @pytest.mark.parametrize(("data", "out", "says"), RELATIONS.values(), ids=RELATIONS)
-def test_a_folder_of_the_data_is_not_replaced(tmp_path, data, out, says):
+def test_overwrite_refuses_a_folder_that_overlaps_the_data(tmp_path, data, out, says):
     (tmp_path / "x/data").mkdir(parents=True)
     (tmp_path / "link").symlink_to("x/data")
     folder = a_run(tmp_path / out)
@@ -154,7 +155,7 @@ APART = {
 
 
 @pytest.mark.parametrize(("data", "out"), APART.values(), ids=APART)
-def test_a_run_apart_from_the_data_is_replaced(tmp_path, monkeypatch, data, out):
+def test_overwrite_replaces_a_run_outside_the_data(tmp_path, monkeypatch, data, out):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x/data").mkdir(parents=True)
     folder = a_run(tmp_path / out)
@@ -162,7 +163,7 @@ def test_a_run_apart_from_the_data_is_replaced(tmp_path, monkeypatch, data, out)
     assert not content(folder)
 
 
-FOREIGN = {
+NOT_A_RUN = {
     "a text": {"notes.txt": "mine"},
     "pictures": {"a/1.png": "", "b/2.png": ""},
     "settings of others": {"settings.json": '{"editor.fontSize": 12}'},
@@ -180,8 +181,8 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
-def test_what_is_no_run_is_not_replaced(tmp_path, files):
+@pytest.mark.parametrize("files", NOT_A_RUN.values(), ids=NOT_A_RUN)
+def test_overwrite_refuses_a_folder_that_is_not_a_run(tmp_path, files):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(text.encode(errors="surrogateescape"))
@@ -192,7 +193,7 @@ def test_what_is_no_run_is_not_replaced(tmp_path, files):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("settings.json")], ids=["pipe", "loop"])
-def test_settings_that_cannot_be_read_do_not_make_a_run(tmp_path, make):
+def test_a_folder_with_unreadable_settings_is_not_a_run(tmp_path, make):
     make(tmp_path / "settings.json")
     with pytest.raises(UotaError, match="is not the folder of a run"):
         require_free(tmp_path, overwrite=True)
@@ -208,13 +209,13 @@ def test_the_working_directory_is_not_emptied(images, tmp_path, monkeypatch, cap
     assert (tmp_path / "here/thesis.tex").exists()
 
 
-MINE = ["notes.txt", ".hidden", "logs/mine.txt", "logs/version_0/figure.png", "logs/version_0/sub/x", "b.ckpt",
+FOREIGN_FILES = ["notes.txt", ".hidden", "logs/mine.txt", "logs/version_0/figure.png", "logs/version_0/sub/x", "b.ckpt",
         "checkpoint.ckpt.bak", "linear-sgd/notes.txt", "detection/photo.jpg", "finetune-10/sub/y", "data/1.png",
         "settings.json.old", "logs2/metrics.csv", ".12.notes.txt", "skipped.txt/x", "data.json/z"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MINE)
-def test_what_others_put_into_a_run_stays(tmp_path, name):
+@pytest.mark.parametrize("name", FOREIGN_FILES)
+def test_foreign_files_in_a_run_are_kept(tmp_path, name):
     run = a_run(tmp_path / "run")
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     (run / name).write_text("mine")
@@ -240,11 +241,16 @@ def test_a_link_is_removed_and_not_followed(tmp_path, link):
     assert (run / link).is_symlink() == (link == "photos")
 
 
-EARLY = [[".uota.lock"], ["data.json"], [".99999999.data.json"], [".99999999.settings.json", ".uota.lock", "data.json"]]
+LEFTOVERS = [
+    [".uota.lock"],
+    ["data.json"],
+    [".99999999.data.json"],
+    [".99999999.settings.json", ".uota.lock", "data.json"],
+]
 
 
-@pytest.mark.parametrize("left", EARLY, ids=", ".join)
-def test_what_a_run_left_that_was_killed_before_its_settings_is_replaced(images, tmp_path, left):
+@pytest.mark.parametrize("left", LEFTOVERS, ids=", ".join)
+def test_files_of_a_run_killed_before_its_settings_are_replaced(images, tmp_path, left):
     (tmp_path / "run").mkdir()
     for name in left:
         (tmp_path / "run" / name).write_text("{")
@@ -254,7 +260,7 @@ def test_what_a_run_left_that_was_killed_before_its_settings_is_replaced(images,
     }
 
 
-# Everything is refused before anything is touched
+# Settings are refused before anything is changed
 
 REFUSED = ["--method=nope", "--backbone=nope", "--views=nope", "--data=/no/such", "--data=", "--accelerator=nonsense",
            "--accelerator=tpu", "--batch_size=0", "--devices=7", "--inject=2", "--epochs=many", "--unknown=1",
@@ -262,7 +268,7 @@ REFUSED = ["--method=nope", "--backbone=nope", "--views=nope", "--data=/no/such"
 
 
 @pytest.mark.parametrize("flag", REFUSED)
-def test_a_good_run_outlives_refused_settings(trained, images, capsys, flag):
+def test_refused_settings_leave_an_existing_run_unchanged(trained, images, capsys, flag):
     before = content(trained)
     flags = [f"--data={images}", f"--out={trained}", "--overwrite", *SMALL, flag]
     assert exit_code(["pretrain", *flags]) == 2
@@ -277,7 +283,7 @@ def test_an_unknown_optimizer_is_refused_before_the_run_is_removed(trained, imag
     assert content(trained) == before
 
 
-def test_images_that_cannot_be_read_are_found_before_the_run_is_removed(trained, tmp_path, capsys):
+def test_unreadable_images_are_found_before_the_run_is_removed(trained, tmp_path, capsys):
     folder = write_pictures(tmp_path / "images")
     for path in folder.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:100])
@@ -291,7 +297,7 @@ def test_images_that_cannot_be_read_are_found_before_the_run_is_removed(trained,
 
 
 class Signals:
-    """A source that sends signals to this process when its images are asked for the nth time."""
+    """A source that sends signals to this process when images are requested for the nth time."""
 
     def __init__(self, source, at, *numbers):
         self.source, self.left, self.numbers = source, at, numbers
@@ -311,7 +317,7 @@ class Signals:
 
 
 def stopped_while_loading(monkeypatch, images, out, at, *numbers, **changes):
-    source = Signals(open_source(images), at + 1, *numbers)  # views are tried once before
+    source = Signals(open_source(images), at + 1, *numbers)  # the first request is the test of the views
     monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     with pytest.raises(StoppedError, match="--resume") as stopped:
@@ -331,7 +337,7 @@ MOMENTS = {"before the first step": 1, "within an epoch": 2, "between epochs": 3
 
 @pytest.mark.parametrize("at", MOMENTS.values(), ids=MOMENTS)
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_signal_while_images_are_waited_for_saves_at_once(whole, images, tmp_path, monkeypatch, number, at):
+def test_a_signal_while_loading_saves_immediately(whole, images, tmp_path, monkeypatch, number, at):
     before = [signal.getsignal(each) for each in STOPPING]
     stopped = stopped_while_loading(monkeypatch, images, tmp_path / "run", at, number)
     assert stopped.code == 128 + number
@@ -342,7 +348,7 @@ def test_a_signal_while_images_are_waited_for_saves_at_once(whole, images, tmp_p
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_signal_within_a_step_lets_it_finish(whole, images, tmp_path, monkeypatch, number):
+def test_a_signal_during_a_step_lets_it_finish(whole, images, tmp_path, monkeypatch, number):
     step = Pretraining.training_step
 
     def signalled(self, views, batch_index):
@@ -358,13 +364,13 @@ def test_a_signal_within_a_step_lets_it_finish(whole, images, tmp_path, monkeypa
     assert_resumes_to(whole, images, tmp_path / "run")
 
 
-def test_two_signals_together_are_one(images, tmp_path, monkeypatch):
+def test_simultaneous_signals_count_as_one(images, tmp_path, monkeypatch):
     stopped = stopped_while_loading(monkeypatch, images, tmp_path / "run", 2, signal.SIGTERM, signal.SIGHUP)
     assert stopped.number == signal.SIGTERM
     assert Run(tmp_path / "run").state()["global_step"] == 1
 
 
-def test_a_second_signal_stops_at_once(images, tmp_path, monkeypatch):
+def test_a_second_signal_stops_immediately(images, tmp_path, monkeypatch):
     monkeypatch.setattr("uota.training.signals.SAME_REQUEST", -1.0)
     step = Pretraining.training_step
 
@@ -383,7 +389,7 @@ def test_a_second_signal_stops_at_once(images, tmp_path, monkeypatch):
 
 @pytest.fixture
 def ignored():
-    """All signals that ask to stop are ignored, as shells and nohup start programs in the background."""
+    """Ignore all signals that request a stop, as shells and nohup do for programs in the background."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
     yield
     for number, handler in before.items():
@@ -391,27 +397,29 @@ def ignored():
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_what_is_ignored_stays_ignored(images, tmp_path, monkeypatch, ignored, number):
+def test_ignored_signals_stay_ignored(images, tmp_path, monkeypatch, ignored, number):
     source = Signals(open_source(images), 3, number)
     monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     assert train(settings_for(images), tmp_path / "run").epochs_done() == 3
 
 
-def test_sigint_stops_a_training_in_the_background(images, tmp_path, monkeypatch, ignored):
+def test_sigint_stops_training_in_the_background(images, tmp_path, monkeypatch, ignored):
     assert stopped_while_loading(monkeypatch, images, tmp_path / "run", 2, signal.SIGINT).code == 130
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-def test_another_thread_trains_without_handlers(images, tmp_path):
+def test_training_in_another_thread_installs_no_handlers(images, tmp_path):
     done = []
-    thread = threading.Thread(target=lambda: done.append(train(settings_for(images), tmp_path / "run").epochs_done()))
+    thread = threading.Thread(
+        target=lambda: done.append(train(settings_for(images), tmp_path / "run").epochs_done()), daemon=True
+    )
     thread.start()
-    thread.join()
+    thread.join(timeout=100)
     assert done == [3]
 
 
-def test_checkpoints_are_written_by_time(images, tmp_path, monkeypatch):
+def test_checkpoints_are_also_written_by_time(images, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", -1.0)
     step = Pretraining.training_step
 
@@ -430,7 +438,7 @@ def test_checkpoints_are_written_by_time(images, tmp_path, monkeypatch):
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=["term", "hup", "int"]
 )
 @pytest.mark.parametrize("command", ["methods", "inspect", "evaluate"])
-def test_a_signal_to_any_other_command_is_a_sentence(monkeypatch, capsys, tmp_path, command, number, code):
+def test_a_signal_stops_any_other_command_with_a_message(monkeypatch, capsys, tmp_path, command, number, code):
     def run(options):
         with hold(tmp_path, RUN | EVALUATION):
             signal.raise_signal(number)
@@ -444,7 +452,7 @@ def test_a_signal_to_any_other_command_is_a_sentence(monkeypatch, capsys, tmp_pa
         pass
 
 
-def test_half_files_vanish_and_whole_ones_stay(tmp_path):
+def test_an_interrupted_write_keeps_the_old_file(tmp_path):
     (tmp_path / "table.csv").write_text("whole")
     with pytest.raises(Interruption):
         interrupted_half_way(tmp_path / "table.csv")
@@ -457,34 +465,27 @@ def interrupted_half_way(path):
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_scheduler_that_signals_all_processes_finds_a_checkpoint(tmp_path):
-    """As a person starts it, with processes that load slowly."""
+def test_a_signal_to_the_whole_process_group_leaves_a_checkpoint(tmp_path):
+    """A run started from the command line, with workers that load slowly; batch schedulers signal the whole group."""
     folder, out = tmp_path / "images", tmp_path / "run"
     for number in range(16):
         (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (1500, 1500)).save(folder / "ab"[number % 2] / f"{number}.bmp")
     flags = [f"--data={folder}", f"--out={out}", "--epochs=100000", "--workers=2", "--checkpoint_every=1000000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uota", "pretrain", *flags, *LARGER],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not list(out.glob("logs/*/metrics.csv")) and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)
-    errors = process.communicate(timeout=100)[1]
+    with started([sys.executable, "-m", "uota", "pretrain", *flags, *LARGER], start_new_session=True) as process:
+        wait_until(lambda: list(out.glob("logs/*/metrics.csv")), process)
+        os.killpg(process.pid, signal.SIGTERM)
+        errors = process.communicate(timeout=100)[1]
     assert (process.returncode, "Traceback" in errors) == (143, False), errors
     assert "--resume" in errors
     assert find_damage(out / "checkpoint.ckpt") is None
 
 
-# Loading processes
+# Workers
 
 
 class Numbers(Dataset):
-    """A dataset that does something in place of making a batch."""
+    """A dataset that calls a function before each batch."""
 
     def __init__(self, do):
         self.do = do
@@ -502,7 +503,7 @@ def refuse():
 
 
 def fail():
-    raise ZeroDivisionError("a fault of ours")
+    raise ZeroDivisionError("a bug")
 
 
 def kill_self():
@@ -511,7 +512,7 @@ def kill_self():
 
 def signal_self():
     for number in STOPPING:
-        subprocess.run(["kill", f"-{int(number)}", str(os.getpid())], check=True)
+        subprocess.run(["kill", f"-{int(number)}", str(os.getpid())], check=True, timeout=30)
 
 
 def loaded(do, workers=1):
@@ -519,22 +520,22 @@ def loaded(do, workers=1):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_a_sentence_of_a_loading_process_arrives_as_it_was(workers):
+def test_an_error_of_a_worker_keeps_its_message(workers):
     with pytest.raises(UotaError) as error:
         loaded(refuse, workers)
     assert str(error.value) == "shard-07.tar is cut short; copy it again"
 
 
-def test_a_fault_in_a_loading_process_keeps_its_traceback():
+def test_an_exception_in_a_worker_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError, match=r"in fail"):
         loaded(fail)
 
 
-def test_loading_processes_leave_signals_to_their_parent():
+def test_workers_leave_signals_to_the_parent():
     assert loaded(signal_self, workers=2) == [[0, 1], [2, 3]]
 
 
-def test_a_loading_process_that_dies_is_a_sentence(tmp_path):
+def test_a_killed_worker_is_a_clear_error(tmp_path):
     trainer = make_trainer(tmp_path, [], bar=False, accelerator="cpu", logger=False)
     with (
         pytest.raises(UotaError, match=r"fewer --workers and resume with: this"),
@@ -543,11 +544,11 @@ def test_a_loading_process_that_dies_is_a_sentence(tmp_path):
         loaded(kill_self)
 
 
-def test_a_loading_process_that_hangs_is_ended_by_its_parent():
+def test_a_hanging_worker_can_be_terminated_by_its_parent():
     process = multiprocessing.Process(target=hang)
     process.start()
     time.sleep(0.2)
-    subprocess.run(["kill", "-TERM", str(process.pid)], check=True)  # from somebody else
+    subprocess.run(["kill", "-TERM", str(process.pid)], check=True, timeout=30)  # from a process that is not the parent
     time.sleep(0.2)
     assert process.is_alive()
     process.terminate()
@@ -560,7 +561,7 @@ def hang():
     time.sleep(60)
 
 
-def test_a_signal_ends_waiting_for_a_loading_process():
+def test_a_signal_interrupts_waiting_for_a_worker():
     began = time.monotonic()
     batches = iter(Loader(Numbers(lambda: time.sleep(3)), 1, batch_size=4, collate_fn=identity_collate))
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -569,7 +570,7 @@ def test_a_signal_ends_waiting_for_a_loading_process():
         with pytest.raises(Interruption) as raised:
             next(batches)
         assert time.monotonic() - began < 2.5
-    assert raised.value.number == signal.SIGTERM  # what it holds on to ends with the batch, later
+    assert raised.value.number == signal.SIGTERM  # keeps the loader alive until the batch is done
 
 
 # Two processes in one folder
@@ -588,7 +589,7 @@ def test_a_folder_in_use_is_refused(images, trained, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("protocol", ["linear-sgd", "finetune"])
-def test_two_evaluations_do_not_write_into_one_folder(trained, capsys, protocol):
+def test_two_evaluations_cannot_write_into_one_folder(trained, capsys, protocol):
     folder = trained / {"finetune": "finetune-10"}.get(protocol, protocol)
     with hold(folder, RUN | EVALUATION):
         flags = ["--epochs=1", "--batch_size=4", "--accelerator=cpu", "--workers=0"]
@@ -598,14 +599,14 @@ def test_two_evaluations_do_not_write_into_one_folder(trained, capsys, protocol)
     shutil.rmtree(folder)
 
 
-def test_two_processes_do_not_write_the_same_shards(images, tmp_path, capsys):
+def test_two_processes_cannot_write_the_same_shards(images, tmp_path, capsys):
     with hold(tmp_path / "out", RUN | EVALUATION):
         assert main(["shard", str(images), "--out", str(tmp_path / "out")]) == 2
     assert "in use" in said(capsys)
     assert main(["shard", str(images), "--out", str(tmp_path / "out")]) == 0
 
 
-def test_a_kill_leaves_the_lock_harmless(tmp_path):
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
     if (process := os.fork()) == 0:
         with hold(tmp_path, RUN | EVALUATION):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -615,7 +616,7 @@ def test_a_kill_leaves_the_lock_harmless(tmp_path):
         pass
 
 
-GONE = 99_999_999  # no process has such a number
+GONE = 99_999_999  # above the highest process id
 UNFINISHED = {
     f".{GONE}.settings.json": False,
     f".{GONE}.data.json": False,
@@ -641,7 +642,7 @@ def test_unfinished_files_of_a_running_process_stay(tmp_path):
         assert (tmp_path / f".{os.getppid()}.knn.json").exists()
 
 
-def test_an_unfinished_shard_is_removed_by_the_next(images, tmp_path):
+def test_an_unfinished_shard_is_removed_by_the_next_run(images, tmp_path):
     main(["shard", str(images), "--out", str(tmp_path)])
     (tmp_path / f".{GONE}.train-00000.tar").write_text("half")
     (tmp_path / "train-00000.tar").unlink()
@@ -649,7 +650,7 @@ def test_an_unfinished_shard_is_removed_by_the_next(images, tmp_path):
     assert not list(tmp_path.glob(f".{GONE}*"))
 
 
-# The same images
+# Fingerprints of the images
 
 
 def rename(folder):
@@ -680,13 +681,13 @@ def add_class(folder):
 
 
 @pytest.mark.parametrize("change", [rename, move, add, remove, swap, add_class])
-def test_a_resume_on_other_images_is_refused(trained, images, tmp_path, capsys, change):
+def test_resuming_on_other_images_is_refused(trained, images, tmp_path, capsys, change):
     folder, run = (Path(shutil.copytree(old, tmp_path / old.name)) for old in (images, trained))
     settings = json.loads((run / "settings.json").read_text())
     (run / "settings.json").write_text(json.dumps(settings | {"data": str(folder)}))
     change(folder)
     before = content(run)
-    if change is rename:  # which is test and which training follows from names
+    if change is rename:  # names decide which images are for testing
         (run / "data.json").write_text(json.dumps(fingerprint(open_source(images)) | {"digest": ""}))
         before = content(run)
     assert main(["pretrain", f"--out={run}", "--resume"]) == 2
@@ -696,28 +697,28 @@ def test_a_resume_on_other_images_is_refused(trained, images, tmp_path, capsys, 
     assert content(run) == before
 
 
-def test_images_that_only_moved_are_the_same(trained, images, tmp_path):
+def test_moved_images_are_the_same(trained, images, tmp_path):
     folder, run = (Path(shutil.copytree(old, tmp_path / old.name)) for old in (images, trained))
     settings = json.loads((run / "settings.json").read_text())
     (run / "settings.json").write_text(json.dumps(settings | {"data": str(folder)}))
     assert main(["pretrain", f"--out={run}", "--resume"]) == 0
 
 
-def test_a_run_from_before_is_resumed_without_comparing(trained, tmp_path):
+def test_a_run_without_a_fingerprint_is_resumed(trained, tmp_path):
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     (run / "data.json").unlink()
     assert main(["pretrain", f"--out={run}", "--resume"]) == 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "{}", '{"images": 3}', "null"])
-def test_a_fingerprint_that_cannot_be_read_is_a_sentence(trained, tmp_path, capsys, text):
+def test_an_unreadable_fingerprint_is_a_clear_error(trained, tmp_path, capsys, text):
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     (run / "data.json").write_text(text)
     assert main(["pretrain", f"--out={run}", "--resume"]) == 2
     assert "data.json cannot be read" in said(capsys)
 
 
-def test_shards_written_anew_of_other_images_are_others(images, tmp_path):
+def test_shards_of_other_images_have_another_fingerprint(images, tmp_path):
     other = Path(shutil.copytree(images, tmp_path / "other"))
     (other / "a/00.png").write_bytes((other / "a/02.png").read_bytes()[:-12] + b"\0" * 40)
     for folder, out in ((images, "one"), (images, "again"), (other, "different")):
@@ -744,7 +745,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("name", "expected"), NAMES.items(), ids=NAMES)
-def test_images_are_known_by_a_name_that_holds_everywhere(tmp_path, monkeypatch, name, expected):
+def test_data_paths_are_stored_as_absolute(tmp_path, monkeypatch, name, expected):
     for folder in ("data", "x"):
         (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path)
@@ -752,7 +753,7 @@ def test_images_are_known_by_a_name_that_holds_everywhere(tmp_path, monkeypatch,
     assert located(name) == expected.replace("CWD", str(tmp_path)).replace("HOME", "/home/of")
 
 
-def test_the_same_name_elsewhere_is_not_taken_for_the_data(images, tmp_path, monkeypatch, capsys):
+def test_a_relative_data_path_is_resolved_where_the_run_started(images, tmp_path, monkeypatch, capsys):
     for folder in ("here", "elsewhere"):
         shutil.copytree(images, tmp_path / folder / "data")
     monkeypatch.chdir(tmp_path / "here")
