@@ -14,7 +14,7 @@ def parser() -> CommandParser:
     parser = CommandParser(
         "uota compare",
         "RUN [RUN ...] [--to FORMAT]",
-        "Print a table of runs and their evaluations, with what arbitration gains.",
+        "Print a table of runs and their evaluations, and the gain from arbitration.",
         ("uota compare runs/*", "uota compare runs/with runs/without --to markdown"),
     )
     parser.add_argument("runs", type=str, nargs="+", metavar="RUN", help="Folder of a run, or of several runs.")

@@ -16,7 +16,7 @@ def parser() -> CommandParser:
     )
     parser.add_argument("--out", type=str, default="runs/demo", metavar="FOLDER", help="Folder of both runs.")
     parser.add_argument("--seed", type=int, default=0, help="Seed of both runs.")
-    parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="Length of both runs.")
+    parser.add_argument("--epochs", type=int, default=DEMO_EPOCHS, help="Number of epochs of each run.")
     return parser
 
 

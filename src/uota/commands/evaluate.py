@@ -47,7 +47,11 @@ def _protocol_parser(name: str) -> CommandParser:
     made = CommandParser(f"uota evaluate {name}", "RUN [--data FOLDER] [options]", sentence, EXAMPLES[name])
     add_encoder(made)
     made.add_argument(
-        "--data", type=str | None, default=None, metavar="FOLDER", help="Folder of labelled images; null: the run's."
+        "--data",
+        type=str | None,
+        default=None,
+        metavar="FOLDER",
+        help="Labelled images, as in uota pretrain --data; null: the run's.",
     )
     made.add_argument(
         "--out", type=str | None, default=None, metavar="FOLDER", help="Folder of the result; null: the run's."

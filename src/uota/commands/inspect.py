@@ -35,21 +35,22 @@ def parser() -> CommandParser:
         type=str | None,
         default=None,
         metavar="FOLDER",
-        help="Folder of images; null: the run's, or demo-scenes.",
+        help="Images, as in uota pretrain --data; null: the run's, or demo-scenes.",
     )
     parser.add_argument(
         "--out",
         type=str,
         default="inspect.html",
         metavar="FILE",
-        help="Page to write; with .png or the suffix of another picture only the gallery.",
+        help="Page to write; the suffix of a picture, such as .png, writes only the gallery.",
     )
     parser.add_argument(
         "--files",
         type=str | None,
         default=None,
         metavar="FILE",
-        help="With --views groups: CSV to write, with all files, the likeliest in a wrong folder first.",
+        help="For groups (--views groups, or a run on groups): CSV to write, with all files, those most likely to be "
+        "misfiled first.",
     )
     parser.add_argument(
         "--table",
@@ -85,7 +86,7 @@ def parser() -> CommandParser:
         "--seconds",
         type=float,
         default=20.0,
-        help="How long an arbiter is trained where a run has none; for groups two are.",
+        help="Seconds for training an arbiter if there is no trained one (two arbiters for groups).",
     )
     parser.add_argument(
         "--images",

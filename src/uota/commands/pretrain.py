@@ -20,6 +20,9 @@ SHOWN = [
     "method",
     "backbone",
     "arbiter",
+    "arbiter-input",
+    "method-options",
+    "view-options",
     "epochs",
     "batch-size",
     "lr",
@@ -36,7 +39,7 @@ def parser() -> CommandParser:
         "uota pretrain",
         "[--data FOLDER] [--method NAME] [--out FOLDER] [options]",
         "Pretrain an encoder on images without labels. The defaults train SwAV with arbitration on the demo scenes. "
-        "Most flags also work without their section: --momentum is --optimization.momentum.",
+        "Flags also work without their section, except where two names are shown: --momentum is --optimization.momentum.",
         (
             "uota pretrain --data photos --method simclr --epochs 100 --batch-size 256 --out runs/photos",
             "uota pretrain --config swav_imagenet --data imagenet --devices 8 --out runs/imagenet",

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from uota.arbitration import Arbiter, LearnedContrast, TwoGroups, thumbnails
+from uota.arbitration import Arbiter, Contrast, LearnedContrast, Mahalanobis, thumbnails
 from uota.console import PROGRESS
 from uota.encoders.encoder import Encoder, encode
 from uota.errors import UotaError
@@ -49,7 +49,7 @@ class ArbiterSet:
         extract: features of views, shared by all arbiters.
         primary: name of the arbiter whose verdict is reported first: learned, two_groups or mahalanobis.
         learned: learned contrast; None: no arbiter was trained.
-        two_groups: Mahalanobis distances of the embeddings, weighted by two components.
+        two_groups: contrast of the embeddings, with estimated outlier probabilities.
         mahalanobis: the run's, on the embeddings; None: the paper's rule with its published temperature.
         space: description of the space in which distances are measured.
     """
@@ -124,9 +124,12 @@ def _arbiters_of_run(subject: InspectionInput, seconds: float, compare: bool) ->
 
 
 def _kind(arbiter: Arbiter) -> str:
-    if isinstance(arbiter.score, LearnedContrast):
-        return "learned"
-    return "two_groups" if isinstance(arbiter.strength, TwoGroups) else "mahalanobis"
+    """Return the name of an arbiter, by its score."""
+    for score, name in ((LearnedContrast, "learned"), (Contrast, "two_groups"), (Mahalanobis, "mahalanobis")):
+        if isinstance(arbiter.score, score):
+            return name
+    score_name = type(arbiter.score).__name__
+    raise UotaError(f"inspect does not know the score {score_name}; add it to inspection/arbiters.py")
 
 
 def _feature_extractor(model: Any, weights: Path | None, preset: ViewPreset) -> FeatureExtractor:

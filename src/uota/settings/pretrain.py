@@ -101,7 +101,7 @@ class MethodSettings:
 
 @dataclass
 class ArbitrationSettings:
-    """What weighs the views, and by what."""
+    """How views are weighted."""
 
     arbiter: Literal["learned", "two_groups", "mahalanobis", "none"] = "learned"
     """learned (a small head trained along with the encoder), two_groups (a mixture fitted to the embeddings),
@@ -121,12 +121,12 @@ class ArbitrationSettings:
     """Effective sample size, as a share of the views, from which to find the temperature of mahalanobis, instead of
     tau."""
     anchors: int | None = None
-    """Compute the centres of mahalanobis from the first so many views of an image (the released code: 2); null: all."""
+    """Number of leading views from which the centres of mahalanobis are computed (the released code: 2); null: all."""
     covariance: Literal["empirical", "oas", "ledoit_wolf"] = "empirical"
     """Estimator of the covariance of mahalanobis."""
     candidates: int = 1
-    """Make this many times the views that are encoded, and keep those that probably show their image, judged on
-    thumbnails; the arbiter weighs the ones kept (with arbiter none they are only chosen)."""
+    """Make this many times the views that are encoded, and keep those that probably show their image, judged by their
+    thumbnails; the arbiter weighs the ones kept (with arbiter none they are selected, but not weighted)."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -153,7 +153,7 @@ class OptimizationSettings:
     """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
     without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
     learning_rate: float = 2e-3
-    """Learning rate at the top of the schedule."""
+    """Peak learning rate."""
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"
