@@ -247,3 +247,27 @@ def test_every_setting_is_described_below_itself():
         for field in fields(kind):
             assert described[field.name], field.name
             assert " ".join(described[field.name].split()[:2]) in shown, field.name
+
+
+@pytest.mark.parametrize("folder", ["dogs \U0001f600", "bildé", "a\x7fb"])
+def test_any_text_of_a_settings_file_is_kept(folder, tmp_path, capsys):
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"data: {json.dumps(folder) if folder.isascii() else folder}\n", encoding="utf-8")
+    assert main(["pretrain", f"--config={file}", "--print_config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["data"]["source"] == folder
+
+
+@pytest.mark.parametrize(
+    "text", ["learning_rate: .nan", "out: null", "resume: maybe", "views: {options: {? !!binary aGk= : 3}}"]
+)
+def test_values_that_no_setting_has_end_in_a_sentence_with_the_file(text, tmp_path, capsys):
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    assert main(["pretrain", f"--config={file}"]) == 2
+    assert "settings.yaml is no file of settings: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("section", ["optimization", "arbitration", "runtime"])
+def test_a_section_is_no_flag(section, capsys):
+    assert main(["pretrain", f"--{section}", "3"]) == 2
+    assert f"{section} is a section; give one of its settings, as --{section}.NAME" in capsys.readouterr().err

@@ -114,7 +114,8 @@ def add_own_method(parser: Parser) -> None:
         type=str | None,
         default=None,
         metavar="CLASS",
-        help="For a run with a custom method: its package.module.Class again, because a run folder may not name code to run.",
+        help="For a run with a custom method: its package.module.Class again, because a run folder may not name code "
+        "to run.",
     )
 
 

@@ -39,7 +39,8 @@ def parser() -> CommandParser:
         "uota pretrain",
         "[--data FOLDER] [--method NAME] [--out FOLDER] [options]",
         "Pretrain an encoder on images without labels. The defaults train SwAV with arbitration on the demo scenes. "
-        "Flags also work without their section, except where two names are shown: --momentum is --optimization.momentum.",
+        "A flag also works without its section (--momentum is --optimization.momentum), except where a shorter name is "
+        "shown before it.",
         (
             "uota pretrain --data photos --method simclr --epochs 100 --batch-size 256 --out runs/photos",
             "uota pretrain --config swav_imagenet --data imagenet --devices 8 --out runs/imagenet",

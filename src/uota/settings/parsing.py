@@ -19,7 +19,8 @@ from uota.settings.pretrain import NAMES, SECTIONS, Pretrain, nest
 # Of a file of settings: those of recipes have some hundred bytes, and two levels.
 CONFIG_BYTES, CONFIG_DEPTH = 10**6, 20
 # Flags of `uota pretrain` that such a file may hold beside settings, as --print_config writes them.
-NO_SETTINGS = ("config", "out", "resume", "overwrite")
+SWITCHES = ("resume", "overwrite")
+NO_SETTINGS = ("config", "out", *SWITCHES)
 
 KINDS = {
     "int": "a whole number",
@@ -42,11 +43,13 @@ class Parser(ArgumentParser):
 
     Attributes:
         aliases: other names of flags, without dashes: {"lr": "optimization.learning_rate"}.
+        sections: names of groups of settings, which are no flags themselves.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
         self.aliases: dict[str, str] = {}
+        self.sections: tuple[str, ...] = ()
 
     def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parse arguments, of which flags may have any of their names."""
@@ -61,6 +64,8 @@ class Parser(ArgumentParser):
         name, dot, key = flag.partition(".")  # of method_options.hidden
         if flag in self.aliases:
             flag = self.aliases[flag]
+        elif flag in self.sections:
+            raise UotaError(f"{flag} is a section; give one of its settings, as --{flag}.NAME ({self.prog} --help)")
         elif name in self.aliases and name not in SECTIONS:
             flag = f"{self.aliases[name]}{dot}{key}"
         return f"--{flag}{equals}{value}"
@@ -142,7 +147,19 @@ class SettingsFile(ActionConfigFile):
             nested = nest(read, NO_SETTINGS)
         except UotaError as error:
             raise UotaError(f"{printable(Path(values))}: {error}") from error
-        self.apply_config(parser, cfg, self.dest, json.dumps(nested, default=str))
+        if nested.get("out", "") is None or any(nested.get(name) not in (None, True, False) for name in SWITCHES):
+            raise _no_settings(Path(values), f"out must be a folder, and {' and '.join(SWITCHES)} true or false")
+        try:
+            text = _as_yaml(nested)
+        except (TypeError, ValueError) as error:
+            raise _no_settings(Path(values), "it has a number that is not finite, or a name that is no text") from error
+        self.apply_config(parser, cfg, self.dest, text)
+
+
+def _as_yaml(values: dict[str, Any]) -> str:
+    """Return values as JSON that a YAML parser reads: JSON's surrogate pairs are not YAML."""
+    text = json.dumps(values, default=str, allow_nan=False, ensure_ascii=False)
+    return re.sub(r"[^\x20-\x7e]", lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
 def _no_settings(path: Path, reason: object) -> UotaError:
@@ -152,6 +169,7 @@ def _no_settings(path: Path, reason: object) -> UotaError:
 
 def add_sections(parser: Parser) -> None:
     """Add the settings of pretraining, each section as a group of options."""
+    parser.sections = tuple(SECTIONS)
     for section, kind in SECTIONS.items():
         parser.add_class_arguments(kind, nested_key=section)
         parser._option_string_actions[f"--{section}"].help = SUPPRESS  # jsonargparse's, of a file with the section
