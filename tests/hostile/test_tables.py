@@ -442,7 +442,7 @@ def named(tmp_path):
 def test_a_markdown_table_shows_the_text(name, named):
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(as_markdown(named(name)))
     cells = [tokens[place + 1] for place, token in enumerate(tokens) if token.type == "td_open"]
-    assert len(cells) == 5
+    assert len(cells) == 6
     assert all(child.type in ("text", "text_special") for cell in cells for child in cell.children)
     assert "".join(child.content for child in cells[0].children) == printable(name).strip()
     assert cells[-1].content == "60.0"
@@ -475,11 +475,11 @@ def typeset(latex):
 def test_a_latex_table_shows_the_text(name, named):
     lines = as_latex(named(name)).splitlines()
     assert lines[0].startswith("% ")
-    assert lines[1:] == [r"\begin{tabular}{lrrrr}", r"\toprule", lines[3], r"\midrule", lines[5], r"\bottomrule",
+    assert lines[1:] == [r"\begin{tabular}{llrrrr}", r"\toprule", lines[3], r"\midrule", lines[5], r"\bottomrule",
                          r"\end{tabular}"]  # fmt: skip
     cells = lines[5].removesuffix(r" \\").split(" & ")
     if " & " not in name:
-        assert len(cells) == 5
+        assert len(cells) == 6
     assert typeset(cells[0]) == printable(name)
     assert not re.search(r"''|``|,,|[?!]`|(?<!-)--(?!-)" if "–" not in name else r"''", cells[0])
 
@@ -505,7 +505,7 @@ def test_html_csv_and_text_show_the_text(name, named):
     parser = Cells()
     parser.feed(as_html(found))
     assert parser.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td"}
-    assert parser.cells[5].strip() == printable(name)
+    assert parser.cells[6].strip() == printable(name)
     rows = list(csv.DictReader(StringIO(as_csv(found))))
     assert (rows[0]["method"], float(rows[0]["linear top-1"])) == (as_read(name), 60.0)
     shown = as_text(found).splitlines()

@@ -63,9 +63,9 @@ def seen_by(rank, source, settings, step=0):
     return [views.index for views in data.train_dataloader()]
 
 
-def test_two_ranks_of_two_workers_see_every_image_once(packed, small):
+def test_two_ranks_of_two_workers_see_every_image_once(packed):
     source = open_source(packed)
-    settings = small(data=str(packed), batch_size=24, workers=2)
+    settings = SimpleNamespace(batch_size=24, seed=0, workers=2)
     ranks = [seen_by(rank, source, settings) for rank in (0, 1)]
     assert [len(batch) for batches in ranks for batch in batches] == [12] * 6
     seen = torch.cat([batch for batches in ranks for batch in batches])
