@@ -1,4 +1,4 @@
-"""Arguments of commands, and settings in files, that are wrong: said in one sentence instead of a page of usage."""
+"""Parsers of arguments and of settings files, which report an error in one sentence instead of a page of usage."""
 
 import json
 import re
@@ -16,9 +16,9 @@ from uota.errors import UotaError
 from uota.io.reading import read_text
 from uota.settings.pretrain import NAMES, SECTIONS, Pretrain, nest
 
-# Of a file of settings: those of recipes have some hundred bytes, and two levels.
+# Limits of a settings file; those of recipes have some hundred bytes and two levels.
 CONFIG_BYTES, CONFIG_DEPTH = 10**6, 20
-# Flags of `uota pretrain` that such a file may hold beside settings, as --print_config writes them.
+# Flags of `uota pretrain` that a settings file may also contain, as --print_config writes them.
 SWITCHES = ("resume", "overwrite")
 NO_SETTINGS = ("config", "out", *SWITCHES)
 
@@ -39,7 +39,7 @@ Settings = TypeVar("Settings")
 
 
 class Parser(ArgumentParser):
-    """jsonargparse's, but for its errors; no name may be shortened, and dashes in a flag are underscores.
+    """jsonargparse's parser with errors in one sentence, flags in full only, and dashes equal to underscores.
 
     Attributes:
         aliases: other names of flags, without dashes: {"lr": "optimization.learning_rate"}.
@@ -52,7 +52,7 @@ class Parser(ArgumentParser):
         self.sections: tuple[str, ...] = ()
 
     def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Any:  # type: ignore[override]
-        """Parse arguments, of which flags may have any of their names."""
+        """Parse arguments; a flag may be given by any of its names."""
         canonical = None if args is None else [self._canonical(argument) for argument in args]
         return super().parse_args(canonical, *others, **settings)
 
@@ -71,7 +71,7 @@ class Parser(ArgumentParser):
         return f"--{flag}{equals}{value}"
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong.
+        """Raise the error as one sentence.
 
         Raises:
             UotaError: always.
@@ -81,28 +81,28 @@ class Parser(ArgumentParser):
 
 
 class FileParser(Parser):
-    """A parser of settings that a file holds."""
+    """Parser of the settings in a file."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.file = file
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong with the file.
+        """Raise the error as one sentence that names the file.
 
         Raises:
             UotaError: always.
         """
-        raise UotaError(f"{self.file}: {sentence(message).removeprefix('--')}; correct the file or start anew") from ex
+        raise UotaError(f"{self.file}: {sentence(message).removeprefix('--')}; correct the file or start again") from ex
 
 
 def settings_in_file(kind: type[Settings], values: Any, file: Path) -> Settings:
-    """Build typed settings from what a file holds, as strictly as from the command line.
+    """Build typed settings from the content of a file, as strictly as from the command line.
 
     Args:
         kind: dataclass of the settings.
-        values: the file's content, as JSON or YAML gives it.
-        file: for messages.
+        values: content of the file, parsed from JSON or YAML.
+        file: path to name in messages.
 
     Raises:
         UotaError: a setting is unknown, of another type or out of its range.
@@ -176,7 +176,7 @@ def add_sections(parser: Parser) -> None:
 
 
 def build_settings(kind: type[Settings], values: dict[str, Any]) -> Settings:
-    """The dataclass of settings, with its sections, from plain values.
+    """Build the dataclass of settings, with its sections, from plain values.
 
     Raises:
         UotaError: a value is out of its range.
@@ -187,7 +187,7 @@ def build_settings(kind: type[Settings], values: dict[str, Any]) -> Settings:
 
 
 def _null_name(kind: type, values: dict[str, Any]) -> str | None:
-    """The name of a setting that is null and may not be, if there is one."""
+    """Return the name of a setting that is null and may not be; None if there is none."""
     hints = get_type_hints(kind)
     for name in values.keys() & hints.keys():
         if name in SECTIONS and isinstance(values[name], dict):
@@ -199,10 +199,10 @@ def _null_name(kind: type, values: dict[str, Any]) -> str | None:
 
 
 def check_config(path: Path) -> None:
-    """Check that a file of settings in YAML is small, flat and whole, before a parser follows what is in it.
+    """Check that a YAML file of settings is small, shallow and valid before a parser follows its content.
 
     Raises:
-        UotaError: it is not.
+        UotaError: it is too large, too deep or invalid.
     """
     try:
         depth, text = 0, read_text(path, CONFIG_BYTES)
@@ -221,10 +221,10 @@ def check_config(path: Path) -> None:
 
 
 class OptionsParser(Parser):
-    """A parser of the options of a method, which are a mapping within the settings."""
+    """Parser of the options of a method, which are a mapping within the settings."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong with an option.
+        """Raise the error as one sentence that names the option.
 
         Raises:
             UotaError: always.
@@ -233,12 +233,12 @@ class OptionsParser(Parser):
 
 
 def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> dict[str, Any]:
-    """Read the options of a constructor by the types that it says.
+    """Read the options of a constructor according to its annotations.
 
     Args:
         build: the constructor.
         values: some of its options.
-        skip: the parameter that is no option.
+        skip: parameter that is not an option.
 
     Raises:
         UotaError: one is of another type.
@@ -250,7 +250,7 @@ def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> 
 
 
 def sentence(message: str) -> str:
-    """What jsonargparse says of an argument, for a person."""
+    """Rephrase an error of jsonargparse for users."""
     key = re.search(r'Parser key "([^"]+)"', message)
     value = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
     choices = re.search(r"Literal\[(.*?)\]", message)
