@@ -92,7 +92,7 @@ class SequenceSource(Source):
         return len(self.pictures)
 
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
-        """These images.
+        """Return decoded images by their indices.
 
         Raises:
             UotaError: one of them is not a picture, or cannot be read.

@@ -99,7 +99,7 @@ class ViewTable:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(views, images)."""
+        """Number of views of an image, and number of images."""
         return self.parameters.image.shape[0], self.parameters.image.shape[1]
 
     def name_of(self, index: int, file: bool = False) -> str:

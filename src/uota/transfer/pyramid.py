@@ -19,7 +19,6 @@ CHANNELS, LARGE = 256, 4
 # Side of a level's anchors in multiples of its stride: 32 to 512 pixels for strides of 4 to 64.
 ANCHOR = 8
 RATIOS = (0.5, 1.0, 2.0)
-POOLED = "pool"  # torchvision's name for the coarsest level, which is pooled from the last map
 
 
 class Pyramid(nn.Module):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.hostile.conftest import write_tar
 from torch.utils.data import DataLoader
 
 import uota.data.packed.shards
@@ -30,15 +31,6 @@ def png(seed, size=(12, 10)):
 
 def pixels(data):
     return torch.from_numpy(np.array(Image.open(io.BytesIO(data)))).permute(2, 0, 1)
-
-
-def write_tar(path, members, **how):
-    with tarfile.open(path, "w", **how) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
 
 
 @pytest.fixture

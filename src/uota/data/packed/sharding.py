@@ -75,7 +75,7 @@ class Planned:
         return len(self.chosen)
 
     def members(self) -> Iterator[Member]:
-        """The images."""
+        """Yield the chosen images as members of a shard."""
         for index in self.chosen.tolist():
             label = self.labels[index] if self.labels else UNLABELLED
             yield Member(self.listing.path(index), self.names[index], None if label == UNLABELLED else label)

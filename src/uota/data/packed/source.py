@@ -53,7 +53,7 @@ class PackedSource(Source):
         return len(self.entries)
 
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels _height _width"]]:
-        """These images.
+        """Return decoded images by their indices.
 
         Raises:
             UotaError: no image can be read.

@@ -16,8 +16,6 @@ RESAMPLES = 400
 # Hyperparameters of the model of the weights, which is fitted and tested on different images.
 TREES, LEARNING_RATE, LEAVES, MIN_LEAF_VIEWS = 60, 0.05, 8, 40
 GRID, ROWS, REPEATS = 24, 400, 5
-# Factors that explain a smaller share of the weights' variance are not reported as causes.
-MIN_EXPLAINED = 0.01
 # With a smaller standard deviation, the weights do not vary enough to explain.
 MIN_WEIGHT_STD = 1e-3
 
