@@ -9,6 +9,7 @@ from jaxtyping import Float
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
 
+from uota.encoders.pretrained import NETWORK, load_embedded_weights
 from uota.errors import UotaError
 
 # Images below this side, in pixels, need a stem that keeps the resolution; the usual one shrinks them fourfold.
@@ -69,7 +70,8 @@ class Encoder(nn.Module):
         name: "tiny" or the name of a timm model, whose state dict is used unchanged.
         channels: number of channels of the images, 1 or 3.
         image_size: side of the largest view, in pixels; below 64 the model gets a stem that keeps the resolution.
-        pretrained: whether to download the weights that timm publishes under this name.
+        pretrained: whether to load the weights that timm publishes under this name, which it downloads; those of
+            tf_efficientnet_lite0 are installed along with this package.
     """
 
     def __init__(self, name: str = "tiny", channels: int = 3, image_size: int = 224, pretrained: bool = False) -> None:
@@ -138,13 +140,18 @@ def _timm_model(name: str, channels: int, image_size: int, pretrained: bool) -> 
         ]
         raise UotaError(f"there is no backbone {name!r}; use 'tiny' or a timm model, for example {', '.join(near)}")
     try:
-        model = timm.create_model(name, pretrained=pretrained, **timm_options(name, channels, image_size))
+        embedded = pretrained and name == NETWORK
+        model = timm.create_model(
+            name, pretrained=pretrained and not embedded, **timm_options(name, channels, image_size)
+        )
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         if pretrained and not isinstance(error, TypeError):  # the weights failed to load, which the caller explains
             raise
         raise UotaError(
             f"backbone {name!r} cannot be built for {channels} channels: {error}; choose another, e.g. resnet18"
         ) from error
+    if embedded:
+        load_embedded_weights(model)
     if not hasattr(model, "forward_intermediates"):
         raise UotaError(f"backbone {name!r} does not return feature maps; choose another timm model, e.g. resnet18")
     if image_size < SMALL_IMAGE and "vit" not in name:

@@ -9,6 +9,7 @@ import timm
 
 from uota.console import printable
 from uota.encoders.encoder import SMALL_IMAGE, Encoder
+from uota.encoders.pretrained import NETWORK, PRETRAINED
 from uota.encoders.weights import Weights, first_kernel, infer_backbone, load_weights, read_weights
 from uota.errors import UotaError
 from uota.io.outputs import path_of
@@ -61,11 +62,13 @@ def load_encoder(spec: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
         return _of_run(Run(path), spec, untrained)
     if path.is_file():
         return _of_file(path, spec, untrained)
+    if spec.run == PRETRAINED:
+        return _of_timm(replace(spec, run=NETWORK), untrained)
     if timm.is_model(spec.run):
         return _of_timm(spec, untrained)
     raise UotaError(
         f"{spec.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
-        "give the folder that `uota pretrain --out` wrote, a state dict, or e.g. resnet50"
+        "give the folder that `uota pretrain --out` wrote, a state dict, pretrained, or e.g. resnet50"
     )
 
 

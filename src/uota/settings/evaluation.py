@@ -15,8 +15,8 @@ class EncoderSpec:
     """Where to load an encoder from."""
 
     run: str
-    """Folder of a run, a file of weights (MoCo's, SwAV's, lightly's, …), or the name of a timm model, whose weights are
-    downloaded."""
+    """Folder of a run, a file of weights (MoCo's, SwAV's, lightly's, …), pretrained (the ImageNet weights that are
+    installed along with uota), or the name of a timm model, whose weights are downloaded."""
     backbone: str | None = None
     """Backbone of a file of weights: tiny or any timm model; null: inferred from its tensors."""
     views: str = "auto"
