@@ -1,9 +1,12 @@
 """The result of an inspection: its table of views and everything computed from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from uota.inspection.analysis.advice import Advice, advise
 from uota.inspection.analysis.calibration import Calibration, calibrations
@@ -15,6 +18,7 @@ from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
 from uota.runs.run import Run
+from uota.views import unnormalise
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,16 @@ class Findings:
     def outlier_rate(self) -> float | None:
         """Estimated share of outlier views; None if the primary arbiter does not estimate it."""
         return self.table.verdict.outlier_rate
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of that share; None if it is unknown."""
+        return None
+
+    @property
+    def none_found(self) -> bool:
+        """Whether no outliers were found: the estimated share is 0."""
+        return self.outlier_rate is not None and self.outlier_rate == 0
 
     @property
     def mean_weight(self) -> list[float]:
@@ -76,9 +90,24 @@ class Findings:
         """Training curves of the runs."""
         return [read_history(run) for run in self.runs]
 
-    def representatives(self, images: int) -> list[int]:
-        """Return the index of an image to show for each of the first items; for a group, that of its best view."""
+    def representatives(self, places: Sequence[int]) -> list[int]:
+        """Return the index of an image to show for each of these items; for a group, that of its best view.
+
+        Args:
+            places: places of the items in the table.
+        """
         if self.subject.groups is None:
-            return self.table.item[:images].tolist()
-        best = self.table.verdict.weights[:, :images].argmax(0)
-        return self.table.parameters.image[best, torch.arange(len(best))].tolist()
+            return self.table.item[list(places)].tolist()
+        best = self.table.verdict.weights[:, list(places)].argmax(0)
+        return self.table.parameters.image[best, torch.tensor(places)].tolist()
+
+    def view_pictures(self, places: Sequence[int]) -> list[list[UInt8[Tensor, "channels _ _"]]]:
+        """Make the views of some items again, as pictures: a list for each item, global views first.
+
+        Args:
+            places: places of the items in the table.
+        """
+        preset, chosen = self.table.preset, torch.tensor(places)
+        made = self.subject.pipeline.render(self.table.source, self.table.parameters[:, chosen])
+        pixels = [(unnormalise(views, preset.mean, preset.std) * 255).round().to(torch.uint8) for views in made]
+        return [[view[place] for views in pixels for view in views] for place in range(len(chosen))]

@@ -27,6 +27,7 @@ SCRIPTS = (
 # views make a page of less than 15 MB.
 IMAGE_SIDE, VIEW_SIDE, SMALL_SIDE = 176, 96, 112
 ROOM = 13_000_000
+SHOWN = 60
 LISTED, LISTED_FROM, LISTED_IN_CSV = 200, 0.5, 20_000
 ARBITERS = {
     "learned": "Learned",
@@ -114,16 +115,14 @@ def _arbiters(found: Findings) -> dict[str, Any]:
 def _shown(found: Findings) -> dict[str, Any]:
     """Return pictures of the first images and their views, with the views' augmentations."""
     table = found.table
-    shown = table.pictures[0].shape[1]
-    representatives = found.representatives(shown)
+    shown = min(SHOWN, table.shape[1])
+    representatives = found.representatives(range(shown))
     seen = table.parameters.image[:, :shown].T
     wanted = sorted({*representatives, *seen.flatten().tolist()})
     # Views of groups are of different images, so there are many to show.
     side = SMALL_SIDE if len(wanted) > 2 * shown else IMAGE_SIDE
     originals = [fitted(found.subject.source.images([index])[0], side) for index in wanted]
-    by_image = [
-        fitted(view, VIEW_SIDE) for place in range(shown) for pixels in table.pictures for view in pixels[:, place]
-    ]
+    by_image = [fitted(view, VIEW_SIDE) for views in found.view_pictures(range(shown)) for view in views]
     uris = data_uris(originals + by_image, ROOM)
     columns = table.columns()
     rows = shown * table.shape[0]
@@ -140,7 +139,7 @@ def _shown(found: Findings) -> dict[str, Any]:
 
 
 def _planes(found: Findings) -> list[dict[str, Any]]:
-    shown = found.table.pictures[0].shape[1]
+    shown = min(SHOWN, found.table.shape[1])
     return [
         {
             "name": plane.name,
