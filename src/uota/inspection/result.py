@@ -13,7 +13,8 @@ from uota.inspection.analysis.calibration import Calibration, calibrations
 from uota.inspection.analysis.causes import Causes, find_causes
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import History, read_history
-from uota.inspection.analysis.plane import Plane, planes
+from uota.inspection.analysis.plane import Plane, choose_mapped, planes
+from uota.inspection.analysis.ranking import rank_images
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
@@ -76,9 +77,19 @@ class Findings:
         return advise(self.table, self.subject.settings.views.options)
 
     @cached_property
+    def ranking(self) -> list[int]:
+        """Places of the images in the table, the most unusual first."""
+        return rank_images(self.table, by_probability=not self.none_found).tolist()
+
+    @cached_property
+    def mapped(self) -> list[int]:
+        """Places of the images that are mapped: the most unusual, and a random sample of the others."""
+        return choose_mapped(self.ranking, self.subject.pipeline.seed)
+
+    @cached_property
     def planes(self) -> list[Plane]:
-        """Projections of the embeddings to two dimensions."""
-        return planes(self.table.embeddings, self.subject.pipeline.seed)
+        """Maps of the embeddings of these images in two dimensions."""
+        return planes(self.table.embeddings, self.mapped, self.subject.pipeline.seed)
 
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:

@@ -70,8 +70,14 @@ class ViewTable:
     @property
     def outlier_probability(self) -> Float[Tensor, "views images"]:
         """Outlier probability by the primary arbiter, or by two_groups if the primary one gives none."""
-        candidates = (self.verdict.outlier_probability, self.verdicts["two_groups"].outlier_probability)
-        return next(probability for probability in candidates if probability is not None)
+        probability = self.verdicts[self.judge].outlier_probability
+        assert probability is not None
+        return probability
+
+    @property
+    def judge(self) -> str:
+        """Name of the arbiter that gives the outlier probability: the primary one, or two_groups if it gives none."""
+        return self.primary if self.verdict.outlier_probability is not None else "two_groups"
 
     @property
     def flagged(self) -> Bool[Tensor, "views images"]:
