@@ -201,4 +201,6 @@ def mean_with_interval(
 
 def resampled_images(images: int, seed: int) -> Float[ndarray, "resamples images"]:
     """Return how often each image is drawn in each bootstrap sample."""
-    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(float)
+    drawn = np.random.default_rng(seed).integers(images, size=(RESAMPLES, images))
+    cells = (drawn + images * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(cells, minlength=drawn.size).reshape(drawn.shape).astype(float)

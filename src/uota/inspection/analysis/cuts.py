@@ -1,16 +1,15 @@
 """Cuts: views beyond a threshold of some augmentation, whether more of them are flagged than of others, and how many.
 
 The permutation test pairs the augmentations of each image's views with the flags of another image's views. As
-augmentations are drawn independently of the images, all such pairings are equally likely if augmentations do not matter,
-also where the flagged views gather in a few images. The cut is chosen anew in each pairing, so the choice among many
-thresholds is part of the test.
+augmentations are drawn independently of the images, all such pairings are equally likely if augmentations do not
+matter, also where the flagged views gather in a few images. The cut is chosen anew in each pairing, so the choice among
+many thresholds is part of the test.
 """
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from numpy import ndarray
 
 from uota.inspection.analysis.causes import resampled_images
@@ -18,9 +17,9 @@ from uota.inspection.analysis.flagged import MIN_FLAGGED
 
 # Candidate cuts, as the shares of views that they drop.
 DROPS = np.linspace(0.02, 0.36, 35)
-PERMUTATIONS = 999
-# Numbers that are permuted at a time.
-AT_ONCE = 2 * 10**6
+# Permutations of a test, of which some are made at a time. A test ends early with more than this share of them at least
+# as large as what was observed: its p-value is then larger, too, and no advice could follow from it.
+PERMUTATIONS, AT_ONCE, TOO_LARGE = 1000, 100, 0.05
 # If none of n views is flagged, up to 3 / n may be, with 95 % confidence (Hanley and Lippman-Hand, JAMA 1983).
 RULE_OF_THREE = 3
 
@@ -95,21 +94,20 @@ def best_threshold(
         The threshold and the p-value of the permutation test.
     """
     level = np.where(counted, np.searchsorted(thresholds, harm), -1)
-    random, images = np.random.default_rng(seed), harm.shape[1]
-    observed = _gains(level, flagged, np.arange(images)[None], len(thresholds))[0]
-    parts = ceil(PERMUTATIONS * max(images, flagged.sum()) / AT_ONCE)
-    largest = [
-        _gains(level, flagged, random.permuted(np.tile(np.arange(images), (len(part), 1)), axis=1), len(thresholds))
-        for part in np.array_split(np.arange(PERMUTATIONS), parts)
-    ]
-    as_large = sum(int((gains.max(1) >= observed.max()).sum()) for gains in largest)
-    return float(thresholds[observed.argmax()]), (1 + as_large) / (1 + PERMUTATIONS)
+    images = np.arange(harm.shape[1], dtype=np.int32)
+    observed = _gains(level, flagged, images[None], len(thresholds))[0]
+    random, as_large, made = np.random.default_rng(seed), 0, 0
+    while made < PERMUTATIONS and as_large <= TOO_LARGE * PERMUTATIONS:
+        pairings = random.permuted(np.tile(images, (AT_ONCE, 1)), axis=1)
+        as_large += int((_gains(level, flagged, pairings, len(thresholds)).max(1) >= observed.max()).sum())
+        made += AT_ONCE
+    return float(thresholds[observed.argmax()]), (1 + as_large) / (1 + made)
 
 
 def _gains(
     level: Int64[ndarray, "views images"],
     flagged: Bool[ndarray, "views images"],
-    image_of: Int64[ndarray, "pairings images"],
+    image_of: Int[ndarray, "pairings images"],
     thresholds: int,
 ) -> Float[ndarray, "pairings thresholds"]:
     """Compute the share of flagged views dropped minus that of all views dropped, for each pairing and threshold.
