@@ -164,7 +164,7 @@ def test_another_width_of_features_is_refused(embeddings):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="learned, two_groups, mahalanobis"):
+    with pytest.raises(ValueError, match="learned, cohort, two_groups, mahalanobis"):
         uota.Arbiter("oracle")
 
 

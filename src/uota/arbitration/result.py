@@ -18,7 +18,7 @@ class Scores:
         observed: score of each view against its own image.
         nulls: computes the scores of the same views against *another* image, from which the distribution of outliers'
             scores is known: first as if the view's own image were not in the batch (strangers), then with it there
-            (residents). None if the batch is too small.
+            (residents), one score for each other image. None if the batch is too small.
         position: increasing map of a score to [0, 1], the axis of a histogram.
     """
 

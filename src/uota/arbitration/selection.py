@@ -24,10 +24,9 @@ Score = Callable[[Tensor], Scores]
 # Images that are compared with each other at once.
 BATCH = 128
 # Share of the views that are exchanged, and how often that is repeated with other views.
-SHARE, REPEATS = 0.1, 3
+SHARE, REPEATS = 0.1, 2
 # Fewest images of which one half can train and the other be scored.
 MIN_IMAGES = 6
-THUMBNAILS = "thumbnails"
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Candidate:
 
     Attributes:
         name: name to show to people.
+        parts: kinds of features that it needs.
         fit: fits what embeds features to those of some images, given a seed.
         score: score of the embeddings.
         learns: whether `fit` learns which views belong together, so that it must not be fitted to the images that it
@@ -43,6 +43,7 @@ class Candidate:
     """
 
     name: str
+    parts: tuple[str, ...]
     fit: Callable[[Features, int], Embed]
     score: Score
     learns: bool = False
@@ -85,7 +86,7 @@ def frozen(parts: Sequence[str], score: Score, steps: int = 0) -> Candidate:
         projection = fit_projection([features[part] for part in parts], steps, seed)
         return lambda features: projection([features[part] for part in parts])
 
-    return Candidate(name, fit, score, learns=steps > 0)
+    return Candidate(name, tuple(parts), fit, score, learns=steps > 0)
 
 
 def learned(part: str, steps: int, temperature: float = 0.1) -> Candidate:
@@ -99,7 +100,7 @@ def learned(part: str, steps: int, temperature: float = 0.1) -> Candidate:
         return lambda features: score.embed(features[part])
 
     name = f"Contrast of a head trained on {part} for {steps} steps"
-    return Candidate(name, fit, Contrast(temperature), learns=True)
+    return Candidate(name, (part,), fit, Contrast(temperature), learns=True)
 
 
 def select(candidates: Sequence[Candidate], features: Features, seed: int = 0) -> Selection:

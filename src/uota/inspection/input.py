@@ -1,7 +1,6 @@
 """The input of an inspection: images of any source and the pipeline of their views."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
+from jaxtyping import Int64
+from numpy import ndarray
 
-from uota.console import PROGRESS, printable
+from uota.console import printable
 from uota.data import FolderOptions, Groups, MinimalSource, SequenceSource, Source, as_source
 from uota.data.files.paths import are_paths, open_paths
 from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
-from uota.misfiled.files import BATCH, MIN_GROUPS, select_groups, split_in_halves
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
-from uota.training.batches import GlobalBatches
 from uota.training.resolve import resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
@@ -28,13 +26,23 @@ from uota.views.presets import GROUPS, preset_of
 logger = logging.getLogger(__name__)
 
 # Images of a folder are shrunk on reading, to at most `SIDES` times the side of the largest view and at most `MAX_SIDE`
-# pixels; a random sample of them is inspected, and the cache is small enough for the whole process to fit in 2 GB.
-SIDES, MAX_SIDE, MEGABYTES, SAMPLE = 5, 640, 256, 2048
+# pixels; the cache is small enough for the whole process to fit in 2 GB.
+SIDES, MAX_SIDE, MEGABYTES = 5, 640, 256
+# Images that are scored against each other at once.
+BATCH = 128
 # Scored views come from an epoch that no arbiter was trained on.
 SCORED_EPOCH = 2**31
-MIN_ITEMS = 3
+MIN_ITEMS = 6
 # Side of the largest view in the presets for folders of images without an accelerator.
 SMALL = PRESETS["small"].sizes[0].size
+
+
+@dataclass(frozen=True)
+class ItemBatch:
+    """Items that are scored against each other, all of the first half (0) or of the second (1)."""
+
+    half: int
+    samples: list[Sample]
 
 
 @dataclass(frozen=True)
@@ -66,42 +74,34 @@ class InspectionInput:
         return self.source if isinstance(self.source, Groups) else None
 
     @cached_property
-    def halves(self) -> tuple[list[int], list[int]] | None:
-        """Indices of the groups to train on and of those to score, if there are groups and no run; otherwise None.
+    def order(self) -> Int64[ndarray, " items"]:
+        """Random order in which items are scored; items at even places are the first half, the others the second."""
+        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))
 
-        An arbiter must not score the groups it was trained on: it has seen each misfiled file often enough to learn
-        that the file belongs to its folder.
+    def batches(self, most: int | None = None, by_halves: bool = True) -> list[ItemBatch]:
+        """Return batches of about `BATCH` items, in the random order.
+
+        Args:
+            most: number of items, from the start of the order; None: all.
+            by_halves: whether the items of a batch are of one half; otherwise all batches are of the first.
         """
-        if self.run is not None or self.groups is None or len(self.groups) < MIN_GROUPS:
+        chosen = self.order[:most]
+        parts = [chosen[::2], chosen[1::2]] if by_halves else [chosen]
+        return [
+            ItemBatch(half, [(SCORED_EPOCH, int(index)) for index in batch])
+            for half, part in enumerate(parts)
+            for batch in np.array_split(part, max(1, round(len(part) / BATCH)))
+        ]
+
+    def readable_views(self, samples: list[Sample]) -> Views | None:
+        """Make the views of those samples whose images can all be read, as damaged files are replaced by others."""
+        views = self.pipeline(self.source, samples)
+        lost = self.source.unreadable(views.parameters.image).any(0).tolist()
+        if all(lost):
             return None
-        return split_in_halves(self.groups, self.pipeline.seed)
-
-    @property
-    def training_source(self) -> Source:
-        """The images or groups that an arbiter is trained on."""
-        return select_groups(self.groups, self.halves[0]) if self.groups and self.halves else self.source
-
-    def batches(self, images: int, seed: int) -> Iterator[list[Sample]]:
-        """Yield batches of about equal size of the images to score, drawn without replacement by the seed."""
-        scored = np.arange(len(self.source)) if self.halves is None else np.array(self.halves[1])
-        order = np.random.default_rng(seed).permutation(scored)[:images]
-        for part in np.array_split(order, max(1, round(len(order) / BATCH))):
-            yield [(SCORED_EPOCH, int(index)) for index in part]
-
-
-class Stream:
-    """An endless stream of batches of views."""
-
-    def __init__(self, source: Source, pipeline: ViewPipeline) -> None:
-        self.source = source
-        self.pipeline = pipeline
-        self.step = 0
-        self.batches = GlobalBatches(len(source), BATCH, pipeline.seed, 0, 1, lambda: self.step)
-
-    def next(self) -> Views:
-        samples = next(iter(self.batches))
-        self.step += 1
-        return self.pipeline(self.source, samples)
+        if not any(lost):
+            return views
+        return self.readable_views([sample for sample, gone in zip(samples, lost, strict=True) if not gone])
 
 
 def open_input(
@@ -112,6 +112,7 @@ def open_input(
     inject: float,
     seed: int,
     reading: Reading | None = None,
+    most: int | None = None,
 ) -> InspectionInput:
     """Open the images and choose the preset of their views.
 
@@ -124,6 +125,7 @@ def open_input(
         inject: share of views taken from other images.
         seed: seed of the views.
         reading: how image files are read; None: as in the run.
+        most: number of images, drawn at random if there are more; None: all.
 
     Raises:
         UotaError: there is no such source, it has too few images, or the views do not fit it.
@@ -137,8 +139,8 @@ def open_input(
     images = settings.data.source if data is None else data
     source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
     total = len(source)
-    source = source.sampled(SAMPLE, seed)
-    if len(source) < total:
+    if most is not None and most < total:
+        source = source.sampled(most, seed)
         logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
     if len(source) < MIN_ITEMS:
         raise UotaError(
@@ -161,14 +163,7 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
     side = min(MAX_SIDE, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
-        return open_items(str(data), name, split=None, folder=options)
+        return open_items(str(data), name, split="all", folder=options)
     if are_paths(data):
         return open_paths(data, options)
     return SequenceSource(data, side, options.pixel_range, options.image_megabytes)
-
-
-def read_ahead(source: Source) -> None:
-    """Fill the cache of a folder of images, so that training time is not spent on reading."""
-    if source.caches:
-        for index in track(range(len(source)), "reading images", transient=True, console=PROGRESS):
-            source.images([index])

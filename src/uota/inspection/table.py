@@ -4,21 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int64
 from numpy import ndarray
-from rich.progress import track
 from torch import Tensor
 
-from uota.arbitration import Arbiter, Arbitration, ScoreInBatches, TwoGroups
-from uota.console import PROGRESS, printable
+from uota.arbitration import Arbitration
+from uota.console import printable
 from uota.data import Source
-from uota.errors import UotaError
-from uota.inspection.arbiters import ArbiterSet
-from uota.inspection.input import MIN_ITEMS, InspectionInput
-from uota.training.setup import TAU_PER_DIMENSION
-from uota.views import ViewParameters, ViewPreset, Views
-from uota.views.pipeline import Sample
+from uota.views import ViewParameters, ViewPreset
 
 Columns = dict[str, ndarray]
 
@@ -39,10 +32,12 @@ class ViewTable:
         item: index in the source of each image (or group).
         parameters: augmentation parameters of each view, every field of shape (views, images).
         embeddings: embeddings in which distances are measured.
-        verdicts: verdict of each arbiter, by its name: learned, two_groups, mahalanobis.
+        verdicts: verdict of each arbiter, by its name: chosen, learned, cohort, two_groups, mahalanobis.
         primary: name of the arbiter whose verdict is reported first.
         wrong: ground truth, whether a view is an outlier; None: unknown.
         shows_nothing: views of a single flat colour, which tell nothing about any image; see `FLAT`.
+        counts: counts of each image's scores by the primary arbiter, and of their nulls, from which the share of
+            outliers is estimated; None: that arbiter has no nulls.
     """
 
     source: Source
@@ -54,6 +49,7 @@ class ViewTable:
     primary: str
     wrong: Bool[Tensor, "views images"] | None
     shows_nothing: Bool[Tensor, "views images"]
+    counts: Float[Tensor, "images 3 bins"] | None = None
 
     @property
     def verdict(self) -> Arbitration:
@@ -130,57 +126,6 @@ class ViewTable:
         return np.array([[names[index] for index in row] for row in indices.tolist()], dtype=object)
 
 
-def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, bar: bool = True) -> ViewTable:
-    """Make views of a random sample of images and score them with every arbiter.
-
-    Args:
-        subject: images, and the pipeline of their views, whose seed also chooses the images.
-        arbiters: arbiters that score the views.
-        images: maximum number of images to score.
-        bar: show a progress bar.
-
-    Raises:
-        UotaError: too few of the images can be read.
-    """
-    batches = list(subject.batches(images, subject.pipeline.seed))
-    seen, features, flat = [], [], []
-    for samples in track(batches, "scoring views", transient=True, disable=not bar, console=PROGRESS):
-        views = _readable(subject, samples)
-        if views is None:
-            continue
-        extracted = arbiters.extract(views)
-        features.append(extracted.features)
-        seen.append((views, arbiters.embeddings(extracted)))
-        flat.append(_shows_nothing(views, subject.preset))
-        views.by_size = []  # free the pixels, which are no longer needed
-    if sum(views.batch for views, _ in seen) < MIN_ITEMS:
-        raise UotaError(
-            f"fewer than {MIN_ITEMS} images of {subject.source.name} can be read; check whether the others are damaged"
-        )
-    embeddings = torch.cat([z for _, z in seen], 1)
-    verdicts = {"learned": _learned(arbiters.learned, features)} if arbiters.learned else {}
-    verdicts["two_groups"] = arbiters.two_groups(embeddings)
-    verdicts["mahalanobis"] = (arbiters.mahalanobis or _paper_arbiter(embeddings))(embeddings.double(), progress=1.0)
-    parameters = _concatenated_parameters([views for views, _ in seen])
-    index = torch.cat([views.index for views, _ in seen])
-    wrong = None if seen[0][0].wrong is None else torch.cat([_required(views.wrong) for views, _ in seen], 1)
-    shows_nothing = torch.cat(flat, 1)
-    return ViewTable(
-        subject.source, subject.preset, index, parameters, embeddings, verdicts, arbiters.primary, wrong, shows_nothing
-    )
-
-
-def _readable(subject: InspectionInput, samples: list[Sample]) -> Views | None:
-    """Return views of the samples whose images can all be read, since damaged files are replaced by other images."""
-    views = subject.pipeline(subject.source, samples)
-    lost = subject.source.unreadable(views.parameters.image).any(0).tolist()
-    if all(lost):
-        return None
-    if not any(lost):
-        return views
-    return _readable(subject, [sample for sample, gone in zip(samples, lost, strict=True) if not gone])
-
-
 def _none_where_unknown(values: ndarray, known: ndarray) -> ndarray:
     """Replace unknown values by None; if all are known, the data type stays as it is."""
     if known.all():
@@ -188,33 +133,6 @@ def _none_where_unknown(values: ndarray, known: ndarray) -> ndarray:
     values = values.astype(object)
     values[~known] = None
     return values
-
-
-def _paper_arbiter(embeddings: Tensor) -> Arbiter:
-    """Build the paper's arbiter with the released temperature, and with shrinkage if there are few samples."""
-    views, images, dim = embeddings.shape
-    covariance = "empirical" if images * (views - 1) > 2 * dim else "oas"
-    return Arbiter("mahalanobis", tau=TAU_PER_DIMENSION * dim, covariance=covariance).eval()
-
-
-def _learned(arbiter: Arbiter, features: list[Float[Tensor, "views batch dim"]]) -> Arbitration:
-    """Judge by densities of the current scores: the remembered ones come from a less trained head."""
-    return Arbiter((ScoreInBatches(arbiter.score, len(features)), TwoGroups())).eval()(torch.cat(features, 1))
-
-
-def _shows_nothing(views: Views, preset: ViewPreset) -> Bool[Tensor, "views batch"]:
-    std = torch.tensor(preset.std)
-    return torch.cat([(each.std((-2, -1)).cpu() * std).amax(-1) < FLAT for each in views.by_size])
-
-
-def _required(value: Tensor | None) -> Tensor:
-    assert value is not None
-    return value
-
-
-def _concatenated_parameters(parts: list[Views]) -> ViewParameters:
-    fields = vars(parts[0].parameters)
-    return ViewParameters(**{name: torch.cat([getattr(part.parameters, name) for part in parts], 1) for name in fields})
 
 
 def _augmentation_columns(parameters: ViewParameters) -> dict[str, Any]:
@@ -244,4 +162,5 @@ def _augmentation_columns(parameters: ViewParameters) -> dict[str, Any]:
 
 
 def _to_numpy(values: Tensor | None) -> ndarray:
-    return _required(values).detach().cpu().double().numpy()
+    assert values is not None
+    return values.detach().cpu().double().numpy()

@@ -66,8 +66,9 @@ def cohort_scores(cosines: Cosines) -> Scores:
     observed = (by_view.standardise(own) + by_image.of(home).standardise(own)) / 2
 
     def nulls() -> tuple[Tensor, Tensor]:
-        scores = (by_view.of((..., None)).standardise(images) + by_image.standardise(images)) / 2
-        return scores[:, others], scores[:, others]
+        every = (by_view.of((..., None)).standardise(images) + by_image.standardise(images)) / 2
+        scores = every[:, others].unflatten(1, (batch, count - 1))
+        return scores, scores
 
     return Scores(observed, nulls, _position)
 

@@ -90,7 +90,9 @@ def contrast_scores(cosines: Cosines, temperature: float) -> Scores:
     return Scores(observed, nulls, _position)
 
 
-def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _nulls(
+    cosines: Cosines, likeness: Tensor, temperature: float
+) -> tuple[Float[Tensor, "views batch others"], Float[Tensor, "views batch others"]]:
     """Score the same views against every other image, without and with their own image among the rest."""
     own, images, column = cosines
     count = images.shape[-1]
@@ -100,7 +102,8 @@ def _nulls(cosines: Cosines, likeness: Tensor, temperature: float) -> tuple[Tens
     resident = images - temperature * _log_mean(rest + home, count - 1, temperature) - 1
     other = torch.ones_like(images[0], dtype=torch.bool)
     other[torch.arange(own.shape[1], device=own.device), column] = False
-    return stranger[:, other], resident[:, other]
+    shape = own.shape[1], count - 1
+    return stranger[:, other].unflatten(1, shape), resident[:, other].unflatten(1, shape)
 
 
 def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows images"]:

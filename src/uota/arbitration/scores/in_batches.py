@@ -25,7 +25,12 @@ class ScoreInBatches:
 
         def nulls() -> tuple[Tensor, Tensor]:
             stranger, resident = zip(*(part.nulls() for part in parts if part.nulls), strict=True)
-            return torch.cat(stranger, 1), torch.cat(resident, 1)
+            return _joined(stranger), _joined(resident)
 
         known = nulls if all(part.nulls for part in parts) else None
         return Scores(torch.cat([part.observed for part in parts], 1), known, parts[0].position)
+
+
+def _joined(nulls: tuple[Tensor, ...]) -> Float[Tensor, "views scores"]:
+    """Concatenate the nulls of batches of different sizes."""
+    return torch.cat([null.flatten(1) for null in nulls], 1)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from uota.arbitration.inputs import detached_float
@@ -62,12 +62,10 @@ class TwoGroups(nn.Module):
             return Weighing(torch.ones_like(scores.observed))
         with own_modes(scores.observed.device):
             kinds = (scores.observed, *scores.nulls())
-            counts = sum_over_ranks(torch.stack([histograms(scores.position(kind)).sum(0) for kind in kinds]))
+            counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
             with self._lock:
                 densities = self._updated_densities(counts).to("cpu", torch.float64, copy=True)
-            of_bin, rate = outlier_probability(densities @ smoothing())
-            probability = _interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
-            return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
+            return weigh_by_densities(densities, scores)
 
     def _updated_densities(self, counts: Int64[Tensor, "3 bins"]) -> Tensor:
         if self.densities.is_meta:
@@ -93,6 +91,15 @@ class TwoGroups(nn.Module):
         with self._lock, torch.inference_mode(False):
             super()._apply(cast_at_least_float32(fn), recurse)
         return self
+
+
+def weigh_by_densities(densities: Float[Tensor, "3 bins"], scores: Scores) -> Weighing:
+    """Weigh views by the densities of observed scores and of both nulls, on the CPU and not yet smoothed."""
+    of_bin, rate = outlier_probability(densities @ smoothing())
+    left, beyond = _between_bins(scores.position(scores.observed))
+    of_bin = of_bin.to(scores.observed)
+    probability = torch.lerp(of_bin[left], of_bin[left + 1], beyond)
+    return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
 
 
 def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, " bins"], float]:
@@ -148,26 +155,43 @@ def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> 
     return ends_after.masked_fill(torch.ones_like(mean).tril(-1).bool(), math.inf).min(0).values
 
 
-def histograms(position: Float[Tensor, "views batch *others"]) -> Int64[Tensor, "batch bins"]:
-    """Count the scores of each image in `BINS` bins of [0, 1].
-
-    Each score counts as `PARTS`, divided between its two nearest bins, so that rounding moves no whole score. The
-    counts are integers, whose sum depends neither on the order nor on the number of ranks.
+def counts_by_image(
+    scores: Scores, counted: Bool[Tensor, "views batch"] | None = None
+) -> Int64[Tensor, "batch 3 bins"]:
+    """Count each image's observed scores, and its scores under both nulls, in `BINS` bins.
 
     Args:
-        position: scores, mapped to [0, 1] by `Scores.position`; the nulls have one for each other image.
+        scores: scores of a batch of at least three images.
+        counted: views that count; None: all.
     """
-    images = position.shape[1]
-    left, beyond = _between_bins(position.detach().transpose(0, 1).reshape(images, -1))
-    right_share = (beyond * PARTS).round().long()
-    cell = (left + BINS * torch.arange(images, device=left.device).unsqueeze(1)).flatten()
-    counts = right_share.new_zeros(images * BINS).index_add_(0, cell, (PARTS - right_share).flatten())
-    return counts.index_add_(0, cell + 1, right_share.flatten()).unflatten(0, (images, BINS))
+    assert scores.nulls is not None
+    batch = scores.observed.shape[1]
+    first_bin = BINS * torch.arange(batch, device=scores.observed.device)[:, None]
+    keep = 1 if counted is None else counted.unsqueeze(-1).long()
+    counts = []
+    for kind in (scores.observed.unsqueeze(-1), *scores.nulls()):
+        left, right_share = _parts(scores.position(kind))
+        counts.append(_sums(left + first_bin, keep * (PARTS - right_share), keep * right_share, batch * BINS))
+    return torch.stack(counts).unflatten(1, (batch, BINS)).transpose(0, 1)
 
 
-def _interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
-    left, beyond = _between_bins(position)
-    return torch.lerp(of_bin[left], of_bin[left + 1], beyond)
+def _histogram(position: Tensor) -> Int64[Tensor, " bins"]:
+    """Count each score as `PARTS`, divided between its two nearest bins, so that rounding moves no whole score.
+
+    The counts are integers, whose sum depends neither on the order nor on the number of ranks.
+    """
+    left, right_share = _parts(position)
+    return _sums(left, PARTS - right_share, right_share, BINS)
+
+
+def _parts(position: Tensor) -> tuple[Tensor, Tensor]:
+    left, beyond = _between_bins(position.detach())
+    return left, (beyond * PARTS).round().long()
+
+
+def _sums(left: Tensor, left_parts: Tensor, right_parts: Tensor, size: int) -> Int64[Tensor, " size"]:
+    counts = left.new_zeros(size).index_add_(0, left.flatten(), left_parts.flatten())
+    return counts.index_add_(0, left.flatten() + 1, right_parts.flatten())
 
 
 def _between_bins(position: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from uota.arbitration import Scores
-from uota.arbitration.strengths.two_groups import histograms, outlier_shares, smoothing
+from uota.arbitration.strengths.two_groups import counts_by_image, outlier_shares, smoothing
 from uota.errors import UotaError
 from uota.inspection.analysis.causes import resampled_images
 
@@ -59,6 +59,17 @@ def share_with_interval(batches: Scores | Iterable[Scores], seed: int = 0) -> Sh
         UotaError: a batch has too few images to be scored against each other.
     """
     counts, views = _counts_by_image([batches] if isinstance(batches, Scores) else batches)
+    return share_of_counts(counts, views, seed)
+
+
+def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: int = 0) -> Share:
+    """Estimate the share of outliers and its interval, as `share_with_interval`, from counts of scores.
+
+    Args:
+        counts: each image's counts, as `counts_by_image` returns them.
+        views: number of views that were counted.
+        seed: seed of the bootstrap.
+    """
     images = len(counts)
     resamples = torch.from_numpy(resampled_images(images, seed)).to(counts)
     resampled = _rates((resamples @ counts.flatten(1)).unflatten(1, counts.shape[1:]))
@@ -76,8 +87,7 @@ def _counts_by_image(batches: Iterable[Scores]) -> tuple[Float[Tensor, "images 3
     for scores in batches:
         if scores.nulls is None:
             raise UotaError("a batch has fewer than three images, too few to score them against each other; add images")
-        kinds = (scores.observed, *scores.nulls())
-        counts.append(torch.stack([histograms(scores.position(kind)) for kind in kinds], 1).cpu().float())
+        counts.append(counts_by_image(scores).cpu().float())
         views += scores.observed.numel()
     return torch.cat(counts), views
 

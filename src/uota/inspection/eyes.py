@@ -1,0 +1,134 @@
+"""The eyes of an inspection: features of views, and the candidates that may judge views by them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from uota.arbitration import CohortScore, Contrast, thumbnails
+from uota.arbitration.selection import Candidate, frozen, learned
+from uota.encoders.encoder import Encoder
+from uota.encoders.eyes import DEPTHS, FrozenFeatures
+from uota.encoders.pretrained import PRETRAINED
+from uota.errors import UotaError
+from uota.runs.encoder import load_encoder
+from uota.settings.evaluation import EncoderSpec
+from uota.views import ViewPreset, Views
+
+THUMBNAILS, MODEL = "thumbnails", "model"
+# Side of the largest views, in pixels, from which on a pretrained encoder sees more than thumbnails show.
+LARGE = 64
+# Combinations of depths that are tried; the mean of the last two feature maps was the best on most pictures.
+COMBINATIONS = (("last", "before"), ("output", "last", "before"), ("output", "last"), ("output",))
+TEMPERATURES = (0.1, 0.3)
+# Training steps of a head on frozen features, and of one on thumbnails, which tell little without.
+STEPS, THUMBNAIL_STEPS = (25, 100), (25, 100, 400)
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Features of views, and who may judge by them.
+
+    Attributes:
+        name: description of the features.
+        extract: computes features of each kind.
+        candidates: candidates of which the best is chosen first.
+        trained: given that one, candidates with a trained head that are compared with it.
+        sample: number of images on which candidates are compared.
+    """
+
+    name: str
+    extract: Callable[[Views], dict[str, Float[Tensor, "views batch _"]]]
+    candidates: list[Candidate]
+    trained: Callable[[Candidate, int | None], list[Candidate]]
+    sample: int
+
+
+def open_eyes(eyes: Any, preset: ViewPreset, backbone: str | None = None) -> Eyes:
+    """Open the eyes that a user names.
+
+    Args:
+        eyes: auto; pretrained (the embedded weights); thumbnails; whatever `load_encoder` takes, such as the name of a
+            timm model, a file of weights or the folder of a run; or a module from images to rows of features.
+        preset: preset of the views that they will see.
+        backbone: network of a file of weights, if it cannot be inferred.
+
+    Raises:
+        UotaError: there are no such eyes.
+    """
+    if not isinstance(eyes, str | Path):
+        return _of_module(eyes)
+    if str(eyes) == "auto":
+        return _with_thumbnails(_of_encoder(PRETRAINED, None, preset)) if _are_large(preset) else _thumbnails()
+    return _thumbnails() if str(eyes) == THUMBNAILS else _of_encoder(str(eyes), backbone, preset)
+
+
+def _are_large(preset: ViewPreset) -> bool:
+    return preset.sizes[0].size >= LARGE
+
+
+def _thumbnails() -> Eyes:
+    steps = {step: learned(THUMBNAILS, step) for step in THUMBNAIL_STEPS}
+
+    def trained(best: Candidate, own: int | None) -> list[Candidate]:
+        return list(steps.values()) if own is None else [learned(THUMBNAILS, own)] if own else []
+
+    extract = lambda views: {THUMBNAILS: thumbnails(views.by_size)}  # noqa: E731
+    return Eyes(THUMBNAILS, extract, [frozen((THUMBNAILS,), Contrast())], trained, 2048)
+
+
+def _with_thumbnails(eyes: Eyes) -> Eyes:
+    small = _thumbnails()
+    extract = lambda views: eyes.extract(views) | small.extract(views)  # noqa: E731
+    return Eyes(eyes.name, extract, [*eyes.candidates, learned(THUMBNAILS, STEPS[0])], eyes.trained, eyes.sample)
+
+
+def _of_encoder(name: str, backbone: str | None, preset: ViewPreset) -> Eyes:
+    loaded = load_encoder(EncoderSpec(name, backbone))
+    if not isinstance(loaded.encoder, Encoder):
+        raise UotaError(f"{name} has an encoder of two networks, which cannot be used as eyes; choose another")
+    if loaded.preset.channels == 1 and preset.channels == 3:
+        raise UotaError(f"{name} is for grey images, and the views are in colour; choose other --eyes")
+    own = loaded.preset
+    features = FrozenFeatures(loaded.encoder, own.mean, own.std, preset.mean, preset.std)
+    candidates = [frozen(parts, CohortScore()) for parts in COMBINATIONS]
+    candidates += [frozen(DEPTHS, Contrast(temperature)) for temperature in TEMPERATURES]
+    title = "the embedded pretrained encoder" if name == PRETRAINED else name
+    return Eyes(title, lambda views: features(views.by_size), candidates, _heads, 512)
+
+
+def _of_module(model: Any) -> Eyes:
+    """Return eyes that see the outputs of any callable on batches of images."""
+    if not callable(model):
+        raise UotaError(
+            "eyes are neither a name nor a module; give a module from a batch of images to rows of features"
+        )
+    if isinstance(model, nn.Module):
+        model.eval()
+
+    @torch.no_grad()
+    def extract(views: Views) -> dict[str, Tensor]:
+        try:
+            rows = [model(each.flatten(0, 1)).flatten(1).unflatten(0, each.shape[:2]) for each in views.by_size]
+            return {MODEL: torch.cat(rows).float()}
+        except Exception as error:  # a third-party module may raise anything
+            shape = tuple(views.by_size[0].flatten(0, 1).shape)
+            raise UotaError(
+                f"the model cannot compute features of images of shape {shape}: {type(error).__name__}: {error}; "
+                "give a module from a batch of images to rows of features"
+            ) from error
+
+    scores = [CohortScore(), *map(Contrast, TEMPERATURES)]
+    candidates = [frozen((MODEL,), score) for score in scores]
+    return Eyes(f"features of {type(model).__name__}", extract, candidates, _heads, 512)
+
+
+def _heads(best: Candidate, steps: int | None) -> list[Candidate]:
+    if best.learns:
+        return []
+    chosen = STEPS if steps is None else (steps,) if steps else ()
+    return [frozen(best.parts, best.score, step) for step in chosen]
