@@ -54,7 +54,7 @@ def test_an_empty_name(tmp_path):
 
 
 def test_an_unknown_split():
-    with pytest.raises(UotaError, match="choose train or test"):
+    with pytest.raises(UotaError, match="choose train, test or all"):
         open_source("demo", "validation")
 
 

@@ -369,7 +369,7 @@ def test_the_list_of_files_has_no_formulas(name, tmp_path):
         (tmp_path / "things" / group).mkdir(parents=True)
         for number in range(2):
             Image.new("RGB", (8, 8)).save(tmp_path / "things" / group / f"{number}.png")
-    groups = open_groups(tmp_path / "things", None)
+    groups = open_groups(tmp_path / "things", "all")
     write_verdicts(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     with (tmp_path / "list.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

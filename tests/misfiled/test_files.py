@@ -115,7 +115,7 @@ def folder(tmp_path):
 
 def test_the_list_names_file_group_and_probability_worst_first(folder, tmp_path):
     verdicts = FileVerdicts(torch.tensor([0.25, 0.0, 0.6, 0.75]), torch.zeros(4))
-    write_verdicts(verdicts, open_groups(folder, None), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
+    write_verdicts(verdicts, open_groups(folder, "all"), torch.tensor([1, 1, 0, 0]), tmp_path / "list.csv")
     rows = list(csv.reader((tmp_path / "list.csv").read_text().splitlines()))
     assert rows == [
         ["file", "group", "outlier_probability", "fits_better"],
@@ -129,7 +129,7 @@ def test_the_list_names_file_group_and_probability_worst_first(folder, tmp_path)
 def test_undecodable_names_are_listed_as_text_and_damaged_files_are_not_listed(folder, tmp_path):
     odd = os.fsencode(folder) + b"/a/\xff.png"
     os.rename(folder / "a/0.png", odd)
-    groups = open_groups(folder, None)
+    groups = open_groups(folder, "all")
     broken = folder / "a/1.png"
     broken.write_bytes(broken.read_bytes()[:40])
     groups.images(range(4))
@@ -142,6 +142,6 @@ def test_undecodable_names_are_listed_as_text_and_damaged_files_are_not_listed(f
 
 def test_an_unwritable_path_is_reported(folder, tmp_path):
     (tmp_path / "taken").mkdir()
-    verdicts, groups = FileVerdicts(torch.zeros(4), torch.zeros(4)), open_groups(folder, None)
+    verdicts, groups = FileVerdicts(torch.zeros(4), torch.zeros(4)), open_groups(folder, "all")
     with pytest.raises(UotaError, match="is a folder; give the name of a file in it"):
         write_verdicts(verdicts, groups, torch.zeros(4).long(), tmp_path / "taken")

@@ -20,6 +20,7 @@ from uota.settings.ranges import check_pixel_range
 from uota.views import PRESETS
 from uota.views.presets import GROUPS
 
+SPLITS: dict[str, Split] = {"train": "train", "test": "test", "all": "all"}
 # Sources that have a name of their own, and how they are opened.
 NAMES: dict[str, Callable[[Split, SceneOptions], MinimalSource]] = {
     "demo": lambda split, _: open_demo(split),
@@ -41,7 +42,7 @@ def open_source(
             same name as a source is given as ./demo. Tar shards are given by a pattern (`shards-{000..099}.tar`) or
             their folder, and a data set that `datasets` saved by its folder, with the columns if it has several
             (`saved#image=left&label=kind`).
-        split: train or test.
+        split: train, test, or all, which ignores splits.
         folder: how image files are read.
         scenes: how demo-scenes are laid out.
 
@@ -65,12 +66,12 @@ def open_source(
     return open_fashion_mnist(original, chosen) if original else open_folder(path, chosen, folder)
 
 
-def open_groups(name_or_path: str | Path, split: str | None = "train", folder: FolderOptions | None = None) -> Groups:
+def open_groups(name_or_path: str | Path, split: str = "train", folder: FolderOptions | None = None) -> Groups:
     """Open a folder of groups: each lowest folder is a group of images of one thing.
 
     Args:
         name_or_path: the folder.
-        split: train or test; None: all groups.
+        split: train, test, or all, which ignores splits.
         folder: how image files are read.
 
     Raises:
@@ -79,7 +80,7 @@ def open_groups(name_or_path: str | Path, split: str | None = "train", folder: F
     name = _name(name_or_path)
     if name in NAMES or are_shards(name) or is_saved(name):
         raise UotaError(f"{name} has no groups; give a folder with a sub-folder of images for each thing")
-    return open_groups_of_folder(_folder(name), _split(split) if split else None, folder)
+    return open_groups_of_folder(_folder(name), _split(split), folder)
 
 
 def _name(name_or_path: str | Path) -> str:
@@ -96,11 +97,9 @@ def _folder(name: str) -> Path:
 
 
 def _split(name: str) -> Split:
-    if name == "train":
-        return "train"
-    if name == "test":
-        return "test"
-    raise UotaError(f"there is no split {name!r}; choose train or test")
+    if name not in SPLITS:
+        raise UotaError(f"there is no split {name!r}; choose train, test or all")
+    return SPLITS[name]
 
 
 def _why_not_found(name: str, path: Path) -> str:
@@ -109,13 +108,13 @@ def _why_not_found(name: str, path: Path) -> str:
     return f"there is no folder {name}; give an existing folder, or one of {', '.join(NAMES)}"
 
 
-def open_items(data: str, views: str, split: str | None = "train", folder: FolderOptions | None = None) -> Source:
+def open_items(data: str, views: str, split: str = "train", folder: FolderOptions | None = None) -> Source:
     """Open what a preset makes views of: the images of a source, or the groups of a folder.
 
     Args:
         data: what `open_source` or `open_groups` takes.
         views: name of the preset, or auto or groups.
-        split: train or test; None: all groups, or training images.
+        split: train, test, or all, which ignores splits.
         folder: how image files are read.
 
     Raises:
@@ -123,7 +122,7 @@ def open_items(data: str, views: str, split: str | None = "train", folder: Folde
     """
     if views == GROUPS or (views in PRESETS and PRESETS[views].across_images):
         return open_groups(data, split, folder)
-    return open_source(data, split or "train", folder)
+    return open_source(data, split, folder)
 
 
 def open_images(data: str, views: str, split: str, folder: FolderOptions | None = None) -> Source:

@@ -13,7 +13,8 @@ from torch import Tensor
 from uota.data.files.pixels import PixelRange
 from uota.errors import UotaError
 
-Split = Literal["train", "test"]
+# All images of a source are those of both splits and any in neither, each once.
+Split = Literal["train", "test", "all"]
 Unit = Literal["image", "group"]
 
 

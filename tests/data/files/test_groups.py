@@ -28,7 +28,7 @@ def names(groups):
 
 
 def test_each_lowest_folder_is_a_group(things):
-    groups = open_groups(things, None)
+    groups = open_groups(things, "all")
     assert isinstance(groups, Source)
     assert (len(groups), groups.channels, groups.name) == (10, 3, str(things))
     assert [len(group) for group in groups.members] == [2 + thing % 3 for thing in (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)]
@@ -79,12 +79,12 @@ def test_splits_may_be_folders(write, tmp_path):
         for thing in range(count):
             for kind in "ab":
                 write(f"{split}/{kind}/{thing}/0.png"), write(f"{split}/{kind}/{thing}/1.png")
-    assert [len(open_groups(tmp_path, split)) for split in ("train", "test", None)] == [6, 4, 10]
+    assert [len(open_groups(tmp_path, split)) for split in ("train", "test", "all")] == [6, 4, 10]
     assert open_groups(tmp_path).labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_a_damaged_image_is_replaced_by_one_of_its_group(things):
-    groups = open_groups(things, None)
+    groups = open_groups(things, "all")
     last = groups.members[3][-1]
     path = groups.files.path(last)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

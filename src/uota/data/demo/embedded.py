@@ -19,7 +19,7 @@ COLUMNS = 80
 
 
 def open_demo(split: Split) -> TensorSource:
-    """8,000 training or 2,000 test images (1, 28, 28) with labels; the 10 classes take turns."""
+    """8,000 training or 2,000 test images (1, 28, 28), or both, with labels; the 10 classes take turns."""
     pixels = _pixels(split)
     return TensorSource("demo", pixels, torch.arange(len(pixels)) % len(CLASSES), CLASSES, "small-grey")
 
@@ -36,7 +36,9 @@ def from_sheet(sheet: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return rows.transpose(0, 2, 1, 3).reshape(-1, SIDE, SIDE)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _pixels(split: Split) -> Tensor:
+    if split == "all":
+        return torch.cat([_pixels("train"), _pixels("test")])
     with Image.open(FOLDER / f"{split}.png") as sheet:
         return torch.from_numpy(from_sheet(np.asarray(sheet)))[:, None]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
+from torch import Tensor
 
 from uota.data.memory import TensorSource
 from uota.data.source import Split
@@ -25,17 +27,22 @@ def fashion_mnist_folder(folder: Path) -> Path | None:
 
 
 def open_fashion_mnist(folder: Path, split: Split) -> TensorSource:
-    """All 60,000 training or 10,000 test images with their labels, (1, 28, 28) each.
+    """All 60,000 training or 10,000 test images with their labels, (1, 28, 28) each, or both.
 
     Raises:
         UotaError: a file is missing or damaged.
     """
+    parts = [_read_split(folder, part) for part in (PREFIX if split == "all" else [split])]
+    images, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return TensorSource("fashion-mnist", images[:, None], labels, CLASSES, "small-grey")
+
+
+def _read_split(folder: Path, split: str) -> tuple[UInt8[Tensor, "len height width"], Int64[Tensor, " len"]]:
     images = read_idx(_need(folder, f"{PREFIX[split]}-{IMAGES}"), dimensions=3)
     labels = read_idx(_need(folder, f"{PREFIX[split]}-{LABELS}"), dimensions=1)
     if len(images) != len(labels):
         raise UotaError(f"{folder} holds {len(images)} images and {len(labels)} labels of {split}; download it again")
-    pixels = torch.from_numpy(images)[:, None]
-    return TensorSource("fashion-mnist", pixels, torch.from_numpy(labels.astype(np.int64)), CLASSES, "small-grey")
+    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from uota.data.demo.embedded import open_demo
+from uota.data.demo.fashion_mnist import CLASSES
 from uota.data.memory import TensorSource
 from uota.data.source import Split
 from uota.errors import UotaError
@@ -25,7 +26,7 @@ CHUNK = 256
 # A crop is an outlier if its share of the main object is less than this times its share of another object.
 OUTLIER_RATIO = 0.5
 # Key of the random numbers of a split, so that test scenes have a layout of their own.
-SPLIT_KEY = {"train": 0, "test": 1}
+SPLIT_KEY: dict[Split, int] = {"train": 0, "test": 1}
 # Random numbers of one object: which image, radius, scale, rotation, hue, saturation, whether mirrored.
 DRAWS = 7
 
@@ -134,17 +135,29 @@ def _inside(first: Tensor, last: Tensor, side: int) -> Float[Tensor, "views batc
 
 @lru_cache(maxsize=4)
 def open_scenes(split: Split, options: SceneOptions | None = None) -> Scenes:
-    """The scenes of a split, a pure function of split and options; each image of `demo` is the main object of one."""
+    """The scenes of a split, a pure function of split and options; each image of `demo` is the main object of one.
+
+    All are the scenes of both splits, unchanged, training first.
+    """
     options = options or SceneOptions()
+    if split == "all":
+        return _concatenate([open_scenes(part, options) for part in SPLIT_KEY])
     demo = open_demo(split)
     assert demo.labels is not None
-    assert demo.classes is not None
     draws = _draws(len(demo), split, options)
     which = _objects(demo.labels, draws[..., 0])
     ink = torch.cat(
         [_render(demo.pixels[which[part]], draws[part], options) for part in torch.arange(len(demo)).split(CHUNK)]
     )
-    return Scenes(_compose(ink, draws, options.tint), demo.labels, demo.classes, ink, demo.labels[which])
+    return Scenes(_compose(ink, draws, options.tint), demo.labels, CLASSES, ink, demo.labels[which])
+
+
+def _concatenate(parts: list[Scenes]) -> Scenes:
+    pixels, labels, ink, kinds = (
+        torch.cat(tensors)
+        for tensors in zip(*((part.pixels, part.labels, part.ink, part.kinds) for part in parts), strict=True)
+    )
+    return Scenes(pixels, labels, CLASSES, ink, kinds)
 
 
 def _draws(images: int, split: Split, options: SceneOptions) -> Float[Tensor, "len objects draws"]:

@@ -28,7 +28,7 @@ CHECKED_AT_OPENING = 20_000
 
 
 class Folder(Source):
-    """Images of one split of a folder, decoded on demand.
+    """Images of a split of a folder, decoded on demand.
 
     A file that turns out to be unreadable is replaced by the next readable one of its class, or of its group if there
     are groups; every process makes the same choice, and `skipped` names the file. In folders of up to
@@ -126,7 +126,7 @@ class Folder(Source):
         root, files = self.listing.root, self.listing.files
         checked = _check(root, [files[index] for index in indices], self.options)
         kept = [index for index in indices if files[index] in checked.sizes]
-        listing = Listing(root, [files[index] for index in kept], self.classes, self.left_out)
+        listing = replace(self.listing, files=[files[index] for index in kept])
         cache = _make_cache([checked.sizes[file] for file in listing.files], self.options.cache_megabytes)
         substitute_group = None if self._substitute_group is None else self._substitute_group[kept]
         return Folder(self.name, listing, self.options, cache, self.reasons | checked.reasons, substitute_group)
@@ -137,7 +137,8 @@ def open_folder(folder: Path, split: Split, options: FolderOptions | None = None
 
     Labels are the first-level sub-folders if there are at least two and most images are in one; images beside them have
     the label -1. A folder with `train/` and `test/` (or `val/`) has its splits there. In any other folder a fifth of
-    each class, chosen by a hash of the path, is the test split; without labels both splits contain all images.
+    each class, chosen by a hash of the path, is the test split; without labels both splits contain all images. Of split
+    all, images are named relative to `folder`, so that those of several splits differ.
 
     Raises:
         UotaError: there are no images, a single one, or none that can be read.

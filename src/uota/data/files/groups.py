@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from uota.console import printable, some_of
 from uota.data.files.decoded import FolderOptions
 from uota.data.files.folder import find_readable
-from uota.data.files.listing import Listing, classes_of, list_split
+from uota.data.files.listing import list_split
 from uota.data.source import Source, Split
 from uota.errors import UotaError
 
@@ -104,8 +105,8 @@ class Groups(Source):
         yield from self.files.fingerprint_parts()
 
 
-def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOptions | None = None) -> Groups:
-    """The groups of one split of a folder; of both splits if `split` is None.
+def open_groups_of_folder(folder: Path, split: Split, options: FolderOptions | None = None) -> Groups:
+    """The groups of a split of a folder.
 
     Each lowest folder is a group. Groups of a single image, and images beside folders, are left out. Labels are the
     first-level sub-folders if the groups are deeper. Splits are those of `open_folder`, and never cut a group in two.
@@ -119,11 +120,11 @@ def open_groups_of_folder(folder: Path, split: Split | None, options: FolderOpti
     groups = sorted(name for name, files in images.items() if len(files) > 1)
     if len(groups) < 2:
         raise UotaError(f"{folder} has {len(groups)} sub-folder(s) of two or more images, two are needed; {REMEDY}")
-    listing = list_split(folder, groups, split, of="groups") if split else Listing(folder, groups, classes_of(groups))
+    listing = list_split(folder, groups, split, of="groups")
     above = listing.root.relative_to(folder)
     members = [[_name(name, file) for file in images[(above / name).as_posix()]] for name in listing.files]
     sizes = [len(group) for group in members]
-    files = Listing(listing.root, [file for group in members for file in group], listing.classes, listing.left_out)
+    files = replace(listing, files=[file for group in members for file in group])
     substitute_group = np.repeat(np.arange(len(sizes)), sizes)
     ranges = [range(start, end) for start, end in pairwise(np.cumsum([0, *sizes]).tolist())]
     return Groups(found.folder(files, substitute_group), ranges, _alone(found.files, images))

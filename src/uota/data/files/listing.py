@@ -41,6 +41,7 @@ IGNORED = {
     ".thumbnails",
     ".uota.lock",
 }
+BESIDE = "{} are beside the folders of classes, and have no label"
 IGNORED_PREFIXES = ("._", ".Trash", ".fuse_hidden", ".nfs", ".~")
 
 
@@ -60,19 +61,22 @@ class FoundFiles(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """Images of one split of a folder.
+    """Images of a split of a folder.
 
     Attributes:
         root: the folder of the split.
-        files: paths relative to `root`, sorted, with / between the parts; the first part is the class.
-        classes: names of the classes in both splits, sorted; None if the images are not labelled.
+        files: paths relative to `root`, sorted, with / between the parts.
+        classes: names of the classes in all splits, sorted; None if the images are not labelled.
         left_out: images that belong to no split, or have no label.
+        above: where the folders of classes are, relative to `root`: "" or, if several splits are listed, their folders
+            with a / at the end.
     """
 
     root: Path
     files: list[str]
     classes: list[str] | None
     left_out: LeftOut = field(default_factory=LeftOut, compare=False)
+    above: tuple[str, ...] = ("",)
 
     def __len__(self) -> int:
         """Number of files."""
@@ -95,7 +99,12 @@ class Listing:
         if self.classes is None:
             return None
         place = {name: number for number, name in enumerate(self.classes)}
-        return [place[class_of(file)] if "/" in file else UNLABELLED for file in self.files]
+        return [place.get(class_of(inner), UNLABELLED) if "/" in inner else UNLABELLED for inner in self._inner()]
+
+    def _inner(self) -> Iterator[str]:
+        """Each file's path relative to the folder above its class; "" for a file outside these folders."""
+        for file in self.files:
+            yield next((file.removeprefix(above) for above in self.above if file.startswith(above)), "")
 
 
 def find_images(root: Path) -> FoundFiles:
@@ -217,29 +226,66 @@ def list_split(root: Path, files: Sequence[str], split: Split, of: str = "images
     `splits.py` lists the spellings of these names, and sets a fifth of each class aside if there are no such folders.
     If training images are labelled, the test split is the first test folder that is labelled too. Without labels both
     splits contain all images; in a labelled folder, images beside the class folders belong to training. A single top
-    folder is entered.
+    folder is entered. All ignores splits: it has all images, named relative to `root`.
 
     Args:
         root: the folder.
         files: paths relative to the folder.
-        split: train or test.
+        split: train, test or all.
         of: what the files are called in messages.
 
     Raises:
         UotaError: the split is empty.
     """
+    if split == "all":
+        return _list_all(root, files, of)
     left_out = LeftOut()
     root, files = _step_in(root, files, left_out, of)
-    tops = sorted({class_of(file) for file in files if "/" in file})
-    train = [name for name in tops if split_of(name) == "train"]
-    if train and test_names_first(tops):
-        listing = _of_parts(root, files, split, train[0], test_names_first(tops), left_out, of)
+    tops = _tops(files)
+    train, tests = _parts(tops)
+    if train:
+        listing = _of_parts(root, files, split, train, tests, left_out, of)
     else:
         listing = _of_share(root, files, classes_of(files), split, left_out, of)
         left_out.remarks += _parts_taken_for_classes(files, tops, listing.classes)
     if not listing.files:
         raise UotaError(f"{root} has too few {of} of every class for a test split; give each class at least 3 {of}")
     return listing
+
+
+def _list_all(root: Path, files: Sequence[str], of: str) -> Listing:
+    """All images. With folders for splits, those in folders of classes of a split are labelled, if training is."""
+    left_out = LeftOut()
+    inner_root, inner = _step_in(root, files, LeftOut(), of)
+    entered = "" if inner_root == root else f"{inner_root.relative_to(root).as_posix()}/"
+    tops = _tops(inner)
+    train, _ = _parts(tops)
+    if train is None:
+        classes = classes_of(inner)
+        above: tuple[str, ...] = (entered,)
+        left_out.remarks += _parts_taken_for_classes(inner, tops, classes)
+    else:
+        of_part = {name: _within(inner, name) for name in tops if split_of(name)}
+        labelled = {name: within for name, within in of_part.items() if _is_labelled(within)}
+        in_classes = [file for within in labelled.values() for file in within if "/" in file]
+        classes = sorted(set(map(class_of, in_classes))) if classes_of(of_part[train]) else None
+        above = tuple(f"{entered}{name}/" for name in labelled)
+    listing = Listing(root, list(files), classes, left_out, above)
+    labels = listing.labels()
+    unlabelled = [file for file, label in zip(files, labels, strict=True) if label == UNLABELLED] if labels else []
+    _leave_out(unlabelled, BESIDE.format(_some(of)), left_out)
+    return listing
+
+
+def _tops(files: Sequence[str]) -> list[str]:
+    return sorted({class_of(file) for file in files if "/" in file})
+
+
+def _parts(tops: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The training folder and the test folders; (None, []) unless there are both."""
+    train = [name for name in tops if split_of(name) == "train"]
+    tests = test_names_first(tops)
+    return (train[0], tests) if train and tests else (None, [])
 
 
 def _step_in(root: Path, files: Sequence[str], left_out: LeftOut, of: str) -> tuple[Path, Sequence[str]]:
@@ -316,7 +362,7 @@ def _within(files: Sequence[str], name: str) -> list[str]:
 
 def _warn_beside_classes(files: Sequence[str], classes: list[str] | None, left_out: LeftOut, of: str) -> None:
     beside = [] if classes is None else [file for file in files if "/" not in file]
-    _leave_out(beside, f"{_some(of)} are beside the folders of classes, and have no label", left_out)
+    _leave_out(beside, BESIDE.format(_some(of)), left_out)
 
 
 def _leave_out(files: Sequence[str], reason: str, left_out: LeftOut) -> None:

@@ -1,6 +1,6 @@
 """Data sets that Hugging Face's `datasets` saved to disk: Arrow tables, mapped into memory and read by row."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,11 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 from jaxtyping import Int64
-from numpy.typing import NDArray
 
-from uota.data.files.decode import UnreadableError
-from uota.data.files.decoded import FolderOptions
+from uota.data.files.decoded import Files, FolderOptions
 from uota.data.files.left_out import LeftOut
 from uota.data.files.splits import UNLABELLED, in_share, split_of, test_names_first
+from uota.data.packed.rows import ConcatenatedRows, Rows
 from uota.data.packed.source import PackedSource
 from uota.data.source import Split
 from uota.errors import UotaError
@@ -22,38 +21,6 @@ from uota.io.outputs import path_of
 LABEL_NAMES = {"label", "labels", "class", "classes", "cls", "target", "targets", "category", "y"}
 # Files that `save_to_disk` writes into the folder of a data set, and of a data set with splits.
 TABLE, SPLITS = "state.json", "dataset_dict.json"
-
-
-class Rows:
-    """The images in a column of a table, by index; takes 8 bytes of memory for each."""
-
-    def __init__(self, folder: Path, table: Any, column: str, rows: Int64[np.ndarray, " len"]) -> None:
-        """Keep the table; image i is in row `rows[i]`."""
-        self.folder, self.table, self.column, self.rows = folder, table, column, rows
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.rows)
-
-    def path(self, index: int) -> Path:
-        """The table's folder, followed by the number of the row."""
-        return self.folder / f"row {self.rows[index]}"
-
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """The bytes of an image, which `save_to_disk` copies into the table.
-
-        Raises:
-            UnreadableError: the cell is empty.
-        """
-        cell = self.table[int(self.rows[index])][self.column]
-        if cell is None or cell["bytes"] is None:
-            raise UnreadableError("the cell is empty")
-        return np.frombuffer(cell["bytes"], dtype=np.uint8)
-
-    def fingerprint_parts(self) -> Iterator[bytes]:
-        """The column and the numbers of the rows."""
-        yield self.column.encode()
-        yield np.asarray(self.rows, dtype=np.int64).tobytes()
 
 
 def is_saved(name: str) -> bool:
@@ -68,11 +35,11 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
     The splits are those of the data set, if it has both train and test (or validation); if the training images have
     labels, test is the first test split with labels. In any other data set a fifth of each class, chosen by a hash of
     the row number, is the test split; without labels both splits contain all images. Rows without a label, or with a
-    label that has no class name, get the label -1 and belong to training.
+    label that has no class name, get the label -1 and belong to training. All ignores splits: it has all rows.
 
     Args:
         name: the folder, followed by `#image=NAME&label=NAME` if it has several columns of images or labels.
-        split: train or test.
+        split: train, test or all.
         options: how images are read; none are kept in memory.
 
     Raises:
@@ -88,24 +55,21 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
     except Exception as error:
         raise UotaError(f"{folder} cannot be read ({error}); save or copy it again") from error
     left_out = LeftOut()
-    table, part, given = _of_split(loaded, split, name, columns.get("label"), left_out)
-    image = _column(table, "Image", columns.get("image"), name)
-    if image is None:
-        raise UotaError(f"{name} has no column of images, only {', '.join(table.column_names)}; cast one to Image")
-    labels, classes = _labels(table, _column(table, "ClassLabel", columns.get("label"), name))
+    tables, is_split = _of_split(loaded, split, name, columns.get("label"), left_out)
+    parts = [_rows(folder / part, table, columns.get("image"), name) for part, table in tables.items()]
+    labels, classes = _labels_of_all([*tables.values()], columns.get("label"), name)
     if labels is None:
-        left_out.remarks += _columns_like_labels(table)
+        left_out.remarks += dict.fromkeys(remark for table in tables.values() for remark in _columns_like_labels(table))
+    files: Files = parts[0] if len(parts) == 1 else ConcatenatedRows(parts)
     if labels is not None and (without := int((labels == UNLABELLED).sum())):
-        first = f"row {int((labels == UNLABELLED).argmax())}"
-        left_out.add("row(s) have no class label, and are not used in evaluations", first, without)
-    rows = np.arange(len(table))
-    if labels is not None and not given:
-        chosen = in_share((str(row).encode() for row in rows), labels, split)
-        rows, labels = rows[chosen], labels[chosen]
-    if len(rows) < 2:
-        raise UotaError(f"{name} has {len(rows)} image(s) for {split}; at least two are needed")
-    images = table.select_columns(image).cast_column(image, datasets.Image(decode=False)).with_format(None)
-    files = Rows(folder / part, images, image, rows)
+        first = files.path(int((labels == UNLABELLED).argmax())).relative_to(folder)
+        left_out.add("row(s) have no class label, and are not used in evaluations", str(first), without)
+    if labels is not None and not is_split:
+        (part,) = parts
+        chosen = in_share((str(row).encode() for row in part.rows), labels, split)
+        files, labels = part.subset(chosen), labels[chosen]
+    if len(files) < 2:
+        raise UotaError(f"{name} has {len(files)} image(s) for {split}; at least two are needed")
     return PackedSource(name, files, labels, classes, options or FolderOptions(), left_out=left_out)
 
 
@@ -115,17 +79,32 @@ def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:
     return (folder, {}) if folder.exists() else (path_of(path), dict(parse_qsl(columns)))
 
 
-def _of_split(loaded: Any, split: Split, name: str, label: str | None, left_out: LeftOut) -> tuple[Any, str, bool]:
-    """The table of a split, the name of its folder, and whether the data set has both splits."""
+def _rows(folder: Path, table: Any, chosen: str | None, name: str) -> Rows:
+    """The images of a table, still encoded."""
+    import datasets
+
+    image = _column(table, "Image", chosen, name)
+    if image is None:
+        raise UotaError(f"{folder} has no column of images, only {', '.join(table.column_names)}; cast one to Image")
+    images = table.select_columns(image).cast_column(image, datasets.Image(decode=False)).with_format(None)
+    return Rows(folder, images, image, np.arange(len(table)))
+
+
+def _of_split(
+    loaded: Any, split: Split, name: str, label: str | None, left_out: LeftOut
+) -> tuple[dict[str, Any], bool]:
+    """The tables that contain a split, by the names of their folders, and whether they contain nothing else."""
     if not isinstance(loaded, dict):
-        return loaded, "", False
+        return {"": loaded}, split == "all"
+    if split == "all":
+        return dict(loaded), True
     train = next((part for part in sorted(loaded) if split_of(part) == "train"), None)
     tests = test_names_first(loaded)
     if train is None or not tests:
         if len(loaded) > 1:
             raise UotaError(f"{name} has the splits {', '.join(loaded)}; give the folder of one of them")
         (part,) = loaded
-        return loaded[part], part, False
+        return {part: loaded[part]}, False
     labelled = {part: _is_labelled(loaded[part], label, name) for part in (train, *tests)}
     test = next((part for part in tests if not labelled[train] or labelled[part]), None)
     for part in loaded:
@@ -133,9 +112,9 @@ def _of_split(loaded: Any, split: Split, name: str, label: str | None, left_out:
             why = "are in a split without labels" if labelled.get(part) is False else "are in a split that is not used"
             left_out.add(f"row(s) {why}", part, len(loaded[part]))
     if test is None:
-        return loaded[train], train, False
+        return {train: loaded[train]}, False
     part = train if split == "train" else test
-    return loaded[part], part, True
+    return {part: loaded[part]}, True
 
 
 def _is_labelled(table: Any, label: str | None, name: str) -> bool:
@@ -163,6 +142,22 @@ def _columns_like_labels(table: Any) -> list[str]:
         for name, feature in table.features.items()
         if name.lower() in LABEL_NAMES and type(feature).__name__ != "ClassLabel"
     ]
+
+
+def _labels_of_all(
+    tables: Sequence[Any], column: str | None, name: str
+) -> tuple[Int64[np.ndarray, " rows"] | None, list[str] | None]:
+    """The labels of the rows of several tables, matched by the names of their classes."""
+    found = [_labels(table, _column(table, "ClassLabel", column, name)) for table in tables]
+    classes = list(dict.fromkeys(title for _, titles in found for title in titles or []))
+    if not classes:
+        return None, None
+    number = {title: place for place, title in enumerate(classes)}
+    renumbered = []
+    for table, (labels, titles) in zip(tables, found, strict=True):
+        numbers = np.array([*(number[title] for title in titles or []), UNLABELLED])  # the label -1 selects the last
+        renumbered.append(np.full(len(table), UNLABELLED) if labels is None else numbers[labels])
+    return np.concatenate(renumbered), classes
 
 
 def _labels(table: Any, column: str | None) -> tuple[Int64[np.ndarray, " rows"] | None, list[str] | None]:

@@ -119,11 +119,11 @@ def open_shards(name: str, split: Split, options: FolderOptions | None = None) -
 
     Shards named train and test (or val, …) are these splits. In others, a fifth of each class, chosen by a hash of the
     name, is the test split if samples have a number in `.cls`; otherwise both splits contain all images. Samples
-    without a number get the label -1 and belong to training.
+    without a number get the label -1 and belong to training. All ignores splits: it has the images of all shards.
 
     Args:
         name: `shards-{000..099}.tar`, `shards-*.tar`, one .tar file, or a folder of tar files.
-        split: train or test.
+        split: train, test or all.
         options: how images are read; none are kept in memory.
 
     Raises:
@@ -255,7 +255,7 @@ def _of_split(shards: list[Path], split: Split, left_out: LeftOut) -> tuple[list
     of = {shard: [split_of(word) for word in re.split(r"[^a-z]+", shard.stem.lower())] for shard in shards}
     train = [shard for shard in shards if "train" in of[shard]]
     test = [shard for shard in shards if "test" in of[shard] and "train" not in of[shard]]
-    if not train or not test:
+    if split == "all" or not train or not test:
         return shards, False
     for shard in shards:
         if shard not in (*train, *test):
