@@ -15,7 +15,8 @@ def parser() -> CommandParser:
     parser = CommandParser(
         "uota inspect",
         "[RUN ... | FOLDER] [options]",
-        "Write a page that shows which views of images are outliers, with or without a run.",
+        "Write a page that shows which views of images are outliers, with or without a run. The same command gives the "
+        "same page.",
         (
             "uota inspect photos",
             "uota inspect runs/photos runs/other --out photos.html",
@@ -73,28 +74,33 @@ def parser() -> CommandParser:
         "--inject", type=float, default=0.0, help="Share of views taken from other images, to check the arbiter."
     )
     parser.add_argument(
-        "--backbone", type=str | None, default=None, help="Without a run: timm model whose features the arbiter sees."
+        "--eyes",
+        type=str,
+        default="auto",
+        metavar="NAME|FILE",
+        help="What an arbiter sees with that is no run's: pretrained (ImageNet weights that are installed along), "
+        "thumbnails, the name of a timm model, a file of weights, or a run. auto: pretrained for views of 64 pixels "
+        "and more, thumbnails for smaller ones.",
     )
     parser.add_argument(
-        "--weights",
+        "--backbone",
         type=str | None,
         default=None,
-        metavar="FILE",
-        help="File with the weights of the backbone; null: random ones.",
+        help="Network of a file of weights given as --eyes, if it cannot be inferred.",
     )
     parser.add_argument(
-        "--seconds",
-        type=float,
-        default=20.0,
-        help="Seconds for training an arbiter if there is no trained one (two arbiters for groups).",
+        "--steps",
+        type=int | None,
+        default=None,
+        help="Training steps of the arbiter's head; 0: none is trained. null: the best of several numbers.",
     )
     parser.add_argument(
         "--images",
         type=int | None,
         default=None,
-        help="Number of images to show; null: 60, or 8 where only the gallery is written.",
+        help="Number of images to inspect, drawn at random; null: all, or 128 where only the gallery is written.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of images.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of the arbiter.")
     add_reading(parser)
     add_own_method(parser)
     return parser
@@ -110,11 +116,11 @@ def run(options: Namespace) -> None:
     drop_own_method(values)
     out, files, table = path_of(values.pop("out")), values.pop("files"), values.pop("table")
     found = inspect_and_write(values.pop("what") or [], out, files, table, **values)
-    rate = "not estimated" if found.outlier_rate is None else f"{100 * found.outlier_rate:.1f} %"
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     doubt = _doubt(found.outlier_rate)
     shown = f"mean weight by size of view: {means}; written: {printable(out)}"
-    print(f"estimated share of outlier views: {rate}{doubt}; {shown}")
+    none = "; no outliers found" if found.none_found else ""
+    print(f"estimated share of outlier views: {found.share_in_words}{none}{doubt}; {shown}")
     if found.misfiled is not None:
         listed = (
             f"{_doubt(found.misfiled)}; all files, worst first: {printable(files)}" if files else _doubt(found.misfiled)
@@ -126,7 +132,7 @@ def _doubt(rate: float | None) -> str:
     """What an estimate means that says more about the arbiter than about the views."""
     if rate is None or rate <= TOO_MANY:
         return ""
-    return " (so many that it probably cannot tell: give more --seconds, or a run more epochs)"
+    return " (so many that it probably cannot tell: choose other --eyes, or give a run more epochs)"
 
 
 COMMAND = Command("show which views of images are outliers, with or without a run", parser, run)

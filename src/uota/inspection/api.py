@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from io import BytesIO
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from uota.inspection.input import open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
 from uota.inspection.result import Findings
-from uota.inspection.table import score_views
+from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
 from uota.misfiled.files import MIN_GROUPS
 from uota.runs.run import Run
@@ -28,7 +27,6 @@ from uota.views import ViewPreset
 
 logger = logging.getLogger(__name__)
 
-SHOWN, SCORED = 60, 512
 PAGE, TABLES = ".html", (".parquet", ".csv")
 
 
@@ -94,11 +92,11 @@ class Inspection(Findings):
 
     def _title(self) -> str:
         run = self.subject.run
-        arbiter = f"run {run.folder.name}" if run else "an arbiter trained on these images"
+        arbiter = f"run {run.folder.name}" if run else "an arbiter chosen by injection"
         title = f"{self.subject.source.name}, weighed by {arbiter}: image (red frame), views by weight (mean 1)"
         if self.outlier_rate is None:
             return title
-        return f"{title}; estimated share of outlier views {100 * self.outlier_rate:.0f} %"
+        return f"{title}; estimated share of outlier views {self.share_in_words}"
 
 
 def require_suffix(out: Path) -> None:
@@ -116,12 +114,12 @@ def inspect(
     model: Any = None,
     views: str | ViewPreset = "auto",
     *,
-    weights: str | Path | None = None,
+    eyes: str | Path = "auto",
+    backbone: str | None = None,
+    steps: int | None = None,
     view_options: dict[str, Any] | None = None,
     inject: float = 0.0,
-    seconds: float = 20.0,
-    shown: int = SHOWN,
-    scored: int = SCORED,
+    most: int | None = None,
     files: bool | None = False,
     compare: bool = True,
     other_runs: Sequence[Run] = (),
@@ -129,26 +127,28 @@ def inspect(
     pixel_range: Sequence[float] | None = None,
     image_megabytes: int | None = None,
 ) -> Inspection:
-    """Score augmented views of images with a run's arbiter, or with one trained now for a few seconds.
+    """Score augmented views of images with a run's arbiter, or with the one that best finds views exchanged on purpose.
+
+    The same arguments give the same result, bit for bit, on the same machine.
 
     Args:
         images: a data set's name or a folder; a list of paths; a tensor (n, channels, height, width); a list or dataset
             of pictures; a `uota.data.Source`. None: the run's images, or demo-scenes.
-        model: a `Run` whose arbiter scores the views. Otherwise an arbiter is trained now, on features of this timm
-            model (random weights unless `weights` is given) or module (images to rows of features); None: on
-            thumbnails.
+        model: a `Run` whose arbiter scores the views, or a module (images to rows of features) to use as eyes.
         views: a preset or its name; auto: the run's, or chosen by the images; groups: the files of each innermost
             folder are images of one thing.
-        weights: file with weights of the model.
+        eyes: what an arbiter sees with that is no run's. pretrained: the embedded ImageNet weights; thumbnails; the
+            name of a timm model, a file of weights, or the folder of a run. auto: pretrained for views of 64 pixels and
+            more, thumbnails for smaller ones.
+        backbone: network of a file of weights, if it cannot be inferred.
+        steps: training steps of the arbiter's head; 0: none is trained. None: the best of several numbers.
         view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
         inject: share of views taken from other images, to see whether the arbiter finds them.
-        seconds: training time of an arbiter; for groups, of each of the two that score the other half's files.
-        shown: number of images whose views are kept for the gallery.
-        scored: number of images whose views are scored.
+        most: number of images, drawn at random if there are more; None: all.
         files: score every file of the groups; None: if there are groups, and enough of them.
-        compare: if the run's arbiter is not a learned one, train one for comparison.
+        compare: with a run, also choose an arbiter by injection, for comparison.
         other_runs: further runs whose curves are shown.
-        seed: seed of the views and of the choice of images.
+        seed: seed of the views and of the choice of the arbiter.
         pixel_range: pixel values of black and white for images of more than 8 bits; None: the run's, or estimated.
         image_megabytes: images that are larger than this once decoded are skipped; None: the run's limit, or 256.
 
@@ -157,26 +157,27 @@ def inspect(
 
     >>> import torch
     >>> from uota import inspect
-    >>> found = inspect(torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8), seconds=0.0)
-    >>> found.table.shape, round(float(found.table.columns()["weight_learned"].mean()), 3)
+    >>> found = inspect(torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8), steps=0)
+    >>> found.table.shape, round(float(found.table.columns()["weight_chosen"].mean()), 3)
     ((6, 40), 1.0)
     """
     check_number("seed", seed, RANGES["seed"])
-    if not 0 <= seconds < inf:
-        raise UotaError(f"seconds is {seconds}; give 0 seconds (one step) or more")
+    if steps is not None and steps < 0:
+        raise UotaError(f"steps is {steps}; give 0 or more")
+    if most is not None and most < 1:
+        raise UotaError(f"the number of images is {most}; give at least 1")
     run = model if isinstance(model, Run) else None
     reading = Reading(None if pixel_range is None else list(pixel_range), image_megabytes)
-    subject = open_input(images, run, views, view_options or {}, inject, seed, reading)
+    subject = open_input(images, run, views, view_options or {}, inject, seed, reading, most)
     if files and subject.groups is None:
         raise UotaError("--files lists files by their group, and the views are not of groups; add --views groups")
     warn_left_out(subject.source)
-    file = None if weights is None else Path(weights)
-    arbiters = build_arbiters(subject, None if run else model, file, seconds, compare)
-    table = score_views(subject, arbiters, max(scored, shown))
+    arbiters = build_arbiters(subject, eyes if run or model is None else model, backbone, steps, compare)
+    table = score_views(subject, arbiters)
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:
             logger.info(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
-    filing = find_misfiled(subject, arbiters, seconds) if files else None
+    filing = find_misfiled(subject, arbiters) if files else None
     warn_skipped(subject.source)
     return Inspection(subject, arbiters, table, filing, ([run] if run else []) + list(other_runs))

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from uota.errors import UotaError
-from uota.inspection.api import PAGE, SHOWN, TABLES, Inspection, inspect, require_suffix
+from uota.inspection.api import PAGE, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
 from uota.misfiled.files import write_verdicts
 from uota.runs.folder import check_output
 from uota.runs.run import Run
 
-# Numbers of images shown and scored if only a picture of the gallery is written.
-PICTURED, SCORED_FOR_PICTURE = 8, 128
+# Images that are inspected if only a picture of the gallery is written.
+SCORED_FOR_PICTURE = 128
 
 
 def inspect_and_write(
@@ -20,8 +20,6 @@ def inspect_and_write(
     files: str | None = None,
     table: str | None = None,
     data: str | None = None,
-    backbone: str | None = None,
-    weights: str | None = None,
     images: int | None = None,
     **settings: Any,
 ) -> Inspection:
@@ -33,39 +31,30 @@ def inspect_and_write(
         files: CSV file of all files of the groups, by descending outlier probability.
         table: .parquet or .csv file with one row per scored view.
         data: a data set's name or a folder of images; None: `what`, the run's, or demo-scenes.
-        backbone: network whose features the arbiter scores, if there is no run.
-        weights: file of the backbone's weights.
-        images: number of images shown.
+        images: number of images to inspect; None: all for a page.
         settings: further arguments of `inspect`.
 
     Raises:
         UotaError: there are no such images or runs, the settings contradict each other, a file cannot be written.
     """
     run, other_runs, data = _named(what, data)
-    if run and (backbone or weights):
-        raise UotaError(f"{run.folder} is a run, which has its own backbone; omit --backbone and --weights")
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these suffixes")
     require_suffix(out)
     written = [out, *(path_of(other) for other in (files, table) if other is not None)]
     check_writable(*written)
     check_output(*written, data=data if data is not None or run is None else run.settings().data.source)
-    if images is not None and images < 1:
-        raise UotaError(f"images is {images}; give at least 1")
     page = out.suffix == PAGE
-    size: dict[str, Any] = {} if page else {"scored": SCORED_FOR_PICTURE, "compare": False}
-    shown = images or (SHOWN if page else PICTURED)
     found = inspect(
         data,
-        run or backbone,
-        weights=path_of(weights) if weights else None,
-        shown=shown,
+        run,
+        most=images or (None if page else SCORED_FOR_PICTURE),
         files=True if files is not None else None if page else False,
+        compare=page,
         other_runs=other_runs,
-        **size,
         **settings,
     )
-    found.save(out, shown)
+    found.save(out)
     if files is not None and found.filing is not None:
         write_verdicts(found.filing.verdicts, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:

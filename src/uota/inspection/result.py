@@ -48,12 +48,23 @@ class Findings:
     @property
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of that share; None if it is unknown."""
-        return None
+        share = self.table.share
+        return None if share is None else (share.low, share.high)
 
     @property
     def none_found(self) -> bool:
-        """Whether no outliers were found: the estimated share is 0."""
-        return self.outlier_rate is not None and self.outlier_rate == 0
+        """Whether no outliers were found: the interval of the share holds 0."""
+        return self.table.share is not None and self.table.share.none
+
+    @property
+    def share_in_words(self) -> str:
+        """The estimated share with its interval, as text."""
+        if self.outlier_rate is None:
+            return "not estimated"
+        if self.interval is None:
+            return f"{100 * self.outlier_rate:.1f} %"
+        low, high = self.interval
+        return f"{100 * self.outlier_rate:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
     @property
     def mean_weight(self) -> list[float]:

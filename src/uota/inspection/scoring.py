@@ -1,6 +1,6 @@
 """Scoring of all views of an inspection, by every arbiter, in one pass over the images."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from uota.arbitration import Arbiter, Arbitration, Scores
 from uota.arbitration.strengths.two_groups import counts_by_image, weigh_by_densities
 from uota.console import PROGRESS
 from uota.errors import UotaError
+from uota.inspection.analysis.share import share_of_counts
 from uota.inspection.arbiters import ArbiterSet, Seen
 from uota.inspection.input import MIN_ITEMS, InspectionInput
 from uota.inspection.table import FLAT, ViewTable
@@ -100,8 +101,13 @@ def _table(
     order = index.argsort()
     verdicts = {name: each.verdict() for name, each in scored.items()}
     verdicts["mahalanobis"] = _distances(embeddings, arbiters.mahalanobis)
+    share = None
+    if arbiters.primary in scored:
+        counted = int((~empty).sum())
+        share = share_of_counts(torch.cat(scored[arbiters.primary].counts), counted, subject.pipeline.seed)
+        if share.none:
+            verdicts[arbiters.primary] = _without_outliers(verdicts[arbiters.primary])
     wrong = None if seen[0].wrong is None else torch.cat([_required(views.wrong) for views in seen], 1)
-    counts = scored[arbiters.primary].counts if arbiters.primary in scored else []
     return ViewTable(
         source=subject.source,
         preset=subject.preset,
@@ -112,7 +118,7 @@ def _table(
         primary=arbiters.primary,
         wrong=None if wrong is None else wrong[:, order],
         shows_nothing=empty[:, order],
-        counts=torch.cat(counts)[order] if counts else None,
+        share=share,
     )
 
 
@@ -135,17 +141,22 @@ def _paper_arbiter(embeddings: Float[Tensor, "views images dim"]) -> Arbiter:
     return Arbiter("mahalanobis", tau=TAU_PER_DIMENSION * dim, covariance=covariance).eval()
 
 
+def _without_outliers(verdict: Arbitration) -> Arbitration:
+    """Return the verdict that no view is an outlier."""
+    uniform = torch.ones_like(verdict.weights)
+    return replace(verdict, weights=uniform, outlier_probability=torch.zeros_like(uniform))
+
+
 def _ordered(verdict: Arbitration, order: Int64[Tensor, " images"]) -> Arbitration:
     def of(x: Tensor | None) -> Any:
         return None if x is None else x[:, order]
 
-    return Arbitration(
-        of(verdict.weights),
-        of(verdict.scores),
-        of(verdict.distances),
-        verdict.tau,
-        of(verdict.outlier_probability),
-        verdict.outlier_rate,
+    return replace(
+        verdict,
+        weights=of(verdict.weights),
+        scores=of(verdict.scores),
+        distances=of(verdict.distances),
+        outlier_probability=of(verdict.outlier_probability),
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from uota.arbitration import Arbitration
 from uota.console import printable
 from uota.data import Source
+from uota.inspection.analysis.share import Share
 from uota.views import ViewParameters, ViewPreset
 
 Columns = dict[str, ndarray]
@@ -36,8 +37,8 @@ class ViewTable:
         primary: name of the arbiter whose verdict is reported first.
         wrong: ground truth, whether a view is an outlier; None: unknown.
         shows_nothing: views of a single flat colour, which tell nothing about any image; see `FLAT`.
-        counts: counts of each image's scores by the primary arbiter, and of their nulls, from which the share of
-            outliers is estimated; None: that arbiter has no nulls.
+        share: estimated share of outliers by the primary arbiter, with its interval; None: that arbiter estimates none.
+            If the interval holds 0, all outlier probabilities of that arbiter are 0.
     """
 
     source: Source
@@ -49,7 +50,7 @@ class ViewTable:
     primary: str
     wrong: Bool[Tensor, "views images"] | None
     shows_nothing: Bool[Tensor, "views images"]
-    counts: Float[Tensor, "images 3 bins"] | None = None
+    share: Share | None = None
 
     @property
     def verdict(self) -> Arbitration:

@@ -11,10 +11,10 @@ from sklearn.inspection import partial_dependence, permutation_importance
 from torch import Tensor
 
 from uota.inspection.analysis.flagged import MIN_FLAGGED, flagged_views
+from uota.inspection.analysis.resampling import resampled_images
 from uota.inspection.table import Columns, ViewTable
 
 BINS = 10
-RESAMPLES = 400
 # Hyperparameters of the model of the weights, which is fitted and tested on different images.
 TREES, LEARNING_RATE, LEAVES, MIN_LEAF_VIEWS = 60, 0.05, 8, 40
 GRID, ROWS, REPEATS = 24, 400, 5
@@ -197,10 +197,3 @@ def mean_with_interval(
     count = counts.sum(0)
     mean = np.divide(sums.sum(0), count, out=np.full(len(count), np.nan), where=count > 0)
     return mean, lower, upper
-
-
-def resampled_images(images: int, seed: int) -> Float[ndarray, "resamples images"]:
-    """Return how often each image is drawn in each bootstrap sample."""
-    drawn = np.random.default_rng(seed).integers(images, size=(RESAMPLES, images))
-    cells = (drawn + images * np.arange(RESAMPLES)[:, None]).ravel()
-    return np.bincount(cells, minlength=drawn.size).reshape(drawn.shape).astype(float)

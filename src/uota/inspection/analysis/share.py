@@ -13,7 +13,7 @@ from torch import Tensor
 from uota.arbitration import Scores
 from uota.arbitration.strengths.two_groups import counts_by_image, outlier_shares, smoothing
 from uota.errors import UotaError
-from uota.inspection.analysis.causes import resampled_images
+from uota.inspection.analysis.resampling import resampled_images
 
 # Ends of a 95 % interval, as quantiles of the bootstrap distribution.
 ENDS = np.array([0.025, 0.975])

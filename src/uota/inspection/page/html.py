@@ -28,7 +28,9 @@ SCRIPTS = (
 # Total length of the data URIs of the pictures of views, in characters: the page stays below 15 MB.
 ROOM = 13_000_000
 ARBITERS = {
+    "chosen": "Chosen by injection",
     "learned": "Learned",
+    "cohort": "Cohort",
     "two_groups": "Two groups",
     "mahalanobis": "The paper's, by temperature",
 }
@@ -85,7 +87,7 @@ def _subject(found: Findings) -> dict[str, Any]:
         "total": found.subject.total,
         "sampled": len(source),
         "grouped": found.subject.groups is not None,
-        "halved": found.subject.halves is not None,
+        "halved": False,
         "views": views,
         "images": images,
         "kinds": preset.size_name_of_view,
