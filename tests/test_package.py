@@ -114,7 +114,8 @@ def test_the_wheel_finds_its_data(installed):
 import uota
 from uota.data import open_source
 from uota.recipes import recipe_names
-print(uota.__file__, *(len(open_source(name, "test")) for name in ("demo", "demo-drawings")), *recipe_names(), sep="\\n")
+counts = [len(open_source(name, "test")) for name in ("demo", "demo-drawings")]
+print(uota.__file__, *counts, *recipe_names(), sep="\\n")
 """
     file, images, drawings, *recipes = run_installed(installed, "-c", code).split()
     assert Path(file).is_relative_to(installed)

@@ -47,7 +47,7 @@ def _exchange(own: Int64[Tensor, " moved"], random: torch.Generator) -> Int64[Te
         others = torch.randperm(len(own), generator=random)[: len(stuck)]
         drawn = torch.cat([stuck, others]).unique()
         order[drawn] = order[drawn[torch.randperm(len(drawn), generator=random)]]
-    raise UotaError(f"{len(own)} file(s) cannot be exchanged between their groups; choose another share, or more groups")
+    raise UotaError(f"{len(own)} file(s) cannot be exchanged between their groups; choose another share or more groups")
 
 
 def _members(filed: Int64[Tensor, " files"], groups: int) -> list[list[int]]:
