@@ -1,8 +1,10 @@
+from itertools import product
+
 import torch
 from scipy.optimize import nnls
 from sklearn.isotonic import IsotonicRegression
 
-from uota.arbitration.strengths.two_groups import falling, nonnegative_shares
+from uota.arbitration.strengths.two_groups import BINS, PARTS, falling, histograms, nonnegative_shares
 
 
 def test_falling_equals_scikit_learns_isotonic_regression():
@@ -19,3 +21,16 @@ def test_shares_equal_scipys_nonnegative_least_squares():
         expected, _ = nnls(torch.stack([first, second], 1).numpy(), target.numpy())
         found = nonnegative_shares(target, first, second)
         torch.testing.assert_close(torch.tensor(found).double(), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
+
+
+def test_histograms_divide_each_score_between_the_two_nearest_bins_of_its_image():
+    position = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    expected = torch.zeros(4, BINS, dtype=torch.float64)
+    for view, image, other in product(range(3), range(4), range(5)):
+        place = min(max(position[view, image, other].item() * BINS - 0.5, 0.0), BINS - 1.0)
+        left = min(int(place), BINS - 2)
+        expected[image, left] += 1 - (place - left)
+        expected[image, left + 1] += place - left
+    counts = histograms(position)
+    assert (counts.sum(1) == 15 * PARTS).all()
+    torch.testing.assert_close(counts.double() / PARTS, expected, rtol=0, atol=1e-5)

@@ -1,10 +1,11 @@
 import numpy as np
+import torch
 
-from uota.inspection.analysis.causes import binned, find_causes, mean_with_interval
+from uota.inspection.analysis.causes import RESAMPLES, binned, find_causes, mean_with_interval, resampled_images
 
 
 def test_true_causes_are_ranked_first_with_their_true_effects(made):
-    causes = find_causes(made)
+    causes = find_causes(made, made.shows_own_item)
     assert [cause.key for cause in causes.ranking[:2]] == ["area", "grey"]
     assert causes.explained > 0.95
     # The weights are additive, so a factor's share is the variance of its own effect.
@@ -24,8 +25,17 @@ def test_true_causes_are_ranked_first_with_their_true_effects(made):
 
 
 def test_constant_factors_are_left_out(made):
-    keys = {cause.key for cause in find_causes(made).ranking}
+    keys = {cause.key for cause in find_causes(made, made.shows_own_item).ranking}
     assert keys == {"area", "x", "y", "aspect", "brightness", "grey", "flip", "small"}
+
+
+def test_nothing_is_claimed_of_few_flagged_views_or_of_equal_weights(made, table_of, parameters):
+    counted = (made.outlier_probability <= 0.5) | (torch.arange(400) < 5)
+    assert 0 < (counted & (made.outlier_probability > 0.5)).sum() < 20
+    equal = table_of(torch.full(made.shape, 0.6, dtype=torch.float64), parameters)
+    for causes in (find_causes(made, counted), find_causes(equal, equal.shows_own_item)):
+        assert causes.explained is None
+        assert causes.ranking == []
 
 
 def test_bins_have_equal_numbers_of_views_and_their_means():
@@ -48,3 +58,11 @@ def test_intervals_have_their_nominal_coverage_although_views_of_an_image_are_co
         _, lower, upper = mean_with_interval(values, np.ones((60, 6, 1), dtype=bool))
         covered.append(lower[0] <= 0 <= upper[0])
     assert 0.88 < np.mean(covered) < 0.99
+
+
+def test_resampled_images_are_drawn_with_replacement():
+    drawn = resampled_images(50, 0)
+    assert drawn.shape == (RESAMPLES, 50)
+    assert (drawn.sum(1) == 50).all()
+    # Of a multinomial distribution with equal probabilities: variance 1 - 1/n.
+    np.testing.assert_allclose(drawn.var(), 1 - 1 / 50, rtol=0.05)
