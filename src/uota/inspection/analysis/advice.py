@@ -10,10 +10,10 @@ from numpy import ndarray
 from scipy.stats import false_discovery_control
 from torch import Tensor
 
+from uota.inspection.analysis.causes import MIN_FLAGGED
 from uota.inspection.analysis.cuts import Cut, best_threshold, candidate_thresholds, measure_cut
-from uota.inspection.analysis.flagged import FLAGGED, MIN_FLAGGED, flagged_views
 from uota.inspection.analysis.rules import RULES, Rule
-from uota.inspection.table import ViewTable
+from uota.inspection.table import FLAGGED, ViewTable
 from uota.views import ViewSizePreset
 
 # Largest expected share of wrong advice in all advice.
@@ -67,10 +67,10 @@ def advise(table: ViewTable, counted: Bool[Tensor, "views images"], seed: int = 
 
     Args:
         table: the scored views.
-        counted: views that count: not injected ones, for instance.
+        counted: views that count: those that show something, and their own image.
         seed: seed of the permutations and of the intervals.
     """
-    flagged = flagged_views(table.outlier_probability, counted)
+    flagged = table.flagged & counted
     effects = _effects(table, flagged.numpy(), counted.numpy(), seed)
     significant = false_discovery_control([effect.p_value for effect in effects]) if effects else []
     changes: dict[str, dict[str, Any]] = {}
