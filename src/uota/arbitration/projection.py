@@ -29,7 +29,7 @@ class Projection(nn.Module):
         seed: seed of the head's first layer. Its last layer starts at 0, so that an untrained head changes nothing.
     """
 
-    def __init__(self, means: Sequence[Float[Tensor, " dim"]], hidden: int | None = None, seed: int = 0) -> None:
+    def __init__(self, means: Sequence[Float[Tensor, " _"]], hidden: int | None = None, seed: int = 0) -> None:
         super().__init__()
         width = sum(len(mean) for mean in means)
         for place, mean in enumerate(means):

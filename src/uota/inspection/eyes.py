@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from uota.arbitration import CohortScore, Contrast, thumbnails
-from uota.arbitration.selection import Candidate, frozen, learned
+from uota.arbitration.selection import Candidate, Score, frozen, learned
 from uota.encoders.encoder import Encoder
 from uota.encoders.eyes import DEPTHS, FrozenFeatures
 from uota.encoders.pretrained import PRETRAINED
@@ -122,7 +122,7 @@ def _of_module(model: Any) -> Eyes:
                 "give a module from a batch of images to rows of features"
             ) from error
 
-    scores = [CohortScore(), *map(Contrast, TEMPERATURES)]
+    scores: list[Score] = [CohortScore(), *map(Contrast, TEMPERATURES)]
     candidates = [frozen((MODEL,), score) for score in scores]
     return Eyes(f"features of {type(model).__name__}", extract, candidates, _heads, 512)
 

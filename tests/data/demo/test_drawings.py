@@ -43,7 +43,7 @@ def test_groups_are_the_drawings_of_one_thing(split):
 
 
 def test_an_apple_is_food_and_red_on_white(index):
-    groups = open_groups(NAME, None)
+    groups = open_groups(NAME, "all")
     apple = [groups.display_name(number) for number in range(len(groups))].index("apple")
     assert groups.classes[groups.labels[apple]] == "food & drink"
     assert index["things"][apple]["code_points"] == "1f34e"
@@ -54,7 +54,7 @@ def test_an_apple_is_food_and_red_on_white(index):
 
 
 def test_splits_have_other_things_and_seven_tenths_of_each_category():
-    train, test, every = (open_groups(NAME, split) for split in ("train", "test", None))
+    train, test, every = (open_groups(NAME, split) for split in ("train", "test", "all"))
     names = [{groups.display_name(number) for number in range(len(groups))} for groups in (train, test, every)]
     assert not names[0] & names[1]
     assert names[0] | names[1] == names[2]
@@ -64,7 +64,7 @@ def test_splits_have_other_things_and_seven_tenths_of_each_category():
 
 
 def test_nothing_is_empty_or_embedded_twice(index):
-    pixels = open_groups(NAME, None).files.pixels
+    pixels = open_groups(NAME, "all").files.pixels
     assert 550 <= len(index["things"]) <= 700
     assert len(pixels) == 3 * len(index["things"])
     assert float(pixels.float().flatten(1).std(dim=1).min()) > 10
@@ -74,7 +74,7 @@ def test_nothing_is_empty_or_embedded_twice(index):
 
 
 def test_images_are_those_of_the_sheets():
-    pixels = open_groups(NAME, None).files.pixels
+    pixels = open_groups(NAME, "all").files.pixels
     for studio, sheet in enumerate(SHEETS):
         with Image.open(FOLDER / sheet) as opened:
             thing_33 = np.asarray(opened)[64:128, 64:128]  # in rows of 32

@@ -1,10 +1,11 @@
 import numpy as np
+import torch
 
 from uota.inspection.analysis.causes import binned, find_causes, mean_with_interval
 
 
 def test_true_causes_are_ranked_first_with_their_true_effects(made):
-    causes = find_causes(made)
+    causes = find_causes(made, made.shows_own_item)
     assert [cause.key for cause in causes.ranking[:2]] == ["area", "grey"]
     assert causes.explained > 0.95
     # The weights are additive, so a factor's share is the variance of its own effect.
@@ -24,8 +25,17 @@ def test_true_causes_are_ranked_first_with_their_true_effects(made):
 
 
 def test_constant_factors_are_left_out(made):
-    keys = {cause.key for cause in find_causes(made).ranking}
+    keys = {cause.key for cause in find_causes(made, made.shows_own_item).ranking}
     assert keys == {"area", "x", "y", "aspect", "brightness", "grey", "flip", "small"}
+
+
+def test_nothing_is_claimed_of_few_flagged_views_or_of_equal_weights(made, table_of, parameters):
+    counted = (made.outlier_probability <= 0.5) | (torch.arange(400) < 5)
+    assert 0 < (counted & (made.outlier_probability > 0.5)).sum() < 20
+    equal = table_of(torch.full(made.shape, 0.6, dtype=torch.float64), parameters)
+    for causes in (find_causes(made, counted), find_causes(equal, equal.shows_own_item)):
+        assert causes.explained is None
+        assert causes.ranking == []
 
 
 def test_bins_have_equal_numbers_of_views_and_their_means():

@@ -40,7 +40,7 @@ class CohortScore:
     doubt: float = DOUBT
 
     def __post_init__(self) -> None:
-        if not is_number(self.doubt) or self.doubt < 0:
+        if not is_number(self.doubt) or not self.doubt >= 0:
             raise ValueError(f"doubt is {self.doubt}; it must be 0 or more")
 
     def __call__(self, z: Float[Tensor, "views batch dim"]) -> Scores:

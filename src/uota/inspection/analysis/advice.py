@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
+from numpy import ndarray
 from scipy.stats import false_discovery_control
 from torch import Tensor
 
+from uota.inspection.analysis.causes import MIN_FLAGGED
 from uota.inspection.analysis.cuts import Cut, best_threshold, candidate_thresholds, measure_cut
-from uota.inspection.analysis.flagged import FLAGGED, MIN_FLAGGED, flagged_views
 from uota.inspection.analysis.rules import RULES, Rule
-from uota.inspection.table import ViewTable
+from uota.inspection.table import FLAGGED, ViewTable
 from uota.views import ViewSizePreset
 
 # Largest expected share of wrong advice in all advice.
@@ -41,14 +42,16 @@ class Advice:
 
 
 class Effect(NamedTuple):
-    """A rule tested on one size of views; the cut is None if all views are on one side of it."""
+    """A rule tested on one size of views: its threshold, rounded, and the p-value; and the views for measuring it."""
 
     size_name: str
     size: ViewSizePreset
     rule: Rule
     threshold: float
     p_value: float
-    cut: Cut | None
+    harm: Float[ndarray, "views images"]
+    flagged: Bool[ndarray, "views images"]
+    counted: Bool[ndarray, "views images"]
 
 
 def advise(table: ViewTable, counted: Bool[Tensor, "views images"], seed: int = 0) -> Advice:
@@ -64,47 +67,41 @@ def advise(table: ViewTable, counted: Bool[Tensor, "views images"], seed: int = 
 
     Args:
         table: the scored views.
-        counted: views that count: not injected ones, for instance.
+        counted: views that count: those that show something, and their own image.
         seed: seed of the permutations and of the intervals.
     """
-    flagged = flagged_views(table.outlier_probability, counted)
+    flagged = table.flagged & counted
     effects = _effects(table, flagged.numpy(), counted.numpy(), seed)
     significant = false_discovery_control([effect.p_value for effect in effects]) if effects else []
     changes: dict[str, dict[str, Any]] = {}
     sentences = []
     for effect, p_value in zip(effects, significant, strict=True):
         value = effect.rule.milder(effect.size, effect.threshold)
-        if value is None or effect.cut is None or p_value > FALSE_DISCOVERY_RATE or not _is_large(effect.cut):
+        if value is None or p_value > FALSE_DISCOVERY_RATE:
             continue
-        sentences.append((effect.cut.flagged_dropped, _sentence(effect, effect.cut, value)))
-        changes.setdefault(effect.size_name, {})[effect.rule.field] = value
+        cut = measure_cut(effect.harm, effect.flagged, effect.counted, effect.threshold, seed)
+        if cut is not None and _is_large(cut):
+            sentences.append((cut.flagged_dropped, _sentence(effect, cut, value)))
+            changes.setdefault(effect.size_name, {})[effect.rule.field] = value
     if not sentences:
         return Advice([_nothing(int(flagged.sum()), int(counted.sum()), effects)], {})
     ordered = [sentence for _, sentence in sorted(sentences, key=lambda pair: -pair[0])]
     return Advice(ordered, {"view_options": changes})
 
 
-def _effects(table: ViewTable, flagged: np.ndarray, counted: np.ndarray, seed: int) -> list[Effect]:
+def _effects(table: ViewTable, flagged: ndarray, counted: ndarray, seed: int) -> list[Effect]:
     """Test all rules on all sizes of views that have enough flagged views."""
     names, effects = np.array(table.preset.size_name_of_view), []
     for name, size in zip(dict.fromkeys(names.tolist()), table.preset.sizes, strict=True):
         rows = names == name
-        if flagged[rows].sum() < MIN_FLAGGED:
-            continue
-        for rule in RULES:
+        views = flagged[rows], counted[rows]
+        for rule in RULES if views[0].sum() >= MIN_FLAGGED else ():
             harm = rule.harm(table.parameters).numpy()[rows]
-            if np.ptp(harm[counted[rows]]) > 0:
-                effects.append(_effect(name, size, rule, harm, flagged[rows], counted[rows], seed))
+            if np.ptp(harm[views[1]]) > 0:
+                thresholds = candidate_thresholds(harm, views[1], rule.binary)
+                threshold, p_value = best_threshold(harm, *views, thresholds, seed)
+                effects.append(Effect(name, size, rule, rule.rounded(threshold), p_value, harm, *views))
     return effects
-
-
-def _effect(
-    name: str, size: ViewSizePreset, rule: Rule, harm: np.ndarray, flagged: np.ndarray, counted: np.ndarray, seed: int
-) -> Effect:
-    thresholds = candidate_thresholds(harm, counted, rule.binary)
-    best, p_value = best_threshold(harm, flagged, counted, thresholds, seed)
-    threshold = rule.rounded(best)
-    return Effect(name, size, rule, threshold, p_value, measure_cut(harm, flagged, counted, threshold, seed))
 
 
 def _is_large(cut: Cut) -> bool:

@@ -10,10 +10,11 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.inspection import partial_dependence, permutation_importance
 from torch import Tensor
 
-from uota.inspection.analysis.flagged import MIN_FLAGGED, flagged_views
 from uota.inspection.analysis.resampling import resampled_images
 from uota.inspection.table import Columns, ViewTable
 
+# Of fewer flagged views, no cause is claimed and no advice is given.
+MIN_FLAGGED = 20
 BINS = 10
 # Hyperparameters of the model of the weights, which is fitted and tested on different images.
 TREES, LEARNING_RATE, LEAVES, MIN_LEAF_VIEWS = 60, 0.05, 8, 40
@@ -123,13 +124,13 @@ def find_causes(table: ViewTable, counted: Bool[Tensor, "views images"], seed: i
 
     Args:
         table: the scored views.
-        counted: views that count: not injected ones, for instance.
+        counted: views that count: those that show something, and their own image.
         seed: seed of the split in halves, of the permutations and of the intervals.
     """
     weights = table.verdict.weights.double().numpy().T.flatten()
     inside = counted.numpy().T
     varies = weights[inside.flatten()].std() > MIN_WEIGHT_STD
-    if not varies or flagged_views(table.outlier_probability, counted).sum() < MIN_FLAGGED:
+    if not varies or (table.flagged & counted).sum() < MIN_FLAGGED:
         return Causes(None, [])
     columns = table.columns()
     values = {key: factor.of(columns) for key, factor in FACTORS.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int64
 from numpy import ndarray
 
-from uota.inspection.analysis.flagged import MIN_FLAGGED
+from uota.inspection.analysis.causes import MIN_FLAGGED
 from uota.inspection.analysis.resampling import resampled_images
 
 # Candidate cuts, as the shares of views that they drop.

@@ -3,8 +3,9 @@
 function drawCauses() {
   const { explained, ranking } = data.causes;
   if (explained === null) {
-    byId("causes-lead").textContent = "All views have the same weight, so there is nothing to explain.";
-    for (const part of byId("causes").querySelectorAll("h3, .muted, .advice, .ranking, .charts")) part.hidden = true;
+    byId("causes-lead").textContent = "No parameter is named as a cause: too few views are flagged, or all views have the same weight.";
+    for (const part of byId("causes").querySelectorAll("h3, .muted, .ranking, .charts")) part.hidden = true;
+    drawAdvice();
     return;
   }
   byId("causes-lead").textContent =
