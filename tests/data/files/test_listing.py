@@ -68,7 +68,7 @@ WHOLE = {
     "train alone": (["train/a/1.png", "train/b/1.png"], ["a", "b"], ["a", "b"]),
     "several splits, and images in none": (
         [
-            "more/1.png",
+            "more/d/1.png",
             "new.png",
             "test/a/1.png",
             "test/c/1.png",
@@ -110,7 +110,7 @@ def test_all_is_train_and_test_with_their_labels(tmp_path):
             listing.path(index): label for listing in (train, test) for index, label in enumerate(listing.labels())
         }
         assert labels == {both.path(index): label for index, label in enumerate(both.labels())}
-        assert len(labels[2]) == len(both) == len(files)
+        assert len(labels) == len(both) == len(files)
 
 
 def test_folders_that_are_taken_for_classes_are_mentioned_for_all_too(tmp_path):
