@@ -7,16 +7,35 @@ import pytest
 import uota.data.open as opening
 from uota import UotaError
 from uota.data import NAMES, Source, open_source
+from uota.data.open import open_items
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", ["train", "test", "all"])
 def test_every_name_opens(name, split):
     source = open_source(name, split)
     assert isinstance(source, Source)
     assert source.name == name
     assert len(source) == len(source.labels)
     assert source.images([0, 1])[1].shape[0] == source.channels
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_all_images_of_a_name_are_those_of_both_splits(name):
+    train, test, both = (open_source(name, split) for split in ("train", "test", "all"))
+    assert len(both) == len(train) + len(test)
+    for label in range(len(both.classes)):
+        counts = [int((source.labels == label).sum()) for source in (train, test, both)]
+        assert counts[0] + counts[1] == counts[2]
+
+
+def test_items_of_any_views_are_opened_whole(write, tmp_path):
+    for thing in range(4):
+        for number in range(3):
+            write(f"{'ab'[thing % 2]}/{thing}/{number}.png")
+    groups, images = (open_items(str(tmp_path), views, "all") for views in ("groups", "small"))
+    assert (len(groups), groups.unit) == (4, "group")
+    assert (len(images), images.unit) == (12, "image")
 
 
 def test_a_folder_is_a_source(write, tmp_path):

@@ -137,7 +137,7 @@ def test_images_in_memory_need_no_workers():
 def test_a_folder_names_its_images_and_their_groups(write, tmp_path):
     for thing in "ab":
         write(f"{thing}/0.png", seed=ord(thing)), write(f"{thing}/1.png", seed=1 + ord(thing))
-    groups = open_items(str(tmp_path), "groups", None)
+    groups = open_items(str(tmp_path), "groups", "all")
     assert [groups.display_name(index) for index in range(2)] == ["a", "b"]
     assert groups.files.display_name(3) == "b/1.png"
     assert groups.files.path(3) == Path(tmp_path / "b/1.png")

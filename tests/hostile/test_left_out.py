@@ -298,7 +298,7 @@ KINDS = {
 @pytest.mark.parametrize("heif", [True, False], ids=["with heif", "without"])
 def test_unread_files_are_reported_by_kind_and_count(tmp_path, capsys, monkeypatch, name, heif):
     if not heif:
-        monkeypatch.setattr("uota.data.files.listing.readable_formats", lambda: ("JPEG", "PNG"))
+        monkeypatch.setattr("uota.data.files.find.readable_formats", lambda: ("JPEG", "PNG"))
     fill(tmp_path, named("a", "b", each=20))
     (tmp_path / "a" / name).write_bytes(KINDS[name])
     source = open_source(tmp_path)

@@ -70,3 +70,9 @@ def test_files_take_at_most_6_mb_and_include_the_licence():
     assert "The MIT License" in notice
     assert "Copyright (c) 2017 Zalando SE" in notice
     assert "shall be included in all copies" in notice
+
+
+def test_all_images_are_those_of_training_then_those_of_test():
+    train, test, both = (open_source("demo", split) for split in ("train", "test", "all"))
+    assert torch.equal(both.pixels, torch.cat([train.pixels, test.pixels]))
+    assert torch.equal(both.labels, torch.cat([train.labels, test.labels]))

@@ -11,9 +11,9 @@ from uota import UotaError
 from uota.data import open_source
 
 
-def write_originals(folder: Path, packed: bool = True, images: int = 5) -> np.ndarray:
+def write_originals(folder: Path, packed: bool = True, images: int = 5, seed: int = 0) -> np.ndarray:
     folder.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (images, 28, 28), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (images, 28, 28), dtype=np.uint8)
     for prefix in ("train", "t10k"):
         files = {
             "images-idx3-ubyte": struct.pack(">iiii", 0x803, images, 28, 28) + pixels.tobytes(),
@@ -34,6 +34,16 @@ def test_the_folder_is_recognised_by_its_file_names(tmp_path, packed, place):
         assert source.name == "fashion-mnist"
         assert np.array_equal(source.pixels[:, 0].numpy(), pixels)
         assert source.labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_all_images_are_those_of_training_then_those_of_test(tmp_path):
+    write_originals(tmp_path)
+    test = write_originals(tmp_path / "other", images=3, seed=1)
+    for file in (tmp_path / "other").glob("t10k*"):
+        file.replace(tmp_path / file.name)
+    train, source = open_source(tmp_path), open_source(tmp_path, "all")
+    assert np.array_equal(source.pixels[:, 0].numpy(), np.concatenate([train.pixels[:, 0].numpy(), test]))
+    assert source.labels.tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
 
 
 def test_a_missing_file_is_named(tmp_path):

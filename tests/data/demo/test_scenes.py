@@ -84,6 +84,16 @@ def test_scenes_are_a_pure_function_of_split_and_options(scenes):
     assert not torch.equal(_draws(9, "train", SceneOptions()), _draws(9, "test", SceneOptions()))
 
 
+def test_all_scenes_are_those_of_both_splits_with_their_ground_truth():
+    train, test, both = (open_scenes(split) for split in ("train", "test", "all"))
+    assert torch.equal(both.pixels, torch.cat([train.pixels, test.pixels]))
+    assert torch.equal(both.kinds[:, 0], both.labels)
+    boxes = torch.tensor([0.0, 0, 30, 30]).expand(1, 4, 4)
+    index = torch.tensor([0, 9, 99, 1999])
+    assert torch.equal(both.truth(index, boxes), train.truth(index, boxes))
+    assert torch.equal(both.truth(8000 + index, boxes), test.truth(index, boxes))
+
+
 def test_scenes_never_change(scenes):
     """Published figures were measured on exactly these scenes."""
     assert scenes.pixels.double().mean().item() == pytest.approx(29.576, abs=0.01)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from uota import UotaError
 from uota.data import FolderOptions, describe_skipped, open_source
 from uota.data.files.decode import read_image
+from uota.data.fingerprint import fingerprint
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 NEVER = FolderOptions(cache_megabytes=0)
@@ -253,3 +254,27 @@ def test_a_subset_of_a_folder_is_a_folder_with_the_same_labels(pictures):
     assert some.classes == whole.classes
     assert all(torch.equal(*pair) for pair in zip(some.images([0, 1, 2]), whole.images([5, 2, 9]), strict=True))
     assert some.caches
+
+
+def test_all_images_of_a_folder_with_splits(write, tmp_path):
+    for number, name in enumerate(["train/a/1", "train/a/2", "train/b/1", "val/a/1", "val/b/1", "test/b/1"]):
+        write(f"{name}.png", seed=number, size=(10 + number, 9))
+    source = open_source(tmp_path, "all")
+    names = ["test/b/1.png", "train/a/1.png", "train/a/2.png", "train/b/1.png", "val/a/1.png", "val/b/1.png"]
+    assert [source.display_name(index) for index in range(6)] == names
+    assert [source.path(index) for index in range(6)] == [tmp_path / name for name in names]
+    assert (source.classes, source.labels.tolist()) == (["a", "b"], [1, 0, 0, 1, 0, 1])
+    assert (source.total, source.caches, source.remarks()) == (6, True, [])
+    for index, image in enumerate(source.images(range(6))):
+        assert torch.equal(image, read_image(tmp_path / names[index]))
+    some = source.sampled(4, seed=0)
+    assert [some.classes[label] for label in some.labels] == [some.path(index).parent.name for index in range(4)]
+    cut(tmp_path / "train/b/1.png")
+    again = open_source(tmp_path, "all", NEVER)
+    assert torch.equal(again.images([3])[0], read_image(tmp_path / "val/b/1.png"))
+
+
+def test_all_images_of_a_folder_without_splits_are_other_images_than_a_split(classes):
+    sources = {split: open_source(classes, split) for split in ("train", "test", "all")}
+    assert len(sources["all"]) == 20
+    assert len({fingerprint(source)["digest"] for source in sources.values()}) == 3

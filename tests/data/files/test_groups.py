@@ -83,6 +83,29 @@ def test_splits_may_be_folders(write, tmp_path):
     assert open_groups(tmp_path).labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_all_groups_have_the_labels_of_their_splits(write, tmp_path):
+    for thing in ("train/a/1", "train/b/2", "test/a/1", "test/c/3", "alone"):
+        write(f"{thing}/0.png"), write(f"{thing}/1.png")
+    groups = open_groups(tmp_path, "all")
+    assert [groups.display_name(index) for index in range(5)] == [
+        "alone",
+        "test/a/1",
+        "test/c/3",
+        "train/a/1",
+        "train/b/2",
+    ]
+    assert (groups.classes, groups.labels.tolist()) == (["a", "b", "c"], [-1, 0, 2, 0, 1])
+    assert groups.files.labels.tolist() == [-1, -1, 0, 0, 2, 2, 0, 0, 1, 1]
+
+
+def test_a_group_beside_the_folders_of_classes_has_no_label(write, tmp_path):
+    for thing in ("a/1", "b/2", "alone"):
+        write(f"{thing}/0.png"), write(f"{thing}/1.png")
+    for split in ("train", "all"):
+        groups = open_groups(tmp_path, split)
+        assert (groups.classes, groups.labels.tolist()) == (["a", "b"], [0, -1, 1])
+
+
 def test_a_damaged_image_is_replaced_by_one_of_its_group(things):
     groups = open_groups(things, "all")
     last = groups.members[3][-1]

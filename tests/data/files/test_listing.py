@@ -1,74 +1,11 @@
-"""Which files are images, and which labels and splits they get."""
+"""Which labels and splits images get."""
 
-import os
 from collections import Counter
 
 import pytest
 
 from uota import UotaError
-from uota.data.files.listing import classes_of, find_images, list_split
-
-
-def touch(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
-
-
-def test_extensions_in_any_case_at_any_depth(tmp_path):
-    touch(tmp_path, "a.PNG", "b/c/d.jpeg", "b/c/e.JPG", "f.txt", "g", "b/README.md", "h.png.part")
-    found = find_images(tmp_path)
-    assert found[:2] == (["a.PNG", "b/c/d.jpeg", "b/c/e.JPG"], [])
-    assert found.left_out.sentences() == [
-        "1 .txt file(s) are not images: f.txt",
-        "1 file(s) without an extension are not images: g",
-        "1 .part file(s) are not images: h.png.part",
-        "1 .md file(s) are not images: b/README.md",
-    ]
-
-
-def test_hidden_files_and_files_of_other_programs_are_left_out(tmp_path):
-    touch(tmp_path, "a.png", ".b.png", "._a.png", ".git/c.png", "__MACOSX/a.png", "x/__MACOSX/a.png", "@eaDir/a.png")
-    assert find_images(tmp_path)[0] == ["a.png"]
-
-
-def test_a_hidden_root_is_read(tmp_path):
-    touch(tmp_path, ".cache/a.png")
-    assert find_images(tmp_path / ".cache")[0] == ["a.png"]
-
-
-def test_links_are_followed_once_and_loops_end(tmp_path):
-    touch(tmp_path, "set/z/a.png", "elsewhere/b.png")
-    root = tmp_path / "set"
-    (root / "all").symlink_to(root)
-    (root / "z/up").symlink_to(root / "z")
-    (root / "again").symlink_to(root / "z")
-    (root / "out").symlink_to(tmp_path / "elsewhere")
-    (root / "self.png").symlink_to(root / "self.png")
-    (root / "gone.png").symlink_to(root / "nowhere.png")
-    (root / "link.png").symlink_to(root / "z/a.png")
-    found = find_images(root)
-    assert found.files == ["link.png", "out/b.png", "z/a.png"]
-    assert found.closed == ["gone.png", "self.png"]
-
-
-def test_pipes_and_folders_named_like_images_are_not_opened(tmp_path):
-    os.mkfifo(tmp_path / "a.png")
-    touch(tmp_path, "b.png/c.png")
-    assert find_images(tmp_path)[0] == ["b.png/c.png"]
-
-
-def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
-    touch(tmp_path, "a.png", "locked/b.png")
-    scandir = os.scandir
-
-    def refuse(path):
-        if str(path).endswith("locked"):
-            raise PermissionError(path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert find_images(tmp_path)[:2] == (["a.png"], ["locked"])
+from uota.data.files.listing import classes_of, list_split
 
 
 def test_the_first_folder_is_the_class():
@@ -120,3 +57,63 @@ def test_classes_too_small_for_a_test_split_are_refused(tmp_path):
     assert list_split(tmp_path, ["a/1.png", "b/1.png"], "train").labels() == [0, 1]
     with pytest.raises(UotaError, match="at least 3 images"):
         list_split(tmp_path, ["a/1.png", "b/1.png"], "test")
+
+
+# Files by layout; the classes of all of them, and the class of each file in the order of `sorted(files)`.
+WHOLE = {
+    "classes": (["a/1.png", "b/2.png"], ["a", "b"], ["a", "b"]),
+    "a file beside classes": (["a/1.png", "b/2.png", "c.png"], ["a", "b"], ["a", "b", None]),
+    "flat": (["1.png", "2.png"], None, None),
+    "an archive with a file beside it": (["readme.png", "set/a/1.png", "set/b/1.png"], ["a", "b"], [None, "a", "b"]),
+    "train alone": (["train/a/1.png", "train/b/1.png"], ["a", "b"], ["a", "b"]),
+    "several splits, and images in none": (
+        [
+            "more/d/1.png",
+            "new.png",
+            "test/a/1.png",
+            "test/c/1.png",
+            "train/a/1.png",
+            "train/b/1.png",
+            "train/z.png",
+            "val/b/1.png",
+        ],
+        ["a", "b", "c"],
+        [None, None, "a", "c", "a", "b", None, "b"],
+    ),
+    "splits in an archive": (
+        ["set/test/a/1.png", "set/train/a/1.png", "set/train/b/1.png"],
+        ["a", "b"],
+        ["a", "a", "b"],
+    ),
+    "a test split without labels": (["test/1.png", "train/a/1.png", "train/b/1.png"], ["a", "b"], [None, "a", "b"]),
+    "training without labels": (["test/a/1.png", "test/b/1.png", "train/1.png"], None, None),
+}
+
+
+@pytest.mark.parametrize("layout", WHOLE)
+def test_all_has_every_image_under_its_path_in_the_folder(tmp_path, layout):
+    files, classes, expected = WHOLE[layout]
+    listing = list_split(tmp_path, files, "all")
+    assert (listing.root, listing.files, listing.classes) == (tmp_path, files, classes)
+    labels = listing.labels()
+    assert (labels and [classes[label] if label >= 0 else None for label in labels]) == expected
+    without = (expected or []).count(None)
+    assert listing.left_out.counts.total() == without
+    assert all("have no label" in reason for reason in listing.left_out.counts)
+
+
+def test_all_is_train_and_test_with_their_labels(tmp_path):
+    for files in (many("abc", 20), many(["train/a", "train/b", "test/b", "test/c"], 3)):
+        train, test, both = (list_split(tmp_path, files, split) for split in ("train", "test", "all"))
+        assert train.classes == test.classes == both.classes == ["a", "b", "c"]
+        labels = {
+            listing.path(index): label for listing in (train, test) for index, label in enumerate(listing.labels())
+        }
+        assert labels == {both.path(index): label for index, label in enumerate(both.labels())}
+        assert len(labels) == len(both) == len(files)
+
+
+def test_folders_that_are_taken_for_classes_are_mentioned_for_all_too(tmp_path):
+    files = many(["train", "dogs"], 5)
+    (remark,) = list_split(tmp_path, files, "all").left_out.remarks
+    assert remark in list_split(tmp_path, files, "train").left_out.remarks

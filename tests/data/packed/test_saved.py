@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from uota import UotaError
 from uota.data import FolderOptions, PackedSource, Source, open_groups, open_source
 from uota.data.files.decode import read_image
+from uota.data.fingerprint import fingerprint
 
 datasets = pytest.importorskip("datasets", reason="needs the extra `datasets`")
 
@@ -50,6 +51,37 @@ def test_the_splits_of_a_saved_data_set_are_used(table, tmp_path):
     assert (len(train), len(test)) == (15, 5)
     assert torch.equal(test.images([0])[0], read_image(tmp_path / "pictures/15.png"))
     assert test.path(0) == tmp_path / "saved" / "validation" / "row 0"
+
+
+def test_all_rows_of_a_saved_data_set(table, tmp_path):
+    table.save_to_disk(tmp_path / "saved")
+    source = open_source(tmp_path / "saved", "all")
+    assert [number_of(source, index) for index in range(len(source))] == list(range(20))
+    assert source.labels.tolist() == [0, 1] * 10
+    table.remove_columns("kind").save_to_disk(tmp_path / "plain")
+    assert len(open_source(tmp_path / "plain", "all")) == 20
+
+
+def test_all_rows_of_every_split_are_labelled_by_the_names_of_their_classes(table, tmp_path):
+    renamed = table.select(range(5, 10)).map(lambda row: {"kind": 1 - row["kind"]})
+    renamed = renamed.cast_column("kind", datasets.ClassLabel(names=["dog", "cat"]))  # in another order
+    parts = {"train": table.select(range(5)), "test": renamed}
+    parts["extra"] = table.select(range(10, 15)).remove_columns("kind")
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    source = open_source(tmp_path / "saved", "all")
+    assert (len(source), source.classes) == (15, ["cat", "dog"])
+    assert source.labels.tolist() == [number % 2 for number in range(10)] + [-1] * 5
+    names = [f"{part}/row {row}" for part in parts for row in range(5)]
+    assert [source.path(index) for index in range(15)] == [tmp_path / "saved" / name for name in names]
+    for index, image in enumerate(source.images(range(15))):
+        assert torch.equal(image, read_image(tmp_path / f"pictures/{index:02}.png"))
+    assert source.remarks() == [
+        f"{source.name}: 5 row(s) have no class label, and are not used in evaluations: extra/row 0 …"
+    ]
+    digests = {fingerprint(open_source(tmp_path / "saved", split))["digest"] for split in ("train", "test", "all")}
+    assert len(digests) == 3
+    copy = pickle.loads(ForkingPickler.dumps(source))
+    assert torch.equal(copy.images([14])[0], source.images([14])[0])
 
 
 def test_one_of_several_columns_is_chosen(table, tmp_path):
@@ -115,6 +147,7 @@ def test_mistakes(table, tmp_path, monkeypatch):
     with pytest.raises(UotaError, match="has the splits a, b"):
         open_source(tmp_path / "parts")
     assert len(open_source(tmp_path / "parts" / "a")) == 16
+    assert len(open_source(tmp_path / "parts", "all")) == 40
     for arrow in (tmp_path / "saved").glob("*.arrow"):
         arrow.write_bytes(arrow.read_bytes()[:100])
     with pytest.raises(UotaError, match="cannot be read"):

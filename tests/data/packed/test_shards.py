@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 import uota.data.packed.shards
 from uota import UotaError
 from uota.data import FolderOptions, PackedSource, Source, open_groups, open_source
+from uota.data.fingerprint import fingerprint
 from uota.data.packed.shards import expand_braces
 from uota.data.packed.tar_index import stored_index
 
@@ -72,10 +73,26 @@ def test_shards_named_train_and_test_are_these_splits(shards):
     assert train.parts.tolist() == [5, 5]
 
 
+def test_all_images_of_shards_whatever_their_names(shards):
+    whole = open_source(shards, "all")
+    assert [int(whole.path(index).stem) for index in range(20)] == list(range(20))
+    assert whole.labels.tolist() == [0, 1] * 10
+    for number, name in enumerate(["train-0", "val-0", "train-1", "spare"]):
+        (shards / f"shards-{number:03}.tar").rename(shards / f"cats-{name}.tar")
+    sources = {split: open_source(shards, split) for split in ("train", "test", "all")}
+    assert [len(source) for source in sources.values()] == [10, 5, 20]
+    assert sorted(int(sources["all"].path(index).stem) for index in range(20)) == list(range(20))
+    assert sources["all"].parts.tolist() == [5, 5, 5, 5]
+    said = {split: any("named neither train nor test" in one for one in source.remarks())
+            for split, source in sources.items()}  # fmt: skip
+    assert said == {"train": True, "test": True, "all": False}
+    assert len({fingerprint(source)["digest"] for source in sources.values()}) == 3
+
+
 def test_both_splits_of_unlabelled_shards_have_all_images(tmp_path):
     write_tar(tmp_path / "a.tar", [(f"{n}.png", png(n)) for n in range(3)])
     train, test = (open_source(tmp_path / "a.tar", split) for split in ("train", "test"))
-    assert len(train) == len(test) == 3
+    assert len(train) == len(test) == len(open_source(tmp_path, "all")) == 3
     assert train.labels is None
     assert train.path(0) == test.path(0) == tmp_path / "a.tar" / "0.png"
 

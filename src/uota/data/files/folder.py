@@ -15,9 +15,10 @@ from uota.console import printable
 from uota.data.files.cache import Cache
 from uota.data.files.decode import Header, UnreadableError, read_header, reason_of
 from uota.data.files.decoded import Decoded, FolderOptions, estimated_range
+from uota.data.files.find import find_images
 from uota.data.files.formats import EXTENSIONS
 from uota.data.files.left_out import LeftOut
-from uota.data.files.listing import Listing, find_images, list_split
+from uota.data.files.listing import Listing, list_split
 from uota.data.files.patience import patiently
 from uota.data.files.pixel_range import describe_pixel_range
 from uota.data.source import Source, Split

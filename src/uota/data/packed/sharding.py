@@ -17,9 +17,10 @@ from rich.progress import Progress
 
 from uota.console import PROGRESS, printable
 from uota.data.files.decode import UnreadableError, decode_image, read_file
+from uota.data.files.find import find_images
 from uota.data.files.formats import FORMAT_OF_EXTENSION, HEAD, format_of_content
 from uota.data.files.left_out import LeftOut
-from uota.data.files.listing import Listing, find_images, list_split
+from uota.data.files.listing import Listing, list_split
 from uota.data.files.patience import patiently
 from uota.data.files.splits import UNLABELLED
 from uota.data.packed.shards import DESCRIPTION
