@@ -11,6 +11,7 @@ from uota.inspection.analysis.causes import Causes, find_causes
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import History, read_history
 from uota.inspection.analysis.plane import Plane, planes
+from uota.inspection.analysis.quality import Quality, find_flaws
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
@@ -60,6 +61,11 @@ class Findings:
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
         return advise(self.table, self.subject.settings.views.options)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """Duplicates among the pictures, and pictures that are empty, dark, washed out, blurred, tiny or odd-shaped."""
+        return find_flaws(self.subject.source)
 
     @cached_property
     def planes(self) -> list[Plane]:

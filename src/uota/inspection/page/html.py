@@ -15,13 +15,14 @@ from uota.inspection.analysis.causes import FACTORS, Cause
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import MEASURES
 from uota.inspection.page.pictures import data_uris, fitted
+from uota.inspection.page.quality import quality_data
 from uota.inspection.result import Findings
 
 PARTS = files("uota.inspection.page") / "parts"
 # In order of their dependencies.
 SCRIPTS = (
     *("numbers", "dom", "chart", "state", "strength", "gallery", "detail"),
-    *("causes", "plane", "calibration", "history", "filing", "main"),
+    *("causes", "plane", "calibration", "history", "filing", "quality", "main"),
 )
 # Longest sides of pictures in pixels, and the total length of their data URIs in characters: 200 images with their
 # views make a page of less than 15 MB.
@@ -82,6 +83,7 @@ def page_data(found: Findings) -> dict[str, Any]:
         "histories": found.histories,
         "measures": MEASURES,
         "filing": None if found.filing is None else _filing(found.filing),
+        "quality": quality_data(found.quality),
     }
 
 
