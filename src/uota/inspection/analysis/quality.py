@@ -17,7 +17,7 @@ from rich.progress import track
 from uota.console import PROGRESS
 from uota.data import Source
 from uota.inspection.analysis.duplicates import exact_groups, hash_distances, near_groups
-from uota.inspection.analysis.picture_measures import Measures, measure
+from uota.inspection.analysis.picture_measures import THUMBNAIL_SIDE, Measures, measure
 from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
 
@@ -175,20 +175,19 @@ def _duplicates(indices: Sequence[int], measures: Sequence[Measures]) -> list[Fl
     distinct = [
         place for place, one in enumerate(measures) if place not in copies and one.colour_range > EMPTY
     ]  # all empty pictures look the same
-    flaws = [
-        Flaw(indices[place], "exact_duplicate", len(group), number, indices[group[0]] if place != group[0] else None)
-        for number, group in enumerate(exact)
-        for place in group
-    ]
-    if not distinct:
-        return flaws
-    bits = np.stack([measures[place].bits for place in distinct])
-    near = near_groups(bits, np.stack([measures[place].thumbnail for place in distinct]))
+    flaws = []
+    for number, group in enumerate(exact):
+        for place in group:
+            first = indices[group[0]] if place != group[0] else None
+            flaws.append(Flaw(indices[place], "exact_duplicate", float(len(group)), number, first))
+    bits = np.array([measures[place].bits for place in distinct], dtype=np.uint8).reshape(-1, 32)
+    thumbnails = np.array([measures[place].thumbnail for place in distinct], dtype=np.uint8)
+    near = near_groups(bits, thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3))
     for number, group in enumerate(near):
-        first, distances = indices[distinct[group[0]]], hash_distances(bits[group], bits[group[:1]])
+        distances = hash_distances(bits[group], bits[group[:1]]).tolist()
         for place, distance in zip(group, distances, strict=True):
-            index = indices[distinct[place]]
-            flaws.append(Flaw(index, "near_duplicate", int(distance), number, first if index != first else None))
+            first = indices[distinct[group[0]]] if place != group[0] else None
+            flaws.append(Flaw(indices[distinct[place]], "near_duplicate", float(distance), number, first))
     return flaws
 
 
