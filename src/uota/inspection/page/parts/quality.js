@@ -17,7 +17,7 @@ function drawProblem(problem) {
   const grouped = problem.rows[0][2] != null, items = grouped ? byGroup(problem.rows) : problem.rows;
   const host = el("div", { class: grouped ? "copies" : "flaws" }), size = grouped ? GROUPS_ON_PAGE : FLAWS_ON_PAGE;
   const draw = (from) => host.replaceChildren(...items.slice(from, from + size).map(grouped ? drawGroup : drawFlaw));
-  const count = grouped ? `${whole(problem.pictures)} pictures in ${whole(problem.groups)} groups` : `${whole(problem.pictures)} pictures`;
+  const count = counted(problem.pictures, "picture") + (grouped ? ` in ${counted(problem.groups, "group")}` : "");
   const left = problem.pictures - problem.rows.length;
   const copy = el("button", { class: "button", type: "button", onclick: () => copyNames(problem, copy) }, "Copy file names");
   draw(0);
@@ -26,6 +26,8 @@ function drawProblem(problem) {
     el("p", { class: "muted" }, `${problem.meaning} Number: ${problem.measure}.`, left ? ` The first ${whole(problem.rows.length)} are listed here; uota inspect --quality FILE.csv lists all.` : ""),
     host, el("div", { class: "buttons" }, pageButtons(items.length, size, problem.name, draw), copy));
 }
+
+const counted = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 /** Lists of rows with the same group, in the order of the rows. */
 function byGroup(rows) {
