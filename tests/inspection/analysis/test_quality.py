@@ -66,7 +66,7 @@ def test_each_problem_is_found_and_nothing_else(quality):
 
 def test_values_and_groups_are_in_the_table(quality, tmp_path):
     quality.save(tmp_path / "quality.csv")
-    rows = list(csv.DictReader((tmp_path / "quality.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "quality.csv").read_text().splitlines()))
     root = quality.source.path(0).parent
     of = {row["file"]: row for row in rows}
     assert of[str(root / "tiny.png")]["value"] == "30"
