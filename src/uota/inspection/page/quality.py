@@ -8,8 +8,8 @@ from uota.inspection.page.pictures import data_uris, fitted
 
 SIDE = 96
 # Flaws listed and pictures shown, of each problem, and the total length of their data URIs in characters.
-LISTED, PICTURED = 2000, 240
-ROOM = 2_500_000
+LISTED, PICTURED = 2000, 120
+ROOM = 1_500_000
 
 
 def quality_data(quality: Quality) -> dict[str, Any]:
