@@ -61,6 +61,14 @@ def parser() -> CommandParser:
         help="Table to write with one row per view, .parquet or .csv.",
     )
     parser.add_argument(
+        "--quality",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="CSV to write with exact and near duplicates, and with empty, dark, washed-out, blurred, tiny and oddly "
+        "shaped pictures.",
+    )
+    parser.add_argument(
         "--views", type=str, default="auto", metavar="PRESET", help="Preset of views, as in uota pretrain --views."
     )
     parser.add_argument(

@@ -1,6 +1,7 @@
 """Sources of images in memory: one tensor, or a list or dataset of pictures."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,12 @@ class SequenceSource(Source):
             UotaError: one of them is not a picture, or cannot be read.
         """
         return [shrunk(self._image(int(index)), self.max_side) for index in indices]
+
+    def at_full_size(self) -> "SequenceSource":
+        """These pictures in their original sizes."""
+        original = copy(self)
+        original.max_side = None
+        return original
 
     def remarks(self, at_most: int = 5) -> list[str]:
         """Sentences on labels that cannot be used, and on an estimated pixel range."""

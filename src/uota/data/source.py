@@ -121,6 +121,10 @@ class Source(MinimalSource, Protocol):
         """Up to `at_most` random images of a source that caches its images, so that they fit into memory; or itself."""
         return self
 
+    def at_full_size(self) -> "Source":
+        """These images in their original sizes, if reading shrinks them; none are kept in memory, or itself."""
+        return self
+
     def fingerprint_parts(self) -> Iterator[bytes]:
         """Bytes that tell these images and their order from those of another source; the images are not read."""
         yield f"{self.name} {len(self)}".encode()

@@ -19,6 +19,7 @@ def inspect_and_write(
     out: Path,
     files: str | None = None,
     table: str | None = None,
+    quality: str | None = None,
     data: str | None = None,
     images: int | None = None,
     **settings: Any,
@@ -30,6 +31,7 @@ def inspect_and_write(
         out: file of the page or the picture.
         files: CSV file of all files of the groups, by descending outlier probability.
         table: .parquet or .csv file with one row per scored view.
+        quality: CSV file of duplicates and of pictures that are empty, dark, blurred, tiny and so on.
         data: a data set's name or a folder of images; None: `what`, the run's, or demo-scenes.
         images: number of images to inspect; None: all for a page.
         settings: further arguments of `inspect`.
@@ -41,7 +43,7 @@ def inspect_and_write(
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these suffixes")
     require_suffix(out)
-    written = [out, *(path_of(other) for other in (files, table) if other is not None)]
+    written = [out, *(path_of(other) for other in (files, table, quality) if other is not None)]
     check_writable(*written)
     check_output(*written, data=data if data is not None or run is None else run.settings().data.source)
     page = out.suffix == PAGE
@@ -59,6 +61,8 @@ def inspect_and_write(
         write_verdicts(found.filing.verdicts, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:
         found.save(path_of(table))
+    if quality is not None:
+        found.quality.save(path_of(quality))
     return found
 
 

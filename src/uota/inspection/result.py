@@ -14,6 +14,7 @@ from uota.inspection.analysis.causes import Causes, find_causes
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import History, read_history
 from uota.inspection.analysis.plane import Plane, choose_mapped, planes
+from uota.inspection.analysis.quality import Quality, find_flaws
 from uota.inspection.analysis.ranking import rank_images
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import InspectionInput
@@ -101,6 +102,11 @@ class Findings:
     def mapped(self) -> list[int]:
         """Places of the images that are mapped: the most unusual, and a random sample of the others."""
         return choose_mapped(self.ranking, self.subject.pipeline.seed)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """Duplicates among the pictures, and pictures that are empty, dark, washed out, blurred, tiny or odd-shaped."""
+        return find_flaws(self.subject.source)
 
     @cached_property
     def planes(self) -> list[Plane]:

@@ -68,7 +68,7 @@ def test_every_section_is_drawn_without_errors_or_horizontal_scrolling(window, p
     assert window("return document.documentElement.scrollWidth") == width
     assert window.log() == []
     assert window.all("section:not([hidden]) > h2", "e.textContent") == [
-        "Gallery", "What makes an outlier", "Embedding map", "Calibration", "The runs"]  # fmt: skip
+        "Gallery", "Picture quality", "What makes an outlier", "Embedding map", "Calibration", "The runs"]  # fmt: skip
     sizes = window.all("main *", "parseFloat(getComputedStyle(e).fontSize)")
     assert min(sizes) >= 12
     ground, ink = window(

@@ -122,6 +122,12 @@ class Folder(Source):
             return self
         return self.subset(sorted(np.random.default_rng(seed).permutation(len(self))[:at_most].tolist()))
 
+    def at_full_size(self) -> "Folder":
+        """These images in their original sizes, without a cache of pixels."""
+        options = replace(self.options, max_side=None, cache_megabytes=0)
+        cache = Cache(len(self))
+        return Folder(self.name, self.listing, options, cache, self.reasons, self._substitute_group, self._total)
+
     def subset(self, indices: Sequence[int]) -> "Folder":
         """These images only, in this order, without files that do not have the header of an image."""
         root, files = self.listing.root, self.listing.files

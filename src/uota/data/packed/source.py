@@ -85,6 +85,12 @@ class PackedSource(Source):
         """Sentences on what opening left out or decided."""
         return self.left_out.remarks_of(self.name)
 
+    def at_full_size(self) -> "PackedSource":
+        """These images in their original sizes."""
+        labels = None if self.labels is None else self.labels.numpy()
+        options = replace(self.options, max_side=None)
+        return PackedSource(self.name, self.entries, labels, self.classes, options, self.parts, self._empty)
+
     def fingerprint_parts(self) -> Iterator[bytes]:
         """Names and places of the images in the larger files."""
         return self.entries.fingerprint_parts()

@@ -16,6 +16,7 @@ from uota.inspection.analysis.causes import FACTORS, Cause
 from uota.inspection.analysis.history import MEASURES
 from uota.inspection.page.filing_data import filing_data
 from uota.inspection.page.packing import packed
+from uota.inspection.page.quality import quality_data
 from uota.inspection.page.shown import pictured
 from uota.inspection.result import Findings
 
@@ -23,7 +24,7 @@ PARTS = files("uota.inspection.page") / "parts"
 # In order of their dependencies.
 SCRIPTS = (
     *("numbers", "dom", "chart", "state", "strength", "query", "csv", "pager", "gallery", "single", "list", "detail"),
-    *("causes", "plane", "calibration", "history", "filing", "main"),
+    *("causes", "plane", "calibration", "history", "filing", "quality", "main"),
 )
 # Total length of the data URIs of the pictures of views, in characters: the page stays below 15 MB.
 ROOM = 13_000_000
@@ -73,6 +74,7 @@ def page_data(found: Findings) -> dict[str, Any]:
         "histories": found.histories,
         "measures": MEASURES,
         "filing": None if found.filing is None else filing_data(found.filing, ROOM // 5),
+        "quality": quality_data(found.quality),
     }
 
 

@@ -1,6 +1,6 @@
 // The header and navigation of the page, and the calls that draw all sections.
 
-const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
+const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["quality", "Picture quality"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
 
 const TOO_MANY = 0.4; // an estimated rate above this suggests an arbiter that is not trained well enough
 
@@ -76,6 +76,7 @@ drawStrength();
 drawList();
 listenToDetail();
 drawFiling();
+drawQuality();
 drawCauses();
 drawMap();
 drawCalibration();
