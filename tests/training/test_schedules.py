@@ -10,7 +10,8 @@ PAPER = Pretrain.from_flat(learning_rate=0.6, final_learning_rate=0.0006, warmup
 
 
 def rates(steps, total, settings, start=0.0):
-    return [learning_rate(step, total, settings, start) for step in steps]
+    passes = settings.optimization.epochs or 1
+    return [learning_rate(step, total, settings, start, total // passes) for step in steps]
 
 
 def test_the_released_recipe_doubles_its_learning_rate_when_arbitration_starts():
