@@ -21,11 +21,12 @@ from uota.settings.pretrain import FLAT, OLD_NAMES, SECTIONS, MethodSettings, Pr
 FLAT_FILE = {
     "data": "FOLDER", "method": "moco_v2", "arbiter": "two_groups", "look": "both", "weigh": "predictor",
     "views": "small", "local_views": 4, "view_options": {"local": {"scale": [0.1, 0.3]}}, "inject": 0.25,
-    "inject_from": "batch", "backbone": "resnet50", "epochs": 3, "steps": None, "batch_size": 64, "devices": 2, "accelerator": "cpu",
+    "inject_from": "batch", "backbone": "resnet50", "epochs": 3, "batch_size": 64, "devices": 2, "accelerator": "cpu",
+    "steps": None, "warmup": 0.25,
     "precision": "bf16", "workers": 1, "threads": 2, "compile": True, "seed": 5, "pixel_range": [0.0, 4095.0],
     "image_megabytes": 300, "method_options": {"parts": 4, "dim": 32}, "sync_batch_norm": False,
     "zero_init_last": True, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
-    "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup": 0.25, "warmup_steps": 7, "drops": [0.6, 0.8],
+    "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup_steps": 7, "drops": [0.6, 0.8],
     "late_factor": 2.0, "weight_decay": 1e-6, "decay_all": True, "momentum": 0.8, "start": 0.25, "tau": None,
     "ess": None, "anchors": None, "covariance": "oas", "candidates": 2, "checkpoint_every": 50,
 }  # fmt: skip
@@ -44,7 +45,8 @@ NESTED_FILE = {
         "anchors": None, "covariance": "oas", "candidates": 2,
     },
     "optimization": {
-        "epochs": 3, "steps": None, "batch_size": 64, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
+        "epochs": 3, "steps": None, "batch_size": 64, "optimizer": "lars", "learning_rate": 0.5,
+        "final_learning_rate": 0.01,
         "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup": 0.25, "warmup_steps": 7,
         "drops": [0.6, 0.8], "late_factor": 2.0, "weight_decay": 1e-6, "decay_all": True, "momentum": 0.8,
     },
