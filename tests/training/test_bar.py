@@ -41,7 +41,7 @@ def test_one_bar_shows_all_steps_of_a_training(trained, monkeypatch, capsys, len
     (task,) = bar.progress.tasks
     assert (task.completed, task.total) == (steps, steps)
     said = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().out)
-    assert re.search(rf"step ━+ {steps}/{steps} 0:00:\d\d elapsed, 0:00:00 left", said)
+    assert re.search(rf"step ━+ {steps}/{steps} 0:\d\d:\d\d elapsed, 0:00:00 left", said)
 
 
 def test_there_is_no_bar_without_a_terminal(trained, capsys):
