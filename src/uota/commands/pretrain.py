@@ -85,6 +85,7 @@ def run(options: Namespace) -> None:
     if rank() == 0:
         print(f"the run is in {printable(made.folder)}; next:")
         print("\n".join(f"  {command}" for command in next_commands(made)))
+        # The last line is for a run that ends below its start.
 
 
 def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:
