@@ -35,7 +35,7 @@ CONDITIONS = {
     "injected-25": {"data": "demo", "inject": 0.25},
     "scenes": {"data": "demo-scenes"},
 }
-EPOCHS, PARTS = 8, 8
+EPOCHS, PARTS, WARMUP_STEPS = 8, 8, 60
 TINY_IMAGES, TINY_BATCH = 128, 16
 
 
@@ -111,13 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     asked = parse(parser, arguments, RESULTS / f"telling_outliers-{asked.condition}.json")
     torch.set_num_threads(1)
-    settings = Pretrain.from_flat(arbiter="none", epochs=EPOCHS, **CONDITIONS[asked.condition])
+    settings = Pretrain.from_flat(
+        arbiter="none", epochs=EPOCHS, warmup_steps=WARMUP_STEPS, **CONDITIONS[asked.condition]
+    )
     source = open_source(settings.data.source)
     if asked.tiny:
         source, settings = first_images(source, TINY_IMAGES), settings.replace_flat(epochs=1, batch_size=TINY_BATCH)
-    rows = watch(settings, source, train=True) + watch(
-        settings.replace_flat(epochs=min(2, settings.optimization.epochs)), source, False
-    )
+    fewer = settings.replace_flat(epochs=1 if asked.tiny else 2)
+    rows = watch(settings, source, train=True) + watch(fewer, source, train=False)
     asked.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 

@@ -35,7 +35,7 @@ from uota.views.presets import preset_of
 
 OUT = RESULTS / "third_party_loop.jsonl"
 CONDITIONS = {"scenes": {"data": "demo-scenes"}, "injected-25": {"data": "demo", "inject": 0.25}}
-EPOCHS = 4
+EPOCHS, WARMUP_STEPS = 4, 60
 TINY_IMAGES = 32
 
 
@@ -75,7 +75,12 @@ def measure(run: Run, tiny: bool = False) -> dict:
     """Train, evaluate and return the line of a run."""
     condition, name, candidates, seed = run
     settings = Pretrain.from_flat(
-        epochs=EPOCHS, seed=seed, arbiter="none", candidates=candidates, **CONDITIONS[condition]
+        epochs=EPOCHS,
+        warmup_steps=WARMUP_STEPS,
+        seed=seed,
+        arbiter="none",
+        candidates=candidates,
+        **CONDITIONS[condition],
     )
     count = TINY_IMAGES if tiny else None
     train, test = (first_images(open_source(settings.data.source, split), count) for split in ("train", "test"))
@@ -100,7 +105,7 @@ def pretrain(model: nn.Module, loss_of: Callable[[list[Tensor], float], Tensor],
     sampler = build_sampler(settings)
     step = 0
     batches = GlobalBatches(len(source), settings.optimization.batch_size, settings.runtime.seed, 0, 1, lambda: step)
-    total = len(batches) * settings.optimization.epochs
+    total = settings.optimization.total_steps(len(batches))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.optimization.learning_rate, weight_decay=settings.optimization.weight_decay
     )

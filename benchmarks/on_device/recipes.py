@@ -85,11 +85,9 @@ class Training:
     @classmethod
     def of(cls, settings: Pretrain, device: torch.device, size: Callable[[int], int]) -> "Training":
         """Build it from resolved settings with the batch of this device; `size` converts the side of a view."""
-        module = (
-            build_module(settings, settings.optimization.epochs * IMAGES // settings.optimization.batch_size)
-            .to(device)
-            .train()
-        )
+        epoch_steps = IMAGES // settings.optimization.batch_size
+        total = settings.optimization.total_steps(epoch_steps)
+        module = build_module(settings, total, epoch_steps).to(device).train()
         clock = Clock([module.configure_optimizers()])
         module.trainer = clock  # type: ignore[assignment]
         return cls(module, random_views(settings, device, size), clock, settings.runtime.precision)

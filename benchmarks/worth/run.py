@@ -96,7 +96,7 @@ class Training:
         self.batches = GlobalBatches(
             len(source), settings.optimization.batch_size, settings.runtime.seed, 0, 1, lambda: self.step
         )
-        self.total = len(self.batches) * settings.optimization.epochs
+        self.total = settings.optimization.total_steps(len(self.batches))
         self.module = Pretraining(build_method(settings), None, None, settings, self.total)
         self.judge = arm.judge(self.module.method.dim, settings.runtime.seed)
         if arm.auxiliary:

@@ -62,7 +62,8 @@ class Recorder(pl.Callback):
 def train(method, settings: Pretrain, data: list[Views], folder, arbiter=None) -> Recorder:
     """Train a method in place on these batches in order, for the number of epochs in the settings."""
     recorder = Recorder()
-    module = Pretraining(method, arbiter, None, settings, STEPS)
+    assert settings.optimization.epochs is not None
+    module = Pretraining(method, arbiter, None, settings, STEPS, STEPS // settings.optimization.epochs)
     assert len(data) == STEPS, "give a batch for every step"
     assert STEPS % settings.optimization.epochs == 0, "choose a number of epochs that divides the steps"
     trainer = pl.Trainer(

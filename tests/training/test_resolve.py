@@ -111,6 +111,8 @@ def test_what_auto_becomes_is_explained():
     assert settings == resolve_auto(asked, open_source("demo"))
     became = {choice.name: choice.value for choice in choices}
     assert became == {name: settings.as_flat()[name] for name in became}
-    assert {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"} == became.keys()
+    assert {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm", "epochs"} == became.keys()
     assert all(choice.reason for choice in choices)
     assert explain_auto(settings, open_source("demo"))[1] == []
+    by_steps = resolve_auto(asked.replace_flat(steps=50), open_source("demo")).optimization
+    assert (by_steps.epochs, by_steps.steps) == (None, 50)

@@ -24,6 +24,7 @@ SHOWN = [
     "method-options",
     "view-options",
     "epochs",
+    "steps",
     "batch-size",
     "lr",
     "seed",
@@ -65,8 +66,9 @@ def parser() -> CommandParser:
 
 def run(options: Namespace) -> None:
     """Pretrain an encoder on a folder of images, without labels."""
+    from uota.commands.next_commands import next_commands
+    from uota.distributed import rank
     from uota.io.outputs import check_writable_folder, path_of
-    from uota.methods.own import method_flag
     from uota.runs.run import Run
     from uota.training.pretrain import pretrain
 
@@ -80,8 +82,10 @@ def run(options: Namespace) -> None:
     if resume:
         _warn_other_settings(given.as_flat(), settings.as_flat())
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)
-    folder, flag = printable(made.folder), method_flag(settings.method.name)
-    print(f"the run is in {folder}; next: uota inspect {folder}{flag}; with labels: uota evaluate knn {folder}{flag}")
+    if rank() == 0:
+        print(f"the run is in {printable(made.folder)}; next:")
+        print("\n".join(f"  {command}" for command in next_commands(made)))
+        # The last line is for a run that ends below its start.
 
 
 def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from uota.evaluation.subject import LabelledEncoder
 from uota.io.atomic import write_text_atomically
 from uota.io.outputs import check_writable, path_of
 from uota.runs.encoder import LoadedEncoder, load_encoder
+from uota.runs.run import Run
 from uota.settings.evaluation import SETTINGS, EncoderSpec, Finetune, LinearSGD
 from uota.settings.pretrain import Pretrain, Reading
 from uota.training.accelerators import check_accelerator
@@ -66,12 +67,28 @@ def evaluate(
         "backbone": loaded.backbone,
         "data": subject.train.name,
         "epochs": run.optimization.epochs if run else None,
+        "steps": run.optimization.steps if run else None,
         **asdict(result),
         "settings": asdict(settings),
     }
     rank_zero_only(write_text_atomically)(subject.folder / f"{name}.json", json.dumps(written, indent=1))
     rank_zero_only(warn_skipped)(subject.train, subject.test)
     return result
+
+
+def protocols_for(run: Run) -> list[str]:
+    """Return which of knn and linear can evaluate a run on its own images: those that their labels suffice for."""
+    settings = run.settings()
+    try:
+        train, test = _labelled_splits(settings, None, folder_options(settings))
+        train, _, _ = evaluated_images(train, test)
+    except UotaError:
+        return []
+    try:
+        check_can_hold_out(labels_of(train))
+    except UotaError:
+        return ["knn"]
+    return ["knn", "linear"]
 
 
 def _check_writable(spec: EncoderSpec, out: str | None, name: str) -> None:
@@ -86,9 +103,7 @@ def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: 
     if run is None and (data is None or out is None):
         raise UotaError(f"{loaded.name} is not a run; give labelled images with --data and a folder with --out")
     options = folder_options(run, reading)
-    train = _images(run, data, "train", options)
-    # The pixel range estimated on the training images also applies to the test images.
-    test = _images(run, data, "test", replace(options, pixel_range=train.pixel_range))
+    train, test = _labelled_splits(run, data, options)
     rank_zero_only(warn_left_out)(train, test)
     if run:
         resolve_auto(run, train, trained=True)
@@ -96,6 +111,12 @@ def _subject(loaded: LoadedEncoder, data: str | None, out: str | None, reading: 
     for note in notes:
         rank_zero_only(print)(printable(note))
     return LabelledEncoder(loaded, train, test, path_of(loaded.name if out is None else out))
+
+
+def _labelled_splits(run: Pretrain | None, data: str | None, options: FolderOptions) -> tuple[Source, Source]:
+    train = _images(run, data, "train", options)
+    # The pixel range estimated on the training images also applies to the test images.
+    return train, _images(run, data, "test", replace(options, pixel_range=train.pixel_range))
 
 
 def _images(run: Pretrain | None, data: str | None, split: str, options: FolderOptions) -> Source:

@@ -48,24 +48,37 @@ def export(spec: EncoderSpec, to: str, out: Path) -> str:
         return EXPORTS[to](loaded, unfinished).replace(str(unfinished), str(out))
 
 
+def libraries_for(spec: EncoderSpec) -> list[str]:
+    """Return which of timm and torchvision have the network of an encoder, so that `export` can write it for them.
+
+    Raises:
+        UotaError: there is no such encoder.
+    """
+    loaded = load_encoder(spec)
+    return [library for library in TWINS if _has_twin(loaded, library)]
+
+
+def _has_twin(loaded: LoadedEncoder, library: str) -> bool:
+    try:
+        with torch.no_grad():
+            _require_same_features(loaded, library)
+    except UotaError:
+        return False
+    return True
+
+
 def _to_timm(loaded: LoadedEncoder, file: Path) -> str:
-    name, options = loaded.backbone, _options(loaded)
-    _require_same_features(loaded, "timm", None if name == "tiny" else timm.create_model(name, **options))
+    _require_same_features(loaded, "timm")
     torch.save(_weights(loaded.encoder.backbone), file)
-    arguments = "".join(f", {key}={value!r}" for key, value in options.items())
-    return f"timm.create_model({name!r}{arguments}, checkpoint_path={str(file)!r})"
+    arguments = "".join(f", {key}={value!r}" for key, value in _options(loaded).items())
+    return f"timm.create_model({loaded.backbone!r}{arguments}, checkpoint_path={str(file)!r})"
 
 
 def _to_torchvision(loaded: LoadedEncoder, file: Path) -> str:
-    name = loaded.backbone.split(".")[0]
-    known = "resne" in name and name in torchvision.models.list_models(torchvision.models)
-    twin = torchvision.models.get_model(name, weights=None) if known else None
-    if twin is not None:
-        twin.fc = nn.Identity()
-    _require_same_features(loaded, "torchvision", twin)
+    _require_same_features(loaded, "torchvision")
     torch.save(_weights(loaded.encoder.backbone), file)
     return (
-        f"model = torchvision.models.{name}(); model.fc = torch.nn.Identity(); "
+        f"model = torchvision.models.{_short_name(loaded)}(); model.fc = torch.nn.Identity(); "
         f"model.load_state_dict(torch.load({str(file)!r}))"
     )
 
@@ -106,11 +119,32 @@ EXPORTS: dict[str, Callable[[LoadedEncoder, Path], str]] = {
 }
 
 
-def _require_same_features(loaded: LoadedEncoder, library: str, twin: Any) -> None:
-    """Require that the library's network takes the weights and gives the same features."""
+def _timm_twin(loaded: LoadedEncoder) -> nn.Module:
+    return timm.create_model(loaded.backbone, **_options(loaded))
+
+
+def _torchvision_twin(loaded: LoadedEncoder) -> nn.Module | None:
+    name = _short_name(loaded)
+    if "resne" not in name or name not in torchvision.models.list_models(torchvision.models):
+        return None
+    twin = torchvision.models.get_model(name, weights=None)
+    twin.fc = nn.Identity()
+    return twin
+
+
+# The same network as an encoder's in other libraries; None: they have none.
+TWINS: dict[str, Callable[[LoadedEncoder], nn.Module | None]] = {
+    "timm": _timm_twin,
+    "torchvision": _torchvision_twin,
+}
+
+
+def _require_same_features(loaded: LoadedEncoder, library: str) -> None:
+    """Require that the library has a network that takes the weights and gives the same features."""
     remedy = "export it --to safetensors or onnx"
     if loaded.backbone == "tiny":
         raise UotaError(f"{loaded.name} has the backbone tiny, uota's own, which {library} does not know; {remedy}")
+    twin = TWINS[library](loaded)
     if twin is None:
         raise UotaError(f"{library} has no network {loaded.backbone!r} with weights of the same names; {remedy}")
     if not isinstance(loaded.encoder, Encoder):
@@ -124,6 +158,11 @@ def _require_same_features(loaded: LoadedEncoder, library: str, twin: Any) -> No
     ours, theirs = loaded.encoder(example), twin.eval()(example)
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, atol=TOLERANCE * float(ours.abs().max())):
         raise UotaError(f"{library}'s {loaded.backbone} gives other features than {loaded.name}; {remedy}")
+
+
+def _short_name(loaded: LoadedEncoder) -> str:
+    """Return the name of the backbone without that of its weights."""
+    return loaded.backbone.split(".")[0]
 
 
 def _options(loaded: LoadedEncoder) -> dict[str, Any]:

@@ -145,8 +145,10 @@ class ArbitrationSettings:
 class OptimizationSettings:
     """Length of the training, optimiser and learning rate."""
 
-    epochs: int = 12
-    """Passes over the images."""
+    epochs: int | None = None
+    """Length in passes over the images, instead of --steps; null: 12 where --steps is not given."""
+    steps: int | None = None
+    """Length in steps, over as many passes as needed, the last one possibly partial; null: as --epochs says."""
     batch_size: int = 128
     """Images per step, over all devices."""
     optimizer: str = "adamw"
@@ -157,14 +159,16 @@ class OptimizationSettings:
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"
-    """Whether the learning rate changes every step or, after the warm-up, every epoch; an epoch has the schedule's
-    value at its first step (epoch) or after its last (epoch_end)."""
+    """Whether the learning rate changes every step or, after the warm-up, every epoch (a pass over the images); an
+    epoch has the schedule's value at its first step (epoch) or after its last (epoch_end)."""
     bias_rate: float = 1.0
     """Learning rate of biases and norms, relative to that of weights."""
     constant_rate: list[str] = field(default_factory=list)
     """Names of the method's parts whose learning rate stays constant, such as [predictor]."""
-    warmup_steps: int = 60
-    """Steps of linear warm-up from zero."""
+    warmup: float = 0.1
+    """Share of training during which the learning rate rises linearly from zero."""
+    warmup_steps: int | None = None
+    """Length of the warm-up in steps, instead of the share; null: as --warmup says."""
     drops: list[float] = field(default_factory=list)
     """Shares of training at which the learning rate is divided by 10, instead of the cosine."""
     late_factor: float = 1.0
@@ -178,6 +182,23 @@ class OptimizationSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, learning_rate=RATE)  # at 0 the arbiter learns, and the encoder does not
+        if self.epochs is not None and self.steps is not None:
+            raise UotaError("epochs and steps are both set; give one, and null for one that a file sets")
+
+    def total_steps(self, epoch_steps: int) -> int:
+        """Number of steps of the whole run.
+
+        Args:
+            epoch_steps: number of steps of a pass over the images.
+
+        Raises:
+            UotaError: neither epochs nor steps is set, which `uota.training.resolve` does.
+        """
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is not None:
+            return self.epochs * epoch_steps
+        raise UotaError("neither epochs nor steps is set; give one of them")
 
 
 @dataclass

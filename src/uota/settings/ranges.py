@@ -62,6 +62,7 @@ RANGES = {
     "anchors": Range(1, 1000, whole=True),
     "steps": COUNT,
     "checkpoint_every": COUNT,
+    "warmup": SHARE._replace(what="a share of training"),
     "warmup_steps": Range(0, LARGEST, whole=True),
     # Each is a process, or a thread; torch crashes where the system gives it no more of them.
     "devices": Range(1, 1024, whole=True),

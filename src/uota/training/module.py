@@ -52,6 +52,7 @@ class Pretraining(pl.LightningModule):
         sampler: chooses among candidate views before they are encoded; None: all are encoded.
         settings: of the run, without `auto`.
         total_steps: number of steps of the whole run.
+        epoch_steps: number of steps of a pass over the images, see `learning_rate`.
     """
 
     def __init__(
@@ -61,13 +62,14 @@ class Pretraining(pl.LightningModule):
         sampler: ViewSampler | None,
         settings: Pretrain,
         total_steps: int,
+        epoch_steps: int = 1,
     ) -> None:
         super().__init__()
         self.method = method
         self.arbiter = arbiter
         self.sampler = sampler
         self.settings = settings
-        self.total_steps = total_steps
+        self.total_steps, self.epoch_steps = total_steps, epoch_steps
         self._before_update: Callable[[int], None] | None = None
         if isinstance(method, BeforeUpdate):
             self._before_update = method.before_update
@@ -119,7 +121,7 @@ class Pretraining(pl.LightningModule):
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
         """Set the learning rate, which is a function of the step."""
         start = self.arbiter.start if self.arbiter is not None else 0.0
-        rate = learning_rate(self.global_step, self.total_steps, self.settings, start)
+        rate = learning_rate(self.global_step, self.total_steps, self.settings, start, self.epoch_steps)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group["rate"] * (self.settings.optimization.learning_rate if group["constant"] else rate)
 

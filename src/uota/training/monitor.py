@@ -1,41 +1,73 @@
-"""Metrics that a run logs every epoch, and the lines that it prints."""
+"""Metrics that a run logs every epoch, the lines that it prints, and its summary."""
 
 import time
+from math import ceil
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from jaxtyping import Float
 from rich.console import Console
-from torch import Tensor
-from torchmetrics import MeanMetric
-from torchmetrics.classification import BinaryAUROC
 
+from uota.training.measures import EpochDiagnosis, Means, measures_of
 from uota.training.module import StepOutput
-from uota.training.neighbours import Neighbours
+from uota.training.summary import Session, Summary
 from uota.views import Views
+
+# Number of lines that a run prints, at equal distances in steps.
+LINES = 20
+# After so many seconds without a line, the end of an epoch has one too.
+LONG = 600.0
+# What a line shows, in this order, and what that means.
+MEANINGS = {
+    "loss": "weighted mean of the method's terms",
+    "images_per_second": "over all devices",
+    "ess": "effective sample size of the weights, 1 where all are equal",
+    "candidates_outlier_rate": "estimated share of candidate views that do not show their image",
+    "outlier_rate": "estimated share of views that do not show their image",
+    "true_outlier_rate": "its true value",
+    "auroc": "how well the weights separate those, 1 at best",
+    "rankme": "effective rank of the embeddings",
+    "accuracy": "kNN top-1 among the views of an epoch, %",
+}
+# What the progress bar shows of them.
+IN_BAR = ("loss", "ess", "outlier_rate")
 
 
 class Monitor(pl.Callback):
-    """Logs metrics and prints a line for every epoch.
+    """Logs metrics at the end of every epoch, and prints a line after every twentieth of a run.
 
     Logged are the loss, images per second, the effective sample size, the estimated outlier rate, the mean weight of
-    each type of view and RankMe; with labels also accuracy, and with ground truth the AUROC of the weights.
+    each type of view and RankMe; with labels also accuracy, and with ground truth the AUROC of the weights. A line has
+    the means since the one before it, and the last three as of the last whole epoch.
 
     Args:
         names: of the types of views, one per size.
+        total_steps: number of steps of the whole run.
         quiet: print no lines.
     """
 
-    def __init__(self, names: list[str], quiet: bool = False) -> None:
-        self.names = names
-        self.console = Console(quiet=quiet, highlight=False)
-        self.images = 0
-        self._begin_epoch()
+    def __init__(self, names: list[str], total_steps: int, quiet: bool = False) -> None:
+        self.names, self.total_steps = names, total_steps
+        self.every = ceil(total_steps / LINES)
+        self.console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.explained: set[str] = set()
+        self.first_loss: float | None = None
+        self.last: dict[str, float] = {}
+        self.diagnosed: dict[str, float] = {}
+        self.session, self.since_line, self.printed = Session(), Means(), time.perf_counter()
+        self.epoch, self.diagnosis = Means(), EpochDiagnosis()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know of its beginning."""
+        return {"first_loss": self.first_loss}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of an interrupted run."""
+        first = state_dict["first_loss"]
+        self.first_loss = None if first is None else float(first)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # A run that is resumed within an epoch does not start that epoch again.
-        self._begin_epoch()
+        self.session, self.since_line, self.printed = Session(), Means(), time.perf_counter()
+        self._begin_epoch()  # a run that is resumed within an epoch does not start that epoch again
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._begin_epoch()
@@ -43,82 +75,54 @@ class Monitor(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Views, batch_index: int
     ) -> None:
-        """Add a step to the epoch's means, and show them in the progress bar."""
+        """Add a step to the means, show them in the progress bar, and print a line if it is due."""
         step: StepOutput = outputs
-        weights, verdict, views = step["weights"], step["verdict"], step["views"]
-        self.images += weights.shape[1] * trainer.world_size
-        self._add("loss", step["loss"])
-        counts = [len(of_size) for of_size in views.by_size]
-        for name, of_size in zip(self.names, weights.split(counts), strict=True):
-            self._add(f"weight_{name}", of_size.mean())
-        if verdict is not None:
-            self._add("ess", verdict.ess)
-            if verdict.outlier_rate is not None:
-                self._add("outlier_rate", verdict.outlier_rate)
-        if step["candidates_outlier_rate"] is not None:
-            self._add("candidates_outlier_rate", step["candidates_outlier_rate"])
-        if views.wrong is not None:
-            self._add("true_outlier_rate", views.wrong.float().mean())
-            self.auroc.update(-weights.flatten().cpu(), views.wrong.flatten().cpu().int())
-            self.has_ground_truth = True
-        self.embeddings = step["embeddings"].flatten(0, 1)
-        if views.labels is not None:
-            self.neighbours.add(step["features"], views.labels)
+        measures, images = measures_of(step, self.names), step["weights"].shape[1] * trainer.world_size
+        for means in (self.epoch, self.since_line):
+            means.add(measures, images)
+        self.diagnosis.add(step)
+        self.session.add(images)
         module.log("step_loss", step["loss"].detach(), sync_dist=True)
-        module.log_dict(self._running_means(), prog_bar=True, logger=False)
+        module.log_dict(self._in_bar(), prog_bar=True, logger=False)
+        if trainer.global_step % self.every == 0 or trainer.global_step == self.total_steps:
+            self._end_line(trainer, module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Log the epoch, and print its line."""
-        if not self.means:
+        """Log the epoch."""
+        if not self.epoch.images:
             return
-        values = {name: float(mean.compute()) for name, mean in self.means.items()}
-        values["rankme"] = rank_me(self.embeddings)
-        accuracy = self.neighbours.top1()
-        if accuracy is not None:
-            values["accuracy"] = accuracy
-        values["images_per_second"] = self._images_per_second()
-        if self.has_ground_truth and module.arbiter is not None:
-            values["auroc"] = float(self.auroc.compute())
+        self.diagnosed = self.diagnosis.values()
+        values = self.epoch.over_ranks(module.device) | self.diagnosed
         module.log_dict(values, sync_dist=True)
-        if trainer.is_global_zero:
-            shown = "  ".join(f"{name} {values[name]:.3g}" for name in _SHOWN if name in values)
-            self.console.print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}")
+        if time.perf_counter() - self.printed > LONG:
+            self._print(trainer, values)
+
+    def summary(self, steps: int) -> Summary:
+        """Summarise the run after so many steps."""
+        return Summary(steps, self.session, self.first_loss, self.last)
 
     def _begin_epoch(self) -> None:
-        self.means: dict[str, MeanMetric] = {}
-        self.auroc = BinaryAUROC()
-        self.has_ground_truth = False
-        self.embeddings = torch.zeros(0)
-        self.neighbours = Neighbours()
-        self.began = time.perf_counter()
-        self.images = 0
+        self.epoch, self.diagnosis = Means(), EpochDiagnosis()
 
-    def _add(self, name: str, value: Tensor | float) -> None:
-        self.means.setdefault(name, MeanMetric()).update(float(value))
+    def _end_line(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Print the means since the line before, and begin the next."""
+        self.last = self.since_line.over_ranks(module.device)
+        if self.first_loss is None and trainer.global_step <= self.every:
+            self.first_loss = self.last["loss"]
+        self._print(trainer, self.last | (self.diagnosed or self.diagnosis.values()))
+        self.since_line = Means()
 
-    def _running_means(self) -> dict[str, float]:
-        shown = [name for name in ("loss", "ess", "outlier_rate") if name in self.means]
-        return {name: float(self.means[name].compute()) for name in shown} | {"img/s": self._images_per_second()}
+    def _print(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
+        self.printed = time.perf_counter()
+        if not trainer.is_global_zero:
+            return
+        names = [name for name in MEANINGS if name in values]
+        if new := [name for name in names if name not in self.explained]:
+            self.explained |= set(new)
+            self.console.print("; ".join(f"{name}: {MEANINGS[name]}" for name in new))
+        shown = "  ".join(f"{name} {values[name]:.3g}" for name in names)
+        self.console.print(f"step {trainer.global_step}/{self.total_steps}  {shown}")
 
-    def _images_per_second(self) -> float:
-        return self.images / (time.perf_counter() - self.began)
-
-
-def rank_me(embeddings: Float[Tensor, "rows dim"]) -> float:
-    """Effective rank of embeddings: exp of the entropy of their singular values (Garrido et al., 2023, equation 1)."""
-    values = torch.linalg.svdvals(embeddings.float())
-    share = values / values.sum().clamp_min(1e-12) + 1e-7
-    return float(torch.exp(-(share * share.log()).sum()))
-
-
-_SHOWN = (
-    "loss",
-    "images_per_second",
-    "ess",
-    "candidates_outlier_rate",
-    "outlier_rate",
-    "true_outlier_rate",
-    "auroc",
-    "rankme",
-    "accuracy",
-)
+    def _in_bar(self) -> dict[str, float]:
+        means = self.since_line.on_this_rank()
+        return {name: means[name] for name in IN_BAR if name in means} | {"img/s": self.session.images_per_second}

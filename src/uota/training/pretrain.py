@@ -61,8 +61,8 @@ def pretrain(
         out: run folder.
         resume: resume from the folder's checkpoint.
         overwrite: replace the run that is in the folder.
-        bar: show a progress bar.
-        lines: print a line every epoch.
+        bar: show a progress bar, if the output is a terminal.
+        lines: print at most 20 lines during the run, and a summary at its end.
 
     Raises:
         StoppedError: a signal asked to stop; the state is saved.
@@ -82,6 +82,8 @@ def pretrain(
         if lines and not resume:
             _log_choices(settings, choices)
         _fit(job, run, resume, lines)
+        if lines:
+            _log_summary(job)
         list_skipped(source, run)
     return run
 
@@ -102,6 +104,7 @@ class _Job(NamedTuple):
     module: Pretraining
     data: ViewsOfRank
     trainer: pl.Trainer
+    monitor: Monitor
     threads: int | None
 
 
@@ -117,16 +120,17 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
     views = ViewDataset(source, pipeline)
     size, seed = settings.optimization.batch_size, settings.runtime.seed
     batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.devices, int)
-    module = build_module(settings, len(batches) * settings.optimization.epochs)
+    total = settings.optimization.total_steps(len(batches))
+    module = build_module(settings, total, len(batches))
     module.configure_optimizers()
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.runtime.checkpoint_every)
-    monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), quiet=not lines)
-    trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar)
+    monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), total, quiet=not lines)
+    trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts)
-    return _Job(source, module, data, trainer, settings.runtime.threads)
+    return _Job(source, module, data, trainer, monitor, settings.runtime.threads)
 
 
 @rank_zero_only
@@ -140,6 +144,12 @@ def _log_choices(settings: Pretrain, choices: list[Choice]) -> None:
 @rank_zero_only
 def _log_source(source: Source) -> None:
     logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
+
+
+@rank_zero_only
+def _log_summary(job: _Job) -> None:
+    for line in job.monitor.summary(job.trainer.global_step).lines():
+        logger.info(line)
 
 
 @rank_zero_only
@@ -196,7 +206,7 @@ def _prepare(run: Run, settings: Pretrain, source: Source, resume: bool, overwri
         write_text_atomically(run.settings_file, json.dumps(settings.as_dict(), indent=1))
 
 
-def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool) -> pl.Trainer:
+def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool, steps: int) -> pl.Trainer:
     return make_trainer(
         run.folder,
         callbacks,
@@ -204,6 +214,6 @@ def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bo
         accelerator=settings.runtime.accelerator,
         devices=settings.runtime.devices,
         precision=PRECISIONS[settings.runtime.precision],
-        max_epochs=settings.optimization.epochs,
+        max_steps=steps,  # whatever the length is given in: Lightning counts a last epoch that ends early as whole
         logger=build_loggers(run.folder),
     )

@@ -19,6 +19,8 @@ MAX_CLASSES = 1_000_000  # higher labels are identifiers rather than classes
 UNDECIDED = ("auto", GROUPS, None)
 # Default methods. On groups SimCLR learned far more than SwAV did (docs/worth.md).
 METHOD, METHOD_OF_GROUPS = "swav", "simclr"
+# Length of a run for which neither epochs nor steps is given.
+EPOCHS = 12
 # Presets for groups without an accelerator, by number of channels.
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
 
@@ -67,6 +69,7 @@ def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> t
         Choice("start", start, "as in the paper" if arbiter == "mahalanobis" else "weights from the first step"),
         Choice("sync_batch_norm", card.sync_batch_norm, f"as published for {card.title}"),
         Choice("pixel_range", _ends(source.pixel_range), "estimated from some of the images"),
+        *_length(settings),
     ]
     asked = settings.as_flat()
     chosen = [choice for choice in chosen if asked[choice.name] in UNDECIDED and choice.value is not None]
@@ -117,6 +120,12 @@ def _arbiter_input(arbiter: str, preset: ViewPreset) -> Choice:
     if preset.across_images:  # thumbnails of two images of one thing differ in where it is
         return Choice("arbiter_input", "features", "views across the images of a group")
     return Choice("arbiter_input", "thumbnails", "views of a single image")
+
+
+def _length(settings: Pretrain) -> list[Choice]:
+    if settings.optimization.steps is not None:
+        return []
+    return [Choice("epochs", EPOCHS, "the default length")]
 
 
 def _ends(pixel_range: PixelRange | None) -> list[float] | None:

@@ -31,11 +31,17 @@ def build_sampler(settings: Pretrain) -> ViewSampler | None:
     return ViewSampler([size.count for size in preset_of(settings).sizes], settings.runtime.seed)
 
 
-def build_module(settings: Pretrain, total_steps: int) -> Pretraining:
-    """Build the Lightning module of a run, whose settings hold no `auto`."""
+def build_module(settings: Pretrain, total_steps: int, epoch_steps: int = 1) -> Pretraining:
+    """Build the Lightning module of a run, whose settings hold no `auto`.
+
+    Args:
+        settings: of the run.
+        total_steps: number of steps of the whole run.
+        epoch_steps: number of steps of a pass over the images; without training it does not matter.
+    """
     method = build_method(settings)
     arbiter, sampler = build_arbiter(settings, method.dim), build_sampler(settings)
-    module = Pretraining(method, arbiter, sampler, settings, total_steps)
+    module = Pretraining(method, arbiter, sampler, settings, total_steps, epoch_steps)
     network = module.get_submodule("method")
     if settings.runtime.devices > 1 and settings.method.sync_batch_norm:
         with_sync_batch_norm(network)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+from rich.console import Console
 
 from uota.errors import StoppedError, UotaError
 from uota.io.locks import hold
 from uota.runs.folder import EVALUATION, RUN
+from uota.training.bar import RunBar
 from uota.training.checkpoints import DirectCheckpointIO
 from uota.training.loader import DEAD_PROCESS
 from uota.training.signals import Interruption, stop_requests
@@ -30,13 +31,6 @@ EXPECTED_WARNINGS = (
     ".*your dataloader is not resumable.*",
     ".*Found .* module.s. in eval mode.*",
 )
-
-
-class EpochBar(RichProgressBar):
-    """Lightning's progress bar, which counts epochs from 1 as printed lines do."""
-
-    def _get_train_description(self, current_epoch: int) -> str:  # the only place where Lightning writes the number
-        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 @contextmanager
@@ -56,7 +50,7 @@ def make_trainer(
     Args:
         folder: root folder of the trainer's files.
         callbacks: callbacks in addition to the progress bar.
-        bar: show a progress bar.
+        bar: show a progress bar, if the output is a terminal.
         devices: number of devices, each with a process.
         settings: further arguments of Lightning's Trainer.
 
@@ -70,8 +64,9 @@ def make_trainer(
 
 
 def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int, **settings: Any) -> pl.Trainer:
+    bar = bar and Console().is_terminal
     return pl.Trainer(
-        callbacks=[*callbacks, *([EpochBar()] if bar else [])],
+        callbacks=[*callbacks, *([RunBar()] if bar else [])],
         log_every_n_steps=1,
         enable_checkpointing=False,
         enable_progress_bar=bar,
