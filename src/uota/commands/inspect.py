@@ -92,7 +92,7 @@ def parser() -> CommandParser:
         "--images",
         type=int | None,
         default=None,
-        help="Number of images to show; null: 60, or 8 where only the gallery is written.",
+        help="Number of images in the gallery, if a picture is written; null: 8. A page shows all.",
     )
     parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of images.")
     add_reading(parser)

@@ -28,7 +28,7 @@ from uota.views import ViewPreset
 
 logger = logging.getLogger(__name__)
 
-SHOWN, SCORED = 60, 512
+SCORED = 512
 PAGE, TABLES = ".html", (".parquet", ".csv")
 
 
@@ -120,7 +120,6 @@ def inspect(
     view_options: dict[str, Any] | None = None,
     inject: float = 0.0,
     seconds: float = 20.0,
-    shown: int = SHOWN,
     scored: int = SCORED,
     files: bool | None = False,
     compare: bool = True,
@@ -143,7 +142,6 @@ def inspect(
         view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
         inject: share of views taken from other images, to see whether the arbiter finds them.
         seconds: training time of an arbiter; for groups, of each of the two that score the other half's files.
-        shown: number of images whose views are kept for the gallery.
         scored: number of images whose views are scored.
         files: score every file of the groups; None: if there are groups, and enough of them.
         compare: if the run's arbiter is not a learned one, train one for comparison.
@@ -172,7 +170,7 @@ def inspect(
     warn_left_out(subject.source)
     file = None if weights is None else Path(weights)
     arbiters = build_arbiters(subject, None if run else model, file, seconds, compare)
-    table = score_views(subject, arbiters, max(scored, shown))
+    table = score_views(subject, arbiters, scored)
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:

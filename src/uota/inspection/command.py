@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from uota.errors import UotaError
-from uota.inspection.api import PAGE, SHOWN, TABLES, Inspection, inspect, require_suffix
+from uota.inspection.api import PAGE, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
 from uota.misfiled.files import write_verdicts
 from uota.runs.folder import check_output
@@ -35,7 +35,7 @@ def inspect_and_write(
         data: a data set's name or a folder of images; None: `what`, the run's, or demo-scenes.
         backbone: network whose features the arbiter scores, if there is no run.
         weights: file of the backbone's weights.
-        images: number of images shown.
+        images: number of images in the gallery, if that is what is written; a page shows all.
         settings: further arguments of `inspect`.
 
     Raises:
@@ -54,18 +54,16 @@ def inspect_and_write(
         raise UotaError(f"images is {images}; give at least 1")
     page = out.suffix == PAGE
     size: dict[str, Any] = {} if page else {"scored": SCORED_FOR_PICTURE, "compare": False}
-    shown = images or (SHOWN if page else PICTURED)
     found = inspect(
         data,
         run or backbone,
         weights=path_of(weights) if weights else None,
-        shown=shown,
         files=True if files is not None else None if page else False,
         other_runs=other_runs,
         **size,
         **settings,
     )
-    found.save(out, shown)
+    found.save(out, images or PICTURED)
     if files is not None and found.filing is not None:
         write_verdicts(found.filing.verdicts, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:
