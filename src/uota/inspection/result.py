@@ -69,12 +69,12 @@ class Findings:
     @cached_property
     def causes(self) -> Causes:
         """How much each augmentation parameter explains of the weights."""
-        return find_causes(self.table)
+        return find_causes(self.table, self.table.shows_own_item)
 
     @cached_property
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
-        return advise(self.table, self.subject.settings.views.options)
+        return advise(self.table, self.table.shows_own_item)
 
     @cached_property
     def ranking(self) -> list[int]:
