@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from uota.inspection.analysis.advice import Advice, advise
@@ -66,15 +66,20 @@ class Findings:
         """Estimated share of files in a wrong folder."""
         return self.filing.share if self.filing else None
 
+    @property
+    def counted(self) -> Bool[Tensor, "views images"]:
+        """Views that causes and advice are found from: not injected ones, nor those that show nothing."""
+        return self.table.shows_own_item & ~self.table.shows_nothing
+
     @cached_property
     def causes(self) -> Causes:
         """How much each augmentation parameter explains of the weights."""
-        return find_causes(self.table, self.table.shows_own_item)
+        return find_causes(self.table, self.counted)
 
     @cached_property
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
-        return advise(self.table, self.table.shows_own_item)
+        return advise(self.table, self.counted)
 
     @cached_property
     def ranking(self) -> list[int]:

@@ -14,6 +14,7 @@ from uota.arbitration import Arbiter, Arbitration, ScoreInBatches, TwoGroups
 from uota.console import PROGRESS, printable
 from uota.data import Source
 from uota.errors import UotaError
+from uota.inspection.analysis.flagged import flagged_views
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import MIN_ITEMS, InspectionInput
 from uota.training.setup import TAU_PER_DIMENSION
@@ -25,8 +26,6 @@ Columns = dict[str, ndarray]
 # A view shows nothing if the standard deviation of its pixels, between 0 for black and 1 for white, is below this in
 # every channel. Of the views of stamps and clip art all below 2/255 look empty, and some above it show pale drawings.
 FLAT = 2 / 255
-# A view is flagged if its outlier probability is above this.
-FLAGGED = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class ViewTable:
     @property
     def flagged(self) -> Bool[Tensor, "views images"]:
         """Views that are more probably outliers than not; those that show nothing are not judged."""
-        return (self.outlier_probability.cpu() > FLAGGED) & ~self.shows_nothing
+        return flagged_views(self.outlier_probability.cpu(), ~self.shows_nothing)
 
     @property
     def shows_own_item(self) -> Bool[Tensor, "views images"]:
