@@ -15,7 +15,7 @@ from uota.errors import UotaError
 from uota.inspection.command import inspect_and_write
 from uota.views import PRESETS
 
-QUICK = {"seconds": 0.0, "scored": 32, "shown": 4}
+QUICK = {"seconds": 0.0, "scored": 32}
 
 
 class Pictures(Dataset):

@@ -106,7 +106,7 @@ def parser() -> CommandParser:
         "--images",
         type=int | None,
         default=None,
-        help="Number of images to inspect, drawn at random; null: all, or 128 where only the gallery is written.",
+        help="Number of images to inspect, drawn at random, or to draw if a picture is written; null: all, or 8.",
     )
     parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of the arbiter.")
     add_reading(parser)

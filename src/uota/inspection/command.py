@@ -10,8 +10,8 @@ from uota.misfiled.files import write_verdicts
 from uota.runs.folder import check_output
 from uota.runs.run import Run
 
-# Images that are inspected if only a picture of the gallery is written.
-SCORED_FOR_PICTURE = 128
+# Numbers of images drawn and inspected if only a picture of the gallery is written.
+PICTURED, SCORED_FOR_PICTURE = 8, 128
 
 
 def inspect_and_write(
@@ -33,7 +33,7 @@ def inspect_and_write(
         table: .parquet or .csv file with one row per scored view.
         quality: CSV file of duplicates and of pictures that are empty, dark, blurred, tiny and so on.
         data: a data set's name or a folder of images; None: `what`, the run's, or demo-scenes.
-        images: number of images to inspect; None: all for a page.
+        images: number of images to inspect, or to draw if a picture is written; None: all, or `PICTURED`.
         settings: further arguments of `inspect`.
 
     Raises:
@@ -47,16 +47,17 @@ def inspect_and_write(
     check_writable(*written)
     check_output(*written, data=data if data is not None or run is None else run.settings().data.source)
     page = out.suffix == PAGE
+    most = images if page else max(images or PICTURED, SCORED_FOR_PICTURE)
     found = inspect(
         data,
         run,
-        most=images or (None if page else SCORED_FOR_PICTURE),
+        most=most,
         files=True if files is not None else None if page else False,
         compare=page,
         other_runs=other_runs,
         **settings,
     )
-    found.save(out)
+    found.save(out, images or PICTURED)
     if files is not None and found.filing is not None:
         write_verdicts(found.filing.verdicts, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:

@@ -79,19 +79,19 @@ class Findings:
         return self.filing.share if self.filing else None
 
     @property
-    def _counted(self) -> Bool[Tensor, "views images"]:
-        """Views that tell something about augmentations: they show something, and their own image."""
+    def counted(self) -> Bool[Tensor, "views images"]:
+        """Views that causes and advice are found from: not injected ones, nor those that show nothing."""
         return self.table.shows_own_item & ~self.table.shows_nothing
 
     @cached_property
     def causes(self) -> Causes:
         """How much each augmentation parameter explains of the weights."""
-        return find_causes(self.table, self._counted)
+        return find_causes(self.table, self.counted)
 
     @cached_property
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
-        return advise(self.table, self._counted)
+        return advise(self.table, self.counted)
 
     @cached_property
     def ranking(self) -> list[int]:

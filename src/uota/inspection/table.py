@@ -66,15 +66,16 @@ class ViewTable:
 
     @property
     def outlier_probability(self) -> Float[Tensor, "views images"]:
-        """Outlier probability by the primary arbiter, or by two_groups if the primary one gives none."""
+        """Outlier probability by the arbiter `judge`."""
         probability = self.verdicts[self.judge].outlier_probability
         assert probability is not None
         return probability
 
     @property
     def judge(self) -> str:
-        """Name of the arbiter that gives the outlier probability: the primary one, or two_groups if it gives none."""
-        return self.primary if self.verdict.outlier_probability is not None else "two_groups"
+        """Name of the arbiter that gives the outlier probability: the primary one, or the first that gives any."""
+        names = (self.primary, *self.verdicts)
+        return next(name for name in names if self.verdicts[name].outlier_probability is not None)
 
     @property
     def flagged(self) -> Bool[Tensor, "views images"]:

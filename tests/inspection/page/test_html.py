@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
 from uota.data.memory import TensorSource
 from uota.inspection.analysis.causes import FACTORS
+from uota.io.csv_files import csv_text
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
 
-SHOWN, VIEWS = 24, 6
+PAGE, IMAGES, VIEWS = 24, 256, 6
 WINDOWS = [(width, scheme) for width in (1280, 400) for scheme in ("light", "dark")]
 CLASSES = ["cat <b>", "dog"]
 
@@ -31,7 +33,7 @@ CLASSES = ["cat <b>", "dog"]
 def found(tmp_path_factory):
     """An inspection with everything that a page can show except misfiled files: ground truth, causes, two runs."""
     seconds = 20.0 if "UOTA_SCREENSHOTS" in os.environ else 4.0
-    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, shown=SHOWN, scored=256)
+    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, scored=IMAGES)
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
@@ -79,8 +81,24 @@ def test_every_section_is_drawn_without_errors_or_horizontal_scrolling(window, p
 
 
 def weights_shown(window):
-    rows = window.all(".view", "[Number(e.dataset.index), Number(e.dataset.weight)]")
-    return np.array([weight for _, weight in sorted(rows)])
+    """Return the indices and the weights of the views on the page."""
+    rows = np.array(window.all(".row .view", "[Number(e.dataset.index), Number(e.dataset.weight)]"))
+    assert len(rows) == PAGE * VIEWS
+    return rows[:, 0].astype(int), rows[:, 1]
+
+
+def choose(window, name, value):
+    """Choose a value of a field of the list, by its identifier."""
+    window(
+        "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
+        "for (const type of ['input', 'change']) e.dispatchEvent(new Event(type))",
+        name,
+        value,
+    )
+
+
+def names_shown(window):
+    return window.all(".row, .single", "e.getAttribute('aria-label')")
 
 
 @pytest.mark.parametrize("tau", [3.0, 64.0, 172.8, 1000.0])
@@ -91,13 +109,16 @@ def test_the_temperature_changes_weights_order_and_sample_size_as_in_python(open
     )
     weights = softmax_weights(-found.table.verdicts["mahalanobis"].distances.double(), tau)
     expected = weights.T.flatten().numpy()
-    np.testing.assert_allclose(weights_shown(opened), expected[: SHOWN * VIEWS], rtol=1e-4, atol=1e-4)
+    indices, shown = weights_shown(opened)
+    np.testing.assert_allclose(shown, expected[indices], rtol=1e-4, atol=1e-4)
+    worst = np.where(found.table.shows_nothing.T, np.inf, expected.reshape(-1, VIEWS)).min(1)
+    assert sorted(set(indices // VIEWS)) == sorted(np.argsort(worst)[:PAGE])
     ess = effective_sample_size(weights)
     assert float(opened("return document.getElementById('ess').dataset.value")) == pytest.approx(ess, abs=1e-4)
     bars = opened.all("#histogram rect", "Number(e.dataset.count)")
     np.testing.assert_array_equal(bars, np.histogram(np.minimum(expected, 2.9999), 30, (0, 3))[0])
     assert opened("return document.querySelector('input[name=arbiter]:checked').value") == "mahalanobis"
-    for row in opened.all(".views", "[...e.children].map((v) => Number(v.dataset.weight))"):
+    for row in opened.all(".views", "[...e.querySelectorAll('.view:not(.nothing)')].map((v) => +v.dataset.weight)"):
         assert row == sorted(row, reverse=True)
 
 
@@ -108,36 +129,113 @@ def test_the_slider_moves_by_keys_and_shows_its_temperature(opened, found):
     tau = float(opened("return document.getElementById('tau-typed').value"))
     assert 160 < tau < 172.8
     expected = softmax_weights(-found.table.verdicts["mahalanobis"].distances, tau).T.flatten()
-    np.testing.assert_allclose(weights_shown(opened), expected[: SHOWN * VIEWS], rtol=1e-4, atol=1e-4)
+    indices, shown = weights_shown(opened)
+    np.testing.assert_allclose(shown, expected[indices], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("arbiter", ["learned", "two_groups"])
 def test_automatic_weights_are_those_of_the_arbiter(opened, found, arbiter):
     opened.driver.find_element("css selector", f"input[value={arbiter}]").click()
     verdict = found.table.verdicts[arbiter]
-    np.testing.assert_allclose(weights_shown(opened), verdict.weights.T.flatten()[: SHOWN * VIEWS], atol=1e-4)
-    opened(
-        "const e = document.getElementById('caption'); e.value = 'probability'; e.dispatchEvent(new Event('change'))"
-    )
+    indices, shown = weights_shown(opened)
+    np.testing.assert_allclose(shown, verdict.weights.T.flatten()[indices], atol=1e-4)
     said = opened.all(".view", "[Number(e.dataset.index), e.querySelector('.number').textContent]")
     probability = verdict.outlier_probability.T.flatten()
-    assert all(text == f"{100 * probability[index]:.0f}\u00a0%" for index, text in said)
+    nothing = found.table.shows_nothing.T.flatten()
+    for index, text in said:
+        assert text == ("one colour" if nothing[index] else f"{100 * probability[index]:.0f}\u00a0%")
 
 
-def test_images_are_filtered_by_class_and_sorted_by_their_worst_view(opened, found):
-    names = found.subject.source.classes
-    labels = [names[label] for label in found.subject.source.labels[found.table.item[:SHOWN]]]
-    worst = [min(row) for row in opened.all(".views", "[...e.children].map((v) => Number(v.dataset.weight))")]
-    assert worst == sorted(worst)
-    opened(
-        "const e = document.getElementById('filter'); e.value = arguments[0]; e.dispatchEvent(new Event('change'))",
-        labels[0],
-    )
-    assert len(opened.all(".row", "1")) == labels.count(labels[0])
+def test_all_images_are_listed_by_their_worst_view_in_pages(opened, found):
+    from selenium.webdriver.common.keys import Keys
+
+    listed = [names_shown(opened)]
+    for _ in range(10):
+        opened("document.querySelector('#pager-above [aria-label=\"Next page\"]').click()")
+        listed.append(names_shown(opened))
+    assert [len(names) for names in listed] == [PAGE] * 10 + [IMAGES - 10 * PAGE]
+    ranking = [found.table.name_of(int(item)) for item in found.table.item[found.ranking]]
+    assert [name for names in listed for name in names] == ranking
+    current = opened.driver.find_element("css selector", "#pager-above [aria-current]")
+    current.send_keys(Keys.HOME)
+    assert names_shown(opened) == listed[0]
+    opened.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert names_shown(opened) == listed[1]
+
+
+def test_images_are_searched_filtered_by_class_and_sorted_by_name(opened, found):
+    classes, table = found.subject.source.classes, found.table
+    labels = [classes[label] for label in found.subject.source.labels[table.item]]
+    names = [table.name_of(int(item)) for item in table.item]
+    choose(opened, "filter", labels[0])
     assert set(opened.all(".row b", "e.textContent")) == {labels[0]}
     assert opened("return document.getElementById('count').textContent").startswith(
-        f"{labels.count(labels[0])} of {SHOWN}"
+        f"{labels.count(labels[0])} of {IMAGES} images"
     )
+    choose(opened, "filter", "")
+    choose(opened, "search", "12")
+    choose(opened, "sort", "name")
+    assert names_shown(opened) == sorted((name for name in names if "12" in name), key=int)[:PAGE]
+    choose(opened, "search", "no such name")
+    assert names_shown(opened) == []
+
+
+def test_the_size_of_views_filters_the_views_and_orders_by_them(opened, found):
+    choose(opened, "kind", "global")
+    weights = found.table.verdict.weights[:2].min(0).values
+    rows = opened.all(".views", "[...e.children].map((v) => [Number(v.dataset.index), Number(v.dataset.weight)])")
+    assert all(len(row) == 2 and {index % VIEWS for index, _ in row} == {0, 1} for row in rows)
+    worst = [min(weight for _, weight in row) for row in rows]
+    np.testing.assert_allclose(worst, weights.sort().values[:PAGE], atol=1e-4)
+
+
+def test_single_views_are_the_flagged_ones_beside_their_image(opened, found):
+    choose(opened, "mode", "views")
+    flagged, probability = found.table.flagged.T.flatten(), found.table.outlier_probability.T.flatten()
+    indices = [int(index) for index in opened.all(".single", "e.dataset.index")]
+    assert len(indices) == min(PAGE, int(flagged.sum()))
+    expected = probability[flagged].sort(descending=True).values[: len(indices)]
+    np.testing.assert_allclose(probability[indices], expected, atol=1e-6)
+    assert opened("return document.getElementById('count').textContent").startswith(f"{int(flagged.sum())} of ")
+    box = found.table.parameters.box.transpose(0, 1).flatten(0, 1)[indices[0]]
+    left = opened("return parseFloat(document.querySelector('.single .crop i').style.left)")
+    assert left == pytest.approx(100 * float(box[1]) / 56, abs=1e-3)
+    opened.driver.find_element("css selector", ".single .button").click()
+    assert opened("return Number(document.getElementById('detail').dataset.index)") == indices[0]
+
+
+def test_selected_views_are_saved_as_csv_with_the_values_of_the_table(opened, found):
+    frame = found.to_frame()
+    opened("document.querySelector('.row .select').click()")
+    opened("document.querySelectorAll('.row .select')[2].click()")
+    assert "12 views of" in opened("return document.getElementById('selected').textContent")
+    text = opened("return csvText(viewRows([...selected].sort(inOrder)))")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert {row["image"] for row in rows} == {names_shown(opened)[0], names_shown(opened)[2]}
+    by_view = frame.set_index(["image", "view"])
+    for row in rows:
+        expected = by_view.loc[row["image"], int(row["view"])]
+        for name, value in row.items():
+            if name in ("image", "view"):
+                continue
+            exact = name in ("shows", "class", "kind", "wrong", "shows_nothing")
+            assert (
+                value == str(expected[name])
+                if exact
+                else float(value) == pytest.approx(expected[name], rel=1e-5, abs=1e-7)
+            )
+    assert {"outlier_probability_learned", "score_learned", "crop_width"} <= set(rows[0])
+    opened("document.getElementById('select-none').click()")
+    assert opened("return document.getElementById('csv-selected').disabled")
+    choose(opened, "only", "flagged")
+    rows = list(csv.DictReader(opened("return csvText(viewRows(foundViews()))").splitlines()))
+    assert len(rows) == int(found.table.flagged.sum())
+
+
+@pytest.mark.parametrize("value", ["=1+1", "@x", "-a,b", "+", "＝1", 'a"b', "plain", -1.5, True, None])
+def test_cells_of_csv_files_are_escaped_as_in_python(opened, value):
+    cells = [[value, "second"]]
+    assert opened("return csvText(arguments[0])", cells) == csv_text(cells)
 
 
 def test_a_view_opens_with_its_crop_box_and_augmentations(opened, found):
@@ -169,7 +267,7 @@ def test_tab_goes_from_row_to_row_and_arrows_along_one(opened):
     from selenium.webdriver.common.keys import Keys
 
     stops = opened.all(".views", "[...e.children].filter((v) => v.tabIndex === 0).length")
-    assert stops == [1] * SHOWN
+    assert stops == [1] * PAGE
     first = opened.driver.find_element("css selector", ".row .view")
     first.send_keys(Keys.ARROW_RIGHT)
     assert opened("return document.activeElement === document.querySelectorAll('.row .view')[1]")
@@ -201,14 +299,14 @@ def test_the_map_shows_the_picture_under_the_pointer_and_goes_by_keys(opened, fo
     from selenium.webdriver.common.keys import Keys
 
     points = opened.all("#map-body circle", "[Number(e.getAttribute('cx')), Number(e.getAttribute('cy'))]")
-    assert len(points) == SHOWN * VIEWS
-    plane = found.planes[0].views[:, :SHOWN].transpose(0, 1).flatten(0, 1)
+    assert len(points) == len(found.mapped) * VIEWS
+    plane = found.planes[0].views.transpose(0, 1).flatten(0, 1)
     assert abs(np.corrcoef([x for x, _ in points], plane[:, 0])[0, 1]) > 0.9999
     canvas = opened.driver.find_element("css selector", "#map-body svg")
     opened("arguments[0].focus()", canvas)
     canvas.send_keys(Keys.ARROW_RIGHT)
-    worst = found.table.verdict.weights.T.flatten()[: SHOWN * VIEWS].min()
-    assert f"weight {worst:.2f}" in opened("return document.querySelector('.tip').textContent")
+    tip = opened("return document.querySelector('.tip').textContent")
+    assert f"weight {found.table.verdict.weights.min():.2f}" in tip
     assert opened("return document.querySelector('.tip img').src").startswith("data:image/webp")
 
 
@@ -235,7 +333,7 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
     window.open(found.save(tmp_path / "files.html"), 400)
     assert window.log() == []
     assert window("return document.documentElement.scrollWidth") == 400
-    rows = list(csv.DictReader(window("return filingCsv()").splitlines()))
+    rows = list(csv.DictReader(window("return csvText(filingRows())").splitlines()))
     assert [float(row["outlier_probability"]) for row in rows] == pytest.approx(np.linspace(0.95, 0.05, 48), abs=1e-4)
     assert rows[0]["file"] == found.filing.groups.files.display_name(0)
     assert rows[0]["group"] == "thing, 0"
@@ -243,17 +341,61 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
     assert len(window.all(".misfiled", "1")) == 24
 
 
-def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path):
+def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path, monkeypatch):
+    monkeypatch.setattr("uota.inspection.page.html.ROOM", 500_000)
     pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
     source = TensorSource("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
-    page = uota.inspect(source, seconds=0.0, shown=200, scored=200).save(tmp_path / "large.html")
-    assert page.stat().st_size < 15e6
+    found = uota.inspect(source, seconds=0.0, scored=200)
+    page = found.save(tmp_path / "large.html")
+    assert page.stat().st_size < 900_000
     assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
     window.open(page)
     assert window.log() == []
     assert window("return document.getElementById('source').textContent") == "</script><b>"
     assert set(window.all(".row .face b", "e.textContent")) == set(CLASSES)
-    assert len(window.all(".view", "1")) == 200 * VIEWS
-    assert "200 of the 210 training images, drawn at random" in window(
-        "return document.getElementById('lead').textContent"
+    lead = window("return document.getElementById('lead').textContent")
+    assert "200 of the 210 images, drawn at random" in lead
+    pictures = int(re.search(r"Pictures of (\d+) of them", lead)[1])
+    assert 0 < pictures < 200
+    assert [len(e) > 0 for e in window.all(".row", "[...e.querySelectorAll('img')]")] == [
+        place < pictures for place in range(PAGE)
+    ]
+    choose(window, "search", found.table.name_of(int(found.table.item[found.ranking[-1]])))
+    plain = window.driver.find_element("css selector", ".row.plain .view")
+    assert "weight" in plain.get_attribute("aria-label")
+    plain.click()
+    assert "did not fit" in window("return document.getElementById('detail').textContent")
+
+
+def test_without_outliers_the_most_unusual_views_are_shown_with_scores(window, tmp_path, found):
+    """A table whose estimated share is 0, and some of whose views show nothing."""
+    table, nothing = found.table, found.table.shows_nothing.clone()
+    nothing[3, :5] = True
+    verdict = replace(table.verdict, outlier_rate=0.0)
+    none = replace(table, verdicts=table.verdicts | {table.primary: verdict}, shows_nothing=nothing)
+    made = uota.inspection.Inspection(found.subject, found.arbiters, none)
+    window.open(made.save(tmp_path / "none.html"), 400)
+    assert window.log() == []
+    assert window("return document.documentElement.scrollWidth") == 400
+    assert "No outliers found" in window("return document.getElementById('figures').textContent")
+    assert ["views show nothing but one colour", str(int(nothing.sum()))] in window.all(
+        "#figures div", "[e.querySelector('dt').textContent, e.querySelector('dd').textContent]"
     )
+    assert window("return document.getElementById('gallery-title').textContent").startswith("No outliers found")
+    last = "document.querySelector('.row .view:last-child')"
+    index = window(f"return Number({last}.dataset.index)")
+    said = window(f"return {last}.querySelector('.number').textContent")
+    scores = none.verdict.scores.masked_fill(nothing, torch.inf).T.flatten()
+    assert float(said) == pytest.approx(float(scores[index]), abs=0.006)
+    assert scores[index] == scores.min()
+    assert "outlier probability" not in window("return document.getElementById('gallery').textContent").lower()
+    choose(window, "only", "nothing")
+    assert len(names_shown(window)) == min(PAGE, int(nothing.any(0).sum()))
+    assert all("one colour" in text for text in window.all(".row .views", "e.lastElementChild.textContent"))
+
+
+def test_the_share_is_shown_with_its_interval(window, tmp_path, found, monkeypatch):
+    monkeypatch.setattr(uota.inspection.Inspection, "interval", (0.022, 0.04))
+    window.open(found.save(tmp_path / "interval.html"))
+    share = f"{100 * found.outlier_rate:.1f}\u00a0% (95\u00a0% interval 2.2 to 4.0\u00a0%)"
+    assert share in window("return document.getElementById('figures').textContent")

@@ -129,7 +129,7 @@ def find_causes(table: ViewTable, counted: Bool[Tensor, "views images"], seed: i
     """
     weights = table.verdict.weights.double().numpy().T.flatten()
     inside = counted.numpy().T
-    varies = weights[inside.flatten()].std() > MIN_WEIGHT_STD
+    varies = inside.any() and weights[inside.flatten()].std() > MIN_WEIGHT_STD
     if not varies or (table.flagged & counted).sum() < MIN_FLAGGED:
         return Causes(None, [])
     columns = table.columns()

@@ -51,7 +51,7 @@ class Pictured:
     views: list[str] = field(default_factory=list)
     length: int = 0
 
-    def add(self, item: ItemPictures, quality: int, room: float) -> bool:
+    def add(self, item: ItemPictures, quality: int, room: int | float) -> bool:
         """Add the pictures of an item, unless they exceed the room; returns whether they were added."""
         new, views = item.encoded(quality, self.originals)
         length = self.length + sum(map(len, views)) + sum(map(len, new.values()))

@@ -2,6 +2,7 @@
 
 function drawCauses() {
   const { explained, ranking } = data.causes;
+  drawAdvice();
   if (explained === null) {
     byId("causes-lead").textContent = "No parameter is named as a cause: too few views are flagged, or all views have the same weight.";
     for (const part of byId("causes").querySelectorAll("h3, .muted, .ranking, .charts")) part.hidden = true;
@@ -13,7 +14,6 @@ function drawCauses() {
     (explained > 0.01
       ? `On held-out images, boosted trees on these parameters explain ${percent(explained)} of the variance of the weights.`
       : "On held-out images, boosted trees on these parameters explain none of the variance of the weights, which depend on the content of the images.");
-  drawAdvice();
   drawRanking(ranking);
   const host = byId("factors");
   const bounds = ranking.flatMap((cause) => [...cause.bins.lower, ...cause.bins.upper, 1]).filter((x) => x != null);

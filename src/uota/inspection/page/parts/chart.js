@@ -6,7 +6,7 @@ const linear = ([a, b], [from, to]) => (x) => from + ((x - a) / (b - a || 1)) * 
 function ticks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((one) => one >= rough * 0.999);
+  const step = [1, 2, 5, 10].map((m) => m * power).find((one) => one >= rough * 0.7);
   const made = [];
   for (let x = Math.ceil(low / step - 1e-9) * step; x <= high + step * 1e-6; x += step) made.push(Number(x.toFixed(10)));
   return made;
@@ -41,7 +41,7 @@ function axes(canvas, width, height, x, y) {
     canvas.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: up(value), y2: up(value) }),
       svg("text", { x: left - 6, y: up(value) + 4, "text-anchor": "end" }, (y.format ?? short)(value)));
   }
-  for (const value of x.ticks ?? ticks(...x.domain, Math.max(3, Math.floor(width / 90)))) {
+  for (const value of x.ticks ?? ticks(...x.domain, Math.max(4, Math.floor(width / 90)))) {
     canvas.append(svg("line", { class: "axis", x1: across(value), x2: across(value), y1: base, y2: base + 4 }),
       svg("text", { x: across(value), y: base + 17, "text-anchor": "middle" }, (x.format ?? short)(value)));
   }

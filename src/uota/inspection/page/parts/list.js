@@ -11,7 +11,7 @@ function drawList() {
   const kinds = [...new Set(data.kinds)], isAnyNothing = data.nothing.some((one) => one);
   const only = selection("only", "Views", Object.entries(ONLY).filter(([key]) => key !== "nothing" || isAnyNothing).filter(([key]) => key !== "flagged" || !data.none_found).map(([key, [name]]) => [key, name]), field("only"));
   fill(form, {}, [
-    el("div", { class: "field wide" }, el("label", { class: "label", for: "search" }, "Search by file name"), typed),
+    el("div", { class: "field" }, el("label", { class: "label", for: "search" }, "Search by file name"), typed),
     selection("mode", "Show", [["images", data.grouped ? "Groups with their views" : "Images with their views"], ["views", "Single views beside their image"]], setMode),
     only,
     classes.length > 1 ? selection("filter", "Class", [["", "All classes"], ...classes.map((name) => [name, name])], field("label")) : null,

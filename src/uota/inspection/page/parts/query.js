@@ -12,7 +12,7 @@ const SORTS = {
 };
 const ONLY = {
   "": ["All", () => true],
-  flagged: ["Flagged: outlier probability above 50 %", isFlagged],
+  flagged: ["Flagged (probability above 50 %)", isFlagged],
   nothing: ["Nothing but one colour", isNothing],
 };
 
