@@ -39,6 +39,7 @@ from uota.evaluation import encoder_features, pixel_features
 from uota.methods import Step
 from uota.methods.build import build_method
 from uota.misfiled.files import FileVerdicts, score_files, score_files_by_halves
+from uota.misfiled.misfile import misfile
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import arbiter_input
@@ -115,21 +116,10 @@ def archive(rate: float, seed: int, size: Size = FULL) -> Archive:
     files = TensorSource("photographs", pixels[:garments].transpose(0, 1).flatten(0, 1).contiguous())
     # File f shows garment f mod `garments`.
     folder = torch.arange(garments).repeat(size.photographs)
-    misfiled = misfile(folder, rate, seed)
-    members = [torch.nonzero(misfiled == garment)[:, 0].tolist() for garment in range(garments)]
+    members = [torch.nonzero(folder == garment)[:, 0].tolist() for garment in range(garments)]
+    groups, wrong = misfile(Groups(files, members), rate, seed)
     train = TensorSource("train", pixels[:garments, 0], labels[:garments], classes)
-    return Archive(
-        Groups(files, members), misfiled != folder, train, TensorSource("test", *seen_once(seed, size.tests))
-    )
-
-
-def misfile(folder: Tensor, rate: float, seed: int) -> Tensor:
-    """Return the folder of each file after a share `rate` of the files has passed theirs on to the next of them."""
-    random = torch.Generator().manual_seed(seed)
-    moved = torch.randperm(len(folder), generator=random)[: round(rate * len(folder))]
-    filed = folder.clone()
-    filed[moved] = folder[moved.roll(1)]
-    return filed
+    return Archive(groups, wrong, train, TensorSource("test", *seen_once(seed, size.tests)))
 
 
 def seen_once(seed: int, count: int) -> tuple[Tensor, Tensor, list[str]]:

@@ -84,7 +84,7 @@ def test_the_wheel_holds_every_file_of_the_package(built):
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == {path.relative_to(ROOT / "src").as_posix() for path in files}
     assert "uota/py.typed" in packed
-    for kind in (".yaml", ".png", ".html", ".js", ".css"):
+    for kind in (".yaml", ".png", ".webp", ".json", ".html", ".js", ".css"):
         assert any(name.endswith(kind) for name in packed), kind
 
 
@@ -99,7 +99,7 @@ def test_the_metadata_say_what_installs(built):
     metadata = metadata_of(built[1])
     assert (metadata["Name"], metadata["Requires-Python"]) == ("uota", ">=3.11")
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert len(metadata.get_all("License-File")) == 2
+    assert len(metadata.get_all("License-File")) == 5
     needed = [text for text in metadata.get_all("Requires-Dist") if "extra ==" not in text]
     assert any(text.startswith("torch>=") for text in needed)
     assert not any(text.startswith("lightly") for text in needed)  # it brings a package without a wheel
@@ -114,11 +114,12 @@ def test_the_wheel_finds_its_data(installed):
 import uota
 from uota.data import open_source
 from uota.recipes import recipe_names
-print(uota.__file__, len(open_source("demo", "test")), *recipe_names(), sep="\\n")
+counts = [len(open_source(name, "test")) for name in ("demo", "demo-drawings")]
+print(uota.__file__, *counts, *recipe_names(), sep="\\n")
 """
-    file, images, *recipes = run_installed(installed, "-c", code).split()
+    file, images, drawings, *recipes = run_installed(installed, "-c", code).split()
     assert Path(file).is_relative_to(installed)
-    assert int(images) == 2000
+    assert (int(images), int(drawings)) == (2000, 576)
     assert "swav_demo" in recipes
 
 

@@ -33,10 +33,12 @@ class TensorSource(Source):
         labels: Int64[Tensor, " len"] | None = None,
         classes: list[str] | None = None,
         default_views: str | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
-        """Keep the tensors; nothing is copied."""
+        """Keep the tensors; nothing is copied. Images without `names` are shown by their numbers."""
         self.name, self.pixels, self.labels, self.classes = name, pixels, labels, classes
         self.channels, self.default_views = pixels.shape[1], default_views
+        self._names = names
 
     def __len__(self) -> int:
         """Number of images."""
@@ -45,6 +47,10 @@ class TensorSource(Source):
     def images(self, indices: Sequence[int]) -> list[UInt8[Tensor, "channels height width"]]:
         """Copies of these images."""
         return list(self.pixels[torch.as_tensor(list(indices), dtype=torch.int64)])
+
+    def display_name(self, index: int) -> str:
+        """Name of an image, or its number."""
+        return self._names[index] if self._names else str(index)
 
 
 class SequenceSource(Source):

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from uota.data.demo.drawings import NAME as DRAWINGS
+from uota.data.demo.drawings import open_drawings, open_drawings_as_groups
 from uota.data.demo.embedded import open_demo
 from uota.data.demo.fashion_mnist import fashion_mnist_folder, open_fashion_mnist
 from uota.data.demo.scenes import SceneOptions, open_scenes
@@ -25,7 +27,10 @@ NAMES: dict[str, Callable[[Split, SceneOptions], MinimalSource]] = {
     "demo": lambda split, _: open_demo(split),
     "demo-scenes": open_scenes,
     "demo-scenes-colour": lambda split, scenes: open_scenes(split, replace(scenes, tint=True)),
+    DRAWINGS: lambda split, _: open_drawings(split),
 }
+# Those of them that have groups.
+GROUPS_BY_NAME: dict[str, Callable[[Split | None], Groups]] = {DRAWINGS: open_drawings_as_groups}
 
 
 def open_source(
@@ -34,7 +39,7 @@ def open_source(
     folder: FolderOptions | None = None,
     scenes: SceneOptions | None = None,
 ) -> Source:
-    """Open images by name (`demo`, `demo-scenes`, `demo-scenes-colour`), in a folder, or packed in larger files.
+    """Open images by name (`demo`, `demo-scenes`, `demo-drawings`, …), in a folder, or packed in larger files.
 
     Args:
         name_or_path: a name, any folder of images, or the folder of Fashion-MNIST's original files; a folder with the
@@ -66,20 +71,22 @@ def open_source(
 
 
 def open_groups(name_or_path: str | Path, split: str | None = "train", folder: FolderOptions | None = None) -> Groups:
-    """Open a folder of groups: each lowest folder is a group of images of one thing.
+    """Open groups of images of one thing: `demo-drawings`, or a folder, whose lowest folders are the groups.
 
     Args:
-        name_or_path: the folder.
+        name_or_path: the name or the folder.
         split: train or test; None: all groups.
         folder: how image files are read.
 
     Raises:
         UotaError: there is no such folder, or it has fewer than two groups.
     """
-    name = _name(name_or_path)
+    name, chosen = _name(name_or_path), _split(split) if split else None
+    if name in GROUPS_BY_NAME:
+        return GROUPS_BY_NAME[name](chosen)
     if name in NAMES or are_shards(name) or is_saved(name):
         raise UotaError(f"{name} has no groups; give a folder with a sub-folder of images for each thing")
-    return open_groups_of_folder(_folder(name), _split(split) if split else None, folder)
+    return open_groups_of_folder(_folder(name), chosen, folder)
 
 
 def _name(name_or_path: str | Path) -> str:

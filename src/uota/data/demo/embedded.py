@@ -24,16 +24,18 @@ def open_demo(split: Split) -> TensorSource:
     return TensorSource("demo", pixels, torch.arange(len(pixels)) % len(CLASSES), CLASSES, "small-grey")
 
 
-def to_sheet(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images (n, 28, 28), n a multiple of 80, side by side in rows of 80."""
-    rows = images.reshape(-1, COLUMNS, SIDE, SIDE)
-    return rows.transpose(0, 2, 1, 3).reshape(-1, COLUMNS * SIDE)
+def to_sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
+    """Square images (n, side, side) or (n, side, side, 3), n a multiple of `columns`, side by side in rows."""
+    side, channels = images.shape[1], images.shape[3:]
+    rows = images.reshape(-1, columns, side, side, *channels)
+    return rows.swapaxes(1, 2).reshape(-1, columns * side, *channels)
 
 
-def from_sheet(sheet: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def from_sheet(sheet: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
     """The inverse of `to_sheet`."""
-    rows = sheet.reshape(-1, SIDE, COLUMNS, SIDE)
-    return rows.transpose(0, 2, 1, 3).reshape(-1, SIDE, SIDE)
+    columns, channels = sheet.shape[1] // side, sheet.shape[2:]
+    rows = sheet.reshape(-1, side, columns, side, *channels)
+    return rows.swapaxes(1, 2).reshape(-1, side, side, *channels)
 
 
 @lru_cache(maxsize=2)

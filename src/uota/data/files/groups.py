@@ -33,13 +33,24 @@ class Groups(Source):
 
     unit = "group"
 
-    def __init__(self, files: Source, members: Sequence[Sequence[int]], alone: Sequence[str] = ()) -> None:
-        """Group the images of a source; a group has the label of its first image."""
-        self._files, self.members, self.alone = files, members, list(alone)
+    def __init__(
+        self,
+        files: Source,
+        members: Sequence[Sequence[int]],
+        alone: Sequence[str] = (),
+        names: Sequence[str] | None = None,
+        labels: Int64[Tensor, " len"] | None = None,
+    ) -> None:
+        """Group the images of a source.
+
+        A group without a name has that of its first image's folder, and one without a label that of its first image.
+        """
+        self._files, self.members, self.alone, self._names = files, members, list(alone), names
         self.name, self.channels, self.classes = files.name, files.channels, files.classes
         self.in_memory, self.pixel_range, self.reasons = files.in_memory, files.pixel_range, files.reasons
-        first = torch.tensor([group[0] for group in members])
-        self.labels: Int64[Tensor, " len"] | None = None if files.labels is None else files.labels[first]
+        if labels is None and files.labels is not None:
+            labels = files.labels[torch.tensor([group[0] for group in members])]
+        self.labels: Int64[Tensor, " len"] | None = labels
 
     def __len__(self) -> int:
         """Number of groups."""
@@ -69,7 +80,9 @@ class Groups(Source):
         return self.files.path(self.members[index][0])
 
     def display_name(self, index: int) -> str:
-        """The folder of a group; its number if its images are not in a folder."""
+        """The name of a group, or its folder; its number if it has neither."""
+        if self._names:
+            return self._names[index]
         folder = self.files.display_name(self.members[index][0]).rpartition("/")[0]
         return folder or str(index)
 

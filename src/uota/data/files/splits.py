@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64
 
 from uota.data.source import Split
 
-# Share of each class that becomes the test split of data without one.
+# Share of each class that becomes the test split of a folder without one.
 TEST_SHARE = 0.2
 UNLABELLED = -1
 # Common names of splits, in any case: train, Training, train2017, test_set, validation-images.
@@ -41,8 +41,10 @@ def test_names_first(names: Iterable[str]) -> list[str]:
     return sorted((name for name in names if split_of(name) == "test"), key=lambda name: (place(name), name))
 
 
-def in_share(names: Iterable[bytes], classes: Int64[np.ndarray, " len"], split: Split) -> Bool[np.ndarray, " len"]:
-    """True for the images of a split, of which test is a fifth of each class, chosen by a hash of the name.
+def in_share(
+    names: Iterable[bytes], classes: Int64[np.ndarray, " len"], split: Split, test_share: float = TEST_SHARE
+) -> Bool[np.ndarray, " len"]:
+    """True for the images of a split, of which test is a share of each class, chosen by a hash of the name.
 
     The choice depends on neither order nor machine, and separates pictures that were taken in a row. Images without a
     label belong to training.
@@ -52,5 +54,5 @@ def in_share(names: Iterable[bytes], classes: Int64[np.ndarray, " len"], split: 
     test = np.zeros(len(classes), dtype=bool)
     for of_class in np.unique(classes[classes != UNLABELLED]):
         members = np.flatnonzero(classes == of_class)
-        test[members[rank[members].argsort(kind="stable")][: round(TEST_SHARE * len(members))]] = True
+        test[members[rank[members].argsort(kind="stable")][: round(test_share * len(members))]] = True
     return test if split == "test" else ~test
