@@ -62,11 +62,11 @@ class TwoGroups(nn.Module):
             return Weighing(torch.ones_like(scores.observed))
         with own_modes(scores.observed.device):
             kinds = (scores.observed, *scores.nulls())
-            counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
+            counts = sum_over_ranks(torch.stack([histogram(scores.position(kind)) for kind in kinds]))
             with self._lock:
                 densities = self._updated_densities(counts).to("cpu", torch.float64, copy=True)
-            of_bin, rate = outlier_probability(densities @ _smoothing())
-            probability = _interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
+            of_bin, rate = outlier_probability(densities @ smoothing())
+            probability = interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
             return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
 
     def _updated_densities(self, counts: Int64[Tensor, "3 bins"]) -> Tensor:
@@ -138,17 +138,23 @@ def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> 
     return ends_after.masked_fill(torch.ones_like(mean).tril(-1).bool(), math.inf).min(0).values
 
 
-def _histogram(position: Tensor) -> Int64[Tensor, " bins"]:
+def histogram(position: Tensor, times: Int64[Tensor, " scores"] | int = 1) -> Int64[Tensor, " bins"]:
     """Count each score as `PARTS`, divided between its two nearest bins, so that rounding moves no whole score.
 
     The counts are integers, whose sum depends neither on the order nor on the number of ranks.
+
+    Args:
+        position: places of the scores on the axis from 0 to 1.
+        times: how often each score is counted.
     """
     left, beyond = _between_bins(position.detach().flatten())
     right_share = (beyond * PARTS).round().long()
-    return right_share.new_zeros(BINS).index_add_(0, left, PARTS - right_share).index_add_(0, left + 1, right_share)
+    counts = right_share.new_zeros(BINS).index_add_(0, left, (PARTS - right_share) * times)
+    return counts.index_add_(0, left + 1, right_share * times)
 
 
-def _interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
+def interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
+    """Interpolate the values of bins at places on the axis from 0 to 1."""
     left, beyond = _between_bins(position)
     return torch.lerp(of_bin[left], of_bin[left + 1], beyond)
 
@@ -172,7 +178,7 @@ def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: 
 
 
 @cache
-def _smoothing() -> Tensor:
+def smoothing() -> Tensor:
     """Matrix that smooths histograms, on the CPU."""
     with torch.inference_mode(False):
         return _gaussian_band(BINS, SMOOTHING).float().double()

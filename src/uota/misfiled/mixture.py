@@ -1,0 +1,66 @@
+"""Outlier probabilities of members by the two-groups model, from their scores and from those of exchanged members."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from uota.arbitration.strengths.two_groups import histogram, interpolate, outlier_probability, smoothing
+
+RESAMPLES = 200
+LEVELS = (0.025, 0.975)
+
+
+def probabilities(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]) -> tuple[Tensor, float]:
+    """Estimate each member's probability to be an outlier, and the share of outliers, as `TwoGroups` does for views.
+
+    Args:
+        observed: scores of the members.
+        null: scores of members that were exchanged on purpose, which are distributed as those of outliers.
+    """
+    position, null_position = ranks(observed, null)
+    of_bin, share = _estimate(histogram(position), histogram(null_position))
+    return interpolate(of_bin, position).clamp(0, 1), share
+
+
+def share_interval(
+    observed: Float[Tensor, " members"],
+    group: Int64[Tensor, " members"],
+    null: Float[Tensor, " exchanged"],
+    null_group: Int64[Tensor, " exchanged"],
+    seed: int,
+) -> tuple[float, float]:
+    """Return the 95 % interval of the share of outliers, by a bootstrap over groups.
+
+    Args:
+        observed: scores of the members.
+        group: their groups.
+        null: scores of exchanged members.
+        null_group: the groups that these came from.
+        seed: of the bootstrap.
+    """
+    position, null_position = ranks(observed, null)
+    groups = int(group.max()) + 1
+    random = torch.Generator().manual_seed(seed)
+    shares = torch.zeros(RESAMPLES, dtype=torch.float64)
+    for place in range(RESAMPLES):
+        times = torch.randint(groups, (groups,), generator=random).bincount(minlength=groups)
+        shares[place] = _estimate(histogram(position, times[group]), histogram(null_position, times[null_group]))[1]
+    low, high = shares.quantile(torch.tensor(LEVELS, dtype=torch.float64)).tolist()
+    return low, high
+
+
+def ranks(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]) -> tuple[Tensor, Tensor]:
+    """Return the ranks of both among both, scaled to [0, 1]; equal scores have the mean of their ranks.
+
+    The ratio of two densities is the same on any axis, and on this one both are spread out.
+    """
+    pooled = torch.cat([observed, null]).sort().values
+    return tuple(
+        (torch.searchsorted(pooled, each) + torch.searchsorted(pooled, each, right=True)).double() / (2 * len(pooled))
+        for each in (observed, null)
+    )
+
+
+def _estimate(observed: Int64[Tensor, " bins"], null: Int64[Tensor, " bins"]) -> tuple[Tensor, float]:
+    densities = torch.stack([counts.double() / counts.sum().clamp_min(1) for counts in (observed, null, null)])
+    return outlier_probability(densities @ smoothing())

@@ -1,0 +1,46 @@
+"""Scores of membership: how well each member fits the other members of its group; higher is better."""
+
+from collections.abc import Callable
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor
+
+from uota.misfiled.grouped import TEMPERATURES, Grouped
+
+NEIGHBOURS = 3
+Score = Callable[[Grouped], Float[Tensor, " members"]]
+
+
+def margin_to_mean(members: Grouped) -> Float[Tensor, " members"]:
+    """Cosine to the centre of the other members, minus the mean cosine to all members."""
+    return members.own - members.to_all
+
+
+def contrast(members: Grouped, temperature: float) -> Float[Tensor, " members"]:
+    """Cosine to the centre of the other members, minus T · log-mean-exp(cosine / T) over other groups' centres."""
+    return members.own - members.crowd.soft_maximum[temperature]
+
+
+def nearest(members: Grouped, neighbours: int = 1) -> Float[Tensor, " members"]:
+    """Mean cosine to the nearest members of the group, minus the mean cosine to all members."""
+    found = members.to_partners.topk(min(neighbours, members.to_partners.shape[1]), dim=1).values
+    known = found > -1
+    return (found * known).sum(1) / known.sum(1).clamp_min(1) - members.to_all
+
+
+def cohort(members: Grouped) -> Float[Tensor, " members"]:
+    """Cosine to the centre of the other members, standardised by those of the member to other groups' centres and by
+    those of the centre to members of other groups: S-norm, as `uota.arbitration.CohortScore`."""
+    own, crowd, (mean, deviation) = members.own, members.crowd, members.strangers
+    by_centre = (own - mean[members.group]) / deviation[members.group]
+    return ((own - crowd.mean) / crowd.deviation + by_centre) / 2
+
+
+SCORES: dict[str, Score] = {
+    "margin": margin_to_mean,
+    "cohort": cohort,
+    **{f"contrast {t:g}": partial(contrast, temperature=t) for t in TEMPERATURES},
+    "nearest": nearest,
+    "nearest 3": partial(nearest, neighbours=NEIGHBOURS),
+}
