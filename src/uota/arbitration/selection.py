@@ -176,7 +176,7 @@ def exchange(features: Features, share: float, seed: int) -> tuple[dict[str, Ten
 
 
 def precision_by_injection(
-    suspected: Bool[Tensor, "candidates *rows"], trials: Iterable[tuple[Tensor, Tensor]]
+    suspected: Bool[Tensor, "candidates ..."], trials: Iterable[tuple[Tensor, Tensor]]
 ) -> Float[Tensor, " candidates"]:
     """Return the mean average precision of each candidate in finding what was injected.
 

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from uota.data import warn_left_out, warn_skipped
@@ -14,14 +15,17 @@ from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
 from uota.inspection.export import to_frame, write_table
-from uota.inspection.input import open_input
+from uota.inspection.input import InspectionInput, open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
 from uota.inspection.result import Findings
 from uota.inspection.table import score_views
 from uota.io.atomic import write_text_atomically
+from uota.misfiled.eyes import FileEyes, encoder_eyes
 from uota.misfiled.files import MIN_GROUPS
+from uota.runs.encoder import load_encoder
 from uota.runs.run import Run
+from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import RANGES, check_number
 from uota.views import ViewPreset
@@ -142,7 +146,7 @@ def inspect(
         weights: file with weights of the model.
         view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
         inject: share of views taken from other images, to see whether the arbiter finds them.
-        seconds: training time of an arbiter; for groups, of each of the two that score the other half's files.
+        seconds: training time of an arbiter.
         shown: number of images whose views are kept for the gallery.
         scored: number of images whose views are scored.
         files: score every file of the groups; None: if there are groups, and enough of them.
@@ -177,6 +181,21 @@ def inspect(
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:
             logger.info(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
-    filing = find_misfiled(subject, arbiters, seconds) if files else None
+    filing = None
+    if files and subject.groups is not None:
+        filing = find_misfiled(subject.groups, _file_eyes(run or model, file, subject), seed)
     warn_skipped(subject.source)
     return Inspection(subject, arbiters, table, filing, ([run] if run else []) + list(other_runs))
+
+
+def _file_eyes(model: Any, weights: Path | None, subject: InspectionInput) -> FileEyes | None:
+    """Return what whole files are seen with: the encoder of a run or of a model; None: the default."""
+    if isinstance(model, Run):
+        return encoder_eyes(load_encoder(EncoderSpec(str(model.folder))))
+    if weights is not None:
+        return encoder_eyes(load_encoder(EncoderSpec(str(weights), model)))
+    if model is None:
+        return None
+    if isinstance(model, str):
+        return encoder_eyes(load_encoder(EncoderSpec(model)))
+    return FileEyes(subject.preset, torch.no_grad()(lambda images: {"output": model(images).flatten(1).float()}))

@@ -103,7 +103,7 @@ class Grouped:
 
     @cached_property
     def strangers(self) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
-        """Mean and standard deviation of each centre's cosines to members of other groups, of many of a random sample."""
+        """Mean and standard deviation of each centre's cosines to members of other groups, sampled from many."""
         chosen = self._sample(len(self.z), ROWS)
         z, group, parts = self.z[chosen], self.group[chosen], []
         for rows in torch.arange(self.groups).split(ROWS):
@@ -148,7 +148,7 @@ def moments(cosines: Float[Tensor, "rows others"], own: Bool[Tensor, "rows other
 
 
 def _summarised(cosines: Float[Tensor, "rows groups"], own: Bool[Tensor, "rows groups"]) -> list[Tensor]:
-    log_count = (~own).sum(1).clamp_min(1).log()
+    log_count = (~own).sum(1).clamp_min(1).to(cosines).log()
     masked = cosines.masked_fill(own, -torch.inf)
     soft = [t * ((masked / t).logsumexp(1) - log_count) for t in TEMPERATURES]
     return [*moments(cosines, own), *soft]

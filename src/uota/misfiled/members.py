@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from uota.errors import UotaError
 from uota.misfiled.grouped import ROWS, Grouped
@@ -41,10 +41,6 @@ class MemberVerdicts:
     interval: tuple[float, float]
     choice: Choice
 
-    def worst_first(self) -> Int64[Tensor, " members"]:
-        """Return the members by descending probability, and ties by ascending score."""
-        return torch.from_numpy(np.lexsort((self.score.numpy(), -self.probability.numpy())).copy())
-
 
 def score_members(features: Features, groups: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
     """Estimate for each member the probability that it does not belong to its group.
@@ -64,7 +60,7 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
     """
     names, group = groups.unique(return_inverse=True)
     several = group.bincount()[group] > 1
-    _check(features, group[several])
+    _check(features, len(group[several].unique()))
     choice = choose(features, group, seed)
     z, score = project(features, choice.best.parts), SCORES[choice.best.score]
     members = Grouped(z, group, len(names), seed)
@@ -86,7 +82,7 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
 def best_other_group(members: Grouped, probability: Float[Tensor, " members"]) -> Int64[Tensor, " members"]:
     """Return the other group whose centre each member is nearest to; outliers count little in centres."""
     belongs = (1 - probability).clamp_min(1e-3).to(members.z)
-    centres = torch.nn.functional.normalize(members.sum_by_group(belongs[:, None] * members.counted), dim=-1)
+    centres = normalize(members.sum_by_group(belongs[:, None] * members.z), dim=-1)
     found = []
     for rows in torch.arange(len(members.z)).split(ROWS):
         cosines = members.z[rows] @ centres.T
@@ -105,11 +101,10 @@ def _exchanged(members: Grouped, choice: Choice, seed: int) -> tuple[Tensor, Ten
     return torch.cat(scores), torch.cat(groups)
 
 
-def _check(features: Features, group: Int64[Tensor, " members"]) -> None:
-    count = len(group.unique())
-    if count < MIN_GROUPS:
+def _check(features: Features, groups: int) -> None:
+    if groups < MIN_GROUPS:
         raise UotaError(
-            f"there are {count} groups of two or more members, too few to find those that do not belong; "
+            f"there are {groups} groups of two or more members, too few to find those that do not belong; "
             f"give at least {MIN_GROUPS}"
         )
     for name, each in features.items():

@@ -1,10 +1,11 @@
 """Outlier probabilities of members by the two-groups model, from their scores and from those of exchanged members."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from uota.arbitration.strengths.two_groups import histogram, interpolate, outlier_probability, smoothing
+from uota.arbitration.strengths.two_groups import BINS, outlier_probability, smoothing
 
 RESAMPLES = 200
 LEVELS = (0.025, 0.975)
@@ -18,8 +19,9 @@ def probabilities(observed: Float[Tensor, " members"], null: Float[Tensor, " exc
         null: scores of members that were exchanged on purpose, which are distributed as those of outliers.
     """
     position, null_position = ranks(observed, null)
-    of_bin, share = _estimate(histogram(position), histogram(null_position))
-    return interpolate(of_bin, position).clamp(0, 1), share
+    of_bin, share = _estimate(_histogram(position), _histogram(null_position))
+    centres = (np.arange(BINS) + 0.5) / BINS
+    return torch.from_numpy(np.interp(position.numpy(), centres, of_bin.numpy())), share
 
 
 def share_interval(
@@ -44,7 +46,7 @@ def share_interval(
     shares = torch.zeros(RESAMPLES, dtype=torch.float64)
     for place in range(RESAMPLES):
         times = torch.randint(groups, (groups,), generator=random).bincount(minlength=groups)
-        shares[place] = _estimate(histogram(position, times[group]), histogram(null_position, times[null_group]))[1]
+        shares[place] = _estimate(_histogram(position, times[group]), _histogram(null_position, times[null_group]))[1]
     low, high = shares.quantile(torch.tensor(LEVELS, dtype=torch.float64)).tolist()
     return low, high
 
@@ -61,6 +63,11 @@ def ranks(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]
     )
 
 
-def _estimate(observed: Int64[Tensor, " bins"], null: Int64[Tensor, " bins"]) -> tuple[Tensor, float]:
+def _histogram(position: Float[Tensor, " scores"], times: Int64[Tensor, " scores"] | None = None) -> Tensor:
+    bins = (position * BINS).long().clamp(max=BINS - 1)
+    return bins.bincount(None if times is None else times.double(), minlength=BINS).double()
+
+
+def _estimate(observed: Float[Tensor, " bins"], null: Float[Tensor, " bins"]) -> tuple[Tensor, float]:
     densities = torch.stack([counts.double() / counts.sum().clamp_min(1) for counts in (observed, null, null)])
     return outlier_probability(densities @ smoothing())

@@ -30,8 +30,10 @@ def nearest(members: Grouped, neighbours: int = 1) -> Float[Tensor, " members"]:
 
 
 def cohort(members: Grouped) -> Float[Tensor, " members"]:
-    """Cosine to the centre of the other members, standardised by those of the member to other groups' centres and by
-    those of the centre to members of other groups: S-norm, as `uota.arbitration.CohortScore`."""
+    """Cosine to the centre of the other members, standardised by two cohorts, as by `uota.arbitration.CohortScore`.
+
+    These are the member's cosines to the centres of other groups, and the centre's to members of other groups.
+    """
     own, crowd, (mean, deviation) = members.own, members.crowd, members.strangers
     by_centre = (own - mean[members.group]) / deviation[members.group]
     return ((own - crowd.mean) / crowd.deviation + by_centre) / 2

@@ -1,0 +1,76 @@
+"""Features of whole files, by the embedded pretrained encoder, any other encoder, or thumbnails."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from statistics import median
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from uota.arbitration import thumbnails
+from uota.console import PROGRESS
+from uota.data import Source
+from uota.encoders.encoder import Encoder
+from uota.encoders.eyes import FrozenFeatures
+from uota.encoders.pretrained import PRETRAINED
+from uota.runs.encoder import LoadedEncoder, load_encoder
+from uota.settings.evaluation import EncoderSpec
+from uota.views import PRESETS, ViewPreset, evaluation_view
+
+# Side in pixels of what the embedded encoder sees of a file, and that from which on it sees more than thumbnails show.
+SIDE, LEAST_SIDE = 128, 64
+# Files whose sides are looked at, and files whose features are computed at once.
+SAMPLE, BATCH = 32, 64
+See = Callable[[Float[Tensor, "batch channels height width"]], Mapping[str, Float[Tensor, "batch _"]]]
+
+
+@dataclass(frozen=True)
+class FileEyes:
+    """What files are seen with.
+
+    Attributes:
+        preset: gives the size and the normalisation of whole images, as for evaluation.
+        see: computes features of each kind of a batch of them.
+    """
+
+    preset: ViewPreset
+    see: See
+
+
+def default_eyes(files: Source) -> FileEyes:
+    """Return the embedded pretrained encoder, or thumbnails if most files have a side below `LEAST_SIDE` pixels."""
+    step = max(1, len(files) // SAMPLE)
+    sides = [min(files.images([index])[0].shape[1:]) for index in range(0, len(files), step)]
+    whole = PRESETS["small-grey" if files.channels == 1 else "small"]
+    if median(sides) < LEAST_SIDE:
+        return FileEyes(replace(whole, evaluation_size=LEAST_SIDE), _thumbnails)
+    return encoder_eyes(load_encoder(EncoderSpec(PRETRAINED)), replace(whole, evaluation_size=SIDE))
+
+
+def encoder_eyes(loaded: LoadedEncoder, preset: ViewPreset | None = None) -> FileEyes:
+    """Return an encoder, which sees at several depths unless it is of two networks.
+
+    Args:
+        loaded: the encoder.
+        preset: size and normalisation of images; None: as in the encoder's evaluation.
+    """
+    own, encoder = loaded.preset, loaded.encoder
+    preset = preset or own
+    if not isinstance(encoder, Encoder):
+        return FileEyes(preset, torch.no_grad()(lambda images: {"output": encoder(images).float()}))
+    features = FrozenFeatures(encoder, own.mean, own.std, preset.mean, preset.std)
+    return FileEyes(preset, lambda images: {name: each[0] for name, each in features([images[None]]).items()})
+
+
+def file_features(files: Source, eyes: FileEyes, bar: bool = True) -> dict[str, Float[Tensor, "files _"]]:
+    """Compute the features of all files; one that cannot be read has those of the file that is read in its place."""
+    parts = torch.arange(len(files)).split(BATCH)
+    shown = track(parts, "looking at files", transient=True, disable=not bar, console=PROGRESS)
+    seen = [eyes.see(evaluation_view(files.images(part.tolist()), eyes.preset)) for part in shown]
+    return {name: torch.cat([each[name] for each in seen]) for name in seen[0]}
+
+
+def _thumbnails(images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
+    return {"thumbnails": thumbnails([images[None]])[0]}
