@@ -50,7 +50,7 @@ def test_nothing_is_found_where_nothing_is_wrong():
 
 
 def test_the_result_depends_on_the_seed_alone_and_not_on_the_numbers_of_the_groups():
-    features, group, _, _ = made([3] * 60 + [40], 0.1)
+    features, group, _, _ = made([3] * 20 + [10], 0.1)
     found, again, renamed = (score_members(features, each, seed=3) for each in (group, group, 7 * group - 1000))
     assert torch.equal(found.probability, again.probability)
     assert found.choice == again.choice
@@ -67,7 +67,7 @@ def test_the_only_member_of_a_group_has_the_estimated_share_as_probability():
 
 
 def test_all_depths_are_tried_in_combinations_and_other_kinds_together():
-    features, group, _, _ = made([3] * 40, 0.1)
+    features, group, _, _ = made([3] * 15, 0.1)
     x = features["output"]
     depths = score_members({"output": x, "last": x.flip(1), "before": x[:, :9]}, group).choice
     assert len(depths.found) == 5 * len(score_members(features, group).choice.found)
