@@ -72,9 +72,16 @@ def cohort(members, i):
     return float(by_member + (own - strangers.mean()) / strangers.std(correction=0)) / 2
 
 
-def nearest(members, i, neighbours):
-    own = sorted((float(members.z[j] @ members.z[i]) for j in others_of(members, i)), reverse=True)[:neighbours]
-    return sum(own) / max(1, len(own)) - float((members.z @ members.z[i]).mean())
+def nearest(members, i):
+    own = [float(members.z[j] @ members.z[i]) for j in others_of(members, i)]
+    return max(own, default=-1) - float((members.z @ members.z[i]).mean())
+
+
+def neighbours(members, i, temperature):
+    others = members.z[members.group != members.group[i]] @ members.z[i]
+    own = members.z[others_of(members, i)] @ members.z[i]
+    soft = [temperature * math.log(float((each / temperature).exp().mean())) for each in (own, others) if len(each)]
+    return soft[0] - soft[1] if len(soft) == 2 else -1 - soft[0]
 
 
 REFERENCES = {
@@ -83,8 +90,9 @@ REFERENCES = {
     "contrast 0.1": lambda members, i: contrast(members, i, 0.1),
     "contrast 0.3": lambda members, i: contrast(members, i, 0.3),
     "contrast 0.5": lambda members, i: contrast(members, i, 0.5),
-    "nearest": lambda members, i: nearest(members, i, 1),
-    "nearest 3": lambda members, i: nearest(members, i, 3),
+    "nearest": nearest,
+    "neighbours 0.05": lambda members, i: neighbours(members, i, 0.05),
+    "neighbours 0.1": lambda members, i: neighbours(members, i, 0.1),
 }
 
 

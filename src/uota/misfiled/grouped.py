@@ -21,7 +21,8 @@ PARTNERS, REFERENCES = 32, 1024
 ROWS = 4096
 # Least variance of cosines, so that identical vectors do not divide by 0.
 LEAST_VARIANCE = 1e-6
-TEMPERATURES = (0.1, 0.3, 0.5)
+# Temperatures of means over other groups' centres, and of those over single members.
+TEMPERATURES, NEAR = (0.1, 0.3, 0.5), (0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,23 @@ class Grouped:
         return Crowd(mean, deviation, dict(zip(TEMPERATURES, soft, strict=True)))
 
     @cached_property
+    def neighbours(self) -> Mapping[float, Float[Tensor, " members"]]:
+        """Soft maximum of the cosines to other own members, minus that to members of other groups, by temperature.
+
+        Of more than `ROWS` members, a random sample is compared, along with the partners of each.
+        """
+        chosen, parts = self._sample(len(self.z), ROWS), []
+        partners = self.to_partners if len(chosen) < len(self.z) else self.z[:, :0]
+        for rows in torch.arange(len(self.z)).split(ROWS):
+            cosines = self.z[rows] @ self.z[chosen].T
+            same = self.group[rows, None] == self.group[chosen]
+            own = cosines.masked_fill(~same | (rows[:, None] == chosen), -torch.inf)
+            near = partners[rows].masked_fill(partners[rows] == -1, -torch.inf)
+            own, others = torch.cat([own, near], 1), cosines.masked_fill(same, -torch.inf)
+            parts.append([soft_maximum(own, t) - soft_maximum(others, t) for t in NEAR])
+        return {t: torch.cat(each) for t, each in zip(NEAR, zip(*parts, strict=True), strict=True)}
+
+    @cached_property
     def strangers(self) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
         """Mean and standard deviation of each centre's cosines to members of other groups, sampled from many."""
         chosen = self._sample(len(self.z), ROWS)
@@ -147,8 +165,13 @@ def moments(cosines: Float[Tensor, "rows others"], own: Bool[Tensor, "rows other
     return mean, (squares / count).clamp_min(LEAST_VARIANCE).sqrt()
 
 
+def soft_maximum(cosines: Float[Tensor, "rows others"], temperature: float) -> Float[Tensor, " rows"]:
+    """T · log-mean-exp(cosine / T) over the finite entries of each row; −1 if there are none."""
+    count = cosines.isfinite().sum(1)
+    found = temperature * ((cosines / temperature).logsumexp(1) - count.to(cosines).log())
+    return torch.where(count > 0, found, -1)
+
+
 def _summarised(cosines: Float[Tensor, "rows groups"], own: Bool[Tensor, "rows groups"]) -> list[Tensor]:
-    log_count = (~own).sum(1).clamp_min(1).to(cosines).log()
     masked = cosines.masked_fill(own, -torch.inf)
-    soft = [t * ((masked / t).logsumexp(1) - log_count) for t in TEMPERATURES]
-    return [*moments(cosines, own), *soft]
+    return [*moments(cosines, own), *(soft_maximum(masked, t) for t in TEMPERATURES)]

@@ -57,10 +57,12 @@ def ranks(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]
     The ratio of two densities is the same on any axis, and on this one both are spread out.
     """
     pooled = torch.cat([observed, null]).sort().values
-    return tuple(
-        (torch.searchsorted(pooled, each) + torch.searchsorted(pooled, each, right=True)).double() / (2 * len(pooled))
-        for each in (observed, null)
-    )
+
+    def rank(scores: Tensor) -> Tensor:
+        below, upto = (torch.searchsorted(pooled, scores, right=right) for right in (False, True))
+        return (below + upto).double() / (2 * len(pooled))
+
+    return rank(observed), rank(null)
 
 
 def _histogram(position: Float[Tensor, " scores"], times: Int64[Tensor, " scores"] | None = None) -> Tensor:

@@ -6,9 +6,8 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.misfiled.grouped import TEMPERATURES, Grouped
+from uota.misfiled.grouped import NEAR, TEMPERATURES, Grouped
 
-NEIGHBOURS = 3
 Score = Callable[[Grouped], Float[Tensor, " members"]]
 
 
@@ -22,11 +21,18 @@ def contrast(members: Grouped, temperature: float) -> Float[Tensor, " members"]:
     return members.own - members.crowd.soft_maximum[temperature]
 
 
-def nearest(members: Grouped, neighbours: int = 1) -> Float[Tensor, " members"]:
-    """Mean cosine to the nearest members of the group, minus the mean cosine to all members."""
-    found = members.to_partners.topk(min(neighbours, members.to_partners.shape[1]), dim=1).values
-    known = found > -1
-    return (found * known).sum(1) / known.sum(1).clamp_min(1) - members.to_all
+def nearest(members: Grouped) -> Float[Tensor, " members"]:
+    """Cosine to the nearest other member of the group, minus the mean cosine to all members."""
+    return members.to_partners.max(1).values - members.to_all
+
+
+def neighbours(members: Grouped, temperature: float) -> Float[Tensor, " members"]:
+    """How much nearer the nearest members of the group are than those of other groups, for large and varied groups.
+
+    It is a balanced form of the soft nearest neighbours of Goldberger et al., *Neighbourhood components analysis*
+    (NeurIPS 2004): T · log-mean-exp(cosine / T) over the other members, minus the same over members of other groups.
+    """
+    return members.neighbours[temperature]
 
 
 def cohort(members: Grouped) -> Float[Tensor, " members"]:
@@ -44,5 +50,5 @@ SCORES: dict[str, Score] = {
     "cohort": cohort,
     **{f"contrast {t:g}": partial(contrast, temperature=t) for t in TEMPERATURES},
     "nearest": nearest,
-    "nearest 3": partial(nearest, neighbours=NEIGHBOURS),
+    **{f"neighbours {t:g}": partial(neighbours, temperature=t) for t in NEAR},
 }
