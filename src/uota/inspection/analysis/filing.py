@@ -41,7 +41,7 @@ def find_misfiled(groups: Groups, eyes: FileEyes | None = None, seed: int = 0, b
 
     Args:
         groups: the groups.
-        eyes: what the files are seen with; None: the embedded pretrained encoder, or thumbnails for small files.
+        eyes: what the files are seen with; None: the embedded pretrained encoder.
         seed: of the score's choice and estimates.
         bar: show a progress bar.
 
