@@ -3,7 +3,7 @@
 Each of 1,000 garments of the demo is photographed eight times: in another place, at another angle and size, beside
 another neighbour, in another light. A share of the photographs is then misfiled, each in the folder of another garment.
 Two things are measured: the accuracy of the trained encoder (on garments that it has not seen, with labels of what a
-photograph really shows), and the average precision of the list of misfiled files, as made by the arbiter and by two
+photograph really shows), and the average precision of the list of misfiled files, as made by the package and by two
 baselines:
 
     centre    distance to the mean of the folder's other files, the better of cosine and Euclidean
@@ -21,7 +21,6 @@ from importlib.util import find_spec
 from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
@@ -30,19 +29,17 @@ from torch.nn.functional import normalize
 from benchmarks.accuracy import accuracy, top1
 from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from benchmarks.lines import make_missing
-from benchmarks.worth.arms import ARMS, Watched
+from benchmarks.worth.arms import ARMS
 from benchmarks.worth.run import Training
-from uota import Arbiter, thumbnails
 from uota.data import Groups, SceneOptions, open_source
 from uota.data.memory import TensorSource
 from uota.evaluation import encoder_features, pixel_features
-from uota.methods import Step
 from uota.methods.build import build_method
-from uota.misfiled.files import FileVerdicts, score_files, score_files_by_halves
+from uota.misfiled.files import FileVerdicts
+from uota.misfiled.members import score_members
 from uota.misfiled.misfile import misfile
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
 from uota.views import ViewPipeline, ViewPreset, Views
 from uota.views.presets import preset_of
@@ -59,8 +56,6 @@ class Size(NamedTuple):
         tests: garments to test on.
         epochs: passes over the folders.
         batch: folders per step.
-        steps: steps of an arbiter that learns without a run, on thumbnails or with an untrained encoder.
-        draws: passes over all files to list them; `uota inspect` makes more.
     """
 
     garments: int = 1000
@@ -68,12 +63,10 @@ class Size(NamedTuple):
     tests: int = 2000
     epochs: int = 16
     batch: int = 64
-    steps: int = 200
-    draws: int = 3
 
 
 FULL = Size()
-TINY = Size(garments=24, photographs=4, tests=48, epochs=1, batch=12, steps=2, draws=1)
+TINY = Size(garments=24, photographs=4, tests=48, epochs=1, batch=12)
 LIGHT = (0.4, 1.0)
 SCENE = SceneOptions(canvas=40, radius=(0.3, 0.45), other_scale=(0.4, 0.6))
 RATES, SEEDS = (0.25, 0.1, 0.0), (0, 1, 2)
@@ -160,73 +153,47 @@ def measure(run: Run, size: Size = FULL) -> dict[str, Any]:
     )
     settings = resolve_auto(settings, data.groups)
     found = of_pixels if run.arm == "pixels" else of_untrained if run.arm == "untrained" else of_trained
-    return run._asdict() | {"epochs": size.epochs} | found(run, data, settings, size)
+    return run._asdict() | {"epochs": size.epochs} | found(run, data, settings)
 
 
-def of_trained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[str, Any]:
+def of_trained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     """Train a method; evaluate its encoder, and the lists of files that it gives."""
-    preset, arm = preset_of(settings), ARMS[run.arm]
-    training = Training(settings, arm, data.groups, preset)
+    preset = preset_of(settings)
+    training = Training(settings, ARMS[run.arm], data.groups, preset)
     training.pipeline = Knowing(training.pipeline, data.wrong)  # type: ignore[assignment]
     list(training.parts(1))
     method = training.module.method.eval()
-    watched = training.judge if isinstance(training.judge, Watched) else Watched("embeddings", Arbiter("two_groups"))
-
-    @torch.no_grad()
-    def see(views: Views) -> Tensor:
-        return arbiter_input(watched.at, method.embed(views.by_size, Step()))
-
-    judged = score_files(data.groups, ViewPipeline(preset, run.seed), watched.arbiter.score, see, size.draws, bar=False)
-    told = {f"training_{name}": value for name, value in training.told().items()} | listed(data, judged)
+    told = {f"training_{name}": value for name, value in training.told().items()}
     return accuracy(method.encoder, data.train, data.test, preset) | told | by_features(method, data, preset)
 
 
-def of_untrained(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[str, Any]:
+def of_untrained(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     """Evaluate an untrained encoder, and the lists that it gives."""
     method = build_method(settings).eval()
     preset = preset_of(settings)
-
-    @torch.no_grad()
-    def see(views: Views) -> Tensor:
-        return arbiter_input("features", method.embed(views.by_size, Step()))
-
-    precision = train_arbiter(run, data, preset, see, size)
-    return accuracy(method.encoder, data.train, data.test, preset) | precision | by_features(method, data, preset)
+    return accuracy(method.encoder, data.train, data.test, preset) | by_features(method, data, preset)
 
 
-def of_pixels(run: Run, data: Archive, settings: Pretrain, size: Size) -> dict[str, Any]:
+def of_pixels(run: Run, data: Archive, settings: Pretrain) -> dict[str, Any]:
     """Evaluate pixels without an encoder, and the lists that they give."""
     preset = preset_of(settings)
     x = pixel_features(labelled(data.groups.files), preset).x
-    precision = train_arbiter(run, data, preset, lambda views: thumbnails(views.by_size), size)
     found = top1(*(pixel_features(source, preset) for source in (data.train, data.test)))
-    return found | precision | average_precision(data, **baselines(x, data))
+    return found | listed(data, x) | average_precision(data, **baselines(x, data))
 
 
-def train_arbiter(run: Run, data: Archive, preset: ViewPreset, see: Any, size: Size) -> dict[str, float]:
-    """Make the list without a pretraining run, as `uota inspect --data` does."""
-    pipeline = ViewPipeline(preset, run.seed)
-
-    def learn(half: Groups) -> Any:
-        arbiter, random = Arbiter("learned", seed=run.seed), np.random.default_rng(run.seed)
-        for step in range(size.steps):
-            chosen = random.permutation(len(half))[: size.batch].tolist()
-            arbiter(see(pipeline(half, [(step, index) for index in chosen])))
-        return arbiter.score
-
-    return listed(data, score_files_by_halves(data.groups, pipeline, learn, see, size.draws, bar=False))
-
-
-def listed(data: Archive, judged: FileVerdicts) -> dict[str, float]:
-    """Evaluate a list: its average precision, and the mean of its probabilities, which estimates the rate."""
-    rate = {"listed_rate": round(float(judged.probability.mean()), 4)}
-    return rate | average_precision(data, outliers=-judged.worst_first().argsort())
+def listed(data: Archive, x: Tensor) -> dict[str, float]:
+    """Evaluate the package's list by features of the files: its average precision, and its estimate of the rate."""
+    folder = folders(data, len(x))
+    found = score_members({"output": x}, folder)
+    suspicion = FileVerdicts(found.probability, found.score).worst_first().argsort().neg()
+    return {"listed_rate": round(found.share, 4)} | average_precision(data, outliers=suspicion)
 
 
 def by_features(method: Any, data: Archive, preset: ViewPreset) -> dict[str, float]:
-    """Evaluate the baselines on an encoder's features of whole photographs."""
+    """Evaluate the lists made of an encoder's features of whole photographs."""
     x = encoder_features(method.encoder, labelled(data.groups.files), preset).x
-    return average_precision(data, **baselines(x, data))
+    return listed(data, x) | average_precision(data, **baselines(x, data))
 
 
 def labelled(files: TensorSource) -> TensorSource:
@@ -243,9 +210,7 @@ def average_precision(data: Archive, **suspicion: Tensor) -> dict[str, float]:
 
 def baselines(x: Tensor, data: Archive) -> dict[str, Tensor]:
     """Return the suspicions of the baselines, which have features (files, dim) and no arbiter; high is suspicious."""
-    folder = torch.empty(len(x), dtype=torch.int64)
-    for number, group in enumerate(data.groups.members):
-        folder[group] = number
+    folder = folders(data, len(x))
     sizes = folder.bincount()[folder][:, None].clamp(min=2)
     sums = torch.zeros(len(data.groups), x.shape[1]).index_add(0, folder, x)
     others = (sums[folder] - x) / (sizes - 1)
@@ -258,6 +223,14 @@ def baselines(x: Tensor, data: Archive) -> dict[str, Tensor]:
         "cleanlab_neighbours": -label_quality(folder, by_neighbours(z, folder)),
         "cleanlab_centres": -label_quality(folder, by_centres(z, directions, own, folder)),
     }
+
+
+def folders(data: Archive, files: int) -> Tensor:
+    """Return the number of each file's folder."""
+    folder = torch.empty(files, dtype=torch.int64)
+    for number, group in enumerate(data.groups.members):
+        folder[list(group)] = number
+    return folder
 
 
 def label_quality(folder: Tensor, probabilities: Tensor) -> Tensor:

@@ -1,107 +1,20 @@
+"""The list of files: worst first, as text."""
+
 import csv
 import os
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.metrics import average_precision_score
 
-from uota.arbitration import Arbiter
-from uota.data import Groups, open_groups
+from uota.data import open_groups
 from uota.errors import UotaError
-from uota.misfiled.files import (
-    BATCH,
-    FileVerdicts,
-    iter_batches,
-    require_groups,
-    score_files,
-    score_files_by_halves,
-    write_verdicts,
-)
-from uota.training.arbiter_inputs import thumbnails
-from uota.views import PRESETS, ViewPipeline
-
-THINGS, FILES, WRONG = 48, 5, 12
-PRESET = PRESETS["small-groups"]
-
-
-@pytest.fixture(scope="module")
-def filed(lit_patterns):
-    """Groups of images of 3×3 colours in five lights; twelve images have been moved to each other's folders."""
-    folder = torch.arange(THINGS).repeat_interleave(FILES)
-    moved = torch.arange(WRONG) * FILES * 3
-    wrong = folder.clone()
-    wrong[moved] = folder[moved.roll(1)]
-    files = lit_patterns(THINGS, FILES)
-    return Groups(files, [torch.nonzero(wrong == thing)[:, 0].tolist() for thing in range(THINGS)]), wrong != folder
-
-
-def extract(views):
-    return thumbnails(views.by_size)
-
-
-def train(groups, steps=60):
-    arbiter, pipeline = Arbiter("learned"), ViewPipeline(PRESET, seed=7)
-    for step in range(steps):
-        arbiter(extract(pipeline(groups, [(step, index) for index in range(len(groups))])))
-    return arbiter.score
-
-
-def test_misfiled_files_come_first(filed):
-    groups, wrong = filed
-    verdicts = score_files(groups, ViewPipeline(PRESET), train(groups), extract, draws=4, bar=False)
-    assert average_precision_score(wrong, -verdicts.worst_first().argsort()) > 0.95
-    assert verdicts.probability.shape == verdicts.score.shape == (THINGS * FILES,)
-
-
-def test_a_score_trained_on_other_groups_gives_calibrated_probabilities(filed):
-    groups, wrong = filed
-    verdicts = score_files_by_halves(groups, ViewPipeline(PRESET), train, extract, draws=4, bar=False)
-    assert average_precision_score(wrong, verdicts.probability) > 0.95
-    assert verdicts.probability[wrong].mean() > 0.5
-    assert verdicts.probability[~wrong].mean() < 0.05
-    again = score_files_by_halves(groups, ViewPipeline(PRESET), train, extract, draws=4, bar=False)
-    assert torch.equal(verdicts.probability, again.probability)
-
-
-def test_scoring_does_not_train_the_score_and_skips_files_in_no_group(filed):
-    groups, score = Groups(filed[0].files, filed[0].members[:20]), train(filed[0], steps=2)
-    before = {name: value.clone() for name, value in score.head.state_dict().items()}
-    verdicts = score_files(groups, ViewPipeline(PRESET), score, extract, draws=1, bar=False)
-    assert all(torch.equal(value, before[name]) for name, value in score.head.state_dict().items())
-    shown = sorted(index for group in groups.members for index in group)
-    assert torch.nonzero(~verdicts.probability.isnan())[:, 0].tolist() == shown
+from uota.misfiled.files import FileVerdicts, write_verdicts
 
 
 def test_equal_probabilities_are_listed_by_score():
     verdicts = FileVerdicts(torch.tensor([0.2, 1.0, 1.0, 0.0]), torch.tensor([0.1, 0.5, -0.5, -1.0]))
     assert verdicts.worst_first().tolist() == [2, 1, 0, 3]
-
-
-def test_chunks_cover_every_file_and_no_batch_has_two_of_one_group():
-    sizes = (*[2] * 150, 6, 7, 100)
-    starts = np.cumsum([0, *sizes])
-    members = [range(start, start + size) for start, size in zip(starts, sizes, strict=False)]
-    home = np.repeat(np.arange(len(sizes)), sizes)
-    batches = list(iter_batches(members, 6, np.random.default_rng(0)))
-    assert len(batches) == 2 + 16  # the first turn, and the others while the largest group has chunks
-    for chunks in batches:
-        groups = [set(home[list(chunk)]) for chunk in chunks]
-        assert all(len(group) == 1 for group in groups)
-        assert len(set.union(*groups)) == len(chunks)
-        assert BATCH // 2 <= len(chunks) <= BATCH
-        assert all(
-            len(set(chunk)) == len(chunk) == min(6, sizes[group.pop()])
-            for chunk, group in zip(chunks, groups, strict=True)
-        )
-    assert {index for chunks in batches for chunk in chunks for index in chunk} == set(range(sum(sizes)))
-
-
-def test_too_few_groups_are_refused(filed):
-    require_groups(filed[0], THINGS)
-    with pytest.raises(UotaError, match="at least 49"):
-        require_groups(filed[0], THINGS + 1)
 
 
 @pytest.fixture

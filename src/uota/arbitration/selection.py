@@ -4,7 +4,7 @@ No labels are needed. What blurs the comparison are views that are wrong already
 left out of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -118,15 +118,12 @@ def select(candidates: Sequence[Candidate], features: Features, seed: int = 0) -
     if images < MIN_IMAGES:
         raise ValueError(f"{images} images are too few to choose by injection; give at least {MIN_IMAGES}")
     suspected = torch.stack([_suspects(score_all(each, features, seed)) for each in candidates])
-    kept = suspected.double().mean(0) <= 0.5
-    figures = torch.zeros(len(candidates), REPEATS, dtype=torch.float64)
-    for repeat in range(REPEATS):
+
+    def trial(repeat: int) -> tuple[Tensor, Tensor]:
         exchanged, injected = exchange(features, SHARE, seed_of(seed, repeat))
-        counted = kept | injected
-        for place, candidate in enumerate(candidates):
-            observed = score_all(candidate, exchanged, seed).observed
-            figures[place, repeat] = average_precision(-observed[counted], injected[counted])
-    mean = figures.mean(1)
+        return torch.stack([score_all(each, exchanged, seed).observed for each in candidates]), injected
+
+    mean = precision_by_injection(suspected, map(trial, range(REPEATS)))
     order = mean.argsort(descending=True, stable=True).tolist()
     return Selection(candidates[order[0]], {candidates[place].name: float(mean[place]) for place in order})
 
@@ -177,6 +174,23 @@ def exchange(features: Features, share: float, seed: int) -> tuple[dict[str, Ten
     source = torch.arange(images).repeat(views, 1).scatter_(1, chosen, chosen.roll(1, 1))
     injected = torch.zeros(views, images, dtype=torch.bool).scatter_(1, chosen, True)
     return {name: _taken(each, source) for name, each in features.items()}, injected
+
+
+def precision_by_injection(
+    suspected: Bool[Tensor, "candidates ..."], trials: Iterable[tuple[Tensor, Tensor]]
+) -> Float[Tensor, " candidates"]:
+    """Return the mean average precision of each candidate in finding what was injected.
+
+    Args:
+        suspected: what each candidate suspects before anything is injected; what most suspect is left out.
+        trials: for each injection, the candidates' scores, and which of them are of injected ones.
+    """
+    kept = suspected.double().mean(0) <= 0.5
+    figures = [
+        [average_precision(-each[kept | injected], injected[kept | injected]) for each in scores]
+        for scores, injected in trials
+    ]
+    return torch.tensor(figures, dtype=torch.float64).mean(0)
 
 
 def average_precision(suspicion: Float[Tensor, " n"], positive: Bool[Tensor, " n"]) -> float:

@@ -87,8 +87,8 @@ def parser() -> CommandParser:
         default="auto",
         metavar="NAME|FILE",
         help="What an arbiter sees with that is no run's: pretrained (ImageNet weights that are installed along), "
-        "thumbnails, the name of a timm model, a file of weights, or a run. auto: pretrained for views of 64 pixels "
-        "and more, thumbnails for smaller ones.",
+        "thumbnails, the name of a timm model, a file of weights, or a run. auto: pretrained or thumbnails, whichever "
+        "finds exchanged views better.",
     )
     parser.add_argument(
         "--backbone",

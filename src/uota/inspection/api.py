@@ -19,6 +19,7 @@ from uota.inspection.page.html import page
 from uota.inspection.result import Findings
 from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
+from uota.misfiled.eyes import open_file_eyes
 from uota.misfiled.files import MIN_GROUPS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
@@ -138,8 +139,8 @@ def inspect(
         views: a preset or its name; auto: the run's, or chosen by the images; groups: the files of each innermost
             folder are images of one thing.
         eyes: what an arbiter sees with that is no run's. pretrained: the embedded ImageNet weights; thumbnails; the
-            name of a timm model, a file of weights, or the folder of a run. auto: pretrained for views of 64 pixels and
-            more, thumbnails for smaller ones.
+            name of a timm model, a file of weights, or the folder of a run. auto: pretrained or thumbnails, whichever
+            finds exchanged views better.
         backbone: network of a file of weights, if it cannot be inferred.
         steps: training steps of the arbiter's head; 0: none is trained. None: the best of several numbers.
         view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
@@ -178,6 +179,11 @@ def inspect(
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:
             logger.info(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
-    filing = find_misfiled(subject, arbiters) if files else None
+    filing = None
+    if files and subject.groups is not None:
+        seen_by = str(run.folder) if run else eyes if model is None else model
+        filing = find_misfiled(
+            subject.groups, open_file_eyes(seen_by, subject.groups.files, subject.preset, backbone), seed
+        )
     warn_skipped(subject.source)
     return Inspection(subject, arbiters, table, filing, ([run] if run else []) + list(other_runs))

@@ -20,13 +20,11 @@ from uota.settings.evaluation import EncoderSpec
 from uota.views import ViewPreset, Views
 
 THUMBNAILS, MODEL = "thumbnails", "model"
-# Side of the largest views, in pixels, from which on a pretrained encoder sees more than thumbnails show.
-LARGE = 64
 # Combinations of depths that are tried; the mean of the last two feature maps was the best on most pictures.
 COMBINATIONS = (("last", "before"), ("output", "last", "before"), ("output", "last"), ("output",))
 TEMPERATURES = (0.1, 0.3)
 # Training steps of a head on frozen features, and of one on thumbnails, which tell little without.
-STEPS, THUMBNAIL_STEPS = (25, 100), (25, 100, 400)
+STEPS, THUMBNAIL_STEPS = (25, 100), (25, 50, 100)
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,9 @@ def open_eyes(eyes: Any, preset: ViewPreset, backbone: str | None = None) -> Eye
     """Open the eyes that a user names.
 
     Args:
-        eyes: auto; pretrained (the embedded weights); thumbnails; whatever `load_encoder` takes, such as the name of a
-            timm model, a file of weights or the folder of a run; or a module from images to rows of features.
+        eyes: pretrained (the embedded weights); thumbnails; auto, the better of the two; whatever `load_encoder`
+            takes, such as the name of a timm model, a file of weights or the folder of a run; or a module from images
+            to rows of features.
         preset: preset of the views that they will see.
         backbone: network of a file of weights, if it cannot be inferred.
 
@@ -63,12 +62,8 @@ def open_eyes(eyes: Any, preset: ViewPreset, backbone: str | None = None) -> Eye
     if not isinstance(eyes, str | Path):
         return _of_module(eyes)
     if str(eyes) == "auto":
-        return _with_thumbnails(_of_encoder(PRETRAINED, None, preset)) if _are_large(preset) else _thumbnails()
+        return _with_thumbnails(_of_encoder(PRETRAINED, None, preset))
     return _thumbnails() if str(eyes) == THUMBNAILS else _of_encoder(str(eyes), backbone, preset)
-
-
-def _are_large(preset: ViewPreset) -> bool:
-    return preset.sizes[0].size >= LARGE
 
 
 def _thumbnails() -> Eyes:

@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from uota.data import Groups
-from uota.inspection.arbiters import ArbiterSet
-from uota.inspection.input import InspectionInput
-from uota.misfiled.files import (
-    FileVerdicts,
-)
-
-# Passes over all files to average their embeddings.
-PASSES = 2
+from uota.misfiled.eyes import FileEyes, default_eyes, file_features
+from uota.misfiled.files import FileVerdicts
+from uota.misfiled.injection import Choice
+from uota.misfiled.members import score_members
 
 
 @dataclass(frozen=True)
@@ -23,20 +20,45 @@ class Filing:
     Attributes:
         groups: the groups and all their files.
         verdicts: probability that each file is in the wrong group.
-        group: index in `groups.members` of each file's group; -1 if the file cannot be read.
-        fits: index of the other group that each file is most similar to.
+        group: index in `groups.members` of each file's group; -1 if the file cannot be read or is in no group.
+        fits: index of the other group that each file fits best; -1 as for `group`.
+        share: estimated share of files in the wrong group.
+        interval: its 95 % interval.
+        choice: how the score was chosen.
     """
 
     groups: Groups
     verdicts: FileVerdicts
     group: Int64[Tensor, " files"]
     fits: Int64[Tensor, " files"]
-
-    @property
-    def share(self) -> float:
-        """Estimated share of files in the wrong group."""
-        return float(self.verdicts.probability[self.group >= 0].mean())
+    share: float
+    interval: tuple[float, float]
+    choice: Choice
 
 
-def find_misfiled(subject: InspectionInput, arbiters: ArbiterSet) -> Filing:
-    raise NotImplementedError
+def find_misfiled(groups: Groups, eyes: FileEyes | None = None, seed: int = 0, bar: bool = True) -> Filing:
+    """Score all readable files of all groups by features of whole files.
+
+    Args:
+        groups: the groups.
+        eyes: what the files are seen with; None: the embedded pretrained encoder.
+        seed: of the score's choice and estimates.
+        bar: show a progress bar.
+
+    Raises:
+        UotaError: there are fewer than three groups of two or more readable files.
+    """
+    files = groups.files
+    features = file_features(files, eyes or default_eyes(files), bar)
+    group = torch.full((len(files),), -1)
+    for place, members in enumerate(groups.members):
+        group[list(members)] = place
+    group[groups.unreadable(torch.arange(len(files)))] = -1
+    filed = group >= 0
+    found = score_members({name: each[filed] for name, each in features.items()}, group[filed], seed)
+    unknown = torch.full((len(files),), torch.nan)
+    verdicts = FileVerdicts(
+        unknown.masked_scatter(filed, found.probability), unknown.masked_scatter(filed, found.score)
+    )
+    fits = torch.full_like(group, -1).masked_scatter(filed, found.fits)
+    return Filing(groups, verdicts, group, fits, found.share, found.interval, found.choice)

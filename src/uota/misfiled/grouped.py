@@ -1,0 +1,177 @@
+"""Members of groups of any sizes, by their unit vectors: what scores of membership are computed from.
+
+All of it is linear in the members: sums over groups, and comparisons with samples of bounded size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn.functional import normalize
+
+# A member counts exp(DOUBT · cosine to the other members) in the centre of its group.
+DOUBT = 8.0
+# Own members that a member is compared with one by one, and other groups whose centres it is compared with; of more, a
+# random sample.
+PARTNERS, REFERENCES = 32, 1024
+# Members whose similarities to groups are held at once.
+ROWS = 4096
+# Least variance of cosines, so that identical vectors do not divide by 0.
+LEAST_VARIANCE = 1e-6
+# Temperatures of means over other groups' centres, and of those over single members.
+TEMPERATURES, NEAR = (0.1, 0.3, 0.5), (0.05, 0.1)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Members and their groups.
+
+    Attributes:
+        z: unit vectors.
+        group: number of each member's group; every number below `groups` occurs.
+        groups: number of groups.
+        seed: of the samples.
+    """
+
+    z: Float[Tensor, "members dim"]
+    group: Int64[Tensor, " members"]
+    groups: int
+    seed: int = 0
+
+    @cached_property
+    def sizes(self) -> Int64[Tensor, " groups"]:
+        """Number of members of each group."""
+        return self.group.bincount(minlength=self.groups)
+
+    @cached_property
+    def counted(self) -> Float[Tensor, "members dim"]:
+        """The vectors times what they count in the centres, which is the less, the less they agree with the others."""
+        agreement = cosine(self.z, self.sum_by_group(self.z)[self.group] - self.z)
+        return (DOUBT * (agreement - 1)).exp()[:, None] * self.z
+
+    @cached_property
+    def totals(self) -> Float[Tensor, "groups dim"]:
+        """Sum of what the members count."""
+        return self.sum_by_group(self.counted)
+
+    @cached_property
+    def centres(self) -> Float[Tensor, "groups dim"]:
+        """Unit vector of each group's centre."""
+        return normalize(self.totals, dim=-1)
+
+    @cached_property
+    def own(self) -> Float[Tensor, " members"]:
+        """Cosine of each member to the centre of the other members of its group; 0 if there are none."""
+        return cosine(self.z, self.totals[self.group] - self.counted)
+
+    @cached_property
+    def to_all(self) -> Float[Tensor, " members"]:
+        """Mean cosine of each member to all members."""
+        return self.z @ self.z.double().mean(0).to(self.z)
+
+    @cached_property
+    def to_partners(self) -> Float[Tensor, "members partners"]:
+        """Cosines of each member to others of its group, at random if there are more than `PARTNERS`; −1: no other.
+
+        The members of a group stand in a circle in random order, and each is compared with those after it.
+        """
+        random = torch.Generator().manual_seed(self.seed)
+        shuffled = torch.randperm(len(self.group), generator=random)
+        order = shuffled[self.group[shuffled].argsort(stable=True)]
+        group = self.group[order]
+        size, start = self.sizes[group], (self.sizes.cumsum(0) - self.sizes)[group]
+        place, z = torch.arange(len(group)) - start, self.z[order]
+        found = torch.full((len(group), min(PARTNERS, max(int(self.sizes.max()) - 1, 1))), -1.0, dtype=z.dtype)
+        for offset in range(1, found.shape[1] + 1):
+            has = torch.nonzero(offset < size)[:, 0]
+            partner = start[has] + (place[has] + offset) % size[has]
+            found[order[has], offset - 1] = (z[has] * z[partner]).sum(-1)
+        return found
+
+    @cached_property
+    def crowd(self) -> "Crowd":
+        """Cosines of each member to the centres of other groups, summarised; of many groups, of a random sample."""
+        chosen = self._sample(self.groups, REFERENCES)
+        centres, parts = self.centres[chosen], []
+        for rows in torch.arange(len(self.z)).split(ROWS):
+            own = self.group[rows, None] == chosen
+            parts.append(_summarised(self.z[rows] @ centres.T, own))
+        mean, deviation, *soft = (torch.cat(each) for each in zip(*parts, strict=True))
+        return Crowd(mean, deviation, dict(zip(TEMPERATURES, soft, strict=True)))
+
+    @cached_property
+    def neighbours(self) -> Mapping[float, Float[Tensor, " members"]]:
+        """Soft maximum of the cosines to other own members, minus that to members of other groups, by temperature.
+
+        Of more than `ROWS` members, a random sample is compared, along with the partners of each.
+        """
+        chosen, parts = self._sample(len(self.z), ROWS), []
+        partners = self.to_partners if len(chosen) < len(self.z) else self.z[:, :0]
+        for rows in torch.arange(len(self.z)).split(ROWS):
+            cosines = self.z[rows] @ self.z[chosen].T
+            same = self.group[rows, None] == self.group[chosen]
+            own = cosines.masked_fill(~same | (rows[:, None] == chosen), -torch.inf)
+            near = partners[rows].masked_fill(partners[rows] == -1, -torch.inf)
+            own, others = torch.cat([own, near], 1), cosines.masked_fill(same, -torch.inf)
+            parts.append([soft_maximum(own, t) - soft_maximum(others, t) for t in NEAR])
+        return {t: torch.cat(each) for t, each in zip(NEAR, zip(*parts, strict=True), strict=True)}
+
+    @cached_property
+    def strangers(self) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
+        """Mean and standard deviation of each centre's cosines to members of other groups, sampled from many."""
+        chosen = self._sample(len(self.z), ROWS)
+        z, group, parts = self.z[chosen], self.group[chosen], []
+        for rows in torch.arange(self.groups).split(ROWS):
+            parts.append(moments(self.centres[rows] @ z.T, rows[:, None] == group))
+        mean, deviation = (torch.cat(each) for each in zip(*parts, strict=True))
+        return mean, deviation
+
+    def sum_by_group(self, x: Float[Tensor, "members dim"]) -> Float[Tensor, "groups dim"]:
+        """Sum over the members of each group."""
+        return x.new_zeros(self.groups, x.shape[1]).index_add_(0, self.group, x)
+
+    def _sample(self, count: int, size: int) -> Int64[Tensor, " sample"]:
+        """Draw up to `size` of the first `count` numbers."""
+        return torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))[:size]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Cosines of each member to the centres of other groups.
+
+    Attributes:
+        mean, deviation: mean and standard deviation.
+        soft_maximum: T · log-mean-exp(cosine / T), by T.
+    """
+
+    mean: Float[Tensor, " members"]
+    deviation: Float[Tensor, " members"]
+    soft_maximum: Mapping[float, Float[Tensor, " members"]]
+
+
+def cosine(x: Float[Tensor, "rows dim"], y: Float[Tensor, "rows dim"]) -> Float[Tensor, " rows"]:
+    """Cosine of unit vectors x to vectors y of any length."""
+    return (x * normalize(y, dim=-1)).sum(-1)
+
+
+def moments(cosines: Float[Tensor, "rows others"], own: Bool[Tensor, "rows others"]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each row's entries that are not its own."""
+    count = (~own).sum(1).clamp_min(1)
+    mean = cosines.masked_fill(own, 0).sum(1) / count
+    squares = (cosines - mean[:, None]).masked_fill(own, 0).square().sum(1)
+    return mean, (squares / count).clamp_min(LEAST_VARIANCE).sqrt()
+
+
+def soft_maximum(cosines: Float[Tensor, "rows others"], temperature: float) -> Float[Tensor, " rows"]:
+    """T · log-mean-exp(cosine / T) over the finite entries of each row; −1 if there are none."""
+    count = cosines.isfinite().sum(1)
+    found = temperature * ((cosines / temperature).logsumexp(1) - count.to(cosines).log())
+    return torch.where(count > 0, found, -1)
+
+
+def _summarised(cosines: Float[Tensor, "rows groups"], own: Bool[Tensor, "rows groups"]) -> list[Tensor]:
+    masked = cosines.masked_fill(own, -torch.inf)
+    return [*moments(cosines, own), *(soft_maximum(masked, t) for t in TEMPERATURES)]

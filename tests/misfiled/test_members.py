@@ -1,0 +1,101 @@
+"""Members that do not belong are found in groups of any sizes, with probabilities that hold; nothing is trained."""
+
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from torch.nn.functional import normalize
+
+from uota import UotaError
+from uota.misfiled.injection import exchange
+from uota.misfiled.members import score_members
+
+
+def made(sizes, share, seed=0, dim=32, noise=0.6):
+    """Features around a direction for each group, and the groups after a share of the members was exchanged."""
+    random = torch.Generator().manual_seed(seed)
+    home = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    x = 3 + torch.randn(len(sizes), dim, generator=random)[home]
+    x = x + noise * torch.randn(x.shape, generator=random)
+    group, wrong = exchange(home, seed + 1, share) if share else (home, torch.zeros(len(home), dtype=torch.bool))
+    return {"output": x}, group, wrong, home
+
+
+@pytest.mark.parametrize("sizes", [[3] * 200, [2] * 150 + [5] * 60 + [200, 40]])
+def test_misfiled_members_come_first_with_the_group_that_they_belong_to(sizes):
+    features, group, wrong, home = made(sizes, 0.1)
+    found = score_members(features, group)
+    assert average_precision_score(wrong, -found.score) > 0.85
+    flagged = (found.probability > 0.5) & wrong
+    assert flagged.sum() > 0.7 * wrong.sum()
+    assert (found.fits[flagged] == home[flagged]).double().mean() > 0.8
+    assert (found.fits != group).all()
+    assert found.interval[0] <= found.share <= found.interval[1]
+
+
+def test_the_share_and_the_probabilities_hold():
+    features, group, wrong, _ = made([8] * 150, 0.1, noise=1.2)
+    found = score_members(features, group)
+    assert found.share == pytest.approx(0.1, abs=0.03)
+    assert found.interval[0] < 0.1 < found.interval[1]
+    parts = (found.probability * 5).long().clamp(max=4)
+    gaps = [(found.probability[parts == p].sum() - wrong[parts == p].sum()).abs() for p in range(5)]
+    assert float(sum(gaps)) / len(wrong) < 0.03
+
+
+def test_nothing_is_found_where_nothing_is_wrong():
+    features, group, _, _ = made([4] * 150, 0)
+    found = score_members(features, group)
+    assert found.share < 0.005
+    assert not (found.probability > 0.5).any()
+
+
+def test_the_result_depends_on_the_seed_alone_and_not_on_the_numbers_of_the_groups():
+    features, group, _, _ = made([3] * 20 + [10], 0.1)
+    found, again, renamed = (score_members(features, each, seed=3) for each in (group, group, 7 * group - 1000))
+    assert torch.equal(found.probability, again.probability)
+    assert found.choice == again.choice
+    assert torch.equal(found.probability, renamed.probability)
+    assert torch.equal(7 * found.fits - 1000, renamed.fits)
+
+
+def test_the_only_member_of_a_group_has_the_estimated_share_as_probability():
+    features, group, _, _ = made([4] * 60 + [1], 0.1)
+    found = score_members(features, group)
+    assert found.probability[-1] == pytest.approx(found.share)
+    assert found.score[-1].isnan()
+    assert not found.score[:-1].isnan().any()
+
+
+def test_all_depths_are_tried_in_combinations_and_other_kinds_together():
+    features, group, _, _ = made([3] * 15, 0.1)
+    x = features["output"]
+    depths = score_members({"output": x, "last": x.flip(1), "before": x[:, :9]}, group).choice
+    assert len(depths.found) == 5 * len(score_members(features, group).choice.found)
+    assert next(iter(depths.found)) == depths.best.name
+    assert score_members({"a": x, "b": x[:, :5]}, group).choice.best.parts == ("a", "b")
+
+
+def test_the_better_features_are_chosen():
+    features, group, wrong, _ = made([3] * 100, 0.1)
+    noise = torch.randn(features["output"].shape, generator=torch.Generator().manual_seed(5))
+    found = score_members({"output": noise, "last": features["output"], "before": features["output"] ** 3}, group)
+    assert found.choice.best.parts == ("last", "before")
+    assert average_precision_score(wrong, -found.score) > 0.8
+
+
+@pytest.mark.parametrize("members", [2, 8])
+def test_identical_members_are_no_outliers(members):
+    x = normalize(torch.eye(10), dim=1).repeat_interleave(members, 0)
+    found = score_members({"output": x}, torch.arange(10).repeat_interleave(members))
+    assert found.probability.isfinite().all()
+    assert (found.probability < 0.5).all()
+
+
+def test_too_few_groups_and_broken_features_are_refused():
+    features, group, _, _ = made([3, 3, 1], 0)
+    with pytest.raises(UotaError, match=r"2 groups of two or more members, too few .* at least 3"):
+        score_members(features, group)
+    features, group, _, _ = made([3] * 5, 0)
+    features["output"][4, 0] = torch.nan
+    with pytest.raises(UotaError, match="features output have NaN"):
+        score_members(features, group)

@@ -1,0 +1,49 @@
+"""Probabilities and shares of outliers, on scores whose distributions are known."""
+
+import pytest
+import torch
+from scipy.stats import norm, rankdata
+
+from uota.misfiled.mixture import probabilities, ranks, share_interval
+
+MEMBERS, SHARE, GAP = 20_000, 0.1, 3.0
+
+
+@pytest.fixture(scope="module")
+def scores():
+    random = torch.Generator().manual_seed(0)
+    wrong = torch.rand(MEMBERS, generator=random) < SHARE
+    observed = torch.randn(MEMBERS, generator=random) - GAP * wrong
+    return observed, torch.randn(MEMBERS, generator=random) - GAP
+
+
+def test_probabilities_are_those_of_bayes(scores):
+    observed, null = scores
+    probability, share = probabilities(observed, null)
+    assert share == pytest.approx(SHARE, abs=0.01)
+    outliers = SHARE * norm.pdf(observed.numpy() + GAP)
+    expected = outliers / (outliers + (1 - SHARE) * norm.pdf(observed.numpy()))
+    assert float(abs(probability.numpy() - expected).mean()) < 0.01
+
+
+def test_any_increasing_map_of_the_scores_gives_the_same(scores):
+    observed, null = (each.double() for each in scores)
+    torch.testing.assert_close(probabilities(observed, null), probabilities(observed.exp(), null.exp()))
+
+
+def test_the_interval_covers_the_share_and_widens_where_members_of_a_group_are_alike(scores):
+    observed, null = (each[:4000] for each in scores)
+    single, alike = torch.arange(4000), torch.arange(4000) // 50
+    low, high = share_interval(observed, single, null, single, seed=0)
+    assert low < SHARE < high
+    assert high - low < 0.06
+    order = observed.argsort()  # whole groups are outliers
+    wide = share_interval(observed[order], alike, null, alike, seed=0)
+    assert wide[1] - wide[0] > 2 * (high - low)
+    assert share_interval(observed, single, null, single, seed=0) == (low, high)
+
+
+def test_ranks_are_those_of_scipy_with_ties():
+    observed, null = torch.tensor([0.1, 0.2, 0.2, 0.5]), torch.tensor([0.2, 0.0])
+    expected = (rankdata(torch.cat([observed, null])) - 0.5) / 6
+    torch.testing.assert_close(torch.cat(ranks(observed, null)), torch.from_numpy(expected))
