@@ -58,6 +58,8 @@ RANGES = {
     "batch_size": Range(1, 10**6, whole=True),
     "seed": Range(0, 2**32 - 1, whole=True),  # what numpy takes
     "local_views": Range(0, 1000, whole=True),
+    "size": Range(8, 10**4, whole=True),
+    "frozen_stages": Range(0, 1000, whole=True),
     "candidates": Range(1, 1000, whole=True),
     "anchors": Range(1, 1000, whole=True),
     "steps": COUNT,

@@ -31,7 +31,7 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
     """
     own = settings.optimization
     rates: dict[str, Any] = {
-        "lr": own.learning_rate,
+        "lr": own.peak,
         "weight_decay": own.weight_decay,
         "momentum": own.momentum,
     }
