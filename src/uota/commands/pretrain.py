@@ -96,8 +96,10 @@ def run(options: Namespace) -> None:
 def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:
     """Say which settings that were asked for are not those of the run that is resumed."""
     from uota.data.places import located
+    from uota.runs.initial import located_init
 
-    asked, default = values | {"data": located(values["data"])}, Pretrain().as_flat()
+    names = {"data": located(values["data"]), "init": located_init(values["init"])}
+    asked, default = values | names, Pretrain().as_flat()
     for name in default:
         if asked[name] != default[name] and asked[name] != its[name]:
             given = printable(str(asked[name]))

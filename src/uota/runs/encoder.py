@@ -72,9 +72,18 @@ def load_encoder(spec: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
     )
 
 
-def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+def check_no_run_options(spec: EncoderSpec) -> None:
+    """Require that a run is given neither a backbone nor views.
+
+    Raises:
+        UotaError: it is.
+    """
     if spec.backbone or spec.views != "auto":
-        raise UotaError(f"{run.folder} is a run, which has its own backbone and views; omit --backbone and --views")
+        raise UotaError(f"{spec.run} is a run, which has its own backbone and views; omit --backbone and --views")
+
+
+def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+    check_no_run_options(spec)
     settings = run.settings()
     encoder = build_method(settings).encoder
     if not untrained:
@@ -109,9 +118,8 @@ def _of_timm(spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
         raise UotaError(
             f"{spec.run} has weights for large images, and views {preset.name!r} are small; choose other --views"
         )
-    encoder = (
-        Encoder(spec.run, preset.channels, size) if untrained else published_encoder(spec.run, preset.channels, size)
-    )
+    build = Encoder if untrained else published_encoder
+    encoder = build(spec.run, preset.channels, size)
     return LoadedEncoder(spec.run, encoder.eval(), spec.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
 
 

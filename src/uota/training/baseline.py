@@ -92,7 +92,7 @@ class Baseline(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Measure the encoder, unless the run is resumed."""
         if trainer.is_global_zero and trainer.global_step == 0 and not self.file.exists():
-            found = measure(module.method.encoder, self.source, self.settings)
+            found = self._measure(module)
             if found is not None:
                 self._write(found)
                 self.console.print(found.line())
@@ -102,10 +102,13 @@ class Baseline(pl.Callback):
         """Measure the encoder again."""
         before = read_comparison(self.file)
         if trainer.is_global_zero and before is not None and trainer.global_step >= self.total_steps:
-            found = measure(module.method.encoder, self.source, self.settings)
+            found = self._measure(module)
             if found is not None and found.kind == before.kind:
                 self._write(replace(before, after=found.before, steps=self.total_steps))
         trainer.strategy.barrier()
+
+    def _measure(self, module: pl.LightningModule) -> Comparison | None:
+        return measure(module.get_submodule("method.encoder"), self.source, self.settings)
 
     def _write(self, found: Comparison) -> None:
         write_text_atomically(self.file, json.dumps(asdict(found), indent=1))
@@ -133,10 +136,9 @@ def _knn(encoder: nn.Module, train: Source, settings: Pretrain) -> Comparison | 
         test = open_images(settings.data.source, settings.views.preset, "test", folder_options(settings))
     except UotaError:  # there is no such split
         return None
-    shares = zip((train, test), (0.75, 0.25), strict=True)
     chosen = [
         _labelled(part, _affordable(part, preset.evaluation_size, share), settings.runtime.seed)
-        for part, share in shares
+        for part, share in ((train, 0.75), (test, 0.25))
     ]
     if not len(chosen[1]) or len(chosen[0]) <= NEIGHBOURS or test.path(0) == train.path(0) is not None:
         return None

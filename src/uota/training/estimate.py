@@ -32,11 +32,10 @@ class Estimate(pl.Callback):
         if self.done == FIRST:
             self.began = time.perf_counter()
         if self.done == FIRST + TIMED:
-            left = (self.total_steps - trainer.global_step) * (time.perf_counter() - self.began) / TIMED
-            if left > SHORT and trainer.is_global_zero:
-                self.console.print(
-                    f"the other {self.total_steps - trainer.global_step} steps will take {duration(left)}"
-                )
+            steps = self.total_steps - trainer.global_step
+            seconds = steps * (time.perf_counter() - self.began) / TIMED
+            if seconds > SHORT and trainer.is_global_zero:
+                self.console.print(f"the other {steps} steps will take {duration(seconds)}")
 
 
 def duration(seconds: float) -> str:

@@ -79,9 +79,8 @@ def pretrain(
     settings, choices = explain_auto(settings, source)
     settings = settings.replace_flat(data=located(settings.data.source), init=located_init(settings.method.init))
     check_optimizer(settings)
-    job = _build(
-        run, settings, source, bar, lines, resume
-    )  # all that can be refused is refused before the folder is touched
+    # All that can be refused is refused before the folder is touched.
+    job = _build(run, settings, source, bar, lines, resume)
     _check_folder(run, settings, source, resume, overwrite)
     with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
@@ -136,11 +135,12 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.runtime.checkpoint_every)
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), total, quiet=not lines)
+    estimate = Estimate(total, quiet=not lines)
     baseline = Baseline(settings, source, run.baseline_file, total, quiet=not lines)
     trainer = _trainer(
         settings,
         run,
-        [baseline, checkpoints, monitor, DamageWatch(source), Estimate(total, quiet=not lines)],
+        [baseline, checkpoints, monitor, DamageWatch(source), estimate],
         bar,
         total,
     )

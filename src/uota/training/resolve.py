@@ -42,14 +42,11 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
 def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> tuple[Pretrain, list[Choice]]:
     """Resolve settings as `resolve_auto` does; also return the choices made."""
     asked = settings
-    card = find_method(_method(source, True).value if asked.method.name == "auto" else asked.method.name)
-    init = (
-        choose_init(asked, source, card) if asked.method.init == "auto" else Choice("init", asked.method.init, "given")
-    )
+    init = _init(settings, source)
     from_weights = init.value != RANDOM
-    if asked.method.name == "auto":
-        card = find_method(_method(source, from_weights).value)
-    chosen = [init, _method(source, from_weights), _views(asked, source, card, from_weights)]
+    method = _method(source, from_weights)
+    card = find_method(method.value if asked.method.name == "auto" else asked.method.name)
+    chosen = [init, method, _views(asked, source, card, from_weights)]
     settings = _with(settings, chosen)
     preset = _check_preset(settings, source, card, asked.views.preset)
     chosen += _starting(settings, preset, card) if from_weights else choices_of_random(preset)
@@ -99,6 +96,13 @@ def _starting(settings: Pretrain, preset: ViewPreset, card: Card) -> list[Choice
     check_initial(own.init, preset)
     found = describe_initial(own.init, None if own.backbone == "auto" else own.backbone)
     return choices_of_weights(found, preset)
+
+
+def _init(settings: Pretrain, source: Source) -> Choice:
+    if settings.method.init != "auto":
+        return Choice("init", settings.method.init, "given")
+    name = settings.method.name
+    return choose_init(settings, source, find_method(METHOD_FROM_WEIGHTS if name == "auto" else name))
 
 
 def _method(source: Source, from_weights: bool) -> Choice:
