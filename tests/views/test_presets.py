@@ -1,7 +1,9 @@
 import pytest
 
 from uota.errors import UotaError
+from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPreset, ViewSizePreset, find_preset
+from uota.views.presets import preset_of
 
 
 def test_every_preset_is_found_by_its_name():

@@ -41,7 +41,7 @@ class Estimate(pl.Callback):
 def duration(seconds: float) -> str:
     """Return a duration in words.
 
-    >>> duration(500), duration(9000)
+    >>> duration(500.0), duration(9000.0)
     ('about 8 minutes', 'about 2.5 hours')
     """
     return f"about {seconds / 3600:.1f} hours" if seconds > 2 * 3600 else f"about {max(1, round(seconds / 60))} minutes"
