@@ -1,4 +1,4 @@
-"""What a run with the defaults is worth: python -m benchmarks.defaults [DATA...] [--seeds 0 1 2] [--settings NAME=VALUE...]
+"""What a run with the defaults is worth: python -m benchmarks.defaults [DATA...] [--seeds 0 1 2]
 
 Every run starts from the weights that the defaults choose, and its line has the kNN and linear accuracy of all test
 images before and after it. With --inject, that share of the views shows another image, and three arms are compared:

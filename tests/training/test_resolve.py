@@ -112,7 +112,7 @@ def test_what_auto_becomes_is_explained():
     assert settings == resolve_auto(asked, open_source("demo"))
     became = {choice.name: choice.value for choice in choices}
     assert became == {name: settings.as_flat()[name] for name in became}
-    of_weights = {"init", "frozen_stages", "frozen_norms", "batch_size", "learning_rate", "epochs"}
+    of_weights = {"init", "frozen_stages", "frozen_norms", "batch_size", "learning_rate", "epochs", "encoder_rate"}
     others = {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"}
     assert became.keys() == of_weights | others
     assert all(choice.reason for choice in choices)

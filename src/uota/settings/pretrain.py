@@ -15,6 +15,8 @@ IMAGE_MEGABYTES = 256
 OLD_OPTIONS = {name: {"parts": "ghost_batches"} for name in ("moco_v1", "moco_v2", "jcl", "infomin")}
 # The longest name that is compared with those of settings, and shown whole.
 LONGEST_NAME = 60
+# Learning rate and images per step of a run from random weights.
+RATE_FROM_RANDOM, BATCH_FROM_RANDOM = 2e-3, 128
 # How alike names must be for one to be suggested, by difflib's measure.
 CLOSE = 0.7
 
@@ -186,7 +188,9 @@ class OptimizationSettings:
     """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
     without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
     learning_rate: float | None = None
-    """Peak learning rate; null: 3e-4 from given weights, else 2e-3."""
+    """Peak learning rate; null: 1e-3 from given weights, else 2e-3."""
+    encoder_rate: float | None = None
+    """Learning rate of the encoder, relative to that of the heads; null: 0.1 from given weights, else 1."""
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"
@@ -218,25 +222,13 @@ class OptimizationSettings:
 
     @property
     def peak(self) -> float:
-        """The learning rate.
-
-        Raises:
-            UotaError: it is not set, which `uota.training.resolve` does.
-        """
-        if self.learning_rate is None:
-            raise UotaError("learning_rate is not set; give one")
-        return self.learning_rate
+        """The learning rate, or that from random weights if it is left open."""
+        return RATE_FROM_RANDOM if self.learning_rate is None else self.learning_rate
 
     @property
     def batch(self) -> int:
-        """Images per step.
-
-        Raises:
-            UotaError: they are not set, which `uota.training.resolve` does.
-        """
-        if self.batch_size is None:
-            raise UotaError("batch_size is not set; give one")
-        return self.batch_size
+        """Images per step, or those from random weights if they are left open."""
+        return BATCH_FROM_RANDOM if self.batch_size is None else self.batch_size
 
     def total_steps(self, epoch_steps: int) -> int:
         """Number of steps of the whole run.

@@ -84,6 +84,7 @@ RANGES = {
     "head_learning_rate": RATE._replace(above=True),
     "final_learning_rate": RATE,
     "bias_rate": RATE,
+    "encoder_rate": RATE,
     "late_factor": RATE._replace(above=True),
     "weight_decay": RATE,
     "momentum": SHARE._replace(below=True),

@@ -15,7 +15,7 @@ from uota.encoders.encoder import SMALL_IMAGE
 from uota.encoders.pretrained import PRETRAINED
 from uota.methods import Card
 from uota.runs.initial import RANDOM, InitialWeights
-from uota.settings.pretrain import Pretrain
+from uota.settings.pretrain import BATCH_FROM_RANDOM, RATE_FROM_RANDOM, Pretrain
 from uota.views import ViewPreset, find_preset
 from uota.views.presets import GROUPS
 
@@ -27,8 +27,9 @@ MANY_IMAGES = 100_000
 LOOKED_AT = 9
 # Length of a run from random weights, in passes over the images.
 EPOCHS = 12
-# Images per step, peak learning rate and number of frozen stages from given weights (benchmarks/results/init.jsonl).
-BATCH_SIZE, LEARNING_RATE, FROZEN_STAGES = 64, 3e-4, 3
+# From given weights: images per step, peak learning rate, that of the encoder relative to it, and frozen stages
+# (benchmarks/results/init.jsonl).
+BATCH_SIZE, LEARNING_RATE, ENCODER_RATE, FROZEN_STAGES = 64, 1e-3, 0.1, 3
 # Steps from given weights, by number of cores: 5 to 8 minutes with the default views.
 STEPS = {1: 200, 2: 300, 4: 500}
 # On fewer images the given weights were not improved upon.
@@ -103,6 +104,7 @@ def choices_of_weights(found: InitialWeights, preset: ViewPreset) -> list[Choice
         Choice("frozen_norms", True, "from given weights"),
         Choice("batch_size", 128 if torch.cuda.is_available() else BATCH_SIZE, "from given weights"),
         Choice("learning_rate", LEARNING_RATE, "from given weights"),
+        Choice("encoder_rate", ENCODER_RATE, "from given weights"),
     ]
 
 
@@ -113,8 +115,9 @@ def choices_of_random(preset: ViewPreset) -> list[Choice]:
         Choice("backbone", "tiny" if side <= SMALL_IMAGE else "resnet50", f"views of {side} pixels"),
         Choice("frozen_stages", 0, "from random weights"),
         Choice("frozen_norms", False, "from random weights"),
-        Choice("batch_size", 128, "from random weights"),
-        Choice("learning_rate", 2e-3, "from random weights"),
+        Choice("batch_size", BATCH_FROM_RANDOM, "from random weights"),
+        Choice("learning_rate", RATE_FROM_RANDOM, "from random weights"),
+        Choice("encoder_rate", 1.0, "from random weights"),
     ]
 
 
