@@ -343,7 +343,8 @@ def table():
     said = Arbitration(ones, -ones, ones, 1.0, ones / 2, 0.5)
     verdicts = {"learned": said, "two_groups": said, "mahalanobis": said}
     embeddings = torch.zeros(views.views, 4, 2)
-    return ViewTable(images, preset, torch.arange(4), views.parameters, embeddings, verdicts, "learned", None, [])
+    nothing = torch.zeros(views.views, 4, dtype=torch.bool)
+    return ViewTable(images, preset, torch.arange(4), views.parameters, embeddings, verdicts, "learned", None, nothing)
 
 
 def test_the_table_of_views_leaves_unknown_labels_empty(table, tmp_path):

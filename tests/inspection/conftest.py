@@ -39,7 +39,7 @@ def _table_of(probability, parameters, wrong=None):
         {"learned": verdict, "two_groups": verdict, "mahalanobis": paper},
         "learned",
         wrong,
-        [],
+        torch.zeros(views, images, dtype=torch.bool),
     )
 
 

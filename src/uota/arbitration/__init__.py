@@ -8,7 +8,7 @@ a **strength** (how much a score changes a weight). The UOTA paper (Wang et al.,
 from uota.arbitration.arbiter import PRESETS, Arbiter, arbitrate
 from uota.arbitration.result import Arbitration, Scores, Weighing, effective_sample_size
 from uota.arbitration.sampler import Sampled, ViewSampler
-from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis, ScoreInBatches
+from uota.arbitration.scores import CohortScore, Contrast, LearnedContrast, Mahalanobis, ScoreInBatches
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 from uota.arbitration.thumbnails import thumbnails
 
@@ -16,6 +16,7 @@ __all__ = [
     "PRESETS",
     "Arbiter",
     "Arbitration",
+    "CohortScore",
     "Contrast",
     "EffectiveSampleSize",
     "LearnedContrast",

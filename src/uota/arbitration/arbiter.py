@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from uota.arbitration.inputs import check_views, detached_float, finite_total, is_number
 from uota.arbitration.result import Arbitration, Scores, Weighing
-from uota.arbitration.scores import Contrast, LearnedContrast, Mahalanobis
+from uota.arbitration.scores import CohortScore, Contrast, LearnedContrast, Mahalanobis
+from uota.arbitration.scores.contrast import DOUBT
 from uota.arbitration.state import Recall, may_be_repeated, never_compiled, own_modes
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 
@@ -41,6 +42,11 @@ def two_groups(temperature: float = 0.1) -> tuple[Score, Strength]:
     return Contrast(temperature), TwoGroups()
 
 
+def cohort(doubt: float = DOUBT) -> tuple[Score, Strength]:
+    """Return the cohort score, for the features of a pretrained encoder, with estimated outlier probabilities."""
+    return CohortScore(doubt), TwoGroups()
+
+
 def learned(temperature: float = 0.1, seed: int = 0) -> tuple[Score, Strength]:
     """Return the contrast on a small learned head, with estimated outlier probabilities."""
     return LearnedContrast(temperature, seed=seed), TwoGroups()
@@ -48,6 +54,7 @@ def learned(temperature: float = 0.1, seed: int = 0) -> tuple[Score, Strength]:
 
 PRESETS: dict[str, Callable[..., tuple[Score, Strength]]] = {
     "learned": learned,
+    "cohort": cohort,
     "two_groups": two_groups,
     "mahalanobis": mahalanobis,
 }
@@ -102,10 +109,10 @@ class Arbiter(nn.Module):
         weights = arbiter(features).weights        # (views, batch), mean 1, no gradient
 
     Args:
-        model: "learned", "two_groups", "mahalanobis", or a pair (score, strength) from `uota.arbitration`.
+        model: "learned", "cohort", "two_groups", "mahalanobis", or a pair (score, strength) from `uota.arbitration`.
         start: weights are uniform while `progress` is below this share of training (0.5 in the paper).
         settings: options of the named arbiter: `tau` or `ess`, `anchors`, `covariance` and `eps` for "mahalanobis";
-            `temperature` for the others; `seed` for "learned".
+            `doubt` for "cohort"; `temperature` for the others; `seed` for "learned".
 
     Before `start`, too, scores and densities are computed and the learned head is trained. In `eval()` mode the state
     does not change.

@@ -83,12 +83,13 @@ class Inspection(Findings):
     def _rows(self, images: int) -> list[GalleryRow]:
         """Return the first images with their unnormalised views; a group is shown by the image of its best view."""
         table = self.table
-        weights, shown = table.verdict.weights.float(), table.pictures[0].shape[1]
-        rows = []
-        for place, image in enumerate(self.subject.source.images(self.representatives(min(images, shown)))):
-            views = [view[place].float() / 255 for pixels in table.pictures for view in pixels]
+        places = range(min(images, table.shape[1]))
+        weights, rows = table.verdict.weights.float().cpu(), []
+        originals = self.subject.source.images(self.representatives(places))
+        for place, image, pictures in zip(places, originals, self.view_pictures(places), strict=True):
+            views = [view.float() / 255 for view in pictures]
             wrong = None if table.wrong is None else table.wrong[:, place]
-            rows.append(GalleryRow(image, views, weights[:, place].cpu(), wrong))
+            rows.append(GalleryRow(image, views, weights[:, place], wrong))
         return rows
 
     def _title(self) -> str:
@@ -171,7 +172,7 @@ def inspect(
     warn_left_out(subject.source)
     file = None if weights is None else Path(weights)
     arbiters = build_arbiters(subject, None if run else model, file, seconds, compare)
-    table = score_views(subject, arbiters, max(scored, shown), shown)
+    table = score_views(subject, arbiters, max(scored, shown))
     if files is None:
         files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
         if subject.groups is not None and not files:

@@ -1,20 +1,25 @@
 """The result of an inspection: its table of views and everything computed from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from uota.inspection.analysis.advice import Advice, advise
 from uota.inspection.analysis.calibration import Calibration, calibrations
 from uota.inspection.analysis.causes import Causes, find_causes
 from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import History, read_history
-from uota.inspection.analysis.plane import Plane, planes
+from uota.inspection.analysis.plane import Plane, choose_mapped, planes
+from uota.inspection.analysis.ranking import rank_images
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import InspectionInput
 from uota.inspection.table import ViewTable
 from uota.runs.run import Run
+from uota.views import unnormalise
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,16 @@ class Findings:
         return self.table.verdict.outlier_rate
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of that share; None if it is unknown."""
+        return None
+
+    @property
+    def none_found(self) -> bool:
+        """Whether no outliers were found: the estimated share is 0."""
+        return self.outlier_rate is not None and self.outlier_rate == 0
+
+    @property
     def mean_weight(self) -> list[float]:
         """Mean weight of the views of each size: global, then local."""
         sizes = [size.count for size in self.table.preset.sizes]
@@ -54,17 +69,27 @@ class Findings:
     @cached_property
     def causes(self) -> Causes:
         """How much each augmentation parameter explains of the weights."""
-        return find_causes(self.table)
+        return find_causes(self.table, self.table.shows_own_item)
 
     @cached_property
     def advice(self) -> Advice:
         """Suggested changes to the augmentations."""
-        return advise(self.table, self.subject.settings.views.options)
+        return advise(self.table, self.table.shows_own_item)
+
+    @cached_property
+    def ranking(self) -> list[int]:
+        """Places of the images in the table, the most unusual first."""
+        return rank_images(self.table, by_probability=not self.none_found).tolist()
+
+    @cached_property
+    def mapped(self) -> list[int]:
+        """Places of the images that are mapped: the most unusual, and a random sample of the others."""
+        return choose_mapped(self.ranking, self.subject.pipeline.seed)
 
     @cached_property
     def planes(self) -> list[Plane]:
-        """Projections of the embeddings to two dimensions."""
-        return planes(self.table.embeddings, self.subject.pipeline.seed)
+        """Maps of the embeddings of these images in two dimensions."""
+        return planes(self.table.embeddings, self.mapped, self.subject.pipeline.seed)
 
     @cached_property
     def calibrations(self) -> dict[str, Calibration]:
@@ -76,9 +101,24 @@ class Findings:
         """Training curves of the runs."""
         return [read_history(run) for run in self.runs]
 
-    def representatives(self, images: int) -> list[int]:
-        """Return the index of an image to show for each of the first items; for a group, that of its best view."""
+    def representatives(self, places: Sequence[int]) -> list[int]:
+        """Return the index of an image to show for each of these items; for a group, that of its best view.
+
+        Args:
+            places: places of the items in the table.
+        """
         if self.subject.groups is None:
-            return self.table.item[:images].tolist()
-        best = self.table.verdict.weights[:, :images].argmax(0)
-        return self.table.parameters.image[best, torch.arange(len(best))].tolist()
+            return self.table.item[list(places)].tolist()
+        best = self.table.verdict.weights[:, list(places)].argmax(0)
+        return self.table.parameters.image[best, torch.tensor(places)].tolist()
+
+    def view_pictures(self, places: Sequence[int]) -> list[list[UInt8[Tensor, "channels _ _"]]]:
+        """Make the views of some items again, as pictures: a list for each item, global views first.
+
+        Args:
+            places: places of the items in the table.
+        """
+        preset, chosen = self.table.preset, torch.tensor(places)
+        made = self.subject.pipeline.render(self.table.source, self.table.parameters[:, chosen])
+        pixels = [(unnormalise(views, preset.mean, preset.std) * 255).round().to(torch.uint8) for views in made]
+        return [[view[place] for views in pixels for view in views] for place in range(len(chosen))]

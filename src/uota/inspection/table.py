@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64
 from numpy import ndarray
 from rich.progress import track
 from torch import Tensor
@@ -17,10 +17,16 @@ from uota.errors import UotaError
 from uota.inspection.arbiters import ArbiterSet
 from uota.inspection.input import MIN_ITEMS, InspectionInput
 from uota.training.setup import TAU_PER_DIMENSION
-from uota.views import ViewParameters, ViewPreset, Views, unnormalise
+from uota.views import ViewParameters, ViewPreset, Views
 from uota.views.pipeline import Sample
 
 Columns = dict[str, ndarray]
+
+# A view shows nothing if the standard deviation of its pixels, between 0 for black and 1 for white, is below this in
+# every channel. Of the views of stamps and clip art all below 2/255 look empty, and some above it show pale drawings.
+FLAT = 2 / 255
+# A view is flagged if its outlier probability is above this.
+FLAGGED = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class ViewTable:
         verdicts: verdict of each arbiter, by its name: learned, two_groups, mahalanobis.
         primary: name of the arbiter whose verdict is reported first.
         wrong: ground truth, whether a view is an outlier; None: unknown.
-        pictures: unnormalised views of the first images, one tensor for each size of view.
+        shows_nothing: views of a single flat colour, which tell nothing about any image; see `FLAT`.
     """
 
     source: Source
@@ -47,7 +53,7 @@ class ViewTable:
     verdicts: dict[str, Arbitration]
     primary: str
     wrong: Bool[Tensor, "views images"] | None
-    pictures: list[UInt8[Tensor, "_ shown channels _ _"]]
+    shows_nothing: Bool[Tensor, "views images"]
 
     @property
     def verdict(self) -> Arbitration:
@@ -64,8 +70,19 @@ class ViewTable:
     @property
     def outlier_probability(self) -> Float[Tensor, "views images"]:
         """Outlier probability by the primary arbiter, or by two_groups if the primary one gives none."""
-        candidates = (self.verdict.outlier_probability, self.verdicts["two_groups"].outlier_probability)
-        return next(probability for probability in candidates if probability is not None)
+        probability = self.verdicts[self.judge].outlier_probability
+        assert probability is not None
+        return probability
+
+    @property
+    def judge(self) -> str:
+        """Name of the arbiter that gives the outlier probability: the primary one, or two_groups if it gives none."""
+        return self.primary if self.verdict.outlier_probability is not None else "two_groups"
+
+    @property
+    def flagged(self) -> Bool[Tensor, "views images"]:
+        """Views that are more probably outliers than not; those that show nothing are not judged."""
+        return (self.outlier_probability.cpu() > FLAGGED) & ~self.shows_nothing
 
     @property
     def shows_own_item(self) -> Bool[Tensor, "views images"]:
@@ -90,11 +107,13 @@ class ViewTable:
         made |= _augmentation_columns(self.parameters)
         if self.wrong is not None:
             made["wrong"] = self.wrong.numpy()
+        made["shows_nothing"] = self.shows_nothing.numpy()
         made["distance"] = _to_numpy(self.verdicts["mahalanobis"].distances)
         for name, verdict in self.verdicts.items():
             made |= {f"score_{name}": _to_numpy(verdict.scores), f"weight_{name}": _to_numpy(verdict.weights)}
             if verdict.outlier_probability is not None:
-                made[f"outlier_probability_{name}"] = _to_numpy(verdict.outlier_probability)
+                probability = _to_numpy(verdict.outlier_probability)
+                made[f"outlier_probability_{name}"] = _none_where_unknown(probability, made["shows_nothing"] == 0)
         return {name: np.asarray(values).T.flatten() for name, values in made.items()}
 
     @property
@@ -111,21 +130,20 @@ class ViewTable:
         return np.array([[names[index] for index in row] for row in indices.tolist()], dtype=object)
 
 
-def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, shown: int, bar: bool = True) -> ViewTable:
+def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, bar: bool = True) -> ViewTable:
     """Make views of a random sample of images and score them with every arbiter.
 
     Args:
         subject: images, and the pipeline of their views, whose seed also chooses the images.
         arbiters: arbiters that score the views.
         images: maximum number of images to score.
-        shown: number of these whose pictures are kept.
         bar: show a progress bar.
 
     Raises:
         UotaError: too few of the images can be read.
     """
     batches = list(subject.batches(images, subject.pipeline.seed))
-    seen, features, pictures, left = [], [], [], shown
+    seen, features, flat = [], [], []
     for samples in track(batches, "scoring views", transient=True, disable=not bar, console=PROGRESS):
         views = _readable(subject, samples)
         if views is None:
@@ -133,8 +151,7 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, sho
         extracted = arbiters.extract(views)
         features.append(extracted.features)
         seen.append((views, arbiters.embeddings(extracted)))
-        pictures.append([_pixels(each[:, :left], subject.preset) for each in views.by_size])
-        left -= min(left, views.batch)
+        flat.append(_shows_nothing(views, subject.preset))
         views.by_size = []  # free the pixels, which are no longer needed
     if sum(views.batch for views, _ in seen) < MIN_ITEMS:
         raise UotaError(
@@ -147,9 +164,9 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, images: int, sho
     parameters = _concatenated_parameters([views for views, _ in seen])
     index = torch.cat([views.index for views, _ in seen])
     wrong = None if seen[0][0].wrong is None else torch.cat([_required(views.wrong) for views, _ in seen], 1)
-    shown_views = [torch.cat(parts, 1) for parts in zip(*pictures, strict=True)]
+    shows_nothing = torch.cat(flat, 1)
     return ViewTable(
-        subject.source, subject.preset, index, parameters, embeddings, verdicts, arbiters.primary, wrong, shown_views
+        subject.source, subject.preset, index, parameters, embeddings, verdicts, arbiters.primary, wrong, shows_nothing
     )
 
 
@@ -185,8 +202,9 @@ def _learned(arbiter: Arbiter, features: list[Float[Tensor, "views batch dim"]])
     return Arbiter((ScoreInBatches(arbiter.score, len(features)), TwoGroups())).eval()(torch.cat(features, 1))
 
 
-def _pixels(views: Tensor, preset: ViewPreset) -> UInt8[Tensor, "_ shown channels _ _"]:
-    return (unnormalise(views, preset.mean, preset.std).clamp(0, 1) * 255).round().to(torch.uint8)
+def _shows_nothing(views: Views, preset: ViewPreset) -> Bool[Tensor, "views batch"]:
+    std = torch.tensor(preset.std)
+    return torch.cat([(each.std((-2, -1)).cpu() * std).amax(-1) < FLAT for each in views.by_size])
 
 
 def _required(value: Tensor | None) -> Tensor:

@@ -64,8 +64,8 @@ class ViewParameters:
     solarise: Bool[Tensor, "views batch"]
     rand_augment: Int64[Tensor, "views batch"]
 
-    def __getitem__(self, views: slice | Tensor | tuple[Tensor, Tensor]) -> "ViewParameters":
-        """Select the parameters of some views, e.g. `parameters[:2]` or `parameters[views, images]`."""
+    def __getitem__(self, views: slice | Tensor | tuple[slice | Tensor, Tensor]) -> "ViewParameters":
+        """Select the parameters of some views, e.g. `parameters[:2]`, `[views, images]` or `[:, images]`."""
         return ViewParameters(*(getattr(self, field.name)[views] for field in fields(self)))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "ViewParameters":

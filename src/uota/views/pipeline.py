@@ -165,6 +165,18 @@ class ViewPipeline:
         labels = None if source.labels is None else source.labels[index]
         return Views(by_size, parameters, index, wrong, labels)
 
+    def render(
+        self, source: ImageSource, parameters: ViewParameters
+    ) -> list[Float[Tensor, "_views batch channels _h _w"]]:
+        """Make views again from their parameters, e.g. of some columns of `Views.parameters`, injected views included.
+
+        Small images that are all of one size are resampled in floating point and others in whole numbers, so that views
+        made in another selection of images may differ by rounding.
+        """
+        wanted, which = parameters.image.unique(return_inverse=True)
+        images = [_with_channels(image, self.preset.channels) for image in source.images(wanted.tolist())]
+        return make_views(images, which, parameters, self.preset)
+
     def of_image(self, image: UInt8[Tensor, "channels height width"], epoch: int = 0, index: int = 0) -> Views:
         """Make the views of one image as a batch of 1; another `epoch` or `index` gives other views."""
         return self(_OneImage(image), [(epoch, index)])

@@ -62,10 +62,10 @@ class TwoGroups(nn.Module):
             return Weighing(torch.ones_like(scores.observed))
         with own_modes(scores.observed.device):
             kinds = (scores.observed, *scores.nulls())
-            counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
+            counts = sum_over_ranks(torch.stack([histograms(scores.position(kind)).sum(0) for kind in kinds]))
             with self._lock:
                 densities = self._updated_densities(counts).to("cpu", torch.float64, copy=True)
-            of_bin, rate = outlier_probability(densities @ _smoothing())
+            of_bin, rate = outlier_probability(densities @ smoothing())
             probability = _interpolate(of_bin.to(scores.observed), scores.position(scores.observed))
             return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
 
@@ -102,13 +102,23 @@ def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tenso
         densities: densities of the observed scores, of the strangers' null and of the residents' null, on the CPU.
     """
     observed, stranger, resident = densities
-    lower_tail = stranger.cumsum(0) <= 0.5 * stranger.sum()
-    shares = nonnegative_shares(observed[lower_tail], stranger[lower_tail], resident[lower_tail])
+    shares = outlier_shares(densities)
     rate = min(sum(shares), 1.0)
     outliers = (shares[0] * stranger + shares[1] * resident) * min(1.0, HIGHEST_RATE / max(rate, HIGHEST_RATE))
     nothing = torch.finfo(observed.dtype).eps
     ratio = (outliers / observed.clamp_min(nothing)).clamp(max=1 / nothing)
     return falling(ratio, observed + nothing).clamp(0, 1), rate
+
+
+def outlier_shares(densities: Float[Tensor, "3 bins"]) -> tuple[float, float]:
+    """Estimate which shares of the scores are strangers' and residents', where inliers have no mass.
+
+    Args:
+        densities: as for `outlier_probability`.
+    """
+    observed, stranger, resident = densities
+    lower_tail = stranger.cumsum(0) <= 0.5 * stranger.sum()
+    return nonnegative_shares(observed[lower_tail], stranger[lower_tail], resident[lower_tail])
 
 
 def nonnegative_shares(target: Tensor, first: Tensor, second: Tensor) -> tuple[float, float]:
@@ -138,14 +148,21 @@ def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> 
     return ends_after.masked_fill(torch.ones_like(mean).tril(-1).bool(), math.inf).min(0).values
 
 
-def _histogram(position: Tensor) -> Int64[Tensor, " bins"]:
-    """Count each score as `PARTS`, divided between its two nearest bins, so that rounding moves no whole score.
+def histograms(position: Float[Tensor, "views batch *others"]) -> Int64[Tensor, "batch bins"]:
+    """Count the scores of each image in `BINS` bins of [0, 1].
 
-    The counts are integers, whose sum depends neither on the order nor on the number of ranks.
+    Each score counts as `PARTS`, divided between its two nearest bins, so that rounding moves no whole score. The
+    counts are integers, whose sum depends neither on the order nor on the number of ranks.
+
+    Args:
+        position: scores, mapped to [0, 1] by `Scores.position`; the nulls have one for each other image.
     """
-    left, beyond = _between_bins(position.detach().flatten())
+    images = position.shape[1]
+    left, beyond = _between_bins(position.detach().transpose(0, 1).reshape(images, -1))
     right_share = (beyond * PARTS).round().long()
-    return right_share.new_zeros(BINS).index_add_(0, left, PARTS - right_share).index_add_(0, left + 1, right_share)
+    cell = (left + BINS * torch.arange(images, device=left.device).unsqueeze(1)).flatten()
+    counts = right_share.new_zeros(images * BINS).index_add_(0, cell, (PARTS - right_share).flatten())
+    return counts.index_add_(0, cell + 1, right_share.flatten()).unflatten(0, (images, BINS))
 
 
 def _interpolate(of_bin: Float[Tensor, " bins"], position: Tensor) -> Tensor:
@@ -172,8 +189,8 @@ def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: 
 
 
 @cache
-def _smoothing() -> Tensor:
-    """Matrix that smooths histograms, on the CPU."""
+def smoothing() -> Float[Tensor, "bins bins"]:
+    """Return the matrix that smooths histograms, `counts @ smoothing()`, in float64 on the CPU."""
     with torch.inference_mode(False):
         return _gaussian_band(BINS, SMOOTHING).float().double()
 

@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.inspection import partial_dependence, permutation_importance
+from torch import Tensor
 
+from uota.inspection.analysis.flagged import MIN_FLAGGED, flagged_views
 from uota.inspection.table import Columns, ViewTable
 
 BINS = 10
@@ -105,28 +107,37 @@ class Causes:
     """All factors that vary among the views, the most important first.
 
     Attributes:
-        explained: R² of the model on held-out images; None if all views have the same weight.
-        ranking: factors by descending importance.
+        explained: R² of the model on held-out images; None if nothing is claimed, as all views have the same weight or
+            fewer than `MIN_FLAGGED` of them are flagged.
+        ranking: factors by descending importance; empty if nothing is claimed.
     """
 
     explained: float | None
     ranking: list[Cause]
 
 
-def find_causes(table: ViewTable, seed: int = 0) -> Causes:
+def find_causes(table: ViewTable, counted: Bool[Tensor, "views images"], seed: int = 0) -> Causes:
     """Rank the factors by how much they explain of the weights.
 
     Gradient-boosted trees are fitted on half of the images, and the importances are measured on the other half.
-    Injected views of other images do not count.
+
+    Args:
+        table: the scored views.
+        counted: views that count: not injected ones, for instance.
+        seed: seed of the split in halves, of the permutations and of the intervals.
     """
-    columns, weights = table.columns(), table.verdict.weights.double().numpy().T.flatten()
+    weights = table.verdict.weights.double().numpy().T.flatten()
+    inside = counted.numpy().T
+    varies = weights[inside.flatten()].std() > MIN_WEIGHT_STD
+    if not varies or flagged_views(table.outlier_probability, counted).sum() < MIN_FLAGGED:
+        return Causes(None, [])
+    columns = table.columns()
     values = {key: factor.of(columns) for key, factor in FACTORS.items()}
     keys = [key for key, value in values.items() if np.ptp(value) > 0]
     x = np.stack([values[key] for key in keys], -1)
     views, images = table.shape
-    counted = table.shows_own_item.numpy().T
     half = np.repeat(np.random.default_rng(seed).permutation(images) % 2 == 0, views)
-    fitted, held_out = half & counted.flatten(), ~half & counted.flatten()
+    fitted, held_out = half & inside.flatten(), ~half & inside.flatten()
     model = HistGradientBoostingRegressor(
         max_iter=TREES,
         learning_rate=LEARNING_RATE,
@@ -140,10 +151,10 @@ def find_causes(table: ViewTable, seed: int = 0) -> Causes:
     for place, key in enumerate(keys):
         grid, dependence = _dependence(model, x, place, seed)
         value, weight = values[key].reshape(images, views), weights.reshape(images, views)
-        bins = binned(value, weight, counted, FACTORS[key].binary, seed)
+        bins = binned(value, weight, inside, FACTORS[key].binary, seed)
         importance, spread = drops["importances_mean"][place] / 2, drops["importances_std"][place] / 2
         causes.append(Cause(key, float(importance), float(spread), bins, grid, dependence))
-    explained = float(model.score(x[held_out], weights[held_out])) if weights.std() > MIN_WEIGHT_STD else None
+    explained = float(model.score(x[held_out], weights[held_out]))
     return Causes(explained, sorted(causes, key=lambda cause: -cause.importance))
 
 
@@ -190,4 +201,6 @@ def mean_with_interval(
 
 def resampled_images(images: int, seed: int) -> Float[ndarray, "resamples images"]:
     """Return how often each image is drawn in each bootstrap sample."""
-    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(float)
+    drawn = np.random.default_rng(seed).integers(images, size=(RESAMPLES, images))
+    cells = (drawn + images * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(cells, minlength=drawn.size).reshape(drawn.shape).astype(float)

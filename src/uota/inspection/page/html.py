@@ -8,26 +8,25 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from torch import Tensor
 
 from uota.comparison import as_html, compare
 from uota.console import printable
 from uota.inspection.analysis.causes import FACTORS, Cause
-from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import MEASURES
-from uota.inspection.page.pictures import data_uris, fitted
+from uota.inspection.page.filing_data import filing_data
+from uota.inspection.page.packing import packed
+from uota.inspection.page.shown import pictured
 from uota.inspection.result import Findings
 
 PARTS = files("uota.inspection.page") / "parts"
 # In order of their dependencies.
 SCRIPTS = (
-    *("numbers", "dom", "chart", "state", "strength", "gallery", "detail"),
+    *("numbers", "dom", "chart", "state", "strength", "query", "csv", "pager", "gallery", "single", "list", "detail"),
     *("causes", "plane", "calibration", "history", "filing", "main"),
 )
-# Longest sides of pictures in pixels, and the total length of their data URIs in characters: 200 images with their
-# views make a page of less than 15 MB.
-IMAGE_SIDE, VIEW_SIDE, SMALL_SIDE = 176, 96, 112
+# Total length of the data URIs of the pictures of views, in characters: the page stays below 15 MB.
 ROOM = 13_000_000
-LISTED, LISTED_FROM, LISTED_IN_CSV = 200, 0.5, 20_000
 ARBITERS = {
     "learned": "Learned",
     "two_groups": "Two groups",
@@ -53,35 +52,65 @@ def page(found: Findings) -> str:
 
 def page_data(found: Findings) -> dict[str, Any]:
     """Return the data of the page; lists of views are ordered image by image, like the rows of `ViewTable.columns`."""
-    table = found.table
-    views, images = table.shape
     return {
-        "source": found.subject.source.name,
-        "who": _who(found),
-        "space": found.arbiters.space,
-        "total": found.subject.total,
-        "sampled": len(found.subject.source),
-        "grouped": found.subject.groups is not None,
-        "halved": found.subject.halves is not None,
-        "views": views,
-        "images": images,
-        "kinds": table.preset.size_name_of_view,
-        "sizes": [size.size for size in table.preset.sizes for _ in range(size.count)],
-        "preset": table.preset.name,
-        "classes": found.subject.source.classes,
-        "labels": None if found.subject.source.labels is None else found.subject.source.labels[table.item].tolist(),
-        "own": table.primary,
+        **_subject(found),
+        **_views(found),
+        "own": found.table.primary,
+        "judge": found.table.judge,
+        "none_found": found.none_found,
+        "rate": found.outlier_rate,
+        "interval": found.interval,
         "arbiters": _arbiters(found),
-        "dim": table.embeddings.shape[-1],
-        "wrong": None if table.wrong is None else table.wrong.T.flatten().int().tolist(),
-        "shown": _shown(found),
+        "dim": found.table.embeddings.shape[-1],
+        "shown": pictured(found, ROOM),
+        "mapped": found.mapped,
         "planes": _planes(found),
         "causes": {"explained": found.causes.explained, "ranking": [_cause(one) for one in found.causes.ranking]},
         "advice": {"sentences": found.advice.sentences, "yaml": found.advice.yaml},
         "calibrations": found.calibrations,
         "histories": found.histories,
         "measures": MEASURES,
-        "filing": None if found.filing is None else _filing(found.filing),
+        "filing": None if found.filing is None else filing_data(found.filing, ROOM // 5),
+    }
+
+
+def _subject(found: Findings) -> dict[str, Any]:
+    """Return what was inspected."""
+    source, preset = found.subject.source, found.table.preset
+    views, images = found.table.shape
+    return {
+        "source": source.name,
+        "who": _who(found),
+        "space": found.arbiters.space,
+        "total": found.subject.total,
+        "sampled": len(source),
+        "grouped": found.subject.groups is not None,
+        "halved": found.subject.halves is not None,
+        "views": views,
+        "images": images,
+        "kinds": preset.size_name_of_view,
+        "sizes": [size.size for size in preset.sizes for _ in range(size.count)],
+        "preset": preset.name,
+        "classes": source.classes,
+        "labels": None if source.labels is None else source.labels[found.table.item].tolist(),
+    }
+
+
+def _views(found: Findings) -> dict[str, Any]:
+    """Return what is known of each view besides the verdicts: the file it shows, its crop, whether it shows nothing."""
+    table = found.table
+    shows = table.parameters.image.T.flatten().numpy()
+    grouped = found.subject.groups is not None
+    files = np.unique(shows if grouped else np.concatenate([shows, table.item.numpy()]))
+    return {
+        "files": {str(index): table.name_of(int(index), file=True) for index in files},
+        "names": [table.name_of(int(item)) for item in table.item] if grouped else None,
+        "order": table.item.tolist(),
+        "shows": packed(shows),
+        "boxes": packed(table.parameters.box.transpose(0, 1).flatten().numpy().astype(np.int64)),
+        "image_sizes": packed(table.parameters.image_size.transpose(0, 1).flatten().numpy()),
+        "nothing": packed(table.shows_nothing.T.flatten().numpy()),
+        "wrong": None if table.wrong is None else packed(table.wrong.T.flatten().numpy()),
     }
 
 
@@ -97,55 +126,33 @@ def _who(found: Findings) -> str:
 
 
 def _arbiters(found: Findings) -> dict[str, Any]:
+    """Return the verdicts of all arbiters; where no outliers were found, without probabilities."""
     made: dict[str, Any] = {}
     for name, verdict in found.table.verdicts.items():
-        probability, distances = verdict.outlier_probability, verdict.distances
+        probability = None if found.none_found else verdict.outlier_probability
         made[name] = {
             "name": ARBITERS[name],
-            "weights": verdict.weights.double().T.flatten().numpy(),
-            "probability": None if probability is None else probability.double().T.flatten().numpy(),
-            "distances": None if distances is None else distances.T.flatten().numpy(),
+            "weights": _by_image(verdict.weights),
+            "scores": _by_image(verdict.scores),
+            "probability": _by_image(probability),
+            "distances": _by_image(verdict.distances),
             "tau": verdict.tau,
             "rate": verdict.outlier_rate,
         }
     return made
 
 
-def _shown(found: Findings) -> dict[str, Any]:
-    """Return pictures of the first images and their views, with the views' augmentations."""
-    table = found.table
-    shown = table.pictures[0].shape[1]
-    representatives = found.representatives(shown)
-    seen = table.parameters.image[:, :shown].T
-    wanted = sorted({*representatives, *seen.flatten().tolist()})
-    # Views of groups are of different images, so there are many to show.
-    side = SMALL_SIDE if len(wanted) > 2 * shown else IMAGE_SIDE
-    originals = [fitted(found.subject.source.images([index])[0], side) for index in wanted]
-    by_image = [
-        fitted(view, VIEW_SIDE) for place in range(shown) for pixels in table.pictures for view in pixels[:, place]
-    ]
-    uris = data_uris(originals + by_image, ROOM)
-    columns = table.columns()
-    rows = shown * table.shape[0]
-    made = {name: columns[name][:rows] for name in columns if not name.startswith(("score", "weight", "outlier"))}
-    return {
-        "images": shown,
-        "names": [table.name_of(int(item)) for item in table.item[:shown]],
-        "faces": representatives,
-        "pictures": uris[len(wanted) :],
-        "originals": dict(zip(map(str, wanted), uris, strict=False)),
-        "of": seen.flatten().tolist(),
-        "made": made,
-    }
+def _by_image(values: Tensor | None) -> dict[str, str] | None:
+    return None if values is None else packed(values.detach().cpu().double().T.flatten().numpy())
 
 
 def _planes(found: Findings) -> list[dict[str, Any]]:
-    shown = found.table.pictures[0].shape[1]
     return [
         {
             "name": plane.name,
-            "views": plane.views[:, :shown].transpose(0, 1).flatten(0, 1).numpy().round(4),
-            "centres": plane.centres[:shown].numpy().round(4),
+            "axes": plane.axes,
+            "views": packed(plane.views.transpose(0, 1).flatten().numpy()),
+            "centres": packed(plane.centres.flatten().numpy()),
         }
         for plane in found.planes
     ]
@@ -154,40 +161,6 @@ def _planes(found: Findings) -> list[dict[str, Any]]:
 def _cause(cause: Cause) -> dict[str, Any]:
     factor = FACTORS[cause.key]
     return vars(cause) | {"name": factor.name, "unit": factor.unit, "binary": factor.binary}
-
-
-def _filing(filing: Filing) -> dict[str, Any]:
-    """Return the files by descending outlier probability, and pictures of those that look misfiled."""
-    order = [index for index in filing.verdicts.worst_first().tolist() if filing.group[index] >= 0]
-    groups, files = filing.groups, filing.groups.files
-    listed = order[:LISTED_IN_CSV]
-    pictured = [index for index in listed[:LISTED] if filing.verdicts.probability[index] >= LISTED_FROM]
-    better = {int(filing.fits[index]): _best_of(filing, int(filing.fits[index])) for index in pictured}
-    wanted = sorted({*pictured, *better.values()})
-    uris = data_uris([fitted(files.images([index])[0], VIEW_SIDE) for index in wanted], ROOM // 5)
-    return {
-        "share": filing.share,
-        "files": len(order),
-        "groups": len(groups),
-        "rows": [
-            [
-                printable(files.display_name(index)),
-                printable(groups.display_name(int(filing.group[index]))),
-                round(float(filing.verdicts.probability[index]), 4),
-                printable(groups.display_name(int(filing.fits[index]))),
-            ]
-            for index in listed
-        ],
-        "pictured": pictured,
-        "better": [better[int(filing.fits[index])] for index in pictured],
-        "pictures": dict(zip(map(str, wanted), uris, strict=True)),
-    }
-
-
-def _best_of(filing: Filing, group: int) -> int:
-    """Return the file of a group with the lowest outlier probability."""
-    readable = [index for index in filing.groups.members[group] if filing.group[index] >= 0]
-    return min(readable or filing.groups.members[group], key=lambda index: float(filing.verdicts.probability[index]))
 
 
 def _escaped(text: str) -> str:

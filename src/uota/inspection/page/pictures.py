@@ -12,6 +12,8 @@ from torch.nn.functional import interpolate
 # Largest side of pictures that are compressed losslessly.
 EXACT = 40
 QUALITIES = (80, 60, 40, 20)
+# Longest sides of pictures on the page in pixels: images, images that there are many of, and views.
+IMAGE_SIDE, SMALL_SIDE, VIEW_SIDE = 176, 112, 96
 
 
 def fitted(image: UInt8[Tensor, "channels height width"], side: int) -> UInt8[Tensor, "channels _h _w"]:

@@ -15,8 +15,8 @@ function drawCalibration() {
     el("tbody", {}, found.map(row)))));
   const charts = el("div", { class: "charts pairwise" });
   body.append(charts);
-  framed(charts, "ROC curve", "false positive rate → true positive rate", 300, (...box) => drawRoc(found, ...box));
-  framed(charts, "Reliability", "predicted outlier probability → share of outliers", 300, (...box) => drawReliability(found, ...box));
+  framed(charts, "ROC curve", 310, (...box) => drawRoc(found, ...box));
+  framed(charts, "Reliability", 310, (...box) => drawReliability(found, ...box));
   body.append(legend(found.map(([key]) => data.arbiters[key].name)),
     el("p", { class: "muted" }, "The paper's rule gives weights but no probabilities, so it has no estimated rate and no reliability curve."));
 }
@@ -28,7 +28,7 @@ function diagonal(canvas, across, up) {
 }
 
 function drawRoc(found, canvas, width, height) {
-  const { across, up } = axes(canvas, width, height, SHARES, SHARES);
+  const { across, up } = axes(canvas, width, height, { ...SHARES, label: "false positive rate" }, { ...SHARES, label: "true positive rate" });
   diagonal(canvas, across, up);
   found.forEach(([, one], place) => {
     const points = one.false_positives.map((x, at) => [x, one.true_positives[at]]);
@@ -37,7 +37,7 @@ function drawRoc(found, canvas, width, height) {
 }
 
 function drawReliability(found, canvas, width, height) {
-  const { across, up } = axes(canvas, width, height, SHARES, SHARES);
+  const { across, up } = axes(canvas, width, height, { ...SHARES, label: "predicted outlier probability" }, { ...SHARES, label: "share of outliers" });
   diagonal(canvas, across, up);
   found.forEach(([, { reliability }], place) => {
     if (!reliability) return;

@@ -17,7 +17,7 @@ function drawCauses() {
   const host = byId("factors");
   const bounds = ranking.flatMap((cause) => [...cause.bins.lower, ...cause.bins.upper, 1]).filter((x) => x != null);
   const domain = [Math.max(0, Math.min(...bounds) - 0.05), Math.max(...bounds) + 0.05];
-  for (const cause of ranking) framed(host, cause.name, cause.unit, 190, (...box) => drawFactor(cause, domain, ...box), describe(cause));
+  for (const cause of ranking) framed(host, cause.name, 214, (...box) => drawFactor(cause, domain, ...box), describe(cause));
 }
 
 function drawAdvice() {
@@ -54,8 +54,9 @@ const describe = (cause) => `Mean weight by ${cause.name}: ` +
 
 function drawFactor(cause, domain, canvas, width, height) {
   const { low, high, mean, lower, upper } = cause.bins;
-  const x = cause.binary ? { domain: [-0.6, 1.6], ticks: [0, 1], format: (v) => (v ? "yes" : "no") } : { domain: [low[0], high[high.length - 1]] };
-  const { across, up } = axes(canvas, width, height, x, { domain });
+  const label = cause.unit ? `${cause.name}, ${cause.unit}` : cause.name;
+  const x = cause.binary ? { domain: [-0.6, 1.6], ticks: [0, 1], format: (v) => (v ? "yes" : "no"), label } : { domain: [low[0], high[high.length - 1]], label };
+  const { across, up } = axes(canvas, width, height, x, { domain, label: "mean weight" });
   canvas.append(svg("line", { class: "mean", x1: across(x.domain[0]), x2: across(x.domain[1]), y1: up(1), y2: up(1) }));
   const dependence = cause.grid.map((value, place) => [value, clamp(cause.dependence[place], ...domain)]);
   if (!cause.binary) canvas.append(svg("path", { d: path(dependence, across, up), ...stroke({ stroke: "var(--muted)", dash: null }, 1.5) }));

@@ -32,9 +32,9 @@ function chart(host, height, label, draw) {
   return redraw;
 }
 
-/** Draw the axes of a plot and return its scales; `x` and `y` are {domain, label, format}. */
+/** Draw the axes of a plot and return its scales; `x` and `y` are {domain, label, ticks, format}. */
 function axes(canvas, width, height, x, y) {
-  const left = 46, right = 20, top = 8, bottom = 34;
+  const left = 46, right = 20, top = y.label ? 26 : 8, bottom = x.label ? 40 : 24;
   const across = linear(x.domain, [left, width - right]), up = linear(y.domain, [height - bottom, top]);
   const base = height - bottom;
   for (const value of y.ticks ?? ticks(...y.domain, 4)) {
@@ -45,7 +45,8 @@ function axes(canvas, width, height, x, y) {
     canvas.append(svg("line", { class: "axis", x1: across(value), x2: across(value), y1: base, y2: base + 4 }),
       svg("text", { x: across(value), y: base + 17, "text-anchor": "middle" }, (x.format ?? short)(value)));
   }
-  if (x.label) canvas.append(svg("text", { x: width - right, y: height - 3, "text-anchor": "end" }, x.label));
+  if (y.label) canvas.append(svg("text", { class: "strong", x: 2, y: 12 }, y.label));
+  if (x.label) canvas.append(svg("text", { class: "strong", x: width - right, y: height - 5, "text-anchor": "end" }, x.label));
   return { across, up };
 }
 
@@ -69,8 +70,8 @@ const legend = (names) => el("ul", { class: "legend" }, names.map((name, place) 
   name)));
 
 /** Add a framed chart with a caption. */
-function framed(host, caption, unit, height, draw, label = caption) {
-  const figure = el("figure", { class: "chart" }, el("figcaption", {}, caption, unit ? el("span", {}, ` · ${unit}`) : null));
+function framed(host, caption, height, draw, label = caption) {
+  const figure = el("figure", { class: "chart" }, el("figcaption", {}, caption));
   host.append(figure);
   return chart(figure, height, label, draw);
 }

@@ -1,12 +1,19 @@
 // Details of one view: its crop box in the image, its augmentations, and the verdict of each arbiter.
 
-const made = shown.made;
 const ORDER = ["brightness", "contrast", "saturation", "hue"]; // indexed by the digits of jitter_order
 
-/** The augmentations of a view, as pairs of a name and a description. */
+function cropWords(index) {
+  const [top, left, high, wide] = data.boxes.subarray(4 * index, 4 * index + 4);
+  const [height, width] = data.image_sizes.subarray(2 * index, 2 * index + 2);
+  return `${percent(areaOf(index), 1)} of the image: ${percent(wide / width)} of the width, ${percent(high / height)} of the height, ` +
+    `centre at ${percent((left + wide / 2) / width)} from the left and ${percent((top + high / 2) / height)} from the top`;
+}
+
+/** The augmentations of a view, as pairs of a name and a description; those of images without pictures are only in the table. */
 function augmentations(index) {
-  const of = (name) => made[name][index];
-  const done = [["Crop", `${percent(of("area"), 1)} of the image: ${percent(of("crop_width") / of("image_width"))} of the width, ${percent(of("crop_height") / of("image_height"))} of the height, centre at ${percent(of("x"))} from the left and ${percent(of("y"))} from the top`]];
+  const rank = rankOf.get(imageOf(index)), done = [["Crop", cropWords(index)]];
+  if (rank == null) return done;
+  const of = (name) => shown.made[name][at(rank, index % data.views)];
   if (of("flip")) done.push(["Mirrored", "left to right"]);
   const jitter = [...of("jitter_order")].map((digit) => ORDER[digit]).filter((name) => of(name) !== (name === "hue" ? 0 : 1));
   if (jitter.length)
@@ -21,32 +28,29 @@ function augmentations(index) {
 function verdicts(index) {
   return Object.entries(data.arbiters).map(([key, arbiter]) => {
     const weights = key === state.arbiter ? state.weights : arbiter.weights;
-    const parts = [`weight ${weights[index].toFixed(2)}`];
-    if (arbiter.probability) parts.push(`outlier probability ${percent(arbiter.probability[index])}`);
+    const parts = [`score ${arbiter.scores[index].toFixed(2)}`, `weight ${weights[index].toFixed(2)}`];
+    if (arbiter.probability && !isNothing(index)) parts.push(`outlier probability ${percent(arbiter.probability[index])}`);
     if (arbiter.distances) parts.push(`squared distance ${short(arbiter.distances[index])} (mean ${data.dim})`);
     return [arbiter.name, parts.join(", ")];
   });
 }
 
 function openDetail(index) {
-  const image = Math.floor(index / data.views), view = index % data.views;
-  const of = (name) => made[name][index];
-  const share = (part, all) => `${(100 * part) / all}%`;
-  const box = el("i", { style: `left:${share(of("crop_left"), of("image_width"))};top:${share(of("crop_top"), of("image_height"))};` +
-    `width:${share(of("crop_width"), of("image_width"))};height:${share(of("crop_height"), of("image_height"))}` });
-  const source = of("shows"), isInjected = isWrong(index) && !data.grouped && shown.of[index] !== shown.faces[image];
-  const label = className(image);
+  const image = imageOf(index), view = index % data.views, label = className(image), name = data.names[image];
+  const isInjected = isWrong(index) && !data.grouped && data.shows[index] !== data.order[image];
   const facts = [...augmentations(index), ...verdicts(index)];
   if (data.wrong) facts.push(["Ground truth", isWrong(index) ? "outlier" : "not an outlier"]);
+  const crop = cropPicture(index);
   fill(byId("detail"), {}, [
-    el("h2", { id: "detail-title" }, `${data.kinds[view]} view of `, breakable(shown.names[image]), label ? `, ${label}` : null),
+    el("h2", { id: "detail-title" }, `${data.kinds[view]} view of `, breakable(name), label ? `, ${label}` : null),
     isInjected ? el("p", { class: "muted" }, "This view shows another image, injected to test whether the arbiters find it.") : null,
-    el("div", { class: "pair" },
-      el("figure", {}, el("span", { class: "crop" }, picture(shown.originals[shown.of[index]], `Image ${source} with the crop box`, of("image_width")), box),
-        el("figcaption", {}, "cropped from ", breakable(String(source)))),
-      el("figure", {}, picture(shown.pictures[index], `The view, ${weightWords(index)}`, data.sizes[view], { class: `cut${data.sizes[view] <= 40 ? " exact" : ""}` }),
-        el("figcaption", {}, `the view, ${data.sizes[view]} pixels`))),
-    el("dl", { class: "facts" }, facts.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)])),
+    isNothing(index) ? el("p", { class: "muted" }, "This view shows nothing but one colour, so it has no outlier probability.") : null,
+    crop
+      ? el("div", { class: "pair" },
+        el("figure", {}, crop, el("figcaption", {}, "cropped from ", breakable(fileOf(index)))),
+        el("figure", {}, viewPicture(index, { class: `cut${sizeOf(index) <= 40 ? " exact" : ""}` }), el("figcaption", {}, `the view, ${sizeOf(index)} pixels`)))
+      : el("p", { class: "muted" }, "The pictures of this view did not fit on the page."),
+    el("dl", { class: "facts" }, facts.map(([fact, words]) => [el("dt", {}, fact), el("dd", {}, words)])),
     el("div", { class: "buttons" },
       el("button", { class: "button", type: "button", onclick: () => step(index, -1) }, "← Higher weight"),
       el("button", { class: "button", type: "button", onclick: () => step(index, 1) }, "Lower weight →"),
@@ -58,8 +62,7 @@ function openDetail(index) {
 
 /** Open the image's next view by weight. */
 function step(index, by) {
-  const image = Math.floor(index / data.views);
-  const order = Array.from({ length: data.views }, (_, view) => at(image, view)).sort((a, b) => state.weights[b] - state.weights[a]);
+  const order = viewsOf(imageOf(index)).sort((a, b) => isNothing(a) - isNothing(b) || -worse(a, b));
   openDetail(order[(order.indexOf(index) + by + order.length) % order.length]);
   byId("detail").querySelectorAll("button")[by > 0 ? 1 : 0].focus();
 }

@@ -8,7 +8,7 @@ function drawFiling() {
   byId("files").hidden = false;
   byId("files-lead").textContent = `${whole(filing.files)} files in ${whole(filing.groups)} groups; an estimated ${percent(filing.share, 1)} of them are in a wrong group.`;
   const body = byId("files-body"), host = el("div");
-  const save = el("button", { class: "button", type: "button", id: "files-csv", onclick: () => download("files.csv", filingCsv(), "text/csv") }, "Download the list as CSV");
+  const save = el("button", { class: "button", type: "button", id: "files-csv", onclick: () => saveCsv("files.csv", filingRows()) }, "Download the list as CSV");
   body.append(host, el("div", { class: "buttons" }, save));
   if (!filing.pictured.length) {
     host.append(el("p", { class: "empty" }, "No file has a probability above 50 % of being misfiled."));
@@ -34,8 +34,4 @@ function misfiled(filing, place) {
     el("p", {}, el("span", { class: "muted" }, "fits better in"), el("br"), fits));
 }
 
-function filingCsv() {
-  const cell = (x) => (/[",\n]/.test(String(x)) ? `"${String(x).replaceAll('"', '""')}"` : String(x));
-  const rows = [["file", "group", "outlier_probability", "fits_better"], ...data.filing.rows];
-  return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
-}
+const filingRows = () => [["file", "group", "outlier_probability", "fits_better"], ...data.filing.rows];

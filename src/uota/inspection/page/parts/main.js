@@ -4,26 +4,55 @@ const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["causes", "What m
 
 const TOO_MANY = 0.4; // an estimated rate above this suggests an arbiter that is not trained well enough
 
+/** The share of outliers with its interval: "3.1 % (95 % interval 2.2 to 4.0 %)". */
+function shareWords(rate) {
+  if (!data.interval) return percent(rate, 1);
+  const [low, high] = data.interval.map((end) => (100 * end).toFixed(1));
+  return `${percent(rate, 1)} (95\u00a0% interval ${low} to ${high}\u00a0%)`;
+}
+
+/** How many of the images were scored, and how many have pictures. */
+function scoredWords() {
+  const sample = data.images < data.total;
+  const scored = data.halved
+    ? `${whole(data.images)} of the ${whole(data.total)} groups were scored, by an arbiter trained on the other half`
+    : sample
+    ? `${whole(data.images)} of the ${whole(data.total)} ${WHAT}, drawn at random, were scored${data.sampled < data.total && data.who.startsWith("an") ? ` by an arbiter trained on ${whole(data.sampled)}` : ""}`
+    : `All ${whole(data.images)} ${WHAT} were scored`;
+  if (shown.places.length === data.images) return `${scored}.`;
+  const flagged = Array.from({ length: data.images }, (_, image) => image).filter((image) => !rankOf.has(image) && viewsOf(image).some(isFlagged)).length;
+  return `${scored}. Pictures of ${whole(shown.places.length)} of them fit on this page, the most unusual first; the others` +
+    `${flagged ? `, ${whole(flagged)} of them with flagged views,` : ""} are listed without pictures.`;
+}
+
 function drawHead() {
-  const what = data.grouped ? "groups" : data.labels ? "training images" : "images", sampled = data.images < data.total;
   byId("source").append(...breakable(data.source));
-  if (data.grouped) byId("of-images").textContent = "Each group, represented by the image of its most typical view in a red frame, and views of its images in descending order of weight.";
-  byId("lead").textContent = `Views of preset ${data.preset}, weighted by ${data.who}. ` +
-    (data.halved
-      ? `${whole(data.images)} of the ${whole(data.total)} groups were scored, by an arbiter trained on the other half; the gallery shows ${whole(shown.images)}.`
-      : sampled
-      ? `${whole(data.images)} of the ${whole(data.total)} ${what}, drawn at random, were scored${data.sampled < data.total && data.who.startsWith("an") ? ` by an arbiter trained on ${whole(data.sampled)}` : ""}; the gallery shows ${whole(shown.images)}.`
-      : `All ${whole(data.images)} ${what} were scored; the gallery shows ${whole(shown.images)}.`);
-  const ess = el("dd"), rate = data.arbiters[data.own].rate ?? data.arbiters.two_groups.rate;
-  const figures = [["views estimated to be outliers", el("dd", {}, percent(rate, 1))], ["effective sample size of the weights", ess],
-    [`scored views of ${whole(data.images)} ${data.grouped ? "groups" : "images"}`, el("dd", {}, whole(data.views * data.images))]];
+  byId("lead").textContent = `Views of preset ${data.preset}, judged by ${data.who}. ${scoredWords()}`;
+  const rate = data.rate ?? data.arbiters.two_groups.rate, ess = el("dd"), nothing = data.nothing.reduce((sum, one) => sum + one, 0);
+  const flagged = data.none_found ? 0 : Array.from({ length: data.views * data.images }, (_, index) => index).filter(isFlagged).length;
+  const figures = [
+    data.none_found ? ["outlier views: " + shareWords(rate), "No outliers found"] : ["views estimated to be outliers" + (data.interval ? `, ${shareWords(rate)}` : ""), percent(rate, 1)],
+    data.none_found ? null : ["views flagged: outlier probability above 50\u00a0%", whole(flagged)],
+    [`scored views of ${whole(data.images)} ${WHAT}`, whole(data.views * data.images)],
+    nothing ? [`${nothing === 1 ? "view shows" : "views show"} nothing but one colour`, whole(nothing)] : null,
+    ["effective sample size of the weights", ess],
+  ].filter((one) => one);
   byId("doubt").hidden = !(rate > TOO_MANY);
   byId("doubt").textContent = "So high an outlier rate usually means that the arbiter is not trained well enough: train it for longer (--seconds, or more epochs of the run), or use features of a --backbone.";
   const calibration = data.calibrations[data.own];
-  if (calibration) figures.push(["AUROC against the ground truth", el("dd", {}, calibration.auroc.toFixed(3))]);
-  if (data.filing) figures.push(["files estimated to be misfiled", el("dd", {}, percent(data.filing.share, 1))]);
-  byId("figures").append(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), value)));
+  if (calibration) figures.push(["AUROC against the ground truth", calibration.auroc.toFixed(3)]);
+  if (data.filing) figures.push(["files estimated to be misfiled", percent(data.filing.share, 1)]);
+  byId("figures").append(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), typeof value === "string" ? el("dd", {}, value) : value)));
   onWeights(() => { ess.textContent = effectiveSampleSize(state.weights).toFixed(3); });
+  drawGalleryHead();
+}
+
+function drawGalleryHead() {
+  if (data.none_found) byId("gallery-title").textContent = "No outliers found: the most unusual views";
+  const row = data.grouped
+    ? "Each group, represented by the image of its most typical view in a red frame, and views of its images in descending order of weight."
+    : "Each image, in a red frame, and its views in descending order of weight.";
+  byId("of-images").textContent = data.none_found ? `${row} The lower a score, the less a view is like the others of its image.` : row;
 }
 
 function drawNavigation() {
@@ -44,7 +73,7 @@ function drawNavigation() {
 choose({});
 drawHead();
 drawStrength();
-drawGallery();
+drawList();
 listenToDetail();
 drawFiling();
 drawCauses();

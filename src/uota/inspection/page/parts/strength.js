@@ -21,7 +21,7 @@ function drawStrength() {
     el("div", { class: "temperature" }, el("label", { for: "tau-typed" }, "Temperature τ"), typed), slider, note,
     el("div", { class: "live" }, el("span", {}, "Effective sample size"), ess),
     host);
-  const redraw = chart(host, 118, "Histogram of the weights", drawHistogram);
+  const redraw = chart(host, 170, "Histogram of the weights", drawHistogram);
   onWeights(() => {
     document.querySelector(`input[name=arbiter][value=${state.arbiter}]`).checked = true;
     slider.value = toStep(state.tau);
@@ -39,13 +39,10 @@ function drawStrength() {
 
 function drawHistogram(canvas, width, height) {
   const counts = histogram(state.weights, HIGHEST, BARS), most = Math.max(...counts);
-  const base = height - 20, slot = width / BARS;
-  counts.forEach((count, place) => {
-    const tall = (count / most) * (base - 4);
-    canvas.append(svg("rect", { x: place * slot + 0.5, width: Math.max(1, slot - 1), y: base - tall, height: tall, "data-count": count,
-      fill: (place + 0.5) * HIGHEST / BARS < 1 ? "var(--bad)" : "var(--good)" }));
-  });
-  canvas.append(svg("line", { class: "axis", x1: 0, x2: width, y1: base, y2: base }));
-  for (const [value, anchor, words] of [[0, "start", "0"], [1, "middle", "1"], [2, "middle", "2"], [HIGHEST, "end", `weight ${HIGHEST}+`]])
-    canvas.append(svg("text", { x: (value / HIGHEST) * width, y: height - 4, "text-anchor": anchor }, words));
+  const thousands = most >= 10_000;
+  const { across, up } = axes(canvas, width, height, { domain: [0, HIGHEST], ticks: [0, 1, 2, 3], format: (x) => (x === HIGHEST ? `${x}+` : x), label: "weight" },
+    { domain: [0, most], label: thousands ? "views, in thousands" : "views", format: (y) => (thousands ? short(y / 1000) : short(y)) });
+  const slot = across(HIGHEST / BARS) - across(0);
+  counts.forEach((count, place) => canvas.append(svg("rect", { x: across(0) + place * slot + 0.5, width: Math.max(1, slot - 1), y: up(count), height: up(0) - up(count), "data-count": count,
+    fill: (place + 0.5) * HIGHEST / BARS < 1 ? "var(--bad)" : "var(--good)" })));
 }

@@ -1,0 +1,59 @@
+// Selected views, and CSV files of views in the columns of the table that Python writes.
+
+const selected = new Set();
+const FORMULA = /^[=+\-@＝＋－＠\t\r]/; // a spreadsheet would run such text
+
+function cell(value) {
+  if (value == null) return "";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "number") return String(value);
+  const text = FORMULA.test(value) ? `'${value}` : value;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+const csvText = (rows) => rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
+const saveCsv = (name, rows) => download(name, csvText(rows), "text/csv");
+/** A number of float32 in its own precision. */
+const brief = (value) => Number(value.toPrecision(7));
+
+const COLUMNS = {
+  image: (index) => data.names[imageOf(index)],
+  shows: fileOf,
+  class: (index) => className(imageOf(index)),
+  view: (index) => index % data.views,
+  kind: kindOf,
+  crop_top: (index) => data.boxes[4 * index],
+  crop_left: (index) => data.boxes[4 * index + 1],
+  crop_height: (index) => data.boxes[4 * index + 2],
+  crop_width: (index) => data.boxes[4 * index + 3],
+  wrong: isWrong,
+  shows_nothing: isNothing,
+};
+
+/** Rows of a CSV file, with the verdict of the arbiter that the page shows. */
+function viewRows(indices) {
+  const columns = Object.entries({
+    ...COLUMNS,
+    [`score_${state.arbiter}`]: (index) => brief(state.scores[index]),
+    [`weight_${state.arbiter}`]: (index) => brief(state.weights[index]),
+    [`outlier_probability_${state.arbiter}`]: (index) => (isNothing(index) ? null : brief(state.probability[index])),
+  }).filter(([name]) => (name !== "wrong" || data.wrong) && (name !== "class" || data.labels) && (!name.startsWith("outlier") || state.probability));
+  return [columns.map(([name]) => name), ...indices.map((index) => columns.map(([, value]) => value(index)))];
+}
+
+const filesOf = (indices) => new Set(indices.map((index) => data.shows[index])).size;
+const countWords = (indices) => `${whole(indices.length)} ${indices.length === 1 ? "view" : "views"} of ${whole(filesOf(indices))} ${filesOf(indices) === 1 ? "file" : "files"}`;
+
+/** A checkbox that selects views. */
+function selector(name, indices, changed) {
+  const box = el("input", { type: "checkbox", class: "select", "aria-label": `Select ${name}`, onchange: () => {
+    for (const index of indices()) box.checked ? selected.add(index) : selected.delete(index);
+    changed();
+  } });
+  const update = () => {
+    const all = indices(), count = all.filter((index) => selected.has(index)).length;
+    box.checked = count > 0 && count === all.length;
+    box.indeterminate = count > 0 && count < all.length;
+  };
+  return { box, update };
+}
