@@ -169,6 +169,13 @@ def test_an_unfinished_run_has_its_own_row(make_run, seeds):
     assert f"{stopped} is not finished, 3 of 4 epochs are done" in found.notes[0]
 
 
+def test_runs_of_a_number_of_steps_are_compared_by_it(make_run):
+    steps = {"epochs": None, "steps": 200, "results": linear(60.0)}
+    found = compare([make_run("stopped", done=1, **steps), make_run("epochs", results=linear(62.0))])
+    assert sorted(row.epochs for row in found.rows) == ["1 of 200 steps", "4"]
+    assert "1 of 200 steps are done" in found.notes[0]
+
+
 def test_folders_that_cannot_be_compared_are_named_and_left_out(make_run, tmp_path):
     fine, crashed, broken = make_run("fine", results=linear(60.0)), make_run("crashed"), make_run("broken", seed=1)
     (crashed / "checkpoint.ckpt").unlink()

@@ -22,6 +22,7 @@ FLAT_FILE = {
     "data": "FOLDER", "method": "moco_v2", "arbiter": "two_groups", "look": "both", "weigh": "predictor",
     "views": "small", "local_views": 4, "view_options": {"local": {"scale": [0.1, 0.3]}}, "inject": 0.25,
     "inject_from": "batch", "backbone": "resnet50", "epochs": 3, "batch_size": 64, "devices": 2, "accelerator": "cpu",
+    "steps": None, "warmup": 0.25,
     "precision": "bf16", "workers": 1, "threads": 2, "compile": True, "seed": 5, "pixel_range": [0.0, 4095.0],
     "image_megabytes": 300, "method_options": {"parts": 4, "dim": 32}, "sync_batch_norm": False,
     "zero_init_last": True, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
@@ -44,8 +45,9 @@ NESTED_FILE = {
         "anchors": None, "covariance": "oas", "candidates": 2,
     },
     "optimization": {
-        "epochs": 3, "batch_size": 64, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
-        "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup_steps": 7,
+        "epochs": 3, "steps": None, "batch_size": 64, "optimizer": "lars", "learning_rate": 0.5,
+        "final_learning_rate": 0.01,
+        "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup": 0.25, "warmup_steps": 7,
         "drops": [0.6, 0.8], "late_factor": 2.0, "weight_decay": 1e-6, "decay_all": True, "momentum": 0.8,
     },
     "runtime": {
@@ -79,6 +81,7 @@ def parse(tmp_path, monkeypatch):
         return Run(out)
 
     monkeypatch.setattr("uota.training.pretrain.pretrain", train)
+    monkeypatch.setattr("uota.commands.next_commands.next_commands", lambda run: [])
 
     def make(*flags, configs=()):
         for text in configs:
@@ -101,6 +104,13 @@ def test_a_flat_file_of_an_earlier_version_is_the_nested_one(read):
     assert read(FLAT_FILE).as_dict() == NESTED_FILE
 
 
+def test_a_file_from_before_there_were_steps_means_what_it_meant(read):
+    before = {name: value for name, value in FLAT_FILE.items() if name not in ("steps", "warmup")}
+    optimization = read(before).optimization
+    assert (optimization.epochs, optimization.steps, optimization.warmup_steps) == (3, None, 7)
+    assert optimization.total_steps(epoch_steps=5) == 15
+
+
 def test_what_is_written_is_nested_and_read_again(read):
     settings = Pretrain.from_flat(**FLAT_FILE)
     assert list(settings.as_dict()) == list(SECTIONS)
@@ -120,7 +130,7 @@ def test_what_print_config_writes_is_taken(parse, capsys):
 @pytest.mark.parametrize("alias", [*FLAT, *OLD_NAMES])
 def test_short_and_old_flags_set_what_nested_ones_set(alias, parse):
     section, key = FLAT[OLD_NAMES.get(alias, alias)]
-    value = {"tau": 3.0, "ess": 0.5, "anchors": 2}.get(alias, NESTED_FILE[section][key])
+    value = {"steps": 9, "tau": 3.0, "ess": 0.5, "anchors": 2}.get(alias, NESTED_FILE[section][key])
     flags = [*WITH.get(alias, []), *(["--batch_size=64"] if alias == "devices" else [])]
     text = value if isinstance(value, str) else json.dumps(value)
     short, long = (parse(*flags, f"--{name}={text}") for name in (alias, f"{section}.{key}"))

@@ -14,6 +14,7 @@ from tests.processes import run_command, started, wait_until
 from uota.errors import UotaError
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
+from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
 
 
@@ -61,6 +62,43 @@ def test_killed_and_resumed_equals_uninterrupted(small, tmp_path):
     resumed = run_command(command(tmp_path / "killed", settings, "--resume"))
     assert resumed.returncode == 0, resumed.stderr
     assert_same(weights(tmp_path / "killed"), weights(whole.folder))
+
+
+def test_steps_that_end_within_a_pass_are_resumed_as_if_uninterrupted(small, tmp_path, monkeypatch):
+    """The 76 training pictures are passes of three steps; the run stops in the second and ends in the fourth."""
+    settings = small(epochs=None, steps=10, warmup_steps=None, rate_per="epoch")
+    whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
+    step = Pretraining.training_step
+
+    def interrupted(self, views, batch_index):
+        if self.global_step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, views, batch_index)
+
+    monkeypatch.setattr(Pretraining, "training_step", interrupted)
+    with pytest.raises(UotaError, match="--resume"):
+        pretrain(settings, tmp_path / "parts", bar=False, lines=False)
+    monkeypatch.undo()
+    parts = Run(tmp_path / "parts")
+    assert parts.steps_done() == 5
+    for _ in range(2):  # the second time, nothing is left to train
+        pretrain(parts.settings(), parts.folder, resume=True, bar=False, lines=False)
+        assert (parts.steps_done(), parts.epochs_done()) == (whole.steps_done(), whole.epochs_done()) == (10, 4)
+        assert_same(weights(parts.folder), weights(whole.folder))
+
+
+def test_a_finished_run_can_be_made_longer(small, tmp_path):
+    """What the settings file of a run is changed to, as for more steps, is what it is resumed to."""
+    run = pretrain(small(epochs=None, steps=4, warmup_steps=2), tmp_path / "run", bar=False, lines=False)
+    run.settings_file.write_text(run.settings_file.read_text().replace('"steps": 4', '"steps": 8'))
+    pretrain(run.settings(), run.folder, resume=True, bar=False, lines=False)
+    assert run.steps_done() == 8
+
+
+def test_steps_as_many_as_epochs_train_the_same(small, tmp_path):
+    by_epochs = pretrain(small(epochs=2), tmp_path / "epochs", bar=False, lines=False)
+    by_steps = pretrain(small(epochs=None, steps=6), tmp_path / "steps", bar=False, lines=False)
+    assert_same(weights(by_steps.folder), weights(by_epochs.folder))
 
 
 def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
@@ -205,6 +243,8 @@ def test_unreadable_pictures_are_named_at_the_end(small, pictures, tmp_path, cap
 
 
 def test_contradictory_settings_are_refused():
+    with pytest.raises(UotaError, match=r"epochs and steps are both set; give one"):
+        Pretrain.from_flat(epochs=3, steps=100)
     with pytest.raises(UotaError, match="tau and ess"):
         Pretrain.from_flat(arbiter="mahalanobis", tau=1.0, ess=0.5)
     with pytest.raises(UotaError, match="mahalanobis only"):

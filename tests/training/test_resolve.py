@@ -117,6 +117,8 @@ def test_what_auto_becomes_is_explained():
     assert became.keys() == of_weights | others
     assert all(choice.reason for choice in choices)
     assert explain_auto(settings, open_source("demo"))[1] == []
+    by_steps = resolve_auto(asked.replace_flat(steps=50), open_source("demo")).optimization
+    assert (by_steps.epochs, by_steps.steps) == (None, 50)
 
 
 def pictures_of(side, count=12, channels=3):

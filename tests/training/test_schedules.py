@@ -81,3 +81,33 @@ def test_a_run_shorter_than_its_warmup_stays_below_the_peak(rate_per):
 def test_drops_outside_training_are_refused():
     with pytest.raises(UotaError, match="a share of training above 0 and below 1"):
         Pretrain.from_flat(drops=[120.0])
+
+
+def test_a_warmup_is_a_share_of_the_steps_unless_its_steps_are_given():
+    """A run of 48 steps ends its warm-up, which 60 steps of it would not."""
+    share = Pretrain.from_flat(learning_rate=1.0, steps=48)
+    assert rates((0, 1, 4, 5, 48), 48, share) == pytest.approx([0, 0.2, 0.8, 1, 0])
+    assert rates((12, 24), 48, share.replace_flat(warmup=0.5)) == pytest.approx([0.5, 1])
+    assert rates((12, 24), 48, share.replace_flat(warmup_steps=48)) == pytest.approx([0.25, 0.5])
+
+
+def test_an_epoch_that_ends_early_has_the_rates_of_a_whole_one():
+    """Ten steps in passes of four: two whole epochs, and half of one."""
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup=0.0, steps=10)
+    for rate_per, firsts in {"epoch": (0, 4, 8), "epoch_end": (4, 8, 10)}.items():
+        expected = [(1 + math.cos(math.pi * firsts[step // 4] / 10)) / 2 for step in range(10)]
+        found = [learning_rate(step, 10, settings.replace_flat(rate_per=rate_per), 0.0, 4) for step in range(10)]
+        assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("steps", "at"), [(10, (4, 8)), (3, (4, 4))])
+def test_drops_by_epoch_are_moved_to_the_nearest_start_of_one(steps, at):
+    """Of ten steps in passes of four, 0.5 is nearest to step 4 and 0.8 is step 8; three steps have no such start."""
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup=0.0, steps=steps, drops=[0.5, 0.8], rate_per="epoch")
+    expected = [10.0 ** -sum(step >= each for each in at) for step in range(steps)]
+    assert [learning_rate(step, steps, settings, 0.0, 4) for step in range(steps)] == pytest.approx(expected)
+
+
+def test_the_late_factor_starts_with_the_arbitration_within_an_epoch():
+    settings = Pretrain.from_flat(learning_rate=1.0, warmup=0.0, steps=10, late_factor=2.0, drops=[0.9])
+    assert [learning_rate(step, 10, settings, 0.5, 4) for step in (4, 5)] == pytest.approx([1, 2])

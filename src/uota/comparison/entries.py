@@ -30,10 +30,11 @@ class Entry:
     Attributes:
         folder: folder of the run, or of results alone.
         method: name of the method, or of the third-party weights.
-        shared: settings that a baseline must share, with the number of epochs done; empty for third-party weights.
+        shared: settings that a baseline must share, with the number of epochs or steps done; empty for third-party
+            weights.
         arbitration: settings of the arbitration; empty: there was none.
         seed: seed of the run; None for third-party weights.
-        planned: number of epochs that the run was started with; None for third-party weights.
+        planned: number of epochs or steps that the run was started with; None for third-party weights.
         results: all figures, in per cent.
         unreadable: names of result files that cannot be read.
     """
@@ -127,25 +128,29 @@ def _entry(folder: Path, results: dict[Column, float], encoder: str | None, note
     if encoder and not run.settings_file.exists():
         return Entry(folder, encoder, {}, {}, None, None, results)
     settings = run.settings().as_flat()
-    done = _epochs_done(run, settings["epochs"], bool(results), notes)
-    shared = comparable_settings(settings) | {"epochs": done}
+    unit = "epochs" if settings["steps"] is None else "steps"
+    planned = settings[unit]
+    if planned is None:
+        raise UotaError(f"{run.settings_file} gives neither epochs nor steps; is it the file of a run?")
+    done = _done(run, unit, planned, bool(results), notes)
+    shared = comparable_settings(settings) | {unit: done}
     arbitration = {name: shared.pop(name) for name in ARBITRATION}
     if arbitration["arbiter"] == "none" and arbitration["candidates"] == 1:
         arbitration = {}
     else:  # the released recipe raises the learning rate when arbitration starts, so its baseline has no such factor
         arbitration["late_factor"] = shared["late_factor"]
         shared["late_factor"] = 1.0
-    return Entry(folder, settings["method"], shared, arbitration, settings["seed"], settings["epochs"], results)
+    return Entry(folder, settings["method"], shared, arbitration, settings["seed"], planned, results)
 
 
-def _epochs_done(run: Run, planned: int, evaluated: bool, notes: list[str]) -> int:
+def _done(run: Run, unit: str, planned: int, evaluated: bool, notes: list[str]) -> int:
     if evaluated and not run.checkpoint.exists():
         notes.append(f"{run.folder} has results but no checkpoint any more; it is assumed to be finished")
         return planned
-    done = run.epochs_done()
+    done = run.epochs_done() if unit == "epochs" else run.steps_done()
     if done < planned:
         notes.append(
-            f"{run.folder} is not finished, {done} of {planned} epochs are done, and is not compared with other runs; "
+            f"{run.folder} is not finished, {done} of {planned} {unit} are done, and is not compared with other runs; "
             f"resume it with uota pretrain --out {run.folder} --resume"
         )
     return done

@@ -10,7 +10,7 @@ from uota.console import printable
 from uota.methods import METHODS
 
 # Settings with columns of their own.
-SHOWN = {"method", "epochs", "batch_size"}
+SHOWN = {"method", "epochs", "steps", "batch_size"}
 # Settings that are shown if they differ between any rows; others are shown if they differ between rows of one method.
 IMAGES = {"data", "inject", "inject_from"}
 

@@ -31,7 +31,7 @@ class Row:
 
     Attributes:
         method: title with the method and its arbitration.
-        epochs: number of epochs, such as "12" or "3 of 12"; None for third-party weights.
+        epochs: length, such as "12", "3 of 12" or "200 steps"; None for third-party weights.
         batch: images per step; None for third-party weights.
         others: settings that distinguish this row, such as "inject 0.1", and result files that cannot be read.
         entries: the runs, one per seed.
@@ -102,7 +102,7 @@ def compare(folders: Iterable[Path]) -> Comparison:
         baseline = _baseline_of(of_row, row_entries, notes)
         figures = tuple(_figure(column, of_row, baseline, notes) for column in columns)
         first = of_row[0]
-        epochs = None if first.planned is None else _format_epochs(first.shared["epochs"], first.planned)
+        epochs = None if first.planned is None else _format_length(first.shared, first.planned)
         others = format_settings(first.shared, distinguishing_keys(first, firsts))
         unreadable = [f"{entry.folder.name}/{file} cannot be read" for entry in of_row for file in entry.unreadable]
         method = row_title(first, firsts)
@@ -236,8 +236,10 @@ def _make_unique(others: Sequence[str], title: str) -> str:
     return f"{title} [{count + 1}]" if count else title
 
 
-def _format_epochs(done: int, planned: int) -> str:
-    return str(planned) if done == planned else f"{done} of {planned}"
+def _format_length(shared: dict[str, Any], planned: int) -> str:
+    steps = shared["steps"]
+    done, unit = (shared["epochs"], "") if steps is None else (steps, " steps")
+    return f"{planned}{unit}" if done == planned else f"{done} of {planned}{unit}"
 
 
 def _record(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:

@@ -83,12 +83,20 @@ class Run:
         return read_checkpoint(intact)
 
     def epochs_done(self) -> int:
-        """Return the number of whole epochs before the last checkpoint.
+        """Return the number of epochs before the last checkpoint; at the end of a run, a last one that ended early too.
 
         Raises:
             UotaError: there is none, or it is damaged.
         """
         return self.state()["epoch"]
+
+    def steps_done(self) -> int:
+        """Return the number of steps before the last checkpoint.
+
+        Raises:
+            UotaError: there is none, or it is damaged.
+        """
+        return self.state()["global_step"]
 
 
 def load_part(module: nn.Module, run: Run, part: str = "") -> None:

@@ -252,7 +252,7 @@ def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> 
 def sentence(message: str) -> str:
     """Rephrase an error of jsonargparse for users."""
     key = re.search(r'Parser key "([^"]+)"', message)
-    value = re.search(r"(?:Got|Given) value: (.*)", message, re.DOTALL)
+    value = re.search(r"(?:Got|Given) value: (.*?)(?=\n\s*- Expected|\Z)", message, re.DOTALL)
     choices = re.search(r"Literal\[(.*?)\]", message)
     expected = re.split(r"(?:Got|Given) value", message)[0]
     kinds = [KINDS[kind] for kind in re.findall(r"<class '(\w+)'>", expected) if kind in KINDS]

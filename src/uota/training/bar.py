@@ -4,17 +4,24 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
-from pytorch_lightning.callbacks.progress.rich_progress import BatchesProcessedColumn, CustomBarColumn
+from pytorch_lightning.callbacks.progress.rich_progress import (
+    BatchesProcessedColumn,
+    CustomBarColumn,
+    RichProgressBarTheme,
+)
 from rich.progress import ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 # Columns of a terminal that the bar itself takes; the rest is for text.
-WIDTH = 20
+WIDTH = 10
 # The time left is estimated from so many seconds, by default 30, which a slow step can exceed.
 SECONDS = 600.0
 
 
 class RunBar(RichProgressBar):
     """Lightning's progress bar with all steps of a training in one, the time elapsed and the time left."""
+
+    def __init__(self) -> None:
+        super().__init__(theme=RichProgressBarTheme(metrics_format=".3g"))
 
     def configure_columns(self, trainer: pl.Trainer) -> list[ProgressColumn]:
         """Return the columns before the metrics."""

@@ -19,7 +19,7 @@ LONG = 600.0
 # What a line shows, in this order, and what that means.
 MEANINGS = {
     "loss": "weighted mean of the method's terms",
-    "images_per_second": "",
+    "images_per_second": "over all devices",
     "ess": "effective sample size of the weights, 1 where all are equal",
     "candidates_outlier_rate": "estimated share of candidate views that do not show their image",
     "outlier_rate": "estimated share of views that do not show their image",
@@ -49,7 +49,7 @@ class Monitor(pl.Callback):
         self.names, self.total_steps = names, total_steps
         self.every = ceil(total_steps / LINES)
         self.console = Console(quiet=quiet, highlight=False, soft_wrap=True)
-        self.explained = False
+        self.explained: set[str] = set()
         self.first_loss: float | None = None
         self.last: dict[str, float] = {}
         self.diagnosed: dict[str, float] = {}
@@ -117,9 +117,9 @@ class Monitor(pl.Callback):
         if not trainer.is_global_zero:
             return
         names = [name for name in MEANINGS if name in values]
-        if not self.explained:
-            self.explained = True
-            self.console.print("; ".join(f"{name}: {MEANINGS[name]}" for name in names if MEANINGS[name]))
+        if new := [name for name in names if name not in self.explained]:
+            self.explained |= set(new)
+            self.console.print("; ".join(f"{name}: {MEANINGS[name]}" for name in new))
         shown = "  ".join(f"{name} {values[name]:.3g}" for name in names)
         self.console.print(f"step {trainer.global_step}/{self.total_steps}  {shown}")
 
