@@ -125,17 +125,21 @@ def measure(encoder: nn.Module, source: Source, settings: Pretrain) -> Compariso
     was_training = encoder.training
     encoder.eval()
     try:
-        return _knn(encoder, source.files, settings) or _retrieval(encoder, source, settings)
+        return _knn_if_possible(encoder, source.files, settings) or _retrieval(encoder, source, settings)
     finally:
         encoder.train(was_training)
 
 
+def _knn_if_possible(encoder: nn.Module, train: Source, settings: Pretrain) -> Comparison | None:
+    try:
+        return _knn(encoder, train, settings)
+    except UotaError:  # there are no test images, or none can be read
+        return None
+
+
 def _knn(encoder: nn.Module, train: Source, settings: Pretrain) -> Comparison | None:
     preset = preset_of(settings)
-    try:
-        test = open_images(settings.data.source, settings.views.preset, "test", folder_options(settings))
-    except UotaError:  # there is no such split
-        return None
+    test = open_images(settings.data.source, settings.views.preset, "test", folder_options(settings))
     chosen = [
         _labelled(part, _affordable(part, preset.evaluation_size, share), settings.runtime.seed)
         for part, share in ((train, 0.75), (test, 0.25))

@@ -89,7 +89,7 @@ def pretrain(
             warn_few(settings, source)
         _fit(job, run, resume, lines)
         if lines:
-            _log_summary(job)
+            _log_summary(job, run)
         list_skipped(source, run)
     return run
 
@@ -111,7 +111,6 @@ class _Job(NamedTuple):
     data: ViewsOfRank
     trainer: pl.Trainer
     monitor: Monitor
-    baseline: Baseline
     threads: int | None
 
 
@@ -137,16 +136,11 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), total, quiet=not lines)
     estimate = Estimate(total, quiet=not lines)
     baseline = Baseline(settings, source, run.baseline_file, total, quiet=not lines)
-    trainer = _trainer(
-        settings,
-        run,
-        [baseline, checkpoints, monitor, DamageWatch(source), estimate],
-        bar,
-        total,
-    )
+    callbacks = [baseline, checkpoints, monitor, DamageWatch(source), estimate]
+    trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts)
-    return _Job(source, module, data, trainer, monitor, baseline, settings.runtime.threads)
+    return _Job(source, module, data, trainer, monitor, settings.runtime.threads)
 
 
 @rank_zero_only
@@ -163,10 +157,10 @@ def _log_source(source: Source) -> None:
 
 
 @rank_zero_only
-def _log_summary(job: _Job) -> None:
+def _log_summary(job: _Job, run: Run) -> None:
     for line in job.monitor.summary(job.trainer.global_step).lines():
         logger.info(line)
-    if found := read_comparison(job.baseline.file):
+    if found := read_comparison(run.baseline_file):
         logger.info(found.line())
 
 
