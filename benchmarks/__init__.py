@@ -28,6 +28,7 @@ BENCHMARKS = {
     "telling_outliers": Benchmark("how well each arbiter detects outliers, and estimates their rate", "5 minutes each"),
     "demo_seeds": Benchmark("the table of make demo for six seeds", "25 minutes"),
     "learns": Benchmark("whether every method learns, with and without arbitration", "5 hours"),
+    "defaults": Benchmark("what a run with the defaults is worth on folders of pictures", "10 minutes each"),
     "worth": Benchmark("what arbitration is worth, by method, data and kind of weights", "8 hours"),
     "worth.table": Benchmark("the tables of worth and groups", "seconds"),
     "worth.page": Benchmark("the same tables as docs/worth-figures.md", "seconds"),

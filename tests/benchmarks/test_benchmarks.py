@@ -27,6 +27,7 @@ TINY = [
     ("peers", []),
     ("telling_outliers", ["injected-25"]),
     ("learns", []),
+    ("defaults", []),
     ("worth", []),
     ("third_party_loop", []),
     ("transfer", []),

@@ -162,3 +162,18 @@ def test_the_references_differ_from_each_other():
     lars = theirs(lambda p, decay: plain(p, decay, by_decayed_gradient))
     for other in (theirs(lars_of_simclr), theirs(larc)):
         assert not torch.allclose(lars["encoder.0.weight"], other["encoder.0.weight"], atol=1e-9, rtol=0)
+
+
+def test_the_encoder_has_a_rate_of_its_own():
+    model = net()
+    groups = parameter_groups(model, settings(encoder_rate=0.1, bias_rate=0.5))
+    rate_of = {each: group["rate"] for group in groups for each in group["params"]}
+    found = {name: rate_of[each] for name, each in model.named_parameters()}
+    assert found == {
+        "encoder.0.weight": 0.1,
+        "encoder.0.bias": 0.05,
+        "encoder.1.weight": 0.05,
+        "encoder.1.bias": 0.05,
+        "predictor.weight": 1.0,
+        "predictor.bias": 0.5,
+    }

@@ -9,6 +9,7 @@ from uota.errors import UotaError
 from uota.methods import Step
 from uota.methods.build import check_statistics
 from uota.settings.pretrain import Pretrain
+from uota.training.defaults import STEPS
 from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.setup import build_module
 from uota.views import ViewPipeline
@@ -42,7 +43,7 @@ def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
 @pytest.mark.parametrize(
     ("cuda", "channels", "views", "backbone"),
     [
-        (False, 3, "small-groups", "tiny"),
+        (False, 3, "small-groups", "tiny"),  # images of 4 pixels
         (True, 3, "large-groups", "resnet50"),
         (False, 1, "small-grey-groups", "tiny"),
     ],
@@ -111,8 +112,89 @@ def test_what_auto_becomes_is_explained():
     assert settings == resolve_auto(asked, open_source("demo"))
     became = {choice.name: choice.value for choice in choices}
     assert became == {name: settings.as_flat()[name] for name in became}
-    assert {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm", "epochs"} == became.keys()
+    of_weights = {"init", "frozen_stages", "frozen_norms", "batch_size", "learning_rate", "epochs", "encoder_rate"}
+    others = {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"}
+    assert became.keys() == of_weights | others
     assert all(choice.reason for choice in choices)
     assert explain_auto(settings, open_source("demo"))[1] == []
     by_steps = resolve_auto(asked.replace_flat(steps=50), open_source("demo")).optimization
     assert (by_steps.epochs, by_steps.steps) == (None, 50)
+
+
+def pictures_of(side, count=12, channels=3):
+    return TensorSource("pictures", torch.zeros(count, channels, side, side, dtype=torch.uint8))
+
+
+def test_large_colour_pictures_start_from_the_embedded_weights():
+    settings = resolve_auto(Pretrain(), pictures_of(64))
+    flat = settings.as_flat()
+    expected = {"init": "pretrained", "backbone": "tf_efficientnet_lite0", "views": "medium", "method": "simclr"}
+    expected |= {"mean": [0.5] * 3, "std": [0.5] * 3, "frozen_norms": True, "batch_size": 64, "epochs": None}
+    assert {name: flat[name] for name in expected} == expected
+    assert flat["steps"] in STEPS.values()
+    assert preset_of(settings).mean == (0.5, 0.5, 0.5)
+    assert resolve_auto(settings, pictures_of(64)) == settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({}, pictures_of(63)),
+        ({"size": 48}, pictures_of(64)),
+        ({"backbone": "resnet18"}, pictures_of(64)),
+        ({"method": "random"}, pictures_of(64)),
+        ({"method": "cmc"}, pictures_of(64)),
+        ({"init": "random"}, pictures_of(64)),
+        ({"views": "small-grey"}, pictures_of(64, channels=1)),
+    ],
+)
+def test_others_start_from_random_weights_as_ever(changes, source):
+    flat = resolve_auto(Pretrain.from_flat(**changes), source).as_flat()
+    expected = {"init": "random", "mean": None, "batch_size": 128, "learning_rate": 2e-3, "epochs": 12, "steps": None}
+    assert {name: flat[name] for name in expected} == expected
+    assert (flat["frozen_stages"], flat["frozen_norms"]) == (0, False)
+
+
+def test_many_pictures_and_an_accelerator_train_from_random_weights(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    few = resolve_auto(Pretrain(), pictures_of(64))
+    assert (few.method.init, few.views.preset, few.method.name) == ("pretrained", "simclr", "simclr")
+    assert preset_of(few).sizes[0].size == 224
+    monkeypatch.setattr("uota.training.defaults.MANY_IMAGES", 12)
+    many = resolve_auto(Pretrain(), pictures_of(64))
+    assert (many.method.init, many.views.preset, many.method.name) == ("random", "swav", "swav")
+
+
+def test_groups_of_large_pictures_have_medium_views():
+    groups = Groups(pictures_of(64), [range(6), range(6, 12)])
+    settings = resolve_auto(Pretrain.from_flat(views="groups"), groups)
+    assert (settings.method.init, settings.views.preset) == ("pretrained", "medium-groups")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"init": "pretrained", "backbone": "resnet18"}, "is a tf_efficientnet_lite0, and backbone is resnet18"),
+        ({"init": "resnet18", "backbone": "resnet50"}, "is a resnet18, and backbone is resnet50; leave backbone out"),
+        ({"init": "pretrained", "views": "small"}, "views have 32 pixels; choose --views medium"),
+        ({"init": "pretrained", "method": "cmc", "views": "cmc"}, "CMC cannot start from init pretrained"),
+        ({"init": "pretrained", "zero_init_last": True}, "zero_init_last is set"),
+        ({"init": "no such weights"}, "not the folder of a run, not a file of weights"),
+        ({"init": "resnet26t_no"}, "not the folder of a run, not a file of weights"),
+        ({"size": [96, 64, 32]}, "give the side of the global views"),
+        ({"size": [96, 64], "views": "simclr"}, "has no local views"),
+        ({"mean": [0.5]}, "belong together"),
+        ({"mean": [0.5], "std": [0.0]}, "above 0"),
+    ],
+)
+def test_contradictions_are_refused(changes, said):
+    with pytest.raises(UotaError, match=said):
+        resolve_auto(Pretrain.from_flat(**changes), pictures_of(64))
+
+
+def test_a_timm_model_has_its_own_normalisation():
+    settings = resolve_auto(Pretrain.from_flat(init="resnet18"), pictures_of(64))
+    assert settings.method.backbone == "resnet18"
+    assert preset_of(settings).mean == pytest.approx((0.485, 0.456, 0.406))
+    settings = resolve_auto(Pretrain.from_flat(init="vit_small_patch16_224"), pictures_of(64))
+    assert preset_of(settings).std == (0.5, 0.5, 0.5)

@@ -1,7 +1,9 @@
 import pytest
 
 from uota.errors import UotaError
+from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPreset, ViewSizePreset, find_preset
+from uota.views.presets import preset_of
 
 
 def test_every_preset_is_found_by_its_name():
@@ -98,3 +100,17 @@ def test_invalid_changes_are_refused(options, message):
 def test_an_unknown_implementation_is_refused(name):
     with pytest.raises((UotaError, TypeError), match=r"torchvision|bilinear"):  # beartype may raise first
         ViewSizePreset(2, 8, (0.1, 1.0), **{name: "timm"})
+
+
+def test_views_of_other_sizes_keep_their_proportions():
+    swav = PRESETS["swav"].with_sizes([112])
+    assert [size.size for size in swav.sizes] == [112, 48]
+    assert (swav.evaluation_size, swav.evaluation_resize) == (112, 128)
+    assert [size.scale for size in swav.sizes] == [size.scale for size in PRESETS["swav"].sizes]
+    assert [size.size for size in PRESETS["medium"].with_sizes([128, 48]).sizes] == [128, 48]
+    settings = Pretrain.from_flat(views="medium", size=[80, 40], mean=[0.1, 0.2, 0.3], std=[1.0, 2.0, 3.0])
+    preset = preset_of(settings)
+    assert ([size.size for size in preset.sizes], preset.evaluation_size) == ([80, 40], 80)
+    assert (preset.mean, preset.std) == ((0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
+    with pytest.raises(UotaError, match="has no local views; give one size"):
+        PRESETS["simclr"].with_sizes([96, 64])

@@ -2,7 +2,16 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, CommandParser, add_own_method, add_reading, drop_own_method, take_reading
+from uota.commands.parser import (
+    Command,
+    CommandParser,
+    add_encoder,
+    add_own_method,
+    add_reading,
+    drop_own_method,
+    take_origin,
+    take_reading,
+)
 
 
 def parser() -> CommandParser:
@@ -11,9 +20,9 @@ def parser() -> CommandParser:
         "uota embed",
         "RUN --out FILE [--data FOLDER] [options]",
         "Write a table with one row per image: its embedding, the weight of its views and its label.",
-        ("uota embed runs/photos --out table.parquet", "uota embed runs/photos --data others --out others.csv"),
+        ("uota embed runs/photos --out table.parquet", "uota embed pretrained --data photos --out photos.csv"),
     )
-    parser.add_argument("run", type=str, help="Folder of a run.")
+    add_encoder(parser)
     parser.add_argument(
         "--data", type=str | None, default=None, metavar="FOLDER", help="Folder of images; null: the run's."
     )
@@ -32,7 +41,7 @@ def run(options: Namespace) -> None:
 
     values = options.as_dict()
     drop_own_method(values)
-    rows = embed(path_of(options.run), path_of(options.out), options.data, options.seed, take_reading(values))
+    rows = embed(take_origin(values), path_of(options.out), options.data, options.seed, take_reading(values))
     print(f"{rows} images are in {printable(options.out)}")
 
 

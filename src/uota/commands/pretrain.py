@@ -13,11 +13,14 @@ from uota.settings.pretrain import FLAT, OLD_NAMES, SECTIONS, Pretrain
 CONFIG_HELP = "YAML file with any of the settings below, or the name of a recipe; flags after it override it."
 # Flags of settings besides their flat names.
 SHORT = {"lr": "learning_rate"}
+WORSE = "train longer, on more images or at a lower rate, or use the weights that it started from"
 # Flags that people type often, which help texts show before the section and name of the setting.
 SHOWN = [
     "data",
     "views",
+    "size",
     "method",
+    "init",
     "backbone",
     "arbiter",
     "arbiter-input",
@@ -70,6 +73,7 @@ def run(options: Namespace) -> None:
     from uota.distributed import rank
     from uota.io.outputs import check_writable_folder, path_of
     from uota.runs.run import Run
+    from uota.training.baseline import read_comparison
     from uota.training.pretrain import pretrain
 
     values = options.as_dict()
@@ -85,14 +89,17 @@ def run(options: Namespace) -> None:
     if rank() == 0:
         print(f"the run is in {printable(made.folder)}; next:")
         print("\n".join(f"  {command}" for command in next_commands(made)))
-        # The last line is for a run that ends below its start.
+        if (found := read_comparison(made.baseline_file)) and found.is_loss:
+            print(f"the encoder ended below its start: {found.line()}; {WORSE}")
 
 
 def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:
     """Say which settings that were asked for are not those of the run that is resumed."""
     from uota.data.places import located
+    from uota.runs.initial import located_init
 
-    asked, default = values | {"data": located(values["data"])}, Pretrain().as_flat()
+    names = {"data": located(values["data"]), "init": located_init(values["init"])}
+    asked, default = values | names, Pretrain().as_flat()
     for name in default:
         if asked[name] != default[name] and asked[name] != its[name]:
             given = printable(str(asked[name]))

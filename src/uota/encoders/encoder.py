@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from timm.models.resnet import BasicBlock, Bottleneck
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from uota.encoders.pretrained import NETWORK, load_embedded_weights
 from uota.errors import UotaError
@@ -83,6 +84,41 @@ class Encoder(nn.Module):
         self.width: int = int(getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features)
         self.stages = len(getattr(self.backbone, "feature_info", ())) or len(TINY_WIDTHS)
         self.early_stage = (self.stages - 1) // 2
+        self._frozen: list[str] = []
+        self._frozen_norms = False
+
+    def freeze(self, stages: int, norms: bool) -> None:
+        """Keep the weights of the first stages, and the statistics of their batch norms or of all.
+
+        Args:
+            stages: number of stages, as timm counts a model's feature maps; all before the end of the last is kept.
+            norms: whether all batch norms use their running statistics, in training too; their scales still learn.
+
+        Raises:
+            UotaError: the network has fewer stages.
+        """
+        if stages > self.stages:
+            raise UotaError(f"frozen_stages is {stages}, and the backbone has {self.stages} stages; lower it")
+        names = [name for name, _ in self.backbone.named_modules()]  # in the order of the layers
+        end = 1 + max(place for place, name in enumerate(names) if self._is_in_stage(name, stages - 1)) if stages else 0
+        for name in names[:end]:
+            for parameter in self.backbone.get_submodule(name).parameters(recurse=False):
+                parameter.requires_grad_(False)
+        self._frozen, self._frozen_norms = names[:end], norms
+        self.train(self.training)
+
+    def _is_in_stage(self, name: str, stage: int) -> bool:
+        info = getattr(self.backbone, "feature_info", None)
+        prefix = info[stage]["module"] if info else f"stages.{stage}"
+        return name == prefix or name.startswith(f"{prefix}.")
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Set the mode, except of batch norms whose statistics are kept."""
+        super().train(mode)
+        for name, module in self.backbone.named_modules():
+            if isinstance(module, _BatchNorm) and (self._frozen_norms or name in self._frozen):
+                module.eval()
+        return self
 
     def forward(self, images: Float[Tensor, "rows channels height width"]) -> Float[Tensor, "rows features"]:
         return self.with_early_map(images)[0]

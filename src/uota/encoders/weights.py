@@ -57,12 +57,13 @@ class LoadReport:
         return f"{self.used} tensors{below} loaded, {len(self.unused)} not needed" + (f": {named}" if named else "")
 
 
-def read_weights(path: Path, pickle: bool = False) -> Weights:
+def read_weights(path: Path, pickle: bool = False, remedy: str = "add --pickle=true") -> Weights:
     """Read the tensors of a file written by torch or safetensors, even from nested dictionaries.
 
     Args:
         path: path of the file.
         pickle: allow a file that holds more than tensors, which can run any code.
+        remedy: what a person does who trusts such a file.
 
     Raises:
         UotaError: the path is not a file of weights, or the file requires `pickle`.
@@ -74,8 +75,7 @@ def read_weights(path: Path, pickle: bool = False) -> Weights:
     except UnpicklingError as error:
         if "safe_globals" in str(error):
             raise UotaError(
-                f"{path} holds more than tensors, and reading it can run any code; if you trust its source, "
-                "add --pickle=true"
+                f"{path} holds more than tensors, and reading it can run any code; if you trust its source, {remedy}"
             ) from error
         raise UotaError(f"{path} is not a file of weights, or it is damaged; give another file") from error
     except ImportError as error:

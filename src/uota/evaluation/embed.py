@@ -22,11 +22,13 @@ from uota.errors import UotaError
 from uota.evaluation.features import batches
 from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
-from uota.io.outputs import check_writable
+from uota.io.outputs import check_writable, path_of
 from uota.methods.embedded import Step
+from uota.runs.encoder import check_no_run_options, load_encoder
 from uota.runs.folder import check_output
 from uota.runs.run import Run, load_part
-from uota.settings.pretrain import Reading
+from uota.settings.evaluation import EncoderSpec
+from uota.settings.pretrain import Pretrain, Reading
 from uota.settings.ranges import RANGES, check_number
 from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import resolve_workers
@@ -53,17 +55,27 @@ class ViewVerdicts:
     outlier_probability: NDArray[np.float32]
 
 
-def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, reading: Reading | None = None) -> int:
+@dataclass(frozen=True)
+class _Subject:
+    """The encoder of a table, the preprocessing of its images, and the run with its arbiter, if there is one."""
+
+    encoder: Any
+    preset: ViewPreset
+    module: Pretraining | None
+    width: int
+
+
+def embed(spec: EncoderSpec, out: Path, data: str | None = None, seed: int = 0, reading: Reading | None = None) -> int:
     """Write a row for each readable image of both splits.
 
     The columns are `image`, the path of a file or the index within the split; `split`; `label` and `class`, empty for
     unlabelled images; `mean_weight` and `outlier_probability`, averaged over the image's views (the mean weight of a
-    batch is 1), empty if the run's arbiter does not give them or its views are of groups, for which there is
-    `uota inspect --files`; and `embedding`, the encoder's features of the whole image, which take one column each in
+    batch is 1), empty if there is no run, its arbiter does not give them or its views are of groups, for which there
+    is `uota inspect --files`; and `embedding`, the encoder's features of the whole image, which take one column each in
     a .csv file. There, text that a spreadsheet would run as a formula is escaped with an apostrophe.
 
     Args:
-        run_folder: folder of the run whose encoder and arbiter are used.
+        spec: the encoder; that of a run comes with an arbiter.
         out: .parquet or .csv file to write.
         data: data set's name or folder of images; None: those the run was pretrained on.
         seed: seed of the views, and of the choice of images that are compared with each other.
@@ -78,41 +90,57 @@ def embed(run_folder: Path, out: Path, data: str | None = None, seed: int = 0, r
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
     check_number("seed", seed, RANGES["seed"])
     check_writable(out)
-    run = Run(run_folder)
-    settings = run.settings()
-    check_output(out, data=data or settings.data.source)
-    views = "auto" if data else settings.views.preset
-    sources = _splits(data or settings.data.source, views, folder_options(settings, reading))
+    if not path_of(spec.run).is_dir() and data is None:
+        raise UotaError(f"{spec.run} is not a run; give the images with --data")
+    settings = Run(path_of(spec.run)).settings() if path_of(spec.run).is_dir() else None
+    source = data or (settings.data.source if settings else "")
+    check_output(out, data=source)
+    views = "auto" if data or settings is None else settings.views.preset
+    sources = _splits(source, views, folder_options(settings, reading))
     warn_left_out(*sources.values())
-    settings = resolve_auto(settings, next(iter(sources.values())), trained=True)
-    preset = preset_of(settings)
+    subject = _subject(spec, settings, next(iter(sources.values())))
+    return _write(subject, sources, out, seed)
+
+
+def _subject(spec: EncoderSpec, settings: Pretrain | None, source: Source) -> _Subject:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if settings is None:
+        loaded = load_encoder(spec)
+        return _Subject(loaded.encoder.to(device), loaded.preset, None, loaded.encoder.width)
+    check_no_run_options(spec)
+    settings = resolve_auto(settings, source, trained=True)
     module = build_module(settings, total_steps=1)
-    load_part(module, run)
-    module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    total = sum(len(source) for source in sources.values())
+    load_part(module, Run(path_of(spec.run)))
+    module.to(device).eval()
     encoder = module.method.encoder
     assert isinstance(encoder, FeatureEncoder)
+    return _Subject(encoder, preset_of(settings), module, encoder.width)
+
+
+def _write(subject: _Subject, sources: dict[str, Source], out: Path, seed: int) -> int:
+    """Write the table, and return its number of rows."""
+    total = sum(len(source) for source in sources.values())
     with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
-        scored = bar.add_task("views scored", total=total, visible=_arbiter_of(module, preset)[0] is not None)
+        scored = bar.add_task("views scored", total=total, visible=_arbiter_of(subject)[0] is not None)
         embedded = bar.add_task("images embedded", total=total)
         verdicts = {
-            split: _score_views(module, source, preset, seed, lambda count: bar.advance(scored, count))
+            split: _score_views(subject, source, seed, lambda count: bar.advance(scored, count))
             for split, source in sources.items()
         }
-        rows = (
-            row for split, source in sources.items() for row in _rows(module, split, source, preset, verdicts[split])
-        )
-        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), encoder.width)
+        rows = (row for split, source in sources.items() for row in _rows(subject, split, source, verdicts[split]))
+        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), subject.width)
     warn_skipped(*sources.values())
-    if preset.across_images:
-        logger.info(f"views of groups have no weights here; see uota inspect {printable(run.folder)} --files FILES.csv")
+    if subject.preset.across_images:
+        logger.info("views of groups have no weights here; see uota inspect RUN --files FILES.csv")
     return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
 
 
-def _arbiter_of(module: Pretraining, preset: ViewPreset) -> tuple[Arbiter | None, str]:
+def _arbiter_of(subject: _Subject) -> tuple[Arbiter | None, str]:
     """Return the run's arbiter and its input; no arbiter for views of groups, which are not of a single image."""
-    arbiter, looks_at = module.arbiter_and_input()
-    return None if preset.across_images else arbiter, looks_at
+    if subject.module is None:
+        return None, ""
+    arbiter, looks_at = subject.module.arbiter_and_input()
+    return None if subject.preset.across_images else arbiter, looks_at
 
 
 def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
@@ -125,19 +153,17 @@ def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
 
 
 @torch.no_grad()
-def _score_views(
-    module: Pretraining, source: Source, preset: ViewPreset, seed: int, advance: Callable[[int], None]
-) -> ViewVerdicts:
+def _score_views(subject: _Subject, source: Source, seed: int, advance: Callable[[int], None]) -> ViewVerdicts:
     """Score the views of all images in random batches, so that classes mix."""
     verdicts = ViewVerdicts(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
-    arbiter, looks_at = _arbiter_of(module, preset)
-    if arbiter is None:
+    module, (arbiter, looks_at) = subject.module, _arbiter_of(subject)
+    if arbiter is None or module is None:
         return verdicts
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))
     samples = [[(0, int(index)) for index in part] for part in parts]
     workers = resolve_workers(None, source.in_memory)
-    dataset = ViewDataset(source, ViewPipeline(preset, seed))
+    dataset = ViewDataset(source, ViewPipeline(subject.preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
         verdict = arbiter(arbiter_input(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
@@ -149,13 +175,14 @@ def _score_views(
     return verdicts
 
 
-def _rows(module: Pretraining, split: str, source: Source, preset: ViewPreset, verdicts: ViewVerdicts) -> Iterator[Row]:
+def _rows(subject: _Subject, split: str, source: Source, verdicts: ViewVerdicts) -> Iterator[Row]:
     labels = None if source.labels is None else source.labels.tolist()
     classes = source.classes or []
     first = 0
-    for images in batches(source, preset):
+    device = next(subject.encoder.parameters()).device
+    for images in batches(source, subject.preset):
         with torch.no_grad():
-            embeddings = module.method.encoder(images.to(module.device)).float().cpu().numpy()
+            embeddings = subject.encoder(images.to(device)).float().cpu().numpy()
         places = torch.arange(len(embeddings))
         for place in places[~source.unreadable(first + places)].tolist():
             index = first + place

@@ -130,7 +130,7 @@ def open_input(
     Raises:
         UotaError: there is no such source, it has too few images, or the views do not fit it.
     """
-    settings = run.settings() if run else Pretrain()
+    settings = run.settings() if run else Pretrain.from_flat(init="random")  # nothing is trained from weights
     if isinstance(views, ViewPreset):
         name = GROUPS if views.across_images else "auto"
     else:

@@ -65,7 +65,7 @@ class Supervised(nn.Module):
         return weights.mean_of_rows(terms.view(labels.shape), range(len(labels)))
 
 
-RANDOM = Card(build=Untrained, title="random", weighs="–")
+RANDOM = Card(build=Untrained, title="random", weighs="–", trains=False)
 SUPERVISED = Card(
     build=Supervised,
     title="supervised",

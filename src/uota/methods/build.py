@@ -1,13 +1,14 @@
 """Build a method from settings."""
 
 import warnings
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from uota.encoders.encoder import SMALL_IMAGE, FeatureEncoder, scale_last_norms
+from uota.encoders.encoder import SMALL_IMAGE, Encoder, FeatureEncoder, scale_last_norms
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, Method, check_built, own_method
 from uota.settings.parsing import options_of
@@ -30,14 +31,27 @@ def find_method(name: str) -> Card:
     return card
 
 
-def build_method(settings: Pretrain) -> Method:
-    """Build the method of a run with its encoder and heads, whose initial weights follow from the seed."""
+def build_method(settings: Pretrain, initial: Mapping[str, Tensor] | None = None) -> Method:
+    """Build the method of a run with its encoder and heads, whose initial weights follow from the seed.
+
+    Args:
+        settings: of the run, without `auto`.
+        initial: weights that the backbone starts from (`uota.runs.initial.read_initial`); None: random ones, as for a
+            run that is resumed or trained, whose weights are in its checkpoint.
+    """
     preset, card = preset_of(settings), find_method(settings.method.name)
     options = card.options | (card.small if preset.sizes[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
     torch.manual_seed(settings.runtime.seed)
     encoder = card.encoder(settings.method.backbone, preset.channels, preset.sizes[0].size)
     if settings.method.zero_init_last is not None:
         scale_last_norms(encoder, 0.0 if settings.method.zero_init_last else 1.0)
+    stages, norms = settings.method.frozen_stages or 0, bool(settings.method.frozen_norms)
+    if not isinstance(encoder, Encoder) and (stages or norms):
+        raise UotaError(f"{card.title} has an encoder of its own, of which no stages or norms can be frozen")
+    if isinstance(encoder, Encoder):
+        encoder.freeze(stages, norms)
+        if initial is not None:
+            encoder.backbone.load_state_dict(initial)  # before a method copies the encoder
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*zero-element.*")
@@ -79,7 +93,7 @@ def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
     if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
         several = f" of {settings.runtime.devices} devices" if settings.runtime.devices > 1 else ""
         raise UotaError(
-            f"batch_size {settings.optimization.batch_size}{several} leaves batch norm one image, and "
+            f"batch_size {settings.optimization.batch}{several} leaves batch norm one image, and "
             f"{settings.method.name} normalises each view alone; raise batch_size to at least 2 images a device, "
             "or set the option batch_norm to joint"
         )

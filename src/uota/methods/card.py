@@ -66,6 +66,7 @@ class Card:
         memory: name of the option that turns on a memory of every image, for which the method must know their number;
             "": it has none.
         sync_batch_norm: whether it was published with batch statistics over all devices instead of those of each.
+        trains: whether it trains the encoder at all.
     """
 
     build: Callable[..., Method]
@@ -82,6 +83,12 @@ class Card:
     needs_labels: bool = False
     memory: str = ""
     sync_batch_norm: bool = True
+    trains: bool = True
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the encoder is a single plain network, which may start from given weights."""
+        return self.encoder is Encoder and self.trains
 
     def remembers(self, options: dict[str, Any]) -> bool:
         """Whether the method with these options keeps a memory of every image."""

@@ -52,7 +52,7 @@ def load_encoder(spec: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
 
     Args:
         spec: the encoder to load.
-        untrained: load the same network with random weights; for a run, its initial ones.
+        untrained: load the same network with random weights; for a run, those of its seed.
 
     Raises:
         UotaError: there is no encoder of that name, or its weights do not fit.
@@ -72,9 +72,18 @@ def load_encoder(spec: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
     )
 
 
-def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+def check_no_run_options(spec: EncoderSpec) -> None:
+    """Require that a run is given neither a backbone nor views.
+
+    Raises:
+        UotaError: it is.
+    """
     if spec.backbone or spec.views != "auto":
-        raise UotaError(f"{run.folder} is a run, which has its own backbone and views; omit --backbone and --views")
+        raise UotaError(f"{spec.run} is a run, which has its own backbone and views; omit --backbone and --views")
+
+
+def _of_run(run: Run, spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
+    check_no_run_options(spec)
     settings = run.settings()
     encoder = build_method(settings).encoder
     if not untrained:
@@ -109,14 +118,24 @@ def _of_timm(spec: EncoderSpec, untrained: bool) -> LoadedEncoder:
         raise UotaError(
             f"{spec.run} has weights for large images, and views {preset.name!r} are small; choose other --views"
         )
+    build = Encoder if untrained else published_encoder
+    encoder = build(spec.run, preset.channels, size)
+    return LoadedEncoder(spec.run, encoder.eval(), spec.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
+
+
+def published_encoder(name: str, channels: int, size: int) -> Encoder:
+    """Build an encoder with the weights that timm publishes.
+
+    Raises:
+        UotaError: they are unavailable.
+    """
     try:
-        encoder = Encoder(spec.run, preset.channels, size, pretrained=not untrained)
+        return Encoder(name, channels, size, pretrained=True)
     except (RuntimeError, OSError, ValueError) as error:
         raise UotaError(
-            f"the weights of timm's {spec.run} are unavailable: {str(error).splitlines()[0]}; "
+            f"the weights of timm's {name} are unavailable: {str(error).splitlines()[0]}; "
             "check the network connection, or give a file of weights with --backbone"
         ) from error
-    return LoadedEncoder(spec.run, encoder.eval(), spec.run, _as_timm(preset, encoder.backbone.pretrained_cfg))
 
 
 def _as_timm(preset: ViewPreset, published: dict[str, Any]) -> ViewPreset:

@@ -19,7 +19,9 @@ TRAINING: Written = {"checkpoint.ckpt": None, "checkpoint.before.ckpt": None, "l
 EVALUATION = TRAINING | {"identity.json": None}
 TRANSFER = TRAINING | {"detections.json": None, "result.json": None, "settings.json": None}
 RUN = TRANSFER | {
-    **dict.fromkeys(("data.json", "skipped.txt", "linear.json", "knn.json", "linear-sgd.json", "finetune-*.json")),
+    **dict.fromkeys(
+        ("data.json", "skipped.txt", "baseline.json", "linear.json", "knn.json", "linear-sgd.json", "finetune-*.json")
+    ),
     **dict.fromkeys(("linear-sgd", "finetune-*"), EVALUATION),
     **dict.fromkeys(("detection", "segmentation", "keypoints"), TRANSFER),
 }

@@ -4,6 +4,7 @@ settings.json            the settings (`Pretrain`)
 data.json                the number of images and a digest of their listing
 checkpoint.ckpt          the last checkpoint, in Lightning's format
 checkpoint.before.ckpt   the previous checkpoint, in case the last one is damaged
+baseline.json            what the encoder can do without and with its training (`uota.training.baseline`)
 logs/                    CSV (and TensorBoard) logs
 skipped.txt              the files that could not be read, if any
 linear.json, knn.json …  results of evaluations; linear-sgd/ and finetune-*/ contain their checkpoints
@@ -45,6 +46,10 @@ class Run:
     @property
     def data_file(self) -> Path:
         return self.folder / "data.json"
+
+    @property
+    def baseline_file(self) -> Path:
+        return self.folder / "baseline.json"
 
     @property
     def skipped_file(self) -> Path:

@@ -15,6 +15,8 @@ IMAGE_MEGABYTES = 256
 OLD_OPTIONS = {name: {"parts": "ghost_batches"} for name in ("moco_v1", "moco_v2", "jcl", "infomin")}
 # The longest name that is compared with those of settings, and shown whole.
 LONGEST_NAME = 60
+# Learning rate and images per step of a run from random weights.
+RATE_FROM_RANDOM, BATCH_FROM_RANDOM = 2e-3, 128
 # How alike names must be for one to be suggested, by difflib's measure.
 CLOSE = 0.7
 
@@ -63,6 +65,14 @@ class ViewSettings:
     views."""
     local_views: int | None = None
     """Number of small views; null: the preset's."""
+    size: int | list[int] | None = None
+    """Side of the views in pixels: of the global ones, such as 96 (the local ones change in proportion), or of both,
+    such as [96, 64]; null: the preset's."""
+    mean: list[float] | None = None
+    """Mean of each channel, by which views are normalised; null: of the weights that the encoder starts from, or else
+    the preset's."""
+    std: list[float] | None = None
+    """Standard deviation of each channel; null: as for the mean."""
     options: dict[str, dict[str, Any]] = field(default_factory=dict, metadata=flat("view_options"))
     """Changes to the preset, such as {local: {scale: [0.1, 0.3]}}; `uota inspect` suggests some."""
     inject: float = 0.0
@@ -72,6 +82,17 @@ class ViewSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if isinstance(self.size, list) and len(self.size) not in (1, 2):
+            raise UotaError(f"size is {self.size}; give the side of the global views, or of global and local ones")
+        if (self.mean is None) != (self.std is None):
+            raise UotaError("mean and std belong together; set both, or leave both out")
+        if any(value <= 0 for value in self.std or []):
+            raise UotaError(f"std is {self.std}; standard deviations must be above 0")
+
+    @property
+    def sides(self) -> list[int]:
+        """The sides of `size` as a list; empty: the preset's."""
+        return [] if self.size is None else [self.size] if isinstance(self.size, int) else self.size
 
 
 @dataclass
@@ -83,8 +104,20 @@ class MethodSettings:
     name. auto: swav; for groups simclr."""
     options: dict[str, Any] = field(default_factory=dict, metadata=flat("method_options"))
     """Options of the method, such as {prototypes: 3000}; the others depend on the size of the views."""
+    init: str = "auto"
+    """Weights that the encoder starts from: random; pretrained (the ImageNet weights of an EfficientNet-Lite0, which
+    are installed along with uota); the name of a timm model, whose published weights are downloaded; a file of weights,
+    as in uota evaluate; or the folder of an earlier run. auto: pretrained for colour images of 64 pixels and more
+    (fewer than 100,000 with an accelerator) if no backbone is given, else random."""
     backbone: str = "auto"
-    """tiny, or any timm model. auto: tiny for views of up to 64 pixels, else resnet50."""
+    """tiny, or any timm model. auto: that of the initial weights; of random ones tiny for views of up to 64 pixels,
+    else resnet50."""
+    frozen_stages: int | None = None
+    """Number of first stages of the backbone that keep their initial weights; null: half of them if the encoder starts
+    from given weights, else 0."""
+    frozen_norms: bool | None = None
+    """Keep the statistics of the encoder's batch norms instead of using those of batches; null: true if the encoder
+    starts from given weights."""
     sync_batch_norm: bool | None = None
     """Compute batch statistics over all devices rather than on each; null: as published for the method."""
     zero_init_last: bool | None = None
@@ -149,13 +182,15 @@ class OptimizationSettings:
     """Length in passes over the images, instead of --steps; null: 12 where --steps is not given."""
     steps: int | None = None
     """Length in steps, over as many passes as needed, the last one possibly partial; null: as --epochs says."""
-    batch_size: int = 128
-    """Images per step, over all devices."""
+    batch_size: int | None = None
+    """Images per step, over all devices; null: 64 from given weights without an accelerator, else 128."""
     optimizer: str = "adamw"
     """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
     without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
-    learning_rate: float = 2e-3
-    """Peak learning rate."""
+    learning_rate: float | None = None
+    """Peak learning rate; null: 1e-3 from given weights, else 2e-3."""
+    encoder_rate: float | None = None
+    """Learning rate of the encoder, relative to that of the heads; null: 0.1 from given weights, else 1."""
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"
@@ -184,6 +219,16 @@ class OptimizationSettings:
         check_settings(self, learning_rate=RATE)  # at 0 the arbiter learns, and the encoder does not
         if self.epochs is not None and self.steps is not None:
             raise UotaError("epochs and steps are both set; give one, and null for one that a file sets")
+
+    @property
+    def peak(self) -> float:
+        """The learning rate, or that from random weights if it is left open."""
+        return RATE_FROM_RANDOM if self.learning_rate is None else self.learning_rate
+
+    @property
+    def batch(self) -> int:
+        """Images per step, or those from random weights if they are left open."""
+        return BATCH_FROM_RANDOM if self.batch_size is None else self.batch_size
 
     def total_steps(self, epoch_steps: int) -> int:
         """Number of steps of the whole run.
@@ -241,7 +286,8 @@ class Pretrain:
         for name, kind in SECTIONS.items():
             if not isinstance(getattr(self, name), kind):
                 raise UotaError(f"{name} is a section; give a {kind.__name__}, or use Pretrain.from_flat({name}=...)")
-        check_multiple(self.optimization.batch_size, self.runtime.devices)
+        if self.optimization.batch_size is not None:
+            check_multiple(self.optimization.batch_size, self.runtime.devices)
 
     @classmethod
     def from_flat(cls, **values: Any) -> "Pretrain":

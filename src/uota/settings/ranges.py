@@ -58,6 +58,8 @@ RANGES = {
     "batch_size": Range(1, 10**6, whole=True),
     "seed": Range(0, 2**32 - 1, whole=True),  # what numpy takes
     "local_views": Range(0, 1000, whole=True),
+    "size": Range(8, 10**4, whole=True),
+    "frozen_stages": Range(0, 1000, whole=True),
     "candidates": Range(1, 1000, whole=True),
     "anchors": Range(1, 1000, whole=True),
     "steps": COUNT,
@@ -82,6 +84,7 @@ RANGES = {
     "head_learning_rate": RATE._replace(above=True),
     "final_learning_rate": RATE,
     "bias_rate": RATE,
+    "encoder_rate": RATE,
     "late_factor": RATE._replace(above=True),
     "weight_decay": RATE,
     "momentum": SHARE._replace(below=True),

@@ -123,7 +123,7 @@ class Pretraining(pl.LightningModule):
         start = self.arbiter.start if self.arbiter is not None else 0.0
         rate = learning_rate(self.global_step, self.total_steps, self.settings, start, self.epoch_steps)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = group["rate"] * (self.settings.optimization.learning_rate if group["constant"] else rate)
+            group["lr"] = group["rate"] * (self.settings.optimization.peak if group["constant"] else rate)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Let the method change gradients first."""

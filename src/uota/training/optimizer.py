@@ -31,7 +31,7 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
     """
     own = settings.optimization
     rates: dict[str, Any] = {
-        "lr": own.learning_rate,
+        "lr": own.peak,
         "weight_decay": own.weight_decay,
         "momentum": own.momentum,
     }
@@ -47,7 +47,9 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
 
 
 def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, Any]]:
-    """Group trainable parameters, separating biases and norms from weights, and constant rates from scheduled ones.
+    """Group trainable parameters by what their rates and their decay are.
+
+    Biases and norms are apart from weights, the encoder from heads, and constant rates from scheduled ones.
 
     In each group, `rate` is a factor of the learning rate, and `constant` says whether that stays at its peak.
 
@@ -59,21 +61,24 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
         raise UotaError(
             f"constant_rate names {strange[0]!r}, not a part of {settings.method.name}; choose from {', '.join(parts)}"
         )
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    relative = settings.optimization.encoder_rate
+    groups: dict[tuple[bool, bool, float], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            small, constant = parameter.ndim <= 1, name.partition(".")[0] in settings.optimization.constant_rate
-            group = groups.setdefault((small, constant), _group(small, constant, settings))
+            part = name.partition(".")[0]
+            small, constant = parameter.ndim <= 1, part in settings.optimization.constant_rate
+            rate = 1.0 if part != "encoder" or relative is None else relative
+            group = groups.setdefault((small, constant, rate), _group(small, constant, rate, settings))
             group["params"].append(parameter)
     return list(groups.values())
 
 
-def _group(small: bool, constant: bool, settings: Pretrain) -> dict[str, Any]:
+def _group(small: bool, constant: bool, rate: float, settings: Pretrain) -> dict[str, Any]:
     own = settings.optimization
     adapt = own.decay_all or not small
     # Without `always_adapt`, `larc` would not adapt the rate of a group without decay.
     decay = {"weight_decay": own.weight_decay if adapt else 0.0, "adapt": adapt, "always_adapt": adapt}
-    return {"params": [], "rate": own.bias_rate if small else 1.0, "constant": constant} | decay
+    return {"params": [], "rate": rate * (own.bias_rate if small else 1.0), "constant": constant} | decay
 
 
 def check_optimizer(settings: Pretrain) -> None:

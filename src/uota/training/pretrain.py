@@ -20,18 +20,22 @@ from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
 from uota.methods.build import check_statistics
 from uota.methods.own import method_flag
-from uota.runs.checkpoints import find_resume_checkpoint
+from uota.runs.checkpoints import find_intact_checkpoint, find_resume_checkpoint
 from uota.runs.folder import empty_folder, require_free
+from uota.runs.initial import located_init, read_initial
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
 from uota.training.accelerators import check_accelerator
+from uota.training.baseline import Baseline, read_comparison
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.checkpoints import Checkpoints
 from uota.training.damage import DamageWatch
+from uota.training.defaults import Choice, warn_few
+from uota.training.estimate import Estimate
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
-from uota.training.resolve import Choice, explain_auto
+from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.trainer import (
@@ -71,19 +75,21 @@ def pretrain(
     """
     run = Run(out)
     check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
-    check_optimizer(settings)
     source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
     settings, choices = explain_auto(settings, source)
-    settings = settings.replace_flat(data=located(settings.data.source))
-    job = _build(run, settings, source, bar, lines)  # all that can be refused is refused before the folder is touched
+    settings = settings.replace_flat(data=located(settings.data.source), init=located_init(settings.method.init))
+    check_optimizer(settings)
+    # All that can be refused is refused before the folder is touched.
+    job = _build(run, settings, source, bar, lines, resume)
     _check_folder(run, settings, source, resume, overwrite)
     with lock_on_first_rank(out):
         _prepare(run, settings, source, resume, overwrite)
         if lines and not resume:
             _log_choices(settings, choices)
+            warn_few(settings, source)
         _fit(job, run, resume, lines)
         if lines:
-            _log_summary(job)
+            _log_summary(job, run)
         list_skipped(source, run)
     return run
 
@@ -108,7 +114,7 @@ class _Job(NamedTuple):
     threads: int | None
 
 
-def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool) -> _Job:
+def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool, resume: bool) -> _Job:
     """Build everything that a training needs, and try what would otherwise fail only once it has begun."""
     preset = preset_of(settings)
     pipeline = ViewPipeline(
@@ -118,16 +124,20 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool)
         settings.views.inject_from,
     )
     views = ViewDataset(source, pipeline)
-    size, seed = settings.optimization.batch_size, settings.runtime.seed
+    size, seed = settings.optimization.batch, settings.runtime.seed
     batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.devices, int)
     total = settings.optimization.total_steps(len(batches))
-    module = build_module(settings, total, len(batches))
+    begun = resume and find_intact_checkpoint(run.checkpoint) is not None  # then the weights are in the checkpoint
+    module = build_module(settings, total, len(batches), None if begun else read_initial(settings))
     module.configure_optimizers()
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.runtime.checkpoint_every)
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), total, quiet=not lines)
-    trainer = _trainer(settings, run, [checkpoints, monitor, DamageWatch(source)], bar, total)
+    estimate = Estimate(total, quiet=not lines)
+    baseline = Baseline(settings, source, run.baseline_file, total, quiet=not lines)
+    callbacks = [baseline, checkpoints, monitor, DamageWatch(source), estimate]
+    trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts)
     return _Job(source, module, data, trainer, monitor, settings.runtime.threads)
@@ -147,9 +157,11 @@ def _log_source(source: Source) -> None:
 
 
 @rank_zero_only
-def _log_summary(job: _Job) -> None:
+def _log_summary(job: _Job, run: Run) -> None:
     for line in job.monitor.summary(job.trainer.global_step).lines():
         logger.info(line)
+    if found := read_comparison(run.baseline_file):
+        logger.info(found.line())
 
 
 @rank_zero_only
@@ -191,6 +203,7 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
             f"{run.folder} was started by an older version of uota, which trained differently; resume it with "
             "that version, or start again with --overwrite"
         )
+    written = resolve_auto(written, source)  # earlier versions had fewer settings
     if written.replace_flat(data=located(written.data.source)).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)

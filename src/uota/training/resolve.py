@@ -1,42 +1,28 @@
 """Resolution of `auto` in settings, with a reason for each choice."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from uota.console import printable
 from uota.data import Source, labels_of
 from uota.data.files.pixels import PixelRange
-from uota.encoders.encoder import SMALL_IMAGE
 from uota.errors import UotaError
 from uota.methods import Card
 from uota.methods.build import find_method
+from uota.runs.initial import RANDOM, InitialWeights, check_initial, describe_initial
 from uota.settings.pretrain import Pretrain
-from uota.views import ViewPreset, find_preset
-from uota.views.presets import GROUPS
+from uota.training.defaults import Choice, choices_of_random, choices_of_weights, choose_init, choose_length
+from uota.views import ViewPreset
+from uota.views.presets import GROUPS, preset_of
 
 MAX_CLASSES = 1_000_000  # higher labels are identifiers rather than classes
 UNDECIDED = ("auto", GROUPS, None)
 # Default methods. On groups SimCLR learned far more than SwAV did (docs/worth.md).
-METHOD, METHOD_OF_GROUPS = "swav", "simclr"
-# Length of a run for which neither epochs nor steps is given.
-EPOCHS = 12
-# Presets for groups without an accelerator, by number of channels.
+METHOD, METHOD_OF_GROUPS, METHOD_FROM_WEIGHTS = "swav", "simclr", "simclr"
+# Presets for groups without an accelerator, by number of channels, and those for weights that are given.
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
-
-
-class Choice(NamedTuple):
-    """A setting that was left to the package, and what it became.
-
-    Attributes:
-        name: name of the setting, as a flat flag.
-        value: the value chosen.
-        reason: reason to show to the user.
-    """
-
-    name: str
-    value: Any
-    reason: str
+MEDIUM, MEDIUM_GROUPS = "medium", "medium-groups"
 
 
 def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
@@ -55,57 +41,98 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
 
 def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> tuple[Pretrain, list[Choice]]:
     """Resolve settings as `resolve_auto` does; also return the choices made."""
-    chosen = [_method(source)]
-    card = find_method(chosen[0].value if settings.method.name == "auto" else settings.method.name)
-    chosen.append(_views(settings, source, card))
-    preset = _check_preset(settings, source, card, chosen[-1].value)
-    small = preset.sizes[0].size <= SMALL_IMAGE
-    size, arbiter = f"views of {preset.sizes[0].size} pixels", settings.arbitration.arbiter
+    asked = settings
+    init = _init(settings, source)
+    from_weights = init.value != RANDOM
+    method = _method(source, from_weights)
+    card = find_method(method.value if asked.method.name == "auto" else asked.method.name)
+    chosen = [init, method, _views(asked, source, card, from_weights)]
+    settings = _with(settings, chosen)
+    preset = _check_preset(settings, source, card, asked.views.preset)
+    chosen += _starting(settings, preset, card) if from_weights else choices_of_random(preset)
+    arbiter = settings.arbitration.arbiter
     side, start = ("predictor", 0.5) if arbiter == "mahalanobis" else ("both", 0.0)
     chosen += [
-        Choice("backbone", "tiny" if small else "resnet50", size),
         _arbiter_input(arbiter, preset),
         Choice("weighted_side", side, "as in the paper" if arbiter == "mahalanobis" else f"arbiter {arbiter}"),
         Choice("start", start, "as in the paper" if arbiter == "mahalanobis" else "weights from the first step"),
         Choice("sync_batch_norm", card.sync_batch_norm, f"as published for {card.title}"),
         Choice("pixel_range", _ends(source.pixel_range), "estimated from some of the images"),
-        *_length(settings),
     ]
-    asked = settings.as_flat()
-    chosen = [choice for choice in chosen if asked[choice.name] in UNDECIDED and choice.value is not None]
-    settings = settings.replace_flat(**{choice.name: choice.value for choice in chosen})
+    settings = _with(settings, chosen)
+    chosen += choose_length(settings, len(source))
+    settings = _with(settings, chosen)
     if not trained:
         counted = _options_from_data(card, settings.method.options, source)
         settings = settings.replace_flat(method_options=settings.method.options | counted)
-    return settings, chosen
+    return settings, [choice for choice in chosen if _is_open(asked, choice)]
 
 
-def _method(source: Source) -> Choice:
+def _is_open(settings: Pretrain, choice: Choice) -> bool:
+    """Whether the settings leave to the package what was chosen."""
+    return settings.as_flat()[choice.name] in UNDECIDED and choice.value is not None
+
+
+def _with(settings: Pretrain, chosen: list[Choice]) -> Pretrain:
+    """Return the settings with what was chosen where they leave that open."""
+    return settings.replace_flat(**{each.name: each.value for each in chosen if _is_open(settings, each)})
+
+
+def _starting(settings: Pretrain, preset: ViewPreset, card: Card) -> list[Choice]:
+    """Return what follows from the weights that a run starts from.
+
+    They are looked up only for a new run: those of an earlier run, or their file, may be gone since.
+
+    Raises:
+        UotaError: there are no such weights, or they fit neither the backbone nor the views.
+    """
+    own = settings.method
+    if not card.takes_weights:
+        raise UotaError(f"{card.title} cannot start from init {own.init}; set init to random")
+    if own.zero_init_last is not None:
+        raise UotaError(f"zero_init_last is set, and the weights of init {own.init} are kept; set one of them to null")
+    if own.backbone != "auto" and settings.views.mean is not None:
+        return choices_of_weights(InitialWeights(own.init, own.backbone), preset)
+    check_initial(own.init, preset)
+    found = describe_initial(own.init, None if own.backbone == "auto" else own.backbone)
+    return choices_of_weights(found, preset)
+
+
+def _init(settings: Pretrain, source: Source) -> Choice:
+    if settings.method.init != "auto":
+        return Choice("init", settings.method.init, "given")
+    name = settings.method.name
+    return choose_init(settings, source, find_method(METHOD_FROM_WEIGHTS if name == "auto" else name))
+
+
+def _method(source: Source, from_weights: bool) -> Choice:
     if source.unit == "group":
         return Choice("method", METHOD_OF_GROUPS, "groups of images")
+    if from_weights:
+        return Choice("method", METHOD_FROM_WEIGHTS, "from given weights")
     return Choice("method", METHOD, "single images")
 
 
-def _views(settings: Pretrain, source: Source, card: Card) -> Choice:
+def _views(settings: Pretrain, source: Source, card: Card, from_weights: bool) -> Choice:
     asked, accelerated = settings.views.preset, torch.cuda.is_available()
     device = "an accelerator" if accelerated else "no accelerator"
     if asked == GROUPS:
-        return Choice("views", "large-groups" if accelerated else SMALL_GROUPS[source.channels], device)
+        small = MEDIUM_GROUPS if from_weights else SMALL_GROUPS[source.channels]
+        return Choice("views", "large-groups" if accelerated else small, device)
     if asked != "auto":
         return Choice("views", asked, "given")
     if source.default_views:
         reason = f"views made for {printable(source.name)}"
         return Choice("views", card.small_views.get(source.channels, source.default_views), reason)
-    small = card.small_views.get(source.channels, "small")
+    small = card.small_views.get(source.channels, MEDIUM if from_weights else "small")
     return Choice("views", card.views if accelerated else small, device)
 
 
-def _check_preset(settings: Pretrain, source: Source, card: Card, views: str) -> ViewPreset:
+def _check_preset(settings: Pretrain, source: Source, card: Card, asked: str) -> ViewPreset:
     own = [card.views, *card.small_views.values()]
-    if card.small_views and views not in own:
-        asked = settings.views.preset
+    if card.small_views and settings.views.preset not in own:
         raise UotaError(f"{card.title} needs views of its own, not {asked!r}; choose --views {' or '.join(own)}")
-    preset = find_preset(views)
+    preset = preset_of(settings)
     if source.channels != preset.channels:
         raise UotaError(
             f"{source.name} has images of {source.channels} channel(s) and the views are for {preset.channels}; "
@@ -120,12 +147,6 @@ def _arbiter_input(arbiter: str, preset: ViewPreset) -> Choice:
     if preset.across_images:  # thumbnails of two images of one thing differ in where it is
         return Choice("arbiter_input", "features", "views across the images of a group")
     return Choice("arbiter_input", "thumbnails", "views of a single image")
-
-
-def _length(settings: Pretrain) -> list[Choice]:
-    if settings.optimization.steps is not None:
-        return []
-    return [Choice("epochs", EPOCHS, "the default length")]
 
 
 def _ends(pixel_range: PixelRange | None) -> list[float] | None:

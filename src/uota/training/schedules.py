@@ -26,7 +26,7 @@ def learning_rate(
         epoch_steps: number of steps of an epoch; only `rate_per` epoch and epoch_end depend on it.
     """
     rates = settings.optimization
-    top, final = rates.learning_rate, rates.final_learning_rate
+    top, final = rates.peak, rates.final_learning_rate
     warmup = warmup_steps(rates, total)
     if step < warmup:
         return top * step / warmup

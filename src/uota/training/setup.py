@@ -1,5 +1,9 @@
 """Build the arbiter, the sampler and the Lightning module of a run."""
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from uota.arbitration import Arbiter, ViewSampler
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.methods.build import build_method, compile_encoders
@@ -31,15 +35,18 @@ def build_sampler(settings: Pretrain) -> ViewSampler | None:
     return ViewSampler([size.count for size in preset_of(settings).sizes], settings.runtime.seed)
 
 
-def build_module(settings: Pretrain, total_steps: int, epoch_steps: int = 1) -> Pretraining:
+def build_module(
+    settings: Pretrain, total_steps: int, epoch_steps: int = 1, initial: Mapping[str, Tensor] | None = None
+) -> Pretraining:
     """Build the Lightning module of a run, whose settings hold no `auto`.
 
     Args:
         settings: of the run.
         total_steps: number of steps of the whole run.
         epoch_steps: number of steps of a pass over the images; without training it does not matter.
+        initial: weights that the backbone starts from; None: random ones.
     """
-    method = build_method(settings)
+    method = build_method(settings, initial)
     arbiter, sampler = build_arbiter(settings, method.dim), build_sampler(settings)
     module = Pretraining(method, arbiter, sampler, settings, total_steps, epoch_steps)
     network = module.get_submodule("method")
@@ -47,4 +54,5 @@ def build_module(settings: Pretrain, total_steps: int, epoch_steps: int = 1) -> 
         with_sync_batch_norm(network)
     if settings.runtime.compile:
         compile_encoders(network)
+    module.train()  # new batch norms, too, follow which statistics are kept
     return module
