@@ -26,7 +26,7 @@ BENCHMARKS = {
     "kill": Benchmark("that kills do not change the result of pretraining and evaluation", "5 minutes"),
     "hostile": Benchmark("how many of many invalid inputs end in a clear error", "20 minutes"),
     "telling_outliers": Benchmark("how well each arbiter detects outliers, and estimates their rate", "5 minutes each"),
-    "demo_seeds": Benchmark("the table of make demo for six seeds", "25 minutes"),
+    "demo_seeds": Benchmark("what make demo prints, for three seeds", "15 minutes"),
     "learns": Benchmark("whether every method learns, with and without arbitration", "5 hours"),
     "defaults": Benchmark("what a run with the defaults is worth on folders of pictures", "10 minutes each"),
     "worth": Benchmark("what arbitration is worth, by method, data and kind of weights", "8 hours"),

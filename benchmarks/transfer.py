@@ -1,6 +1,6 @@
 """What a pretrained encoder is worth for boxes and masks: python -m benchmarks.transfer  (40 minutes of one core)
 
-The tiny encoder is pretrained on the demo scenes as `uota demo` does it, and becomes the backbone of a Mask R-CNN; it
+The tiny encoder is pretrained on the demo scenes with arbitration, and becomes the backbone of a Mask R-CNN; it
 is compared with the same network from random weights. Both are trained for the same number of steps, of which there are
 three choices, on 384 scenes in COCO's layout (boxes, polygons, run lengths), and measured by pycocotools on 200 others.
 Pretraining and transfer are repeated with three seeds; pretrained runs are kept in runs/benchmark-transfer. Runs that
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.images import write_pictures
 from benchmarks.lines import make_missing, read_lines
-from uota.commands.demonstration import DEMO_EPOCHS
 from uota.data.demo.coco_scenes import write_coco_scenes
 from uota.recipes import recipe
 from uota.settings.evaluation import EncoderSpec
@@ -30,6 +29,7 @@ from uota.transfer.transfer import transfer
 
 RUNS = Path("runs/benchmark-transfer")
 OUT = RESULTS / "transfer.jsonl"
+EPOCHS = 7  # of pretraining
 SEEDS, ENCODERS = (0, 1, 2), ("pretrained", "random")
 LENGTHS, BATCH = (100, 200, 400), 8
 PARTS, MEASURES = ("boxes", "masks"), ("ap", "ap50", "ap75")
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 def pretrained(seed: int) -> Path:
     """Return the folder of the pretraining run of a seed, which is made only once."""
-    recipe_of_demo = recipe("swav_demo").replace_flat(epochs=DEMO_EPOCHS, arbiter="learned", arbiter_input="features")
+    recipe_of_demo = recipe("swav_demo").replace_flat(epochs=EPOCHS, arbiter="learned", arbiter_input="features")
     settings = recipe_of_demo.replace_flat(seed=seed, accelerator="cpu", threads=1)
     folder = RUNS / f"seed-{seed}"
     if not (folder / "done").exists():

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from uota.errors import UotaError
 from uota.settings.ranges import RATE, check_multiple, check_pixel_range, check_settings, flat, flat_name
 
-DEMO_EPOCHS = 7
 # Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
 IMAGE_MEGABYTES = 256
 # Options of methods as earlier versions named them.

@@ -9,7 +9,7 @@ from torch import Tensor
 from uota.data import Groups
 from uota.misfiled.eyes import FileEyes, default_eyes, file_features
 from uota.misfiled.files import FileVerdicts
-from uota.misfiled.injection import Choice
+from uota.misfiled.injection import Choice, Features
 from uota.misfiled.members import score_members
 
 
@@ -49,7 +49,21 @@ def find_misfiled(groups: Groups, eyes: FileEyes | None = None, seed: int = 0, b
         UotaError: there are fewer than three groups of two or more readable files.
     """
     files = groups.files
-    features = file_features(files, eyes or default_eyes(files), bar)
+    return judge_files(groups, file_features(files, eyes or default_eyes(files), bar), seed)
+
+
+def judge_files(groups: Groups, features: Features, seed: int = 0) -> Filing:
+    """Score all readable files of all groups by features that are already computed.
+
+    Args:
+        groups: the groups.
+        features: features of all files, by kind.
+        seed: of the score's choice and estimates.
+
+    Raises:
+        UotaError: there are fewer than three groups of two or more readable files.
+    """
+    files = groups.files
     group = torch.full((len(files),), -1)
     for place, members in enumerate(groups.members):
         group[list(members)] = place

@@ -1,0 +1,81 @@
+"""Lists of misfiled drawings by their suspicion, and how good they are."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+
+from uota.data import Groups
+from uota.demo.archive import is_misfiled
+from uota.inspection.analysis.filing import Filing, judge_files
+from uota.misfiled.grouped import cosine
+from uota.misfiled.injection import Features, project
+
+
+class Lists(NamedTuple):
+    """The package's verdicts on all files of an archive, and the average precision of lists.
+
+    Attributes:
+        filing: the verdicts.
+        wrong: True for misfiled files.
+        precision: average precision of each list, by what it is made by.
+    """
+
+    filing: Filing
+    wrong: Bool[Tensor, " files"]
+    precision: dict[str, float]
+
+
+def make_lists(groups: Groups, features: Features, seed: int) -> Lists:
+    """List the misfiled files of an archive by the package, and by the distance to the group's centre.
+
+    Args:
+        groups: groups of an archive, whose file names say which are misfiled.
+        features: features of all files, by kind.
+        seed: of the package's list.
+    """
+    filing = judge_files(groups, features, seed)
+    wrong = truth(groups)
+    same = project(features, filing.choice.best.parts)
+    raw = project({"pixels": pixels(groups)}, ["pixels"])
+    by = {
+        "uota": suspicion(filing),
+        "distance to the group's centre, same features": distance_to_centre(same, filing.group),
+        "distance to the group's centre, pixels": distance_to_centre(raw, filing.group),
+    }
+    return Lists(filing, wrong, {name: average_precision(wrong, each) for name, each in by.items()})
+
+
+def precision_of(groups: Groups, features: Features, seed: int) -> float:
+    """Return the average precision of the package's list by these features of all files."""
+    return average_precision(truth(groups), suspicion(judge_files(groups, features, seed)))
+
+
+def truth(groups: Groups) -> Bool[Tensor, " files"]:
+    """Return which files of an archive are misfiled."""
+    paths = [groups.files.path(index) for index in range(len(groups.files))]
+    return torch.tensor([path is not None and is_misfiled(path) for path in paths])
+
+
+def suspicion(filing: Filing) -> Float[Tensor, " files"]:
+    """Return numbers that are the higher, the earlier a file stands on the list."""
+    return filing.verdicts.worst_first().argsort().neg().double()
+
+
+def distance_to_centre(z: Float[Tensor, "files dim"], group: Int64[Tensor, " files"]) -> Float[Tensor, " files"]:
+    """Return the cosine distance of unit vectors to the mean of the other files of their group."""
+    sums = z.new_zeros(int(group.max()) + 1, z.shape[1]).index_add_(0, group, z)
+    return 1 - cosine(z, sums[group] - z)
+
+
+def average_precision(wrong: Bool[Tensor, " files"], suspicion: Float[Tensor, " files"]) -> float:
+    """Return the average precision of finding the wrong files; ties count as scikit-learn counts them."""
+    return float(average_precision_score(wrong.numpy(), suspicion.numpy()))
+
+
+def pixels(groups: Groups) -> Float[Tensor, "files values"]:
+    """Return the pixels of all files, which have one size."""
+    images = groups.files.images(range(len(groups.files)))
+    return torch.stack(images).flatten(1).float() / 255
