@@ -15,7 +15,7 @@ from uota.errors import UotaError
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
-THINGS = 20
+THINGS = 12
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def archive(tmp_path_factory):
 def test_a_tenth_of_the_drawings_is_misfiled(archive):
     files = sorted((archive.drawings / "train").rglob("*.png"))
     wrong = [file for file in files if is_misfiled(file)]
-    assert (len(files), len(wrong)) == (3 * THINGS, 6)
+    assert (len(files), len(wrong)) == (3 * THINGS, 4)
     truth = json.loads(archive.truth.read_text())["misfiled"]
     assert truth == {file.stem: file.parent.name for file in wrong}
     assert not any(map(is_misfiled, (archive.drawings / "test").rglob("*.png")))
@@ -76,7 +76,7 @@ def test_the_whole_demo(tmp_path, monkeypatch, capsys):
     assert list(found["encoders"]) == [BEFORE, WITHOUT, WITH, KNOWING]
     before, without = found["encoders"][BEFORE], found["encoders"][WITHOUT]
     assert found["precision"]["uota"] == before["precision"]
-    assert before["retrieval"] > 60  # by chance 1.7
+    assert before["retrieval"] > 60  # by chance 4
     assert without != before
     with (tmp_path / "misfiled.csv").open() as opened:
         assert len(list(csv.DictReader(opened))) == 3 * THINGS

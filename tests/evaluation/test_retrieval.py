@@ -6,8 +6,10 @@ from uota.evaluation.retrieval import evaluate_retrieval
 
 
 def test_only_images_of_other_kinds_are_searched():
-    # Of each kind (drawn by one hand) the images are alike; across kinds, things 0 and 1 agree, and 2 does not.
-    x = torch.tensor([[1.0, 0.1, 0.0], [1.0, 0.0, 0.2], [1.0, -0.1, -0.1], [0.2, 1.0, 0.0], [0.2, 0.0, 1.0], [0.0, 1, 1]])
+    # Images of a kind are alike.
+    x = torch.tensor(
+        [[1.0, 0.1, 0.0], [1.0, 0.0, 0.2], [1.0, -0.1, -0.1], [0.2, 1.0, 0.0], [0.2, 0.0, 1.0], [0.0, 1, 1]]
+    )
     things, kinds = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 0, 1, 1, 1])
     z = x / x.norm(dim=1, keepdim=True)
     expected = 0

@@ -127,7 +127,8 @@ def _first(groups: Groups, count: int | None) -> Groups:
 
 def _write(part: Path, groups: Groups, members: Iterable[Iterable[int]]) -> None:
     for number, files in enumerate(members):
-        assert groups.labels is not None and groups.classes is not None
+        assert groups.labels is not None
+        assert groups.classes is not None
         thing = part / groups.classes[int(groups.labels[number])] / groups.display_name(number)
         for file in files:
             thing.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def print_lists(console: Console, lists: Lists, out: Path) -> None:
 
 def print_figures(console: Console, figures: dict[str, Figures]) -> None:
     """Print what encoders can do before and after their training."""
-    shown = Table("encoder", "list's average precision", "retrieval, %", "kNN, %")
+    shown = Table("encoder", "average precision of the list", "retrieval, %", "kNN, %")
     for name, of in figures.items():
         shown.add_row(name, f"{of.precision:.2f}", f"{of.retrieval:.1f}", f"{of.knn:.1f}")
     console.print(shown)

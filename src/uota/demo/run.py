@@ -21,11 +21,12 @@ from uota.io.atomic import write_text_atomically
 from uota.misfiled.eyes import default_eyes, file_features
 from uota.misfiled.files import write_verdicts
 
-SHARE = 0.1
-BEFORE, WITHOUT, WITH, KNOWING = "before", "without arbitration", "with arbitration", "misfiled drawings left out"
+SHARE, FULL = 0.1, Length()
+BEFORE, WITHOUT, WITH, KNOWING = "before", "without arbitration", "with arbitration", "without the misfiled"
+PRETRAINING = "training three encoders for {} steps, side by side; the lines are the run with arbitration"
 
 
-def run_demo(out: Path, seed: int, length: Length = Length()) -> dict[str, Any]:
+def run_demo(out: Path, seed: int, length: Length = FULL) -> dict[str, Any]:
     """Find the misfiled drawings, train three encoders, and evaluate them; print and save what comes out.
 
     Returns:
@@ -41,6 +42,7 @@ def run_demo(out: Path, seed: int, length: Length = Length()) -> dict[str, Any]:
     _save_list(lists, out)
     print_lists(console, lists, out)
     _save_page(lists, archive, out, seed)
+    console.print(f"page      {out / 'inspect.html'}\n\n{PRETRAINING.format(length.steps)}")
     before = measure(groups, test, features, file_features(test.files, eyes), seed)
     figures = {BEFORE: before} | _train(archive, out, seed, length)
     print_figures(console, figures)
@@ -63,9 +65,7 @@ def _save_page(lists: Lists, archive: Archive, out: Path, seed: int) -> None:
 
 def _train(archive: Archive, out: Path, seed: int, length: Length) -> dict[str, Figures]:
     """Train encoders side by side, and measure them."""
-    settings, known = (
-        settings_of(folder, seed, length) for folder in (archive.drawings, archive.known)
-    )
+    settings, known = (settings_of(folder, seed, length) for folder in (archive.drawings, archive.known))
     jobs = {
         WITHOUT: Job(settings.replace_flat(arbiter="none"), out / "without", lines=False),
         WITH: Job(settings, out / "with", lines=True),

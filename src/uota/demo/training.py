@@ -20,7 +20,7 @@ from uota.training.pretrain import pretrain
 
 # Views of 64 pixels, as large as the drawings; the other settings are those that groups of pictures have by default.
 SETTINGS = {"views": "groups", "size": 64, "local_views": 0, "threads": 1, "workers": 0, "accelerator": "cpu"}
-ENCODER_RATE = 0.3
+ENCODER_RATE = 0.2
 
 
 class Job(NamedTuple):
