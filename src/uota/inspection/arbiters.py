@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import Fitted, Selection, fit_by_halves, select
+from uota.arbitration.selection import Fitted, Selection, fit_by_halves, select, unsuspected
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
@@ -105,12 +105,12 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
     """
     features, first = _sample(subject, eyes)
     seed = subject.pipeline.seed
-    selection = select(eyes.candidates, features, seed)
+    kept = unsuspected([each for each in eyes.candidates if not each.learns], features, seed)
+    selection = select(eyes.candidates, features, seed, kept)
     trained = eyes.trained(selection.best, steps)
-    if trained:
-        second = select([selection.best, *trained] if steps is None else trained, features, seed)
-        found = dict(sorted((selection.found | second.found).items(), key=lambda pair: -pair[1]))
-        selection = Selection(second.best, found)
+    if trained:  # one exchange tells what training is worth, which takes most of the time
+        second = select([selection.best, *trained] if steps is None else trained, features, seed, kept, repeats=1)
+        selection = Selection(second.best, dict(sorted((selection.found | second.found).items(), key=_by_figure)))
     best = selection.best
     logger.info(
         f"arbiter: {best.name}; it finds exchanged views with average precision {selection.found[best.name]:.2f}"
@@ -122,6 +122,10 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
 
     space = f"{best.name}, by {eyes.name}"
     return Judge(eyes.extract, embed, best.score, best.learns), selection, space
+
+
+def _by_figure(item: tuple[str, float]) -> float:
+    return -item[1]
 
 
 def _sample(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
