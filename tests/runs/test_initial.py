@@ -91,7 +91,8 @@ def test_a_run_from_weights_needs_them_only_once(photos, tmp_path, monkeypatch, 
     weights = tmp_path / "w.pth"
     torch.save(Encoder("resnet18").backbone.state_dict(), weights)
     monkeypatch.chdir(tmp_path)
-    made = pretrain(settings_of(photos, init="w.pth"), tmp_path / "run", bar=False, lines=False)
+    settings = settings_of(photos, init="w.pth", frozen_stages=3, frozen_norms=True)
+    made = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     assert made.settings().method.init == str(weights)
     weights.unlink()
     found = load_encoder(EncoderSpec(str(made.folder)))
