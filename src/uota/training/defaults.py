@@ -27,8 +27,8 @@ MANY_IMAGES = 100_000
 LOOKED_AT = 9
 # Length of a run from random weights, in passes over the images.
 EPOCHS = 12
-# From given weights: images per step and peak learning rate. Within 200 steps these took Open Clip Art (6,484 images) from
-# 70.2 to 71.3 % kNN. Frozen stages and norms, or an encoder's rate of 1e-4, gained nothing within 100 steps.
+# From given weights: images per step and peak learning rate. Within 200 steps these took Open Clip Art (6,484 images)
+# from 70.2 to 71.3 % kNN. Frozen stages and norms, or an encoder's rate of 1e-4, gained nothing within 100 steps.
 BATCH_SIZE, LEARNING_RATE = 64, 3e-4
 # Steps from given weights, by number of cores: about 8 minutes with the default views.
 STEPS = {1: 120, 2: 200, 4: 300}
