@@ -18,7 +18,7 @@ from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import MEDIUM, resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
@@ -32,9 +32,12 @@ SIDES, MAX_SIDE, MEGABYTES = 5, 640, 256
 BATCH = 128
 # Scored views come from an epoch that no arbiter was trained on.
 SCORED_EPOCH = 2**31
-MIN_ITEMS = 6
+MIN_ITEMS = 3
+# Small views of an image of 64 pixels and more, if the preset is left open: more than for training, where they cost
+# more, as an image is judged by its other views.
+LOCAL_VIEWS = 4
 # Side of the largest view in the presets for folders of images without an accelerator.
-SMALL = PRESETS["small"].sizes[0].size
+LARGEST = PRESETS[MEDIUM].sizes[0].size
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def open_input(
     Raises:
         UotaError: there is no such source, it has too few images, or the views do not fit it.
     """
-    settings = run.settings() if run else Pretrain.from_flat(init="random")  # nothing is trained from weights
+    settings = run.settings() if run else Pretrain()
     if isinstance(views, ViewPreset):
         name = GROUPS if views.across_images else "auto"
     else:
@@ -151,6 +154,8 @@ def open_input(
         preset = views.with_options(view_options)
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
+        if run is None and settings.views.preset == MEDIUM and settings.views.local_views is None:
+            settings = settings.replace_flat(local_views=LOCAL_VIEWS)
         preset = preset_of(settings)
     return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, total)
 
@@ -159,7 +164,7 @@ def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOption
     if isinstance(data, MinimalSource):
         return as_source(data)
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
-    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else SMALL
+    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else LARGEST
     side = min(MAX_SIDE, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):
