@@ -1,11 +1,11 @@
 """What an inspection sees with: python -m benchmarks.eyes [DATA...] [--seeds 0 1 2] [--inject 0 0.05 0.1 0.25]
 
 Views of other images are injected into folders of pictures, and four arbiters score the same views: a head trained on
-thumbnails; the frozen embedded encoder without training; a head trained on its features for 100 steps; and the one that
-is chosen by injection, as `uota inspect` does. A line of benchmarks/results/eyes.jsonl has for each AUROC, the estimated
-rate with its interval beside the true one, the share of views with an outlier probability above one half, and how many
-of those above 0.8 are injected. Lines that exist are not repeated. --pictures FOLDER draws, for each data set, the
-twenty most suspicious views without injection, each beside its image.
+thumbnails; the frozen embedded encoder without training; a head trained on its features for 100 steps; and the arbiter
+that is chosen by injection, as by `uota inspect`. A line of benchmarks/results/eyes.jsonl has for each the AUROC, the
+estimated rate with its interval, the share of views with an outlier probability above one half, and how many of those
+above 0.8 are injected; views of a single colour are not counted. Lines that exist are not repeated. --pictures FOLDER
+draws, for each data set, the twenty most suspicious views without injection, each below its image.
 
 Photographs are those of Debian's packages gcompris-qt-data, gnome-backgrounds and plasma-workspace-wallpapers.
 """
@@ -62,7 +62,7 @@ def measure(run: Run, images: int = IMAGES) -> dict[str, Any]:
     judges = dict(judges_of(subject))
     tables = {name: score_by(subject, judge) for name, judge in judges.items()}
     rows = {name: figures(table) for name, table in tables.items()}
-    return run._asdict() | {"images": len(subject.source), "cpu_seconds": round(time.process_time() - began)} | rows
+    return run._asdict() | {"images": len(subject.order), "cpu_seconds": round(time.process_time() - began)} | rows
 
 
 def open_subject(run: Run, images: int) -> InspectionInput:
@@ -74,7 +74,7 @@ def open_subject(run: Run, images: int) -> InspectionInput:
 def judges_of(subject: InspectionInput) -> Iterator[tuple[str, Judge]]:
     """Yield the arbiters by name; all score the images in the same halves, and features are computed once."""
     opened = open_eyes("auto", subject.preset)
-    eyes = replace(opened, extract=remembered(opened.extract), sample=len(subject.source))
+    eyes = replace(opened, extract=remembered(opened.extract), sample=len(subject.order))
     features, first = sample_features(subject, eyes)
     fixed = {
         THUMBNAILS: learned(THUMBNAILS, 50),

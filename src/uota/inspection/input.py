@@ -57,14 +57,14 @@ class InspectionInput:
         pipeline: makes their views.
         settings: the run's, or those that a run on these images would have.
         run: run whose arbiter scores the views; None: an arbiter is trained now.
-        total: number of images before a sample was drawn.
+        most: number of items to score, drawn at random if there are more; None: all.
     """
 
     source: Source
     pipeline: ViewPipeline
     settings: Pretrain
     run: Run | None
-    total: int
+    most: int | None = None
 
     @property
     def preset(self) -> ViewPreset:
@@ -79,7 +79,7 @@ class InspectionInput:
     @cached_property
     def order(self) -> Int64[ndarray, " items"]:
         """Random order in which items are scored; items at even places are the first half, the others the second."""
-        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))
+        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))[: self.most]
 
     def batches(self, most: int | None = None, by_halves: bool = True) -> list[ItemBatch]:
         """Return batches of about `BATCH` items, in the random order.
@@ -128,7 +128,7 @@ def open_input(
         inject: share of views taken from other images.
         seed: seed of the views.
         reading: how image files are read; None: as in the run.
-        most: number of images, drawn at random if there are more; None: all.
+        most: number of images to score, drawn at random if there are more; None: all.
 
     Raises:
         UotaError: there is no such source, it has too few images, or the views do not fit it.
@@ -141,10 +141,10 @@ def open_input(
     settings = settings.replace_flat(views=name, view_options=settings.views.options | view_options)
     images = settings.data.source if data is None else data
     source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
-    total = len(source)
-    if most is not None and most < total:
-        source = source.sampled(most, seed)
-        logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
+    if most is not None and most < len(source):
+        logger.info(
+            f"inspecting a random sample: {most} of the {len(source)} {source.unit}s of {printable(source.name)}"
+        )
     if len(source) < MIN_ITEMS:
         raise UotaError(
             f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
@@ -157,7 +157,7 @@ def open_input(
         if run is None and settings.views.preset == MEDIUM and settings.views.local_views is None:
             settings = settings.replace_flat(local_views=LOCAL_VIEWS)
         preset = preset_of(settings)
-    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, total)
+    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, most)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
