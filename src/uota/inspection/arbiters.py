@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import Fitted, Selection, fit_by_halves, select
+from uota.arbitration.selection import Candidate, Selection, fit_by_halves, select, unsuspected
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
@@ -103,28 +103,48 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
     Raises:
         UotaError: the images are too few to choose by.
     """
-    features, first = _sample(subject, eyes)
-    seed = subject.pipeline.seed
-    selection = select(eyes.candidates, features, seed)
-    trained = eyes.trained(selection.best, steps)
-    if trained:
-        second = select([selection.best, *trained] if steps is None else trained, features, seed)
-        found = dict(sorted((selection.found | second.found).items(), key=lambda pair: -pair[1]))
-        selection = Selection(second.best, found)
+    features, first = sample_features(subject, eyes)
+    selection = _choose(eyes, features, subject.pipeline.seed, steps)
     best = selection.best
-    logger.info(
-        f"arbiter: {best.name}; it finds exchanged views with average precision {selection.found[best.name]:.2f}"
-    )
-    fitted: Fitted = fit_by_halves(best, features, first, seed)
+    figure = selection.found[best.name]
+    logger.info(f"arbiter: {best.name}; it finds exchanged views with average precision {figure:.2f}")
+    return fit_judge(best, eyes, features, first, subject.pipeline.seed), selection, f"{best.name}, by {eyes.name}"
+
+
+def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tensor, " images"], seed: int) -> Judge:
+    """Fit a candidate to the features of some images, those of each half for the other half.
+
+    Args:
+        candidate: the candidate.
+        eyes: compute such features of other views.
+        features: features of the images.
+        first: images of the first half.
+        seed: seed of a head.
+    """
+    fitted = fit_by_halves(candidate, features, first, seed)
 
     def embed(seen: Seen, half: int) -> Tensor:
         return fitted.embed[half](seen)
 
-    space = f"{best.name}, by {eyes.name}"
-    return Judge(eyes.extract, embed, best.score, best.learns), selection, space
+    return Judge(eyes.extract, embed, candidate.score, candidate.learns)
 
 
-def _sample(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
+def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selection:
+    kept = unsuspected([each for each in eyes.candidates if not each.learns], features, seed)
+    selection = select(eyes.candidates, features, seed, kept)
+    trained = eyes.trained(selection.best, steps)
+    if not trained:
+        return selection
+    # one exchange tells what training is worth, which takes most of the time
+    second = select([selection.best, *trained] if steps is None else trained, features, seed, kept, repeats=1)
+    return Selection(second.best, dict(sorted((selection.found | second.found).items(), key=_by_figure)))
+
+
+def _by_figure(item: tuple[str, float]) -> float:
+    return -item[1]
+
+
+def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
     """Compute the features of a random sample of the images, and mark those of the first half."""
     seen, first = [], []
     batches = subject.batches(eyes.sample)
