@@ -166,16 +166,22 @@ def test_demo_seeds_runs(tmp_path, monkeypatch, capsys):
     from benchmarks import demo_seeds
 
     # The demo itself takes minutes and has tests of its own.
-    table = {"raw pixels": {"linear": 70.0, "knn": 60.0}}
-    demo = create_autospec(demo_seeds.run_demo, return_value=table)
+    figures = {"share": 0.1, "precision": {"uota": 0.9}, "encoders": {"before": {"retrieval": 70.0, "precision": 0.9}}}
+    demo = create_autospec(demo_seeds.run_demo, return_value=figures)
     monkeypatch.setattr(demo_seeds, "run_demo", demo)
 
     for _ in range(2):
         run("demo_seeds", ["--seeds", "3", "5", "--out", str(tmp_path / "seeds.json")])
 
-    assert [call.args[1:] for call in demo.call_args_list] == [(3, demo_seeds.DEMO_EPOCHS), (5, demo_seeds.DEMO_EPOCHS)]
-    assert json.loads((tmp_path / "seeds.json").read_text()) == {"3": table, "5": table}
-    assert "raw pixels           linear  mean  70.0   seeds 70.0, 70.0" in capsys.readouterr().out
+    assert [call.args[1:] for call in demo.call_args_list] == [(seed, demo_seeds.Length()) for seed in (3, 5)]
+    assert json.loads((tmp_path / "seeds.json").read_text()) == {"3": figures, "5": figures}
+    lines = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines[:4]] == [
+        "estimated share mean 0.100 seeds 0.100, 0.100",
+        "list: uota mean 0.900 seeds 0.900, 0.900",
+        "before: retrieval mean 70.0 seeds 70.0, 70.0",
+        "before: precision mean 0.900 seeds 0.900, 0.900",
+    ]
 
 
 def test_groups_runs(tmp_path, monkeypatch):
