@@ -59,7 +59,7 @@ def _save_list(lists: Lists, out: Path) -> None:
 
 
 def _save_page(lists: Lists, archive: Archive, out: Path, seed: int) -> None:
-    found = inspect(archive.drawings / "train", views="groups", eyes="thumbnails", seed=seed)
+    found = inspect(archive.drawings / "train", views="groups", eyes="pretrained", seed=seed)
     replace(found, filing=lists.filing).save(out / "inspect.html")
 
 
