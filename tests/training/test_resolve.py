@@ -52,7 +52,7 @@ def test_views_of_groups_depend_on_accelerator_and_channels(monkeypatch, cuda, c
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     groups = Groups(TensorSource("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
     settings = resolve_auto(Pretrain.from_flat(views="groups"), groups)
-    assert (settings.views.preset, settings.method.backbone, settings.arbitration.input) == (
+    assert (settings.views.preset, settings.method.backbone, settings.arbitration.eyes) == (
         views,
         backbone,
         "features",
@@ -113,7 +113,7 @@ def test_what_auto_becomes_is_explained():
     became = {choice.name: choice.value for choice in choices}
     assert became == {name: settings.as_flat()[name] for name in became}
     of_weights = {"init", "frozen_stages", "frozen_norms", "batch_size", "learning_rate", "epochs", "encoder_rate"}
-    others = {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"}
+    others = {"method", "views", "arbiter", "eyes", "weighted_side", "start", "sync_batch_norm"}
     assert became.keys() == of_weights | others
     assert all(choice.reason for choice in choices)
     assert explain_auto(settings, open_source("demo"))[1] == []

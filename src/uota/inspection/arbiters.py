@@ -12,15 +12,14 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import Fitted, Selection, fit_by_halves, select
+from uota.arbitration.candidates import select_in_two_stages
+from uota.arbitration.selection import Candidate, Fitted, Selection, fit_by_halves
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
 from uota.inspection.input import InspectionInput
 from uota.methods.embedded import Step
-from uota.runs.run import load_part
-from uota.training.arbiter_inputs import arbiter_input
-from uota.training.setup import build_module
+from uota.training.setup import load_module
 from uota.views import Views
 
 logger = logging.getLogger(__name__)
@@ -105,12 +104,12 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
     """
     features, first = _sample(subject, eyes)
     seed = subject.pipeline.seed
-    selection = select(eyes.candidates, features, seed)
-    trained = eyes.trained(selection.best, steps)
-    if trained:
-        second = select([selection.best, *trained] if steps is None else trained, features, seed)
-        found = dict(sorted((selection.found | second.found).items(), key=lambda pair: -pair[1]))
-        selection = Selection(second.best, found)
+
+    def second(best: Candidate) -> list[Candidate]:
+        trained = eyes.trained(best, steps)
+        return [best, *trained] if trained and steps is None else trained
+
+    selection = select_in_two_stages(eyes.candidates, second, features, seed)
     best = selection.best
     logger.info(
         f"arbiter: {best.name}; it finds exchanged views with average precision {selection.found[best.name]:.2f}"
@@ -144,23 +143,22 @@ def _arbiters_of_run(
     """Restore the run's arbiter: the one that weighted the loss, or else the one that chose among candidates."""
     run = subject.run
     assert run is not None
-    module = build_module(run.settings(), total_steps=1)
-    load_part(module, run)
-    method, (arbiter, looks_at) = module.eval().method, module.arbiter_and_input()
+    module = load_module(run, run.settings()).eval()
+    method, arbiter = module.method, module.primary_arbiter
     primary = TWO_GROUPS if arbiter is None else _kind(arbiter)
 
     @torch.no_grad()
     def extract(views: Views) -> Seen:
         embedded = method.embed(views.by_size, Step())
-        return {"input": arbiter_input(looks_at, embedded), "embeddings": embedded.z.detach()}
+        return {"input": module.arbiter_features(embedded), "embeddings": embedded.z.detach()}
 
     def embeddings(seen: Seen, half: int) -> Tensor:
         return seen["embeddings"]
 
     judges = {TWO_GROUPS: Judge(extract, embeddings, Contrast())}
     if arbiter is not None and primary != MAHALANOBIS:
-        looks = embeddings if primary == TWO_GROUPS else lambda seen, half: seen["input"]
-        judges = {primary: Judge(extract, looks, arbiter.eval().score)} | judges
+        own = {primary: Judge(extract, lambda seen, half: seen["input"], arbiter.eval().score)}
+        judges = own | {name: judge for name, judge in judges.items() if name != primary}
     selection = None
     if compare:
         judges[CHOSEN], selection, _ = choose_judge(subject, open_eyes(eyes, subject.preset, backbone), steps)
