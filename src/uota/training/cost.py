@@ -58,4 +58,4 @@ def _cost(encoder: Encoder, images: Tensor) -> tuple[float, float]:
     encoder.eval()(images)
     for hook in hooks:
         hook.remove()
-    return sum(cost for cost, _ in costs), sum(cost for cost, trained in costs if trained)
+    return sum(cost for cost, _ in costs), sum((cost for cost, trained in costs if trained), 0.0)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.arbitration import Contrast
-from uota.arbitration.candidates import SAMPLE, frozen_candidates, select_in_two_stages, with_heads
+from uota.arbitration.candidates import frozen_candidates, select_in_two_stages, with_heads
 from uota.arbitration.projection import fit_projection
 from uota.arbitration.selection import MIN_IMAGES, Candidate
 from uota.data import Source
@@ -27,8 +27,11 @@ logger = logging.getLogger(__name__)
 # An epoch that no training reaches, so that the views are not those of a step.
 EPOCH = 10**6 + 2
 BATCH = 64
-# Of the images that are encoded in some seconds; with default views these are `SAMPLE`.
-SHARE = 0.25
+# At most so many images, and this share of those that are encoded in some seconds. With default views the trial takes
+# about ten seconds on one core.
+IMAGES, SHARE = 256, 0.25
+# Training steps of the one head that is tried; each more costs as much as the comparison of all other candidates.
+STEPS = (25,)
 
 
 class ArbiterTrial(pl.Callback):
@@ -100,12 +103,12 @@ def log_choice(choice: ArbiterChoice) -> None:
 
 
 def _second(best: Candidate) -> list[Candidate]:
-    return [best, *with_heads(best)]
+    return [best, *with_heads(best, STEPS)]
 
 
 def _look(eyes: FrozenFeatures, source: Source, pipeline: ViewPipeline) -> dict[str, Float[Tensor, "views images _"]]:
     """Compute the features of the views of some random images, on the CPU."""
-    most = min(SAMPLE, affordable_images(source, pipeline.preset.sizes[0].size, SHARE))
+    most = min(IMAGES, affordable_images(source, pipeline.preset.sizes[0].size, SHARE))
     places = np.random.default_rng(pipeline.seed).permutation(len(source))[:most].tolist()
     seen = []
     for start in range(0, len(places), BATCH):
