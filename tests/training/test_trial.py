@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import sys
 
 import pytest
@@ -33,6 +34,13 @@ def eyes(tmp_path_factory):
     return str(file)
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """A trial on few images, and heads of few steps."""
+    monkeypatch.setattr("uota.training.trial.IMAGES", 24)
+    monkeypatch.setattr("uota.training.trial.STEPS", (2,))
+
+
 def weights(run):
     return {name: value for name, value in run.state()["state_dict"].items() if torch.is_tensor(value)}
 
@@ -43,12 +51,12 @@ def assert_same(one, other):
         assert torch.equal(value, other[name]), name
 
 
-def test_a_run_writes_what_it_chose_and_is_used_with_it(small, eyes, tmp_path, capsys):
+def test_a_run_writes_what_it_chose_and_is_used_with_it(small, eyes, quick, tmp_path, capsys):
     run = pretrain(small(eyes=eyes, epochs=2), tmp_path / "run", bar=False)
     settings, written = run.settings(), json.loads(run.arbiter_file.read_text())
     assert (settings.arbitration.arbiter, settings.arbitration.eyes) == ("chosen", eyes)
     assert max(written["found"], key=written["found"].get) == written["name"]
-    assert f"arbiter: {written['name']}; it finds exchanged views" in capsys.readouterr().err
+    assert f"arbiter: {written['name']}; it finds exchanged views" in capsys.readouterr().out
     assert not any("frozen" in name for name in weights(run))
     module = load_module(run, settings)
     assert type(module.arbiter.score) is (CohortScore if written["temperature"] is None else Contrast)
@@ -58,7 +66,7 @@ def test_a_run_writes_what_it_chose_and_is_used_with_it(small, eyes, tmp_path, c
     assert main(["inspect", str(run.folder), "--out", str(tmp_path / "views.png"), "--steps=0"]) == 0
 
 
-def test_the_first_step_weighs_by_the_chosen_arbiter(small, eyes):
+def test_the_first_step_weighs_by_the_chosen_arbiter(small, eyes, quick):
     settings = resolve_auto(small(eyes=eyes), source := open_items(small().data.source, "small"))
     module, pipeline = build_module(settings, total_steps=2), ViewPipeline(preset_of(settings))
     module.take_choice(*fit_eyes(module.eyes.frozen, settings, source, pipeline))
@@ -71,21 +79,21 @@ def test_the_first_step_weighs_by_the_chosen_arbiter(small, eyes):
 
 
 @pytest.mark.parametrize("arbiter", ["cohort", "learned", "two_groups", "mahalanobis"])
-def test_an_arbiter_that_is_given_has_no_trial(small, eyes, tmp_path, monkeypatch, arbiter):
+def test_an_arbiter_that_is_given_has_no_trial(small, eyes, quick, tmp_path, monkeypatch, arbiter):
     monkeypatch.setattr("uota.training.trial.select_in_two_stages", lambda *given: pytest.fail("a trial"))
     run = pretrain(small(eyes=eyes, arbiter=arbiter), tmp_path / "run", bar=False, lines=False)
     assert json.loads(run.arbiter_file.read_text())["found"] == {}
     assert load_module(run, run.settings()).arbiter is not None
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_without_another_trial(small, eyes, tmp_path, monkeypatch):
+def test_a_resumed_run_equals_an_uninterrupted_one_without_another_trial(small, eyes, quick, tmp_path, monkeypatch):
     settings = small(eyes=eyes, epochs=3)
     whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
     step = Pretraining.training_step
 
     def interrupted(self, views, batch_index):
         if self.global_step == 4:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return step(self, views, batch_index)
 
     with monkeypatch.context() as patch:
@@ -113,12 +121,12 @@ def test_two_processes_learn_what_one_learns(small, eyes, tmp_path):
         torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-5, msg=name)
 
 
-def test_eyes_that_are_gone_are_needed_to_inspect_and_not_to_evaluate(small, eyes, tmp_path, capsys):
+def test_eyes_that_are_gone_are_needed_to_inspect_and_not_to_evaluate(small, eyes, quick, tmp_path, capsys):
     copy = shutil.copy(eyes, tmp_path / "eyes.safetensors")
     run = pretrain(small(eyes=str(copy)), tmp_path / "run", bar=False, lines=False)
     os.remove(copy)
     assert main(["evaluate", "knn", str(run.folder)]) == 0
-    assert main(["export", str(run.folder), "--out", str(tmp_path / "weights.safetensors")]) == 0
+    assert main(["export", str(run.folder), "--to=safetensors", "--out", str(tmp_path / "weights.safetensors")]) == 0
     assert main(["embed", str(run.folder), "--out", str(tmp_path / "table.csv")]) == 2
     assert "eyes.safetensors" in capsys.readouterr().err
     run.arbiter_file.unlink()

@@ -15,6 +15,7 @@ from uota.arbitration.candidates import frozen_candidates, select_in_two_stages,
 from uota.arbitration.projection import fit_projection
 from uota.arbitration.selection import MIN_IMAGES, Candidate
 from uota.data import Source
+from uota.distributed import on_this_rank
 from uota.encoders.eyes import FrozenFeatures
 from uota.settings.pretrain import CHOSEN, Pretrain
 from uota.training.arbiter_choice import ArbiterChoice, write_choice
@@ -56,7 +57,8 @@ class ArbiterTrial(pl.Callback):
         made: Any = None
         if trainer.is_global_zero:
             module.eyes.to(trainer.strategy.root_device)
-            made = fit_eyes(module.eyes.frozen, module.settings, self.source, self.pipeline)
+            with on_this_rank():
+                made = fit_eyes(module.eyes.frozen, module.settings, self.source, self.pipeline)
             write_choice(made[0], self.file)
             log_choice(made[0])
         choice, state = trainer.strategy.broadcast(made)
