@@ -15,6 +15,8 @@ from uota.commands.cli import main
 from uota.data.open import open_items
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
+from uota.inspection.arbiters import build_arbiters
+from uota.inspection.input import open_input
 from uota.runs.run import Run
 from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
@@ -63,7 +65,17 @@ def test_a_run_writes_what_it_chose_and_is_used_with_it(small, eyes, quick, tmp_
     assert main(["embed", str(run.folder), "--out", str(tmp_path / "table.csv")]) == 0
     with (tmp_path / "table.csv").open() as table:
         assert all(row["outlier_probability"] for row in csv.DictReader(table))
-    assert main(["inspect", str(run.folder), "--out", str(tmp_path / "views.png"), "--steps=0"]) == 0
+
+
+def test_an_inspection_scores_by_the_arbiter_of_the_run_with_its_eyes(small, eyes, quick, tmp_path):
+    run = pretrain(small(eyes=eyes), tmp_path / "run", bar=False, lines=False)
+    subject = open_input(None, run, "auto", {}, inject=0.0, seed=0)
+    found = build_arbiters(subject, compare=False)
+    module, views = load_module(run, run.settings()), subject.readable_views(subject.batches(8)[0].samples)
+    judge = found.judges[found.primary]
+    assert next(iter(found.judges)) == found.primary
+    assert judge.score == module.arbiter.score
+    assert judge.embed(judge.extract(views), 0).equal(module.eyes(views.by_size))
 
 
 def test_the_first_step_weighs_by_the_chosen_arbiter(small, eyes, quick):
