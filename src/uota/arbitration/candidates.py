@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from uota.arbitration.scores import CohortScore, Contrast
-from uota.arbitration.selection import Candidate, Features, Selection, frozen, select
+from uota.arbitration.selection import Candidate, Features, Selection, frozen, select, unsuspected
 
 # Combinations of depths that are tried; the mean of the last two feature maps was the best on most pictures.
 COMBINATIONS = (("last", "before"), ("output", "last", "before"), ("output", "last"), ("output",))
@@ -42,10 +42,12 @@ def select_in_two_stages(
     Raises:
         ValueError: the images are too few.
     """
-    first = select(candidates, features, seed)
+    kept = unsuspected([each for each in candidates if not each.learns], features, seed)
+    first = select(candidates, features, seed, kept)
     further = second(first.best)
     if not further:
         return first
-    last = select(further, features, seed)
+    # one exchange tells what training is worth, which takes most of the time
+    last = select(further, features, seed, kept, repeats=1)
     found = sorted((first.found | last.found).items(), key=lambda pair: -pair[1])
     return Selection(last.best, dict(found))

@@ -13,7 +13,7 @@ from torch import Tensor
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
 from uota.arbitration.candidates import select_in_two_stages
-from uota.arbitration.selection import Candidate, Fitted, Selection, fit_by_halves
+from uota.arbitration.selection import Candidate, Selection, fit_by_halves
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
@@ -102,28 +102,38 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
     Raises:
         UotaError: the images are too few to choose by.
     """
-    features, first = _sample(subject, eyes)
-    seed = subject.pipeline.seed
+    features, first = sample_features(subject, eyes)
 
     def second(best: Candidate) -> list[Candidate]:
         trained = eyes.trained(best, steps)
         return [best, *trained] if trained and steps is None else trained
 
-    selection = select_in_two_stages(eyes.candidates, second, features, seed)
+    selection = select_in_two_stages(eyes.candidates, second, features, subject.pipeline.seed)
     best = selection.best
-    logger.info(
-        f"arbiter: {best.name}; it finds exchanged views with average precision {selection.found[best.name]:.2f}"
-    )
-    fitted: Fitted = fit_by_halves(best, features, first, seed)
+    figure = selection.found[best.name]
+    logger.info(f"arbiter: {best.name}; it finds exchanged views with average precision {figure:.2f}")
+    return fit_judge(best, eyes, features, first, subject.pipeline.seed), selection, f"{best.name}, by {eyes.name}"
+
+
+def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tensor, " images"], seed: int) -> Judge:
+    """Fit a candidate to the features of some images, those of each half for the other half.
+
+    Args:
+        candidate: the candidate.
+        eyes: compute such features of other views.
+        features: features of the images.
+        first: images of the first half.
+        seed: seed of a head.
+    """
+    fitted = fit_by_halves(candidate, features, first, seed)
 
     def embed(seen: Seen, half: int) -> Tensor:
         return fitted.embed[half](seen)
 
-    space = f"{best.name}, by {eyes.name}"
-    return Judge(eyes.extract, embed, best.score, best.learns), selection, space
+    return Judge(eyes.extract, embed, candidate.score, candidate.learns)
 
 
-def _sample(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
+def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
     """Compute the features of a random sample of the images, and mark those of the first half."""
     seen, first = [], []
     batches = subject.batches(eyes.sample)

@@ -18,7 +18,7 @@ from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import MEDIUM, resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
@@ -32,9 +32,12 @@ SIDES, MAX_SIDE, MEGABYTES = 5, 640, 256
 BATCH = 128
 # Scored views come from an epoch that no arbiter was trained on.
 SCORED_EPOCH = 2**31
-MIN_ITEMS = 6
+MIN_ITEMS = 3
+# Small views of an image of 64 pixels and more, if the preset is left open: more than for training, where they cost
+# more, as an image is judged by its other views.
+LOCAL_VIEWS = 4
 # Side of the largest view in the presets for folders of images without an accelerator.
-SMALL = PRESETS["small"].sizes[0].size
+LARGEST = PRESETS[MEDIUM].sizes[0].size
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,14 @@ class InspectionInput:
         pipeline: makes their views.
         settings: the run's, or those that a run on these images would have.
         run: run whose arbiter scores the views; None: an arbiter is trained now.
-        total: number of images before a sample was drawn.
+        most: number of items to score, drawn at random if there are more; None: all.
     """
 
     source: Source
     pipeline: ViewPipeline
     settings: Pretrain
     run: Run | None
-    total: int
+    most: int | None = None
 
     @property
     def preset(self) -> ViewPreset:
@@ -76,7 +79,7 @@ class InspectionInput:
     @cached_property
     def order(self) -> Int64[ndarray, " items"]:
         """Random order in which items are scored; items at even places are the first half, the others the second."""
-        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))
+        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))[: self.most]
 
     def batches(self, most: int | None = None, by_halves: bool = True) -> list[ItemBatch]:
         """Return batches of about `BATCH` items, in the random order.
@@ -125,12 +128,12 @@ def open_input(
         inject: share of views taken from other images.
         seed: seed of the views.
         reading: how image files are read; None: as in the run.
-        most: number of images, drawn at random if there are more; None: all.
+        most: number of images to score, drawn at random if there are more; None: all.
 
     Raises:
         UotaError: there is no such source, it has too few images, or the views do not fit it.
     """
-    settings = run.settings() if run else Pretrain.from_flat(init="random")  # nothing is trained from weights
+    settings = run.settings() if run else Pretrain()
     if isinstance(views, ViewPreset):
         name = GROUPS if views.across_images else "auto"
     else:
@@ -138,10 +141,10 @@ def open_input(
     settings = settings.replace_flat(views=name, view_options=settings.views.options | view_options)
     images = settings.data.source if data is None else data
     source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
-    total = len(source)
-    if most is not None and most < total:
-        source = source.sampled(most, seed)
-        logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
+    if most is not None and most < len(source):
+        logger.info(
+            f"inspecting a random sample: {most} of the {len(source)} {source.unit}s of {printable(source.name)}"
+        )
     if len(source) < MIN_ITEMS:
         raise UotaError(
             f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
@@ -151,15 +154,17 @@ def open_input(
         preset = views.with_options(view_options)
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
+        if run is None and settings.views.preset == MEDIUM and settings.views.local_views is None:
+            settings = settings.replace_flat(local_views=LOCAL_VIEWS)
         preset = preset_of(settings)
-    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, total)
+    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, most)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
     if isinstance(data, MinimalSource):
         return as_source(data)
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
-    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else SMALL
+    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else LARGEST
     side = min(MAX_SIDE, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):

@@ -86,7 +86,7 @@ def _subject(found: Findings) -> dict[str, Any]:
         "source": source.name,
         "who": _who(found),
         "space": found.arbiters.space,
-        "total": found.subject.total,
+        "total": len(found.subject.source),
         "sampled": len(source),
         "grouped": found.subject.groups is not None,
         "halved": False,
