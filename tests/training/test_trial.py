@@ -12,6 +12,7 @@ from tests.processes import run_command
 
 from uota.arbitration import CohortScore, Contrast
 from uota.commands.cli import main
+from uota.data.memory import TensorSource
 from uota.data.open import open_items
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
@@ -146,8 +147,8 @@ def test_eyes_that_are_gone_are_needed_to_inspect_and_not_to_evaluate(small, eye
         load_module(run, run.settings())
 
 
-def test_too_few_images_for_a_trial_are_seen_by_the_first_candidate(small, eyes, tmp_path):
-    source = open_items(small().data.source, "small").sampled(5, 0)
+def test_too_few_images_for_a_trial_are_seen_by_the_first_candidate(small, eyes):
+    source = TensorSource("few", torch.randint(0, 256, (5, 3, 40, 40), dtype=torch.uint8))
     settings = resolve_auto(small(eyes=eyes), source)
     module = build_module(settings, total_steps=2)
     choice, state = fit_eyes(module.eyes.frozen, settings, source, ViewPipeline(preset_of(settings)))
