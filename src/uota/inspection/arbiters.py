@@ -12,15 +12,14 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import Candidate, Selection, fit_by_halves, select, unsuspected
+from uota.arbitration.candidates import select_in_two_stages
+from uota.arbitration.selection import Candidate, Selection, fit_by_halves
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
 from uota.inspection.input import InspectionInput
 from uota.methods.embedded import Step
-from uota.runs.run import load_part
-from uota.training.arbiter_inputs import arbiter_input
-from uota.training.setup import build_module
+from uota.training.setup import load_module
 from uota.views import Views
 
 logger = logging.getLogger(__name__)
@@ -104,7 +103,12 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
         UotaError: the images are too few to choose by.
     """
     features, first = sample_features(subject, eyes)
-    selection = _choose(eyes, features, subject.pipeline.seed, steps)
+
+    def second(best: Candidate) -> list[Candidate]:
+        trained = eyes.trained(best, steps)
+        return [best, *trained] if trained and steps is None else trained
+
+    selection = select_in_two_stages(eyes.candidates, second, features, subject.pipeline.seed)
     best = selection.best
     figure = selection.found[best.name]
     logger.info(f"arbiter: {best.name}; it finds exchanged views with average precision {figure:.2f}")
@@ -129,21 +133,6 @@ def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tens
     return Judge(eyes.extract, embed, candidate.score, candidate.learns)
 
 
-def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selection:
-    kept = unsuspected([each for each in eyes.candidates if not each.learns], features, seed)
-    selection = select(eyes.candidates, features, seed, kept)
-    trained = eyes.trained(selection.best, steps)
-    if not trained:
-        return selection
-    # one exchange tells what training is worth, which takes most of the time
-    second = select([selection.best, *trained] if steps is None else trained, features, seed, kept, repeats=1)
-    return Selection(second.best, dict(sorted((selection.found | second.found).items(), key=_by_figure)))
-
-
-def _by_figure(item: tuple[str, float]) -> float:
-    return -item[1]
-
-
 def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
     """Compute the features of a random sample of the images, and mark those of the first half."""
     seen, first = [], []
@@ -164,23 +153,22 @@ def _arbiters_of_run(
     """Restore the run's arbiter: the one that weighted the loss, or else the one that chose among candidates."""
     run = subject.run
     assert run is not None
-    module = build_module(run.settings(), total_steps=1)
-    load_part(module, run)
-    method, (arbiter, looks_at) = module.eval().method, module.arbiter_and_input()
+    module = load_module(run, run.settings()).eval()
+    method, arbiter = module.method, module.primary_arbiter
     primary = TWO_GROUPS if arbiter is None else _kind(arbiter)
 
     @torch.no_grad()
     def extract(views: Views) -> Seen:
         embedded = method.embed(views.by_size, Step())
-        return {"input": arbiter_input(looks_at, embedded), "embeddings": embedded.z.detach()}
+        return {"input": module.arbiter_features(embedded), "embeddings": embedded.z.detach()}
 
     def embeddings(seen: Seen, half: int) -> Tensor:
         return seen["embeddings"]
 
     judges = {TWO_GROUPS: Judge(extract, embeddings, Contrast())}
     if arbiter is not None and primary != MAHALANOBIS:
-        looks = embeddings if primary == TWO_GROUPS else lambda seen, half: seen["input"]
-        judges = {primary: Judge(extract, looks, arbiter.eval().score)} | judges
+        own = {primary: Judge(extract, lambda seen, half: seen["input"], arbiter.eval().score)}
+        judges = own | {name: judge for name, judge in judges.items() if name != primary}
     selection = None
     if compare:
         judges[CHOSEN], selection, _ = choose_judge(subject, open_eyes(eyes, subject.preset, backbone), steps)
