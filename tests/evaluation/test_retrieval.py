@@ -1,5 +1,6 @@
 """Retrieval across kinds."""
 
+import pytest
 import torch
 
 from uota.evaluation.retrieval import evaluate_retrieval
@@ -17,7 +18,7 @@ def test_only_images_of_other_kinds_are_searched():
         others = [other for other in range(6) if kinds[other] != kinds[row]]
         nearest = max(others, key=lambda other: float(z[row].double() @ z[other].double()))
         expected += int(things[nearest] == things[row])
-    assert evaluate_retrieval(x, things, kinds) == 100 * expected / 6
+    assert evaluate_retrieval(x, things, kinds) == pytest.approx(100 * expected / 6)
     assert 0 < expected < 6
 
 

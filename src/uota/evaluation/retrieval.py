@@ -22,4 +22,4 @@ def evaluate_retrieval(
     for rows in torch.arange(len(z)).split(BATCH):
         cosines = (z[rows] @ z.T).masked_fill(kinds[rows, None] == kinds, -torch.inf)
         found.append(things[cosines.argmax(1)] == things[rows])
-    return 100 * float(torch.cat(found).float().mean())
+    return 100 * float(torch.cat(found).double().mean())
