@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import Fitted, Selection, fit_by_halves, select
+from uota.arbitration.selection import MIN_IMAGES, Fitted, Selection, fit_by_halves, select
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 CHOSEN, LEARNED, COHORT, TWO_GROUPS, MAHALANOBIS = "chosen", "learned", "cohort", "two_groups", "mahalanobis"
 Seen = dict[str, Float[Tensor, "views batch _"]]
+# Fewest images in each half of the sample of which a head is trained; from fewer it learns nothing.
+MIN_HALF = 16
 
 
 @dataclass(frozen=True)
@@ -101,20 +103,14 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
         The judge, how it was chosen, and a description of its embeddings.
 
     Raises:
-        UotaError: the images are too few to choose by.
+        UotaError: none of the images can be read.
     """
     features, first = _sample(subject, eyes)
     seed = subject.pipeline.seed
-    selection = select(eyes.candidates, features, seed)
-    trained = eyes.trained(selection.best, steps)
-    if trained:
-        second = select([selection.best, *trained] if steps is None else trained, features, seed)
-        found = dict(sorted((selection.found | second.found).items(), key=lambda pair: -pair[1]))
-        selection = Selection(second.best, found)
+    selection = _select(eyes, features, steps if min(first.sum(), (~first).sum()) >= MIN_HALF else 0, seed)
     best = selection.best
-    logger.info(
-        f"arbiter: {best.name}; it finds exchanged views with average precision {selection.found[best.name]:.2f}"
-    )
+    by = f"; it finds exchanged views with average precision {selection.found[best.name]:.2f}" if selection.found else ""
+    logger.info(f"arbiter: {best.name}{by}")
     fitted: Fitted = fit_by_halves(best, features, first, seed)
 
     def embed(seen: Seen, half: int) -> Tensor:
@@ -122,6 +118,19 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
 
     space = f"{best.name}, by {eyes.name}"
     return Judge(eyes.extract, embed, best.score, best.learns), selection, space
+
+
+def _select(eyes: Eyes, features: Seen, steps: int | None, seed: int) -> Selection:
+    """Choose among the candidates; if steps is 0, only among those that train no head."""
+    candidates = [each for each in eyes.candidates if steps != 0 or not each.learns]
+    if next(iter(features.values())).shape[1] < MIN_IMAGES:
+        return Selection(candidates[0], {})
+    first = select(candidates, features, seed)
+    trained = eyes.trained(first.best, steps)
+    if not trained:
+        return first
+    second = select([first.best, *trained] if steps is None else trained, features, seed)
+    return Selection(second.best, dict(sorted((first.found | second.found).items(), key=lambda pair: -pair[1])))
 
 
 def _sample(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
