@@ -65,7 +65,7 @@ def test_the_table_has_the_verdicts_of_the_arbiters():
     rows = (z - z.mean(0)).reshape(-1, z.shape[-1])
     inverse = np.linalg.inv(OAS(assume_centered=True).fit(rows).covariance_)
     distance = np.einsum("ni,ij,nj->n", rows, inverse, rows).reshape(6, -1).T.flatten()
-    np.testing.assert_allclose(frame.distance, distance, rtol=1e-5)
+    np.testing.assert_allclose(frame.distance, distance, rtol=3e-5)
     weights = frame.weight_mahalanobis * np.exp(frame.distance / table.tau)
     np.testing.assert_allclose(weights, weights.iloc[0])
 
@@ -103,7 +103,7 @@ def test_an_inspection_is_displayed_and_saved(tmp_path):
     ("images", "model", "says"),
     [([1, 2, 3, 4], None, "not a picture"), (object(), None, "images cannot be taken"),
      ("demo", 3, "neither a name nor a module"),
-     (torch.zeros(5, 3, 8, 8, dtype=torch.uint8), None, "at least 6"), ("demo", "nope", "nope is not the folder")],
+     (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "nope is not the folder")],
 )  # fmt: skip
 def test_unusable_images_and_models_are_refused(images, model, says):
     with pytest.raises(UotaError, match=says):
@@ -146,7 +146,7 @@ def test_damaged_files_and_their_replacements_are_left_out(tmp_path, grouped):
     assert damaged in found.subject.source.skipped
     assert not found.to_frame().shows.str.endswith("0/2.png").any()
     assert found.table.shape[1] == (7 if grouped else 31)
-    assert "0/2.png" not in found.html()
+    assert found.html().count("0/2.png") == 1  # among the pictures that cannot be read
     if grouped:
         assert int(found.filing.group[2]) == -1
 

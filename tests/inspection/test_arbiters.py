@@ -75,7 +75,9 @@ def test_fewer_images_than_can_be_compared_are_judged_by_the_first_candidate(mon
     monkeypatch.setattr(SequenceSource, "unreadable", lambda self, images: unreadable[images])
     arbiters = build_arbiters(subject, "pretrained", steps=0)
     assert arbiters.selection.found == {}
-    with pytest.raises(UotaError, match="fewer than 6 images"):
+    assert uota.inspect(noise(8), eyes="pretrained", steps=0).table.shape == (6, 4)
+    unreadable[:6] = True
+    with pytest.raises(UotaError, match="fewer than 3 images"):
         uota.inspect(noise(8), eyes="pretrained", steps=0)
 
 

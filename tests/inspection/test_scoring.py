@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 import uota
 from uota.inspection.analysis.share import Share
-from uota.inspection.input import BATCH, MIN_COMPARED, SCORED_EPOCH
+from uota.inspection.input import BATCH, MIN_ITEMS, SCORED_EPOCH
 
 QUICK = {"views": "small", "eyes": "thumbnails", "steps": 0}
 # Views of nearly the whole image, which show it.
@@ -120,10 +120,10 @@ def test_images_of_a_batch_that_is_too_small_join_the_next(monkeypatch):
     source, subject = found.subject.source, found.subject
     batches = subject.batches(by_halves=False)
     lost = torch.zeros(32, dtype=torch.bool)
-    lost[[index for _, index in batches[1].samples[: 8 - MIN_COMPARED + 1]]] = True
+    lost[[index for _, index in batches[1].samples[: 8 - MIN_ITEMS + 1]]] = True
     monkeypatch.setattr(type(source), "unreadable", lambda self, images: lost[images])
     sizes = [views.batch for _, views in subject.readable_batches(batches)]
-    assert sizes == [8, 8 + MIN_COMPARED - 1, 8]
+    assert sizes == [8, 8 + MIN_ITEMS - 1, 8]
 
 
 def test_images_that_have_no_others_to_be_compared_with_are_reported(monkeypatch, capsys):

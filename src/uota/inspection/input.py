@@ -33,9 +33,8 @@ SIDES, MAX_SIDE, MEGABYTES = 5, 640, 256
 BATCH = 128
 # Scored views come from an epoch that no arbiter was trained on.
 SCORED_EPOCH = 2**31
-MIN_ITEMS = 6
 # Fewest items that can be scored against each other.
-MIN_COMPARED = 3
+MIN_ITEMS = 3
 # Side of the largest view in the presets for folders of images without an accelerator.
 SMALL = PRESETS["small"].sizes[0].size
 
@@ -58,6 +57,7 @@ class InspectionInput:
         settings: the run's, or those that a run on these images would have.
         run: run whose arbiter scores the views; None: an arbiter is chosen now.
         total: number of images before a sample was drawn.
+        most: number of items to score, drawn at random if there are more; None: all.
     """
 
     source: Source
@@ -65,6 +65,7 @@ class InspectionInput:
     settings: Pretrain
     run: Run | None
     total: int
+    most: int | None = None
 
     @property
     def preset(self) -> ViewPreset:
@@ -79,7 +80,7 @@ class InspectionInput:
     @cached_property
     def order(self) -> Int64[ndarray, " items"]:
         """Random order in which items are scored; items at even places are the first half, the others the second."""
-        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))
+        return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))[: self.most]
 
     def batches(self, most: int | None = None, by_halves: bool = True) -> list[ItemBatch]:
         """Return batches of about `BATCH` items, in the random order.
@@ -99,7 +100,7 @@ class InspectionInput:
     def readable_batches(self, batches: Iterable[ItemBatch]) -> Iterator[tuple[int, Views]]:
         """Make the views of batches, each with its half.
 
-        If fewer than `MIN_COMPARED` images of a batch can be read, they join the next batch of their half; the rest of
+        If fewer than `MIN_ITEMS` images of a batch can be read, they join the next batch of their half; the rest of
         a half without a next one is left out, with a warning.
         """
         half, held = 0, list[Sample]()
@@ -110,7 +111,7 @@ class InspectionInput:
             views = self.readable_views(held + batch.samples)
             if views is None:
                 continue
-            held = [(SCORED_EPOCH, index) for index in views.index.tolist()] if views.batch < MIN_COMPARED else []
+            held = [(SCORED_EPOCH, index) for index in views.index.tolist()] if views.batch < MIN_ITEMS else []
             if not held:
                 yield half, views
         _warn_not_compared(len(held))
@@ -168,7 +169,7 @@ def open_input(
     total = len(source)
     if most is not None and most < total:
         source = source.sampled(most, seed)
-        logger.info(f"inspecting a random sample: {len(source)} of the {total} images of {printable(source.name)}")
+        logger.info(f"inspecting a random sample: {most} of the {total} images of {printable(source.name)}")
     if len(source) < MIN_ITEMS:
         raise UotaError(
             f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
@@ -179,7 +180,8 @@ def open_input(
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
         preset = preset_of(settings)
-    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, total)
+    pipeline = ViewPipeline(preset, seed, inject, settings.views.inject_from)
+    return InspectionInput(source, pipeline, settings, run, total, most)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:

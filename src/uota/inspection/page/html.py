@@ -88,7 +88,7 @@ def _subject(found: Findings) -> dict[str, Any]:
         "who": _who(found),
         "space": found.arbiters.space,
         "total": found.subject.total,
-        "sampled": len(source),
+        "sampled": len(found.subject.order),
         "grouped": found.subject.groups is not None,
         "views": views,
         "images": images,
