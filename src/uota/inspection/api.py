@@ -25,7 +25,7 @@ from uota.misfiled.eyes import open_file_eyes
 from uota.misfiled.files import MIN_GROUPS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
-from uota.settings.ranges import RANGES, check_number
+from uota.settings.ranges import OF_COMMANDS, RANGES, check_number
 from uota.views import ViewPreset
 
 logger = logging.getLogger(__name__)
@@ -173,8 +173,8 @@ def inspect(
     ((6, 40), 1.0)
     """
     check_number("seed", seed, RANGES["seed"])
-    if steps is not None and steps < 0:
-        raise UotaError(f"steps is {steps}; give 0 or more")
+    if steps is not None:
+        check_number("steps", steps, OF_COMMANDS["inspect"]["steps"])
     if most is not None and most < 1:
         raise UotaError(f"the number of images is {most}; give at least 1")
     run = model if isinstance(model, Run) else None

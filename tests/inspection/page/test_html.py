@@ -20,6 +20,7 @@ from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
 from uota.data.memory import TensorSource
 from uota.inspection.analysis.causes import FACTORS
+from uota.inspection.analysis.share import Share
 from uota.io.csv_files import csv_text
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -32,11 +33,11 @@ CLASSES = ["cat <b>", "dog"]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """An inspection with everything that a page can show except misfiled files: ground truth, causes, two runs."""
-    found = uota.inspect("demo-scenes", inject=0.1, most=IMAGES)
+    found = uota.inspect("demo-scenes", inject=0.1, most=IMAGES, eyes="thumbnails", steps=50)
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
-        settings = Pretrain.from_flat(arbiter=("none", "learned")[number])
+        settings = Pretrain.from_flat(arbiter=("none", "learned")[number], steps=9)
         (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
         (folder / "logs/version_0").mkdir(parents=True)
         lines = [f"{epoch},{5 - epoch * 0.1 - number},{epoch}" for epoch in range(9)]
@@ -344,7 +345,7 @@ def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path, monkeypa
     monkeypatch.setattr("uota.inspection.page.html.ROOM", 500_000)
     pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
     source = TensorSource("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
-    found = uota.inspect(source, eyes="thumbnails", steps=00)
+    found = uota.inspect(source, eyes="thumbnails", steps=0, most=200)
     page = found.save(tmp_path / "large.html")
     assert page.stat().st_size < 900_000
     assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
@@ -371,7 +372,8 @@ def test_without_outliers_the_most_unusual_views_are_shown_with_scores(window, t
     table, nothing = found.table, found.table.shows_nothing.clone()
     nothing[3, :5] = True
     verdict = replace(table.verdict, outlier_rate=0.0)
-    none = replace(table, verdicts=table.verdicts | {table.primary: verdict}, shows_nothing=nothing)
+    verdicts = table.verdicts | {table.primary: verdict}
+    none = replace(table, verdicts=verdicts, shows_nothing=nothing, share=Share(0.0, 0.0, 0.01))
     made = uota.inspection.Inspection(found.subject, found.arbiters, none)
     window.open(made.save(tmp_path / "none.html"), 400)
     assert window.log() == []
