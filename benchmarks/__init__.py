@@ -25,6 +25,7 @@ BENCHMARKS = {
     "peers": Benchmark("training end to end compared with lightly: speed, memory, time to an accuracy", "30 minutes"),
     "kill": Benchmark("that kills do not change the result of pretraining and evaluation", "5 minutes"),
     "hostile": Benchmark("how many of many invalid inputs end in a clear error", "20 minutes"),
+    "eyes": Benchmark("how well an inspection finds injected views, by what it sees with", "1 hour"),
     "telling_outliers": Benchmark("how well each arbiter detects outliers, and estimates their rate", "5 minutes each"),
     "demo_seeds": Benchmark("the table of make demo for six seeds", "25 minutes"),
     "learns": Benchmark("whether every method learns, with and without arbitration", "5 hours"),

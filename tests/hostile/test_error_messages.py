@@ -319,7 +319,7 @@ class Terminal:
 @pytest.mark.parametrize(
     "command",
     ["methods", "pretrain --overwrite --data={data} {tiny} --out=Lauf-写真", "evaluate knn {run} --data={data}",
-     "evaluate knn 写真", "embed {run} --data={data} --out=写真.csv", "inspect {data} --eyes=thumbnails --steps=0 --out=写真.html",
+     "evaluate knn 写真", "embed {run} --data={data} --out=写真.csv", "inspect {data} --steps=0 --out=写真.html",
      "shard {data} --out=Scherben-写真", "compare {run}", "pretrain --data=写真"],
 )  # fmt: skip
 def test_no_encoding_of_the_terminal_ends_a_command(command, encoding, sound, run, monkeypatch):

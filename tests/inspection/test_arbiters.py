@@ -64,7 +64,10 @@ def test_halves_are_embedded_by_what_was_trained_on_the_other_half():
     subject = subject_of(noise(2 * MIN_HALF))
     arbiters = build_arbiters(subject, "thumbnails", steps=5)
     first, second = subject.batches()
-    seen = {batch.half: arbiters.judges["chosen"].extract(subject.readable_views(batch.samples)) for batch in (first, second)}
+    seen = {
+        batch.half: arbiters.judges["chosen"].extract(subject.readable_views(batch.samples))
+        for batch in (first, second)
+    }
     embed = arbiters.judges["chosen"].embed
     assert not torch.allclose(embed(seen[0], 0), embed(seen[0], 1))
 

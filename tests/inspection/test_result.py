@@ -37,7 +37,7 @@ def test_the_pictures_of_views_are_those_that_were_scored(folder, images, inject
         indices.append(views.index)
         return judge.extract(views)
 
-    subject = type(found.subject)(found.subject.source, pipeline, found.subject.settings, None, found.subject.total)
+    subject = type(found.subject)(found.subject.source, pipeline, found.subject.settings, None)
     arbiters = replace(found.arbiters, judges={"chosen": replace(judge, extract=extract)})
     table = score_views(subject, arbiters, bar=False)
     assert table.wrong.any()

@@ -28,5 +28,7 @@ def test_views_of_one_colour_show_nothing_and_have_no_probability():
 def test_a_faint_edge_shows_something(channels, difference, nothing):
     pixels = torch.full((3, 3, 64, 64), 128, dtype=torch.uint8)
     pixels[:, :channels, :, 32:] += difference
-    table = uota.inspect(pixels, views="small", eyes="thumbnails", steps=0, view_options={"local": {"scale": [0.9, 1.0]}}).table
+    table = uota.inspect(
+        pixels, views="small", eyes="thumbnails", steps=0, view_options={"local": {"scale": [0.9, 1.0]}}
+    ).table
     assert set(table.shows_nothing[2:].flatten().tolist()) == {nothing}

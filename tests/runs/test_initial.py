@@ -91,7 +91,8 @@ def test_a_run_from_weights_needs_them_only_once(photos, tmp_path, monkeypatch, 
     weights = tmp_path / "w.pth"
     torch.save(Encoder("resnet18").backbone.state_dict(), weights)
     monkeypatch.chdir(tmp_path)
-    made = pretrain(settings_of(photos, init="w.pth"), tmp_path / "run", bar=False, lines=False)
+    settings = settings_of(photos, init="w.pth", frozen_stages=3, frozen_norms=True)
+    made = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     assert made.settings().method.init == str(weights)
     weights.unlink()
     found = load_encoder(EncoderSpec(str(made.folder)))
@@ -158,7 +159,7 @@ def test_a_default_run_is_exported_embedded_and_inspected(photos, tmp_path, caps
     assert "after 2 steps: " in said
     assert "uota embed pretrained" in said  # 32 images are few
     assert main(["export", str(folder), "--to=timm", f"--out={tmp_path / 'e.pth'}"]) == 0
-    assert main(["export", str(folder), "--to=torchvision", f"--out={tmp_path / 't.pth'}"]) == 1
+    assert main(["export", str(folder), "--to=torchvision", f"--out={tmp_path / 't.pth'}"]) == 2
     assert "torchvision has no network" in capsys.readouterr().err
     assert main(["embed", str(folder), f"--out={tmp_path / 'e.csv'}"]) == 0
     assert main(["embed", "pretrained", f"--data={photos}", f"--out={tmp_path / 'p.csv'}"]) == 0

@@ -59,6 +59,7 @@ NESTED_FILE = {
 }  # fmt: skip
 # Settings that only go with others.
 WITH = {"tau": ["--arbiter=mahalanobis"], "ess": ["--arbiter=mahalanobis"], "anchors": ["--arbiter=mahalanobis"]}
+WITH |= {"mean": ["--std=[0.1, 0.2, 0.3]"], "std": ["--mean=[0.4, 0.5, 0.6]"]}
 
 
 @pytest.fixture

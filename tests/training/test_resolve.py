@@ -112,7 +112,7 @@ def test_what_auto_becomes_is_explained():
     assert settings == resolve_auto(asked, open_source("demo"))
     became = {choice.name: choice.value for choice in choices}
     assert became == {name: settings.as_flat()[name] for name in became}
-    of_weights = {"init", "frozen_stages", "frozen_norms", "batch_size", "learning_rate", "epochs", "encoder_rate"}
+    of_weights = {"init", "batch_size", "learning_rate", "epochs"}
     others = {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"}
     assert became.keys() == of_weights | others
     assert all(choice.reason for choice in choices)
@@ -129,7 +129,7 @@ def test_large_colour_pictures_start_from_the_embedded_weights():
     settings = resolve_auto(Pretrain(), pictures_of(64))
     flat = settings.as_flat()
     expected = {"init": "pretrained", "backbone": "tf_efficientnet_lite0", "views": "medium", "method": "simclr"}
-    expected |= {"mean": [0.5] * 3, "std": [0.5] * 3, "frozen_norms": True, "batch_size": 64, "epochs": None}
+    expected |= {"mean": [0.5] * 3, "std": [0.5] * 3, "learning_rate": 3e-4, "batch_size": 64, "epochs": None}
     assert {name: flat[name] for name in expected} == expected
     assert flat["steps"] in STEPS.values()
     assert preset_of(settings).mean == (0.5, 0.5, 0.5)
@@ -152,7 +152,6 @@ def test_others_start_from_random_weights_as_ever(changes, source):
     flat = resolve_auto(Pretrain.from_flat(**changes), source).as_flat()
     expected = {"init": "random", "mean": None, "batch_size": 128, "learning_rate": 2e-3, "epochs": 12, "steps": None}
     assert {name: flat[name] for name in expected} == expected
-    assert (flat["frozen_stages"], flat["frozen_norms"]) == (0, False)
 
 
 def test_many_pictures_and_an_accelerator_train_from_random_weights(monkeypatch):

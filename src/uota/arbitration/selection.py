@@ -103,13 +103,21 @@ def learned(part: str, steps: int, temperature: float = 0.1) -> Candidate:
     return Candidate(name, (part,), fit, Contrast(temperature), learns=True)
 
 
-def select(candidates: Sequence[Candidate], features: Features, seed: int = 0) -> Selection:
+def select(
+    candidates: Sequence[Candidate],
+    features: Features,
+    seed: int = 0,
+    kept: Bool[Tensor, "views images"] | None = None,
+    repeats: int = REPEATS,
+) -> Selection:
     """Choose the candidate that finds exchanged views best, by average precision.
 
     Args:
         candidates: the candidates; of equal ones the first is taken.
         features: features of the views of some images, by kind.
         seed: seed of the exchanged views, the halves and the heads.
+        kept: views that most candidates do not suspect; None: as `unsuspected` finds them.
+        repeats: how often views are exchanged; with the same seed, the first exchanges are the same.
 
     Raises:
         ValueError: there are fewer than `MIN_IMAGES` images.
@@ -117,15 +125,23 @@ def select(candidates: Sequence[Candidate], features: Features, seed: int = 0) -
     images = next(iter(features.values())).shape[1]
     if images < MIN_IMAGES:
         raise ValueError(f"{images} images are too few to choose by injection; give at least {MIN_IMAGES}")
-    suspected = torch.stack([_suspects(score_all(each, features, seed)) for each in candidates])
-
-    def trial(repeat: int) -> tuple[Tensor, Tensor]:
+    kept = unsuspected(candidates, features, seed) if kept is None else kept
+    figures = torch.zeros(len(candidates), repeats, dtype=torch.float64)
+    for repeat in range(repeats):
         exchanged, injected = exchange(features, SHARE, seed_of(seed, repeat))
-        return torch.stack([score_all(each, exchanged, seed).observed for each in candidates]), injected
-
-    mean = precision_by_injection(suspected, map(trial, range(REPEATS)))
+        counted = kept | injected
+        for place, candidate in enumerate(candidates):
+            observed = score_all(candidate, exchanged, seed).observed
+            figures[place, repeat] = average_precision(-observed[counted], injected[counted])
+    mean = figures.mean(1)
     order = mean.argsort(descending=True, stable=True).tolist()
     return Selection(candidates[order[0]], {candidates[place].name: float(mean[place]) for place in order})
+
+
+def unsuspected(candidates: Sequence[Candidate], features: Features, seed: int) -> Bool[Tensor, "views images"]:
+    """Mark the views of which at most half of the candidates hold that they are outliers."""
+    suspected = torch.stack([_suspects(score_all(each, features, seed)) for each in candidates])
+    return suspected.double().mean(0) <= 0.5
 
 
 def fit_by_halves(candidate: Candidate, features: Features, first: Bool[Tensor, " images"], seed: int) -> Fitted:

@@ -117,10 +117,6 @@ class Source(MinimalSource, Protocol):
         """Sentences on what opening left out or decided; a list of names is cut after `at_most`."""
         return []
 
-    def sampled(self, at_most: int, seed: int) -> "Source":
-        """Up to `at_most` random images of a source that caches its images, so that they fit into memory; or itself."""
-        return self
-
     def at_full_size(self) -> "Source":
         """These images in their original sizes, if reading shrinks them; none are kept in memory, or itself."""
         return self

@@ -13,6 +13,9 @@ from uota.encoders.encoder import Encoder, images_of
 LEAST_SIDE = 64
 # Where features are taken: the encoder's output, the mean of its last feature map, and the mean of the one before.
 DEPTHS = ("output", "last", "before")
+# Pixels that a processor encodes at once: 16 views of 96 pixels, whose feature maps fit into its cache. Views of 96
+# pixels then take half as long as 512 at once.
+CHUNK = 16 * 96**2
 Features = dict[str, Float[Tensor, "views batch dim"]]
 
 
@@ -52,8 +55,17 @@ class FrozenFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, by_size: list[Float[Tensor, "_ batch channels _ _"]]) -> Features:
         """Compute the features of all views; those of different sizes pass the encoder one after the other."""
-        parts = [[part.unflatten(0, views.shape[:2]) for part in self._depths(images_of(views))] for views in by_size]
+        parts = [
+            [part.unflatten(0, views.shape[:2]) for part in self._in_chunks(images_of(views))] for views in by_size
+        ]
         return {name: torch.cat(each) for name, each in zip(DEPTHS, zip(*parts, strict=True), strict=True)}
+
+    def _in_chunks(self, views: Float[Tensor, "rows _ height width"]) -> list[Float[Tensor, "rows dim"]]:
+        if views.is_cuda:
+            return self._depths(views)
+        height, width = (max(side, LEAST_SIDE) for side in views.shape[-2:])
+        chunks = [self._depths(chunk) for chunk in views.split(max(1, CHUNK // (height * width)))]
+        return [torch.cat(each) for each in zip(*chunks, strict=True)]
 
     def _depths(self, views: Float[Tensor, "rows _ height width"]) -> list[Float[Tensor, "rows dim"]]:
         encoder = self.encoder

@@ -13,8 +13,8 @@ from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
-from uota.inspection.eyes import THUMBNAILS
 from uota.inspection.export import to_frame, write_table
+from uota.inspection.eyes import THUMBNAILS
 from uota.inspection.input import open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page

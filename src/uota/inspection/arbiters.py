@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import MIN_IMAGES, Fitted, Selection, fit_by_halves, select
+from uota.arbitration.selection import MIN_IMAGES, Candidate, Selection, fit_by_halves, select, unsuspected
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
@@ -105,35 +105,54 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
     Raises:
         UotaError: none of the images can be read.
     """
-    features, first = _sample(subject, eyes)
-    seed = subject.pipeline.seed
-    selection = _select(eyes, features, steps if min(first.sum(), (~first).sum()) >= MIN_HALF else 0, seed)
+    features, first = sample_features(subject, eyes)
+    few = min(first.sum(), (~first).sum()) < MIN_HALF
+    selection = _choose(eyes, features, subject.pipeline.seed, 0 if few else steps)
     best = selection.best
-    by = f"; it finds exchanged views with average precision {selection.found[best.name]:.2f}" if selection.found else ""
-    logger.info(f"arbiter: {best.name}{by}")
-    fitted: Fitted = fit_by_halves(best, features, first, seed)
+    figure = selection.found.get(best.name)
+    found = "" if figure is None else f"; it finds exchanged views with average precision {figure:.2f}"
+    logger.info(f"arbiter: {best.name}{found}")
+    return fit_judge(best, eyes, features, first, subject.pipeline.seed), selection, f"{best.name}, by {eyes.name}"
+
+
+def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tensor, " images"], seed: int) -> Judge:
+    """Fit a candidate to the features of some images, those of each half for the other half.
+
+    Args:
+        candidate: the candidate.
+        eyes: compute such features of other views.
+        features: features of the images.
+        first: images of the first half.
+        seed: seed of a head.
+    """
+    fitted = fit_by_halves(candidate, features, first, seed)
 
     def embed(seen: Seen, half: int) -> Tensor:
         return fitted.embed[half](seen)
 
-    space = f"{best.name}, by {eyes.name}"
-    return Judge(eyes.extract, embed, best.score, best.learns), selection, space
+    return Judge(eyes.extract, embed, candidate.score, candidate.learns)
 
 
-def _select(eyes: Eyes, features: Seen, steps: int | None, seed: int) -> Selection:
+def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selection:
     """Choose among the candidates; if steps is 0, only among those that train no head."""
-    candidates = [each for each in eyes.candidates if steps != 0 or not each.learns]
+    frozen = [each for each in eyes.candidates if not each.learns]
     if next(iter(features.values())).shape[1] < MIN_IMAGES:
-        return Selection(candidates[0], {})
-    first = select(candidates, features, seed)
-    trained = eyes.trained(first.best, steps)
+        return Selection(frozen[0], {})
+    kept = unsuspected(frozen, features, seed)
+    selection = select(frozen if steps == 0 else eyes.candidates, features, seed, kept)
+    trained = eyes.trained(selection.best, steps)
     if not trained:
-        return first
-    second = select([first.best, *trained] if steps is None else trained, features, seed)
-    return Selection(second.best, dict(sorted((first.found | second.found).items(), key=lambda pair: -pair[1])))
+        return selection
+    # one exchange tells what training is worth, which takes most of the time
+    second = select([selection.best, *trained] if steps is None else trained, features, seed, kept, repeats=1)
+    return Selection(second.best, dict(sorted((selection.found | second.found).items(), key=_by_figure)))
 
 
-def _sample(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
+def _by_figure(item: tuple[str, float]) -> float:
+    return -item[1]
+
+
+def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
     """Compute the features of a random sample of the images, and mark those of the first half."""
     seen, first = [], []
     batches = subject.batches(eyes.sample)

@@ -19,7 +19,7 @@ from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import MEDIUM, resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
@@ -35,8 +35,11 @@ BATCH = 128
 SCORED_EPOCH = 2**31
 # Fewest items that can be scored against each other.
 MIN_ITEMS = 3
+# Small views of an image of 64 pixels and more, if the preset is left open: more than for training, where they cost
+# more, as an image is judged by its other views.
+LOCAL_VIEWS = 4
 # Side of the largest view in the presets for folders of images without an accelerator.
-SMALL = PRESETS["small"].sizes[0].size
+LARGEST = PRESETS[MEDIUM].sizes[0].size
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,6 @@ class InspectionInput:
         pipeline: makes their views.
         settings: the run's, or those that a run on these images would have.
         run: run whose arbiter scores the views; None: an arbiter is chosen now.
-        total: number of images before a sample was drawn.
         most: number of items to score, drawn at random if there are more; None: all.
     """
 
@@ -64,7 +66,6 @@ class InspectionInput:
     pipeline: ViewPipeline
     settings: Pretrain
     run: Run | None
-    total: int
     most: int | None = None
 
     @property
@@ -100,8 +101,8 @@ class InspectionInput:
     def readable_batches(self, batches: Iterable[ItemBatch]) -> Iterator[tuple[int, Views]]:
         """Make the views of batches, each with its half.
 
-        If fewer than `MIN_ITEMS` images of a batch can be read, they join the next batch of their half; the rest of
-        a half without a next one is left out, with a warning.
+        If fewer than `MIN_ITEMS` images of a batch can be read, they join the next batch of their half; the rest of a
+        half without a next one is left out, with a warning.
         """
         half, held = 0, list[Sample]()
         for batch in batches:
@@ -153,12 +154,12 @@ def open_input(
         inject: share of views taken from other images.
         seed: seed of the views.
         reading: how image files are read; None: as in the run.
-        most: number of images, drawn at random if there are more; None: all.
+        most: number of images to score, drawn at random if there are more; None: all.
 
     Raises:
         UotaError: there is no such source, it has too few images, or the views do not fit it.
     """
-    settings = run.settings() if run else Pretrain.from_flat(init="random")  # nothing is trained from weights
+    settings = run.settings() if run else Pretrain()
     if isinstance(views, ViewPreset):
         name = GROUPS if views.across_images else "auto"
     else:
@@ -166,10 +167,10 @@ def open_input(
     settings = settings.replace_flat(views=name, view_options=settings.views.options | view_options)
     images = settings.data.source if data is None else data
     source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
-    total = len(source)
-    if most is not None and most < total:
-        source = source.sampled(most, seed)
-        logger.info(f"inspecting a random sample: {most} of the {total} images of {printable(source.name)}")
+    if most is not None and most < len(source):
+        logger.info(
+            f"inspecting a random sample: {most} of the {len(source)} {source.unit}s of {printable(source.name)}"
+        )
     if len(source) < MIN_ITEMS:
         raise UotaError(
             f"{source.name} has {len(source)} {source.unit}s, too few to compare with each other; "
@@ -179,16 +180,17 @@ def open_input(
         preset = views.with_options(view_options)
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
+        if run is None and settings.views.preset == MEDIUM and settings.views.local_views is None:
+            settings = settings.replace_flat(local_views=LOCAL_VIEWS)
         preset = preset_of(settings)
-    pipeline = ViewPipeline(preset, seed, inject, settings.views.inject_from)
-    return InspectionInput(source, pipeline, settings, run, total, most)
+    return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, most)
 
 
 def _opened(data: Any, views: str | ViewPreset, name: str, options: FolderOptions) -> Source:
     if isinstance(data, MinimalSource):
         return as_source(data)
     preset = views if isinstance(views, ViewPreset) else PRESETS.get(name)
-    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else SMALL
+    largest = preset.sizes[0].size if preset else MAX_SIDE if torch.cuda.is_available() else LARGEST
     side = min(MAX_SIDE, SIDES * largest)
     options = replace(options, max_side=side, cache_megabytes=MEGABYTES)
     if isinstance(data, str | Path):

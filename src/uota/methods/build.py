@@ -45,7 +45,7 @@ def build_method(settings: Pretrain, initial: Mapping[str, Tensor] | None = None
     encoder = card.encoder(settings.method.backbone, preset.channels, preset.sizes[0].size)
     if settings.method.zero_init_last is not None:
         scale_last_norms(encoder, 0.0 if settings.method.zero_init_last else 1.0)
-    stages, norms = settings.method.frozen_stages or 0, bool(settings.method.frozen_norms)
+    stages, norms = settings.method.frozen_stages, settings.method.frozen_norms
     if not isinstance(encoder, Encoder) and (stages or norms):
         raise UotaError(f"{card.title} has an encoder of its own, of which no stages or norms can be frozen")
     if isinstance(encoder, Encoder):

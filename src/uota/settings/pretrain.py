@@ -112,12 +112,10 @@ class MethodSettings:
     backbone: str = "auto"
     """tiny, or any timm model. auto: that of the initial weights; of random ones tiny for views of up to 64 pixels,
     else resnet50."""
-    frozen_stages: int | None = None
-    """Number of first stages of the backbone that keep their initial weights; null: half of them if the encoder starts
-    from given weights, else 0."""
-    frozen_norms: bool | None = None
-    """Keep the statistics of the encoder's batch norms instead of using those of batches; null: true if the encoder
-    starts from given weights."""
+    frozen_stages: int = 0
+    """Number of first stages of the backbone that keep their initial weights, which makes steps faster."""
+    frozen_norms: bool = False
+    """Keep the statistics of the encoder's batch norms instead of using those of batches."""
     sync_batch_norm: bool | None = None
     """Compute batch statistics over all devices rather than on each; null: as published for the method."""
     zero_init_last: bool | None = None
@@ -188,9 +186,9 @@ class OptimizationSettings:
     """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
     without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
     learning_rate: float | None = None
-    """Peak learning rate; null: 1e-3 from given weights, else 2e-3."""
-    encoder_rate: float | None = None
-    """Learning rate of the encoder, relative to that of the heads; null: 0.1 from given weights, else 1."""
+    """Peak learning rate; null: 3e-4 from given weights, else 2e-3."""
+    encoder_rate: float = 1.0
+    """Learning rate of the encoder, relative to that of the heads."""
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"

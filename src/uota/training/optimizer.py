@@ -67,7 +67,7 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
         if parameter.requires_grad:
             part = name.partition(".")[0]
             small, constant = parameter.ndim <= 1, part in settings.optimization.constant_rate
-            rate = 1.0 if part != "encoder" or relative is None else relative
+            rate = relative if part == "encoder" else 1.0
             group = groups.setdefault((small, constant, rate), _group(small, constant, rate, settings))
             group["params"].append(parameter)
     return list(groups.values())

@@ -116,12 +116,6 @@ class Folder(Source):
         """The paths of the files, relative to the folder of the split."""
         return self.listing.fingerprint_parts()
 
-    def sampled(self, at_most: int, seed: int) -> "Folder":
-        """Up to `at_most` random images, so that their cache fits into memory; itself if it has no more."""
-        if len(self) <= at_most:
-            return self
-        return self.subset(sorted(np.random.default_rng(seed).permutation(len(self))[:at_most].tolist()))
-
     def at_full_size(self) -> "Folder":
         """These images in their original sizes, without a cache of pixels."""
         options = replace(self.options, max_side=None, cache_megabytes=0)

@@ -87,7 +87,7 @@ def _subject(found: Findings) -> dict[str, Any]:
         "source": source.name,
         "who": _who(found),
         "space": found.arbiters.space,
-        "total": found.subject.total,
+        "total": len(source),
         "sampled": len(found.subject.order),
         "grouped": found.subject.groups is not None,
         "views": views,

@@ -1,0 +1,227 @@
+"""What an inspection sees with: python -m benchmarks.eyes [DATA...] [--seeds 0 1 2] [--inject 0 0.05 0.1 0.25]
+
+Views of other images are injected into folders of pictures, and four arbiters score the same views: a head trained on
+thumbnails; the frozen embedded encoder without training; a head trained on its features for 100 steps; and the arbiter
+that is chosen by injection, as by `uota inspect`. A line of benchmarks/results/eyes.jsonl has for each the AUROC, the
+estimated rate with its interval, the share of views with an outlier probability above one half, and how many of those
+above 0.8 are injected; views of a single colour are not counted. Lines that exist are not repeated. --pictures FOLDER
+draws, for each data set, the twenty most suspicious views without injection, each below its image.
+
+Photographs are those of Debian's packages gcompris-qt-data, gnome-backgrounds and plasma-workspace-wallpapers.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.lines import make_missing, read_lines
+from uota.arbitration import CohortScore
+from uota.arbitration.selection import frozen, learned
+from uota.data import Source
+from uota.inspection.arbiters import CHOSEN, ArbiterSet, Judge, choose_judge, fit_judge, sample_features
+from uota.inspection.eyes import COMBINATIONS, THUMBNAILS, open_eyes
+from uota.inspection.input import InspectionInput, open_input
+from uota.inspection.scoring import score_views
+from uota.inspection.table import ViewTable
+from uota.views import Views
+
+OUT = RESULTS / "eyes.jsonl"
+STAMPS, CLIP_ART = "/usr/share/tuxpaint/stamps", "/usr/share/openclipart/png"
+GCOMPRIS, WALLPAPERS = "/usr/share/gcompris-qt/rcc", ("/usr/share/wallpapers", "/usr/share/backgrounds")
+PHOTOGRAPHS = "photographs"
+DATA = (STAMPS, CLIP_ART, "demo-drawings", "demo", PHOTOGRAPHS)
+INJECTED = (0.0, 0.05, 0.1, 0.25)
+IMAGES, TINY_IMAGES = 600, 24
+SHOWN, SIDE = 20, 96
+
+
+class Run(NamedTuple):
+    """The fields that identify a line of results."""
+
+    data: str
+    seed: int
+    inject: float
+
+
+def measure(run: Run, images: int = IMAGES) -> dict[str, Any]:
+    """Inspect with each arbiter, and return the line of results."""
+    began = time.process_time()
+    subject = open_subject(run, images)
+    judges = dict(judges_of(subject))
+    tables = {name: score_by(subject, judge) for name, judge in judges.items()}
+    rows = {name: figures(table) for name, table in tables.items()}
+    return run._asdict() | {"images": len(subject.order), "cpu_seconds": round(time.process_time() - began)} | rows
+
+
+def open_subject(run: Run, images: int) -> InspectionInput:
+    """Open the pictures of a data set and the pipeline of their views, as `uota inspect` does."""
+    data = photographs() if run.data == PHOTOGRAPHS else run.data
+    return open_input(data, None, "auto", {}, run.inject, run.seed, most=images)
+
+
+def judges_of(subject: InspectionInput) -> Iterator[tuple[str, Judge]]:
+    """Yield the arbiters by name; all score the images in the same halves, and features are computed once."""
+    opened = open_eyes("auto", subject.preset)
+    eyes = replace(opened, extract=remembered(opened.extract), sample=len(subject.order))
+    features, first = sample_features(subject, eyes)
+    fixed = {
+        THUMBNAILS: learned(THUMBNAILS, 50),
+        "pretrained": frozen(COMBINATIONS[0], CohortScore()),
+        "learned": frozen(COMBINATIONS[0], CohortScore(), 100),
+    }
+    for name, candidate in fixed.items():
+        yield name, replace(fit_judge(candidate, eyes, features, first, subject.pipeline.seed), by_halves=True)
+    chosen, _, _ = choose_judge(subject, eyes, None)
+    yield CHOSEN, replace(chosen, by_halves=True)
+
+
+def remembered(extract: Callable[[Views], dict[str, torch.Tensor]]) -> Callable[[Views], dict[str, torch.Tensor]]:
+    """Return a function that computes the features of each batch of images once."""
+    made: dict[tuple[int, ...], dict[str, torch.Tensor]] = {}
+
+    def seen(views: Views) -> dict[str, torch.Tensor]:
+        key = tuple(views.index.tolist())
+        if key not in made:
+            made[key] = extract(views)
+        return made[key]
+
+    return seen
+
+
+def score_by(subject: InspectionInput, judge: Judge) -> ViewTable:
+    """Score all views by one arbiter."""
+    return score_views(subject, ArbiterSet({CHOSEN: judge}, judge.embed, "", None, CHOSEN), bar=False)
+
+
+def figures(table: ViewTable) -> dict[str, Any]:
+    """Return an arbiter's figures; views of a single colour are not counted."""
+    counted = ~table.shows_nothing
+    probability = table.outlier_probability[counted].numpy()
+    score = table.verdict.scores[counted].double().numpy()
+    assert table.share is not None
+    made: dict[str, Any] = {
+        "rate": round(table.share.estimate, 4),
+        "interval": [round(table.share.low, 4), round(table.share.high, 4)],
+        "flagged": round(float((probability > 0.5).mean()), 4),
+    }
+    wrong = np.zeros_like(probability, dtype=bool) if table.wrong is None else table.wrong[counted].numpy()
+    if not wrong.any():
+        return made
+    sure = probability >= 0.8
+    made["true_rate"] = round(float(wrong.mean()), 4)
+    made["auroc"] = round(float(roc_auc_score(wrong, -score)), 4)
+    made["average_precision"] = round(float(average_precision_score(wrong, -score)), 4)
+    made["sure"], made["sure_injected"] = int(sure.sum()), int(wrong[sure].sum())
+    return made
+
+
+@cache
+def photographs() -> str:
+    """Collect Debian's photographs in one temporary folder; those of gcompris are cut out of its resource files."""
+    folder = TemporaryDirectory()
+    _FOLDERS.append(folder)
+    target = Path(folder.name) / PHOTOGRAPHS
+    target.mkdir()
+    for number, content in enumerate(_cut_out(Path(GCOMPRIS))):
+        (target / f"gcompris-{number:04}.jpg").write_bytes(content)
+    for root in map(Path, WALLPAPERS):
+        for file in sorted(root.rglob("*")):
+            if file.suffix in (".jpg", ".png", ".webp") and file.is_file():
+                (target / "-".join(file.parts[3:])).symlink_to(file)
+    return str(target)
+
+
+_FOLDERS: list[Any] = []  # temporary folders that live as long as the process
+
+
+def _cut_out(folder: Path) -> Iterator[bytes]:
+    """Yield the JPEG files in Qt resource files, each of which follows its length in four bytes."""
+    for file in sorted(folder.glob("*.rcc")):
+        content = file.read_bytes()
+        for match in re.finditer(rb"\xff\xd8\xff[\xe0\xe1\xdb]", content):
+            length = int.from_bytes(content[match.start() - 4 : match.start()], "big")
+            picture = content[match.start() : match.start() + length]
+            if len(picture) == length and picture.endswith(b"\xff\xd9"):
+                yield picture
+
+
+def draw_worst(data: str, out: Path, images: int = IMAGES, seed: int = 0) -> None:
+    """Draw the most suspicious views without injection in a row of pairs: the image, and the view below it."""
+    subject = open_subject(Run(data, seed, 0.0), images)
+    judge, _, _ = choose_judge(subject, open_eyes("auto", subject.preset), None)
+    table = score_by(subject, judge)
+    suspicion = (-table.verdict.scores).masked_fill(table.shows_nothing, -torch.inf)
+    places = suspicion.flatten().argsort(descending=True)[:SHOWN].tolist()
+    sheet = Image.new("RGB", (SHOWN // 2 * (SIDE + 4), 4 * (SIDE + 4) + 12), "white")
+    pipeline, count = subject.pipeline, table.shape[1]
+    for number, place in enumerate(places):
+        view, item = divmod(place, count)
+        index = int(table.item[item])
+        left, top = number % (SHOWN // 2) * (SIDE + 4), number // (SHOWN // 2) * (2 * SIDE + 20)
+        rendered = pipeline.render(subject.source, table.parameters[:, torch.tensor([item])])
+        flat = [each for of_size in rendered for each in of_size[:, 0]]
+        for down, picture in enumerate((_picture(subject.source, index), _of_view(flat[view], subject))):
+            sheet.paste(picture, (left, top + down * (SIDE + 4)))
+    sheet.save(out)
+
+
+def _picture(source: Source, index: int) -> Image.Image:
+    pixels = source.images([index])[0]
+    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()).resize((SIDE, SIDE))
+
+
+def _of_view(view: torch.Tensor, subject: InspectionInput) -> Image.Image:
+    preset = subject.preset
+    mean, std = (torch.tensor(each)[:, None, None] for each in (preset.mean, preset.std))
+    pixels = ((view * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()).resize((SIDE, SIDE))
+
+
+def table_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of a table with means over the seeds."""
+    lines = ["| data | injected | arbiter | AUROC | rate (true) | flagged | P ≥ 0.8: injected |", "|" + " --- |" * 7]
+    keys = sorted({(row["data"], row["inject"]) for row in rows})
+    for (data, inject), name in product(keys, (THUMBNAILS, "pretrained", "learned", CHOSEN)):
+        each = [row[name] for row in rows if (row["data"], row["inject"]) == (data, inject)]
+        mean = {key: float(np.mean([one[key] for one in each])) for key, value in each[0].items() if key != "interval"}
+        sure = f"{100 * mean['sure_injected'] / max(mean['sure'], 1):.0f} %" if "sure" in mean else ""
+        auroc = f"{mean['auroc']:.3f}" if "auroc" in mean else ""
+        rate = f"{mean['rate']:.3f} ({mean.get('true_rate', 0):.3f})"
+        lines.append(f"| {data} | {inject} | {name} | {auroc} | {rate} | {100 * mean['flagged']:.1f} % | {sure} |")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what has no line yet, and print the table; or draw pictures."""
+    parser = make_parser("eyes", __doc__)
+    parser.add_argument("data", nargs="*", metavar="DATA", help="folders of pictures, or names of sources")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--inject", nargs="+", type=float, default=list(INJECTED))
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the most suspicious views instead")
+    asked = parse(parser, arguments, OUT)
+    data = ["demo-drawings"] if asked.tiny else asked.data or list(DATA)
+    images = TINY_IMAGES if asked.tiny else IMAGES
+    if asked.pictures is not None:
+        asked.pictures.mkdir(parents=True, exist_ok=True)
+        for each in data:
+            draw_worst(each, asked.pictures / f"eyes-{Path(each).name}.png", images)
+        return
+    runs = [Run(*each) for each in product(data, asked.seeds, asked.inject)]
+    make_missing(asked.out, runs[:1] if asked.tiny else runs, partial(measure, images=images), processes=1)
+    print("\n".join(table_of(read_lines(asked.out))))
+
+
+if __name__ == "__main__":
+    start(main)
