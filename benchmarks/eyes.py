@@ -28,10 +28,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.lines import make_missing, read_lines
 from uota.arbitration import CohortScore
+from uota.arbitration.candidates import COMBINATIONS
 from uota.arbitration.selection import frozen, learned
 from uota.data import Source
 from uota.inspection.arbiters import CHOSEN, ArbiterSet, Judge, choose_judge, fit_judge, sample_features
-from uota.inspection.eyes import COMBINATIONS, THUMBNAILS, open_eyes
+from uota.inspection.eyes import THUMBNAILS, open_eyes
 from uota.inspection.input import InspectionInput, open_input
 from uota.inspection.scoring import score_views
 from uota.inspection.table import ViewTable

@@ -90,7 +90,7 @@ def settings_of(run: Run) -> Pretrain:
     demo = recipe(f"{run.method}_demo")
     plain = demo.replace_flat(data=run.data, seed=run.seed, arbiter="none", threads=1, accelerator=accelerator)
     if run.arm == "learned":
-        return plain.replace_flat(arbiter="learned", arbiter_input="features")
+        return plain.replace_flat(arbiter="learned", eyes="features")
     if run.arm == "none":
         return plain
     if METHODS[run.method].encoder is not Encoder:  # the method "random" has this encoder

@@ -124,7 +124,7 @@ def forever(loader: DataLoader[Any]) -> Iterator[Any]:
 
 def on_thumbnails(settings: Pretrain) -> Pretrain:
     """Let the arbiter, if there is one, look at thumbnails."""
-    return settings if settings.arbitration.arbiter == "none" else settings.replace_flat(arbiter_input="thumbnails")
+    return settings if settings.arbitration.arbiter == "none" else settings.replace_flat(eyes="thumbnails")
 
 
 def our_training(name: str, arbiter: str, size: Size) -> Callable[[], None]:

@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 def pretrained(seed: int) -> Path:
     """Return the folder of the pretraining run of a seed, which is made only once."""
-    recipe_of_demo = recipe("swav_demo").replace_flat(epochs=DEMO_EPOCHS, arbiter="learned", arbiter_input="features")
+    recipe_of_demo = recipe("swav_demo").replace_flat(epochs=DEMO_EPOCHS, arbiter="learned", eyes="features")
     settings = recipe_of_demo.replace_flat(seed=seed, accelerator="cpu", threads=1)
     folder = RUNS / f"seed-{seed}"
     if not (folder / "done").exists():

@@ -26,7 +26,6 @@ from uota.methods import Step
 from uota.methods.build import find_method
 from uota.recipes import recipe, recipe_names
 from uota.settings.pretrain import Pretrain
-from uota.training.arbiter_inputs import arbiter_input
 from uota.training.module import Pretraining
 from uota.training.resolve import resolve_auto
 from uota.training.setup import build_arbiter, build_module
@@ -207,7 +206,7 @@ def arbiter_seconds(training: Training, device: torch.device) -> float | None:
     with training.autocast():
         with torch.no_grad():
             embedded = module.method.embed(training.views.by_size, step)
-        return timed(lambda: arbiter(arbiter_input(module.settings.arbitration.input, embedded), LATE), device)
+        return timed(lambda: arbiter(module.arbiter_features(embedded), LATE), device)
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

@@ -26,7 +26,7 @@ The arms:
 
 - paper: `--arbiter mahalanobis`; paper-released: the same with the centre of the two large views; paper-τ: with a
   temperature of τ times the dimension from the start of training
-- learned-features: `--arbitration.input features`; shuffled: its weights, permuted among views of the same size
+- learned-features: `--eyes features`; shuffled: its weights, permuted among views of the same size
 - auxiliary: the head's contrastive loss through the encoder, without weights
 - sampled: `--candidates 2 --arbiter none`; sampled-and-weighed: `--candidates 2`
 

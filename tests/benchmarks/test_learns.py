@@ -70,7 +70,7 @@ def test_a_run_uses_its_recipe_seed_and_arm():
     )
     expected = {"method": "simsiam", "seed": 2, "arbiter": "none", "accelerator": "cpu"}
     assert {name: plain[name] for name in expected} == expected
-    assert (learned["arbiter"], learned["arbiter_input"]) == ("learned", "features")
+    assert (learned["arbiter"], learned["eyes"]) == ("learned", "features")
     assert learned["batch_size"] == plain["batch_size"]
     assert untrained["method"] == "random"
     assert settings_of(Run("cmc", "demo-scenes-colour", 0, "untrained")).optimization.learning_rate == 0.0

@@ -30,7 +30,7 @@ def seeds(make_run):
     """Make three runs without and three with arbitration, on the same seeds."""
 
     def make(plain=(60.0, 64.0, 62.0), learned=(66.0, 68.0, 69.0)):
-        kinds = {"plain": (plain, {}), "learned": (learned, {"arbiter": "learned", "arbiter_input": "features"})}
+        kinds = {"plain": (plain, {}), "learned": (learned, {"arbiter": "learned", "eyes": "features"})}
         return [
             make_run(
                 f"{kind}-{seed}", seed=seed, results={"linear.json": {"top1": top1, "top5": 90 + seed}}, **settings

@@ -13,7 +13,7 @@ from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
-ARBITRATED = {"arbiter": "learned", "arbiter_input": "features"}
+ARBITRATED = {"arbiter": "learned", "eyes": "features"}
 
 
 def linear(top1, **others):
@@ -113,7 +113,7 @@ def test_sampling_and_the_papers_recipe_are_arbitration(make_run):
             f"paper-{tau}",
             results=linear(62.0),
             arbiter="mahalanobis",
-            arbiter_input="embeddings",
+            eyes="embeddings",
             late_factor=2.0,
             tau=tau,
         )

@@ -144,4 +144,4 @@ def test_lengths_and_widths_are_as_published(name, frozen, queue):
 def test_the_recipe_with_the_learned_arbiter_differs_from_uota_in_the_arbiter_only():
     learned, uota = recipe("swav_learned_imagenet").as_flat(), recipe("swav_uota_imagenet").as_flat()
     differing = {name for name in uota if uota[name] != learned[name]}
-    assert differing == {"arbiter", "tau", "anchors", "start", "weighted_side", "arbiter_input", "late_factor"}
+    assert differing == {"arbiter", "tau", "anchors", "start", "weighted_side", "eyes", "late_factor"}

@@ -43,7 +43,7 @@ NESTED_FILE = {
         "sync_batch_norm": False, "zero_init_last": True,
     },
     "arbitration": {
-        "arbiter": "two_groups", "input": "both", "weighted_side": "predictor", "start": 0.25, "tau": None, "ess": None,
+        "arbiter": "two_groups", "eyes": "both", "weighted_side": "predictor", "start": 0.25, "tau": None, "ess": None,
         "anchors": None, "covariance": "oas", "candidates": 2,
     },
     "optimization": {
@@ -202,7 +202,7 @@ UNKNOWN = {
     "there is no setting optimisation; the nearest is optimization": {"optimisation": {"epochs": 3}},
     "there is no setting optimization.epoch; the nearest is optimization.epochs": {"optimization": {"epoch": 3}},
     "there is no setting data.epochs; write optimization.epochs": {"data": {"epochs": 3}},
-    "there is no setting arbitration.look; write arbitration.input": {"arbitration": {"look": "both"}},
+    "there is no setting arbitration.look; write arbitration.eyes": {"arbitration": {"look": "both"}},
     "there is no setting data.xyzzy; data has source, pixel_range, image_megabytes": {"data": {"xyzzy": 3}},
     "there is no setting xyzzy; see `uota pretrain --help`": {"xyzzy": 3},
     "there is no setting runtime; it is a section; give it a mapping with any of seed, accelerator": {"runtime": 3},

@@ -44,5 +44,5 @@ def test_thumbnails_and_features_count_alike(embedded):
 
 @pytest.mark.parametrize("at", ARBITER_INPUTS)
 def test_a_run_learns_by_each(small, tmp_path, at):
-    run = pretrain(small(arbiter_input=at, arbiter="learned"), tmp_path / "run", bar=False, lines=False)
-    assert run.settings().arbitration.input == at
+    run = pretrain(small(eyes=at, arbiter="learned"), tmp_path / "run", bar=False, lines=False)
+    assert run.settings().arbitration.eyes == at

@@ -252,4 +252,4 @@ def test_contradictory_settings_are_refused():
     with pytest.raises(UotaError, match="no multiple of devices"):
         Pretrain.from_flat(batch_size=3, devices=2)
     with pytest.raises(UotaError, match="the arbiter is none, which looks at nothing"):
-        Pretrain.from_flat(arbiter="none", arbiter_input="features")
+        Pretrain.from_flat(arbiter="none", eyes="features")

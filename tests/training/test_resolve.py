@@ -41,21 +41,21 @@ def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cuda", "channels", "views", "backbone"),
+    ("cuda", "channels", "views", "backbone", "eyes"),
     [
-        (False, 3, "small-groups", "tiny"),  # images of 4 pixels
-        (True, 3, "large-groups", "resnet50"),
-        (False, 1, "small-grey-groups", "tiny"),
+        (False, 3, "small-groups", "tiny", "features"),  # images of 4 pixels
+        (True, 3, "large-groups", "resnet50", "pretrained"),
+        (False, 1, "small-grey-groups", "tiny", "features"),
     ],
 )
-def test_views_of_groups_depend_on_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone):
+def test_views_of_groups_depend_on_accelerator_and_channels(monkeypatch, cuda, channels, views, backbone, eyes):
     monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
     groups = Groups(TensorSource("files", torch.zeros(8, channels, 4, 4, dtype=torch.uint8)), [range(4), range(4, 8)])
     settings = resolve_auto(Pretrain.from_flat(views="groups"), groups)
-    assert (settings.views.preset, settings.method.backbone, settings.arbitration.input) == (
+    assert (settings.views.preset, settings.method.backbone, settings.arbitration.eyes) == (
         views,
         backbone,
-        "features",
+        eyes,
     )
     assert settings.method.name == "simclr"
     assert resolve_auto(settings, groups) == settings
@@ -113,7 +113,7 @@ def test_what_auto_becomes_is_explained():
     became = {choice.name: choice.value for choice in choices}
     assert became == {name: settings.as_flat()[name] for name in became}
     of_weights = {"init", "batch_size", "learning_rate", "epochs"}
-    others = {"method", "views", "arbiter_input", "weighted_side", "start", "sync_batch_norm"}
+    others = {"method", "views", "arbiter", "eyes", "weighted_side", "start", "sync_batch_norm"}
     assert became.keys() == of_weights | others
     assert all(choice.reason for choice in choices)
     assert explain_auto(settings, open_source("demo"))[1] == []

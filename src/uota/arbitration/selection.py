@@ -38,15 +38,19 @@ class Candidate:
         parts: kinds of features that it needs.
         fit: fits what embeds features to those of some images, given a seed.
         score: score of the embeddings.
-        learns: whether `fit` learns which views belong together, so that it must not be fitted to the images that it
-            scores.
+        steps: training steps of its head; 0: it learns nothing.
     """
 
     name: str
     parts: tuple[str, ...]
     fit: Callable[[Features, int], Embed]
     score: Score
-    learns: bool = False
+    steps: int = 0
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns which views belong together, so that it must not be fitted to the images that it scores."""
+        return self.steps > 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def frozen(parts: Sequence[str], score: Score, steps: int = 0) -> Candidate:
         projection = fit_projection([features[part] for part in parts], steps, seed)
         return lambda features: projection([features[part] for part in parts])
 
-    return Candidate(name, tuple(parts), fit, score, learns=steps > 0)
+    return Candidate(name, tuple(parts), fit, score, steps)
 
 
 def learned(part: str, steps: int, temperature: float = 0.1) -> Candidate:
@@ -100,7 +104,7 @@ def learned(part: str, steps: int, temperature: float = 0.1) -> Candidate:
         return lambda features: score.embed(features[part])
 
     name = f"Contrast of a head trained on {part} for {steps} steps"
-    return Candidate(name, (part,), fit, Contrast(temperature), learns=True)
+    return Candidate(name, (part,), fit, Contrast(temperature), steps)
 
 
 def select(

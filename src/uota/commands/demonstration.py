@@ -38,7 +38,7 @@ def run_demo(out: Path, seed: int, epochs: int = DEMO_EPOCHS) -> dict[str, dict[
     began = time.monotonic()
     plain = Pretrain.from_flat(arbiter="none", seed=seed, epochs=epochs, threads=1, accelerator="cpu")
     # Here features told better than thumbnails, the default, before those had edges (benchmarks/telling_outliers.py).
-    arbitrated = plain.replace_flat(arbiter="learned", arbiter_input="features")
+    arbitrated = plain.replace_flat(arbiter="learned", eyes="features")
     jobs = {WITHOUT: (plain, out / "plain"), WITH: (arbitrated, out / "arbitrated")}
     for _, folder in jobs.values():
         require_free(folder, overwrite=True)

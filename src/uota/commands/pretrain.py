@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 from uota.commands.parser import Command, CommandParser, add_resume
 from uota.console import printable
 from uota.settings.parsing import SettingsFile, add_sections, build_settings
-from uota.settings.pretrain import FLAT, OLD_NAMES, SECTIONS, Pretrain
+from uota.settings.pretrain import FLAT, OLD_NAMES, OLD_PLACES, SECTIONS, Pretrain
 
 CONFIG_HELP = "YAML file with any of the settings below, or the name of a recipe; flags after it override it."
 # Flags of settings besides their flat names.
@@ -23,7 +23,7 @@ SHOWN = [
     "init",
     "backbone",
     "arbiter",
-    "arbiter-input",
+    "eyes",
     "method-options",
     "view-options",
     "epochs",
@@ -57,6 +57,7 @@ def parser() -> CommandParser:
     add_sections(parser)
     parser.aliases = {name: f"{section}.{key}" for name, (section, key) in FLAT.items()}
     parser.aliases |= {name: parser.aliases[flat] for name, flat in (OLD_NAMES | SHORT).items()}
+    parser.aliases |= {old: ".".join(place) for old, place in OLD_PLACES.items()}
     for section, kind in SECTIONS.items():
         parser.set_title(section, section, kind.__doc__)
     for alias in SHOWN:
@@ -96,10 +97,12 @@ def run(options: Namespace) -> None:
 def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:
     """Say which settings that were asked for are not those of the run that is resumed."""
     from uota.data.places import located
+    from uota.runs.eyes import located_eyes
     from uota.runs.initial import located_init
 
-    names = {"data": located(values["data"]), "init": located_init(values["init"])}
-    asked, default = values | names, Pretrain().as_flat()
+    paths = {"data": located, "init": located_init, "eyes": located_eyes}
+    asked = values | {name: locate(values[name]) for name, locate in paths.items()}
+    default = Pretrain().as_flat()
     for name in default:
         if asked[name] != default[name] and asked[name] != its[name]:
             given = printable(str(asked[name]))

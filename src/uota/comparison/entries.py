@@ -12,7 +12,7 @@ from uota.runs.run import Run
 # Settings that have no effect without arbitration.
 ARBITRATION = (
     "arbiter",
-    "arbiter_input",
+    "eyes",
     "weighted_side",
     "start",
     "tau",

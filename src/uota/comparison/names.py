@@ -35,13 +35,11 @@ def row_title(entry: Entry, others: list[Entry]) -> str:
         return title
     parts = []
     if entry.arbitration["arbiter"] != "none":
-        parts.append(f"{entry.arbitration['arbiter']} on {entry.arbitration['arbiter_input']}")
+        parts.append(f"{entry.arbitration['arbiter']} on {entry.arbitration['eyes']}")
     if entry.arbitration["candidates"] > 1:
         parts.append(f"{entry.arbitration['candidates']} candidates")
     alike = [other.arbitration for other in others if other.arbitration and other.method == entry.method]
-    alike = [
-        each for each in alike if all(each[name] == entry.arbitration[name] for name in ("arbiter", "arbiter_input"))
-    ]
+    alike = [each for each in alike if all(each[name] == entry.arbitration[name] for name in ("arbiter", "eyes"))]
     names = [name for name in differing(alike) if name != "candidates"]
     return f"{title} + {', '.join(parts + ([format_settings(entry.arbitration, names)] if names else []))}"
 

@@ -26,16 +26,15 @@ from uota.io.outputs import check_writable, path_of
 from uota.methods.embedded import Step
 from uota.runs.encoder import check_no_run_options, load_encoder
 from uota.runs.folder import check_output
-from uota.runs.run import Run, load_part
+from uota.runs.run import Run
 from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain, Reading
 from uota.settings.ranges import RANGES, check_number
-from uota.training.arbiter_inputs import arbiter_input
 from uota.training.batches import resolve_workers
 from uota.training.loader import Loader
 from uota.training.module import Pretraining
 from uota.training.resolve import resolve_auto
-from uota.training.setup import build_module
+from uota.training.setup import load_module
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
 from uota.views.presets import preset_of
 
@@ -109,9 +108,7 @@ def _subject(spec: EncoderSpec, settings: Pretrain | None, source: Source) -> _S
         return _Subject(loaded.encoder.to(device), loaded.preset, None, loaded.encoder.width)
     check_no_run_options(spec)
     settings = resolve_auto(settings, source, trained=True)
-    module = build_module(settings, total_steps=1)
-    load_part(module, Run(path_of(spec.run)))
-    module.to(device).eval()
+    module = load_module(Run(path_of(spec.run)), settings).to(device).eval()
     encoder = module.method.encoder
     assert isinstance(encoder, FeatureEncoder)
     return _Subject(encoder, preset_of(settings), module, encoder.width)
@@ -121,7 +118,7 @@ def _write(subject: _Subject, sources: dict[str, Source], out: Path, seed: int) 
     """Write the table, and return its number of rows."""
     total = sum(len(source) for source in sources.values())
     with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
-        scored = bar.add_task("views scored", total=total, visible=_arbiter_of(subject)[0] is not None)
+        scored = bar.add_task("views scored", total=total, visible=_arbiter_of(subject) is not None)
         embedded = bar.add_task("images embedded", total=total)
         verdicts = {
             split: _score_views(subject, source, seed, lambda count: bar.advance(scored, count))
@@ -135,12 +132,11 @@ def _write(subject: _Subject, sources: dict[str, Source], out: Path, seed: int) 
     return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
 
 
-def _arbiter_of(subject: _Subject) -> tuple[Arbiter | None, str]:
-    """Return the run's arbiter and its input; no arbiter for views of groups, which are not of a single image."""
-    if subject.module is None:
-        return None, ""
-    arbiter, looks_at = subject.module.arbiter_and_input()
-    return None if subject.preset.across_images else arbiter, looks_at
+def _arbiter_of(subject: _Subject) -> Arbiter | None:
+    """Return the run's arbiter; none for views of groups, which are not of a single image."""
+    if subject.module is None or subject.preset.across_images:
+        return None
+    return subject.module.primary_arbiter
 
 
 def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
@@ -156,7 +152,7 @@ def _splits(data: str, views: str, options: FolderOptions) -> dict[str, Source]:
 def _score_views(subject: _Subject, source: Source, seed: int, advance: Callable[[int], None]) -> ViewVerdicts:
     """Score the views of all images in random batches, so that classes mix."""
     verdicts = ViewVerdicts(*(np.full(len(source), np.nan, dtype=np.float32) for _ in range(2)))
-    module, (arbiter, looks_at) = subject.module, _arbiter_of(subject)
+    module, arbiter = subject.module, _arbiter_of(subject)
     if arbiter is None or module is None:
         return verdicts
     order = np.random.default_rng(seed).permutation(len(source))
@@ -166,7 +162,7 @@ def _score_views(subject: _Subject, source: Source, seed: int, advance: Callable
     dataset = ViewDataset(source, ViewPipeline(subject.preset, seed))
     for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
         views = views.to(module.device)
-        verdict = arbiter(arbiter_input(looks_at, module.method.embed(views.by_size, Step())), progress=1.0)
+        verdict = arbiter(module.arbiter_features(module.method.embed(views.by_size, Step())), progress=1.0)
         index = views.index.cpu().numpy()
         verdicts.mean_weight[index] = verdict.weights.mean(0).cpu()
         if verdict.outlier_probability is not None:

@@ -12,15 +12,14 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
-from uota.arbitration.selection import MIN_IMAGES, Candidate, Selection, fit_by_halves, select, unsuspected
+from uota.arbitration.candidates import select_in_two_stages
+from uota.arbitration.selection import MIN_IMAGES, Candidate, Selection, fit_by_halves
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
 from uota.inspection.input import InspectionInput
 from uota.methods.embedded import Step
-from uota.runs.run import load_part
-from uota.training.arbiter_inputs import arbiter_input
-from uota.training.setup import build_module
+from uota.training.setup import load_module
 from uota.views import Views
 
 logger = logging.getLogger(__name__)
@@ -135,21 +134,15 @@ def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tens
 
 def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selection:
     """Choose among the candidates; if steps is 0, only among those that train no head."""
-    frozen = [each for each in eyes.candidates if not each.learns]
+    candidates = [each for each in eyes.candidates if steps != 0 or not each.learns]
     if next(iter(features.values())).shape[1] < MIN_IMAGES:
-        return Selection(frozen[0], {})
-    kept = unsuspected(frozen, features, seed)
-    selection = select(frozen if steps == 0 else eyes.candidates, features, seed, kept)
-    trained = eyes.trained(selection.best, steps)
-    if not trained:
-        return selection
-    # one exchange tells what training is worth, which takes most of the time
-    second = select([selection.best, *trained] if steps is None else trained, features, seed, kept, repeats=1)
-    return Selection(second.best, dict(sorted((selection.found | second.found).items(), key=_by_figure)))
+        return Selection(candidates[0], {})
 
+    def second(best: Candidate) -> list[Candidate]:
+        trained = eyes.trained(best, steps)
+        return [best, *trained] if trained and steps is None else trained
 
-def _by_figure(item: tuple[str, float]) -> float:
-    return -item[1]
+    return select_in_two_stages(candidates, second, features, seed)
 
 
 def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
@@ -172,23 +165,22 @@ def _arbiters_of_run(
     """Restore the run's arbiter: the one that weighted the loss, or else the one that chose among candidates."""
     run = subject.run
     assert run is not None
-    module = build_module(run.settings(), total_steps=1)
-    load_part(module, run)
-    method, (arbiter, looks_at) = module.eval().method, module.arbiter_and_input()
+    module = load_module(run, run.settings()).eval()
+    method, arbiter = module.method, module.primary_arbiter
     primary = TWO_GROUPS if arbiter is None else _kind(arbiter)
 
     @torch.no_grad()
     def extract(views: Views) -> Seen:
         embedded = method.embed(views.by_size, Step())
-        return {"input": arbiter_input(looks_at, embedded), "embeddings": embedded.z.detach()}
+        return {"input": module.arbiter_features(embedded), "embeddings": embedded.z.detach()}
 
     def embeddings(seen: Seen, half: int) -> Tensor:
         return seen["embeddings"]
 
     judges = {TWO_GROUPS: Judge(extract, embeddings, Contrast())}
     if arbiter is not None and primary != MAHALANOBIS:
-        looks = embeddings if primary == TWO_GROUPS else lambda seen, half: seen["input"]
-        judges = {primary: Judge(extract, looks, arbiter.eval().score)} | judges
+        own = {primary: Judge(extract, lambda seen, half: seen["input"], arbiter.eval().score)}
+        judges = own | {name: judge for name, judge in judges.items() if name != primary}
     selection = None
     if compare:
         judges[CHOSEN], selection, _ = choose_judge(subject, open_eyes(eyes, subject.preset, backbone), steps)

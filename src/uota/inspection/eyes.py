@@ -10,21 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from uota.arbitration import CohortScore, Contrast, thumbnails
+from uota.arbitration.candidates import SAMPLE, STEPS, TEMPERATURES, frozen_candidates, with_heads
 from uota.arbitration.selection import Candidate, Score, frozen, learned
-from uota.encoders.encoder import Encoder
-from uota.encoders.eyes import DEPTHS, FrozenFeatures
 from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
-from uota.runs.encoder import load_encoder
-from uota.settings.evaluation import EncoderSpec
+from uota.runs.eyes import open_frozen_features
 from uota.views import ViewPreset, Views
 
 THUMBNAILS, MODEL = "thumbnails", "model"
-# Combinations of depths that are tried; the mean of the last two feature maps was the best on most pictures.
-COMBINATIONS = (("last", "before"), ("output", "last", "before"), ("output", "last"), ("output",))
-TEMPERATURES = (0.1, 0.3)
-# Training steps of a head on frozen features, and of one on thumbnails, which tell little without.
-STEPS, THUMBNAIL_STEPS = (25, 100), (25, 50, 100)
+# Training steps of a head on thumbnails, which tell little without.
+THUMBNAIL_STEPS = (25, 50, 100)
 
 
 @dataclass(frozen=True)
@@ -83,17 +78,9 @@ def _with_thumbnails(eyes: Eyes) -> Eyes:
 
 
 def _of_encoder(name: str, backbone: str | None, preset: ViewPreset) -> Eyes:
-    loaded = load_encoder(EncoderSpec(name, backbone))
-    if not isinstance(loaded.encoder, Encoder):
-        raise UotaError(f"{name} has an encoder of two networks, which cannot be used as eyes; choose another")
-    if loaded.preset.channels == 1 and preset.channels == 3:
-        raise UotaError(f"{name} is for grey images, and the views are in colour; choose other --eyes")
-    own = loaded.preset
-    features = FrozenFeatures(loaded.encoder, own.mean, own.std, preset.mean, preset.std)
-    candidates = [frozen(parts, CohortScore()) for parts in COMBINATIONS]
-    candidates += [frozen(DEPTHS, Contrast(temperature)) for temperature in TEMPERATURES]
+    features = open_frozen_features(name, preset, backbone)
     title = "the embedded pretrained encoder" if name == PRETRAINED else name
-    return Eyes(title, lambda views: features(views.by_size), candidates, _heads, 512)
+    return Eyes(title, lambda views: features(views.by_size), frozen_candidates(), _heads, SAMPLE)
 
 
 def _of_module(model: Any) -> Eyes:
@@ -119,11 +106,8 @@ def _of_module(model: Any) -> Eyes:
 
     scores: list[Score] = [CohortScore(), *map(Contrast, TEMPERATURES)]
     candidates = [frozen((MODEL,), score) for score in scores]
-    return Eyes(f"features of {type(model).__name__}", extract, candidates, _heads, 512)
+    return Eyes(f"features of {type(model).__name__}", extract, candidates, _heads, SAMPLE)
 
 
 def _heads(best: Candidate, steps: int | None) -> list[Candidate]:
-    if best.learns:
-        return []
-    chosen = STEPS if steps is None else (steps,) if steps else ()
-    return [frozen(best.parts, best.score, step) for step in chosen]
+    return with_heads(best) if steps is None else with_heads(best, (steps,))

@@ -20,8 +20,9 @@ EVALUATION = TRAINING | {"identity.json": None}
 TRANSFER = TRAINING | {"detections.json": None, "result.json": None, "settings.json": None}
 RUN = TRANSFER | {
     **dict.fromkeys(
-        ("data.json", "skipped.txt", "baseline.json", "linear.json", "knn.json", "linear-sgd.json", "finetune-*.json")
+        ("data.json", "skipped.txt", "arbiter.json", "baseline.json", "linear.json", "knn.json", "linear-sgd.json")
     ),
+    "finetune-*.json": None,
     **dict.fromkeys(("linear-sgd", "finetune-*"), EVALUATION),
     **dict.fromkeys(("detection", "segmentation", "keypoints"), TRANSFER),
 }

@@ -4,6 +4,7 @@ settings.json            the settings (`Pretrain`)
 data.json                the number of images and a digest of their listing
 checkpoint.ckpt          the last checkpoint, in Lightning's format
 checkpoint.before.ckpt   the previous checkpoint, in case the last one is damaged
+arbiter.json             the arbiter that was chosen, if it has frozen eyes (`uota.training.arbiter_choice`)
 baseline.json            what the encoder can do without and with its training (`uota.training.baseline`)
 logs/                    CSV (and TensorBoard) logs
 skipped.txt              the files that could not be read, if any
@@ -50,6 +51,10 @@ class Run:
     @property
     def baseline_file(self) -> Path:
         return self.folder / "baseline.json"
+
+    @property
+    def arbiter_file(self) -> Path:
+        return self.folder / "arbiter.json"
 
     @property
     def skipped_file(self) -> Path:

@@ -17,6 +17,9 @@ OLD_OPTIONS = {name: {"parts": "ghost_batches"} for name in ("moco_v1", "moco_v2
 LONGEST_NAME = 60
 # Learning rate and images per step of a run from random weights.
 RATE_FROM_RANDOM, BATCH_FROM_RANDOM = 2e-3, 128
+# Eyes that are not frozen: what a run computes anyway. And the arbiter that a trial with frozen ones determines.
+OWN_EYES = ("thumbnails", "features", "both", "embeddings")
+CHOSEN = "chosen"
 # How alike names must be for one to be suggested, by difflib's measure.
 CLOSE = 0.7
 
@@ -134,14 +137,17 @@ class MethodSettings:
 class ArbitrationSettings:
     """How views are weighted."""
 
-    arbiter: Literal["learned", "two_groups", "mahalanobis", "none"] = "learned"
-    """learned (a small head trained along with the encoder), two_groups (a mixture fitted to the embeddings),
-    mahalanobis (the UOTA paper's), or none."""
-    input: Literal["auto", "thumbnails", "features", "both", "embeddings"] = field(
-        default="auto", metadata=flat("arbiter_input")
-    )
-    """What the arbiter sees of a view: thumbnails (small pixels and edges, before any encoder), features (of the
-    encoder), both of these, or embeddings. auto: thumbnails for learned (features for groups), else embeddings."""
+    arbiter: Literal["auto", "chosen", "cohort", "learned", "two_groups", "mahalanobis", "none"] = "auto"
+    """chosen (in a short trial at the start: what best finds views that were exchanged on purpose), cohort (cosines to
+    the image's other views, compared with those to other images), learned (a small head trained along with the
+    encoder), two_groups (a mixture fitted to contrasts), mahalanobis (the UOTA paper's), or none. auto: chosen for
+    frozen eyes, else learned."""
+    eyes: str = "auto"
+    """What the arbiter sees a view with. Frozen eyes are pretrained (the ImageNet weights that are installed along with
+    uota), the name of a timm model, whose weights are downloaded, a file of weights, or the folder of a run. The others
+    are thumbnails (small pixels and edges, before any encoder), and of the encoder that is trained its features, both
+    of these, or its embeddings. auto: pretrained for views of 64 pixels and more if that costs less than about half a
+    step, else thumbnails (features for groups); embeddings for two_groups and mahalanobis, thumbnails for learned."""
     weighted_side: Literal["auto", "predictor", "both"] = "auto"
     """Whether weights apply to the predicting view of a pair or to both. auto: predictor for mahalanobis, else both."""
     start: float | None = None
@@ -163,13 +169,18 @@ class ArbitrationSettings:
         check_settings(self)
         if self.tau is not None and self.ess is not None:
             raise UotaError("tau and ess are both set; give one, the other follows from it")
-        if self.arbiter == "none" and self.input not in ("auto", "embeddings"):
-            raise UotaError(
-                f"arbiter_input is {self.input} and the arbiter is none, which looks at nothing; leave it out"
-            )
+        if self.arbiter == "none" and self.eyes not in ("auto", "embeddings"):
+            raise UotaError(f"eyes are {self.eyes} and the arbiter is none, which looks at nothing; leave them out")
+        if self.arbiter == CHOSEN and self.eyes in OWN_EYES:
+            raise UotaError(f"eyes are {self.eyes} and the arbiter is {CHOSEN}, which needs frozen ones; leave one out")
         paper_only = [name for name in ("tau", "ess", "anchors") if getattr(self, name) is not None]
         if paper_only and self.arbiter != "mahalanobis":
             raise UotaError(f"{paper_only[0]} is set and the arbiter is {self.arbiter}; it goes with mahalanobis only")
+
+    @property
+    def has_frozen_eyes(self) -> bool:
+        """Whether the arbiter sees with an encoder that is not trained."""
+        return self.eyes not in ("auto", *OWN_EYES)
 
 
 @dataclass
@@ -337,10 +348,13 @@ FLAT: dict[str, tuple[str, str]] = {
 # And the other way round.
 NAMES = {place: name for name, place in FLAT.items()}
 # Names in settings files and flags of earlier versions.
-OLD_NAMES = {"look": "arbiter_input", "weigh": "weighted_side"}
+OLD_NAMES = {"look": "eyes", "arbiter_input": "eyes", "weigh": "weighted_side"}
+# And names within their sections.
+OLD_PLACES = {"arbitration.input": FLAT["eyes"]}
 
 # The section and the field of each setting by any of its names, such as learning_rate and optimization.learning_rate.
 PLACES = FLAT | {old: FLAT[new] for old, new in OLD_NAMES.items()} | {".".join(place): place for place in NAMES}
+PLACES |= OLD_PLACES
 
 
 def nest(values: Mapping[str, Any], others: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _knn(encoder: nn.Module, train: Source, settings: Pretrain) -> Comparison | 
     preset = preset_of(settings)
     test = open_images(settings.data.source, settings.views.preset, "test", folder_options(settings))
     chosen = [
-        _labelled(part, _affordable(part, preset.evaluation_size, share), settings.runtime.seed)
+        _labelled(part, affordable_images(part, preset.evaluation_size, share), settings.runtime.seed)
         for part, share in ((train, 0.75), (test, 0.25))
     ]
     if not len(chosen[1]) or len(chosen[0]) <= NEIGHBOURS or test.path(0) == train.path(0) is not None:
@@ -165,7 +165,9 @@ def _retrieval(encoder: nn.Module, source: Source, settings: Pretrain) -> Compar
     if preset.sizes[0].grid:  # the views of an image are cells of one crop
         return None
     pipeline = ViewPipeline(preset.with_counts([2, *[0] * (len(preset.sizes) - 1)]), settings.runtime.seed)
-    places = _random(np.arange(len(source)), _affordable(source, preset.sizes[0].size, 0.25), settings.runtime.seed)
+    places = _random(
+        np.arange(len(source)), affordable_images(source, preset.sizes[0].size, 0.25), settings.runtime.seed
+    )
     made = [
         pipeline(source, [(EPOCH, place) for place in places[start : start + BATCH]]).by_size[0]
         for start in range(0, len(places), BATCH)
@@ -201,7 +203,7 @@ def _encode(encoder: nn.Module, images: Float[Tensor, "batch channels height wid
     return encoder(images.to(like).contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-def _affordable(source: Source, side: int, share: float) -> int:
+def affordable_images(source: Source, side: int, share: float) -> int:
     """Return the number of images, of this share of all, that are read and encoded in some seconds."""
     files = source.files
     places = np.linspace(0, len(files) - 1, min(3, len(files))).astype(int).tolist()

@@ -1,10 +1,11 @@
 """The training step, as a module of Lightning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, ViewSampler
@@ -14,8 +15,10 @@ from uota.losses import Side, ViewWeights
 from uota.methods.card import BeforeUpdate, Method
 from uota.methods.embedded import Embedded, Step
 from uota.numerics import seed_of
-from uota.settings.pretrain import Pretrain
+from uota.settings.pretrain import CHOSEN, Pretrain
+from uota.training.arbiter_choice import ArbiterChoice
 from uota.training.arbiter_inputs import arbiter_input
+from uota.training.frozen_eyes import FrozenEyes
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
 from uota.views import Views
@@ -53,6 +56,7 @@ class Pretraining(pl.LightningModule):
         settings: of the run, without `auto`.
         total_steps: number of steps of the whole run.
         epoch_steps: number of steps of a pass over the images, see `learning_rate`.
+        eyes: frozen eyes of the arbiter; None: it sees what the method computes.
     """
 
     def __init__(
@@ -63,11 +67,13 @@ class Pretraining(pl.LightningModule):
         settings: Pretrain,
         total_steps: int,
         epoch_steps: int = 1,
+        eyes: FrozenEyes | None = None,
     ) -> None:
         super().__init__()
         self.method = method
         self.arbiter = arbiter
         self.sampler = sampler
+        self.eyes = eyes
         self.settings = settings
         self.total_steps, self.epoch_steps = total_steps, epoch_steps
         self._before_update: Callable[[int], None] | None = None
@@ -77,11 +83,28 @@ class Pretraining(pl.LightningModule):
         remembered = [f"{name}.rows" for name, part in self.named_modules() if isinstance(part, MemoryBank)]
         self._ddp_params_and_buffers_to_ignore = remembered
 
-    def arbiter_and_input(self) -> tuple[Arbiter | None, str]:
-        """The arbiter of the run, or else of its sampler, and the name of its input."""
-        if self.arbiter is None and self.sampler is not None:
-            return self.sampler.arbiter, "thumbnails"
-        return self.arbiter, self.settings.arbitration.input
+    @property
+    def primary_arbiter(self) -> Arbiter | None:
+        """The arbiter of the run, or else of its sampler."""
+        return self.sampler.arbiter if self.arbiter is None and self.sampler is not None else self.arbiter
+
+    def arbiter_features(self, embedded: Embedded) -> Float[Tensor, "views batch dim"]:
+        """Compute what the primary arbiter sees of a batch of views, detached."""
+        if self.eyes is not None:
+            return self.eyes(embedded.by_size)
+        return arbiter_input("thumbnails" if self.arbiter is None else self.settings.arbitration.eyes, embedded)
+
+    def take_choice(self, choice: ArbiterChoice, state: Mapping[str, Tensor] | None = None) -> None:
+        """Take over what a trial has found out about the arbiter and its frozen eyes.
+
+        Args:
+            choice: the arbiter.
+            state: state of the eyes' projection; None: it will be loaded along with this module's.
+        """
+        assert self.eyes is not None
+        self.eyes.fit(choice, state)
+        if self.arbiter is not None and self.settings.arbitration.arbiter == CHOSEN:
+            self.arbiter.score = choice.score
 
     def training_step(self, views: Views, batch_index: int) -> StepOutput:
         """Choose among candidates, embed, weigh, and compute the loss.
@@ -115,7 +138,7 @@ class Pretraining(pl.LightningModule):
         if self.arbiter is None:
             views, batch = embedded.projected.shape[:2]
             return ViewWeights.uniform(views, batch, side, device=self.device), None
-        verdict = self.arbiter(arbiter_input(self.settings.arbitration.input, embedded), progress)
+        verdict = self.arbiter(self.arbiter_features(embedded), progress)
         return ViewWeights(verdict.weights, side), verdict
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +21,13 @@ from uota.io.atomic import write_text_atomically
 from uota.methods.build import check_statistics
 from uota.methods.own import method_flag
 from uota.runs.checkpoints import find_intact_checkpoint, find_resume_checkpoint
+from uota.runs.eyes import located_eyes
 from uota.runs.folder import empty_folder, require_free
 from uota.runs.initial import located_init, read_initial
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
 from uota.training.accelerators import check_accelerator
+from uota.training.arbiter_choice import ArbiterChoice, read_choice
 from uota.training.baseline import Baseline, read_comparison
 from uota.training.batches import GlobalBatches, ViewsOfRank
 from uota.training.checkpoints import Checkpoints
@@ -45,6 +47,7 @@ from uota.training.trainer import (
     make_trainer,
     translate_stops,
 )
+from uota.training.trial import ArbiterTrial
 from uota.views import SIZE_NAMES, ViewDataset, ViewPipeline
 from uota.views.presets import preset_of
 
@@ -77,7 +80,7 @@ def pretrain(
     check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
     source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
     settings, choices = explain_auto(settings, source)
-    settings = settings.replace_flat(data=located(settings.data.source), init=located_init(settings.method.init))
+    settings = located_settings(settings)
     check_optimizer(settings)
     # All that can be refused is refused before the folder is touched.
     job = _build(run, settings, source, bar, lines, resume)
@@ -92,6 +95,12 @@ def pretrain(
             _log_summary(job, run)
         list_skipped(source, run)
     return run
+
+
+def located_settings(settings: Pretrain) -> Pretrain:
+    """Return settings whose paths are valid in every working directory."""
+    init, eyes = located_init(settings.method.init), located_eyes(settings.arbitration.eyes)
+    return settings.replace_flat(data=located(settings.data.source), init=init, eyes=eyes)
 
 
 @dataclass
@@ -128,7 +137,8 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.devices, int)
     total = settings.optimization.total_steps(len(batches))
     begun = resume and find_intact_checkpoint(run.checkpoint) is not None  # then the weights are in the checkpoint
-    module = build_module(settings, total, len(batches), None if begun else read_initial(settings))
+    initial, choice = (None, _choice_of(run, settings)) if begun else (read_initial(settings), None)
+    module = build_module(settings, total, len(batches), initial, choice)
     module.configure_optimizers()
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
@@ -136,17 +146,22 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), total, quiet=not lines)
     estimate = Estimate(total, quiet=not lines)
     baseline = Baseline(settings, source, run.baseline_file, total, quiet=not lines)
-    callbacks = [baseline, checkpoints, monitor, DamageWatch(source), estimate]
+    trial = ArbiterTrial(source, replace(pipeline, preset=preset), run.arbiter_file)
+    callbacks = [trial, baseline, checkpoints, monitor, DamageWatch(source), estimate]
     trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts)
     return _Job(source, module, data, trainer, monitor, settings.runtime.threads)
 
 
+def _choice_of(run: Run, settings: Pretrain) -> ArbiterChoice | None:
+    return read_choice(run.arbiter_file) if settings.arbitration.has_frozen_eyes else None
+
+
 @rank_zero_only
 def _log_choices(settings: Pretrain, choices: list[Choice]) -> None:
     """Log a line for each setting that was left to the package; without an arbiter, its settings do not matter."""
-    moot = () if settings.arbitration.arbiter != "none" else ("arbiter_input", "weighted_side", "start")
+    moot = () if settings.arbitration.arbiter != "none" else ("eyes", "weighted_side", "start")
     for name, value, reason in (choice for choice in choices if choice.name not in moot):
         logger.info(f"{name}: {value} ({reason})")
 
@@ -204,7 +219,7 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
             "that version, or start again with --overwrite"
         )
     written = resolve_auto(written, source)  # earlier versions had fewer settings
-    if written.replace_flat(data=located(written.data.source)).as_dict() != json.loads(json.dumps(settings.as_dict())):
+    if located_settings(written).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)
 

@@ -12,6 +12,7 @@ from uota.methods import Card
 from uota.methods.build import find_method
 from uota.runs.initial import RANDOM, InitialWeights, check_initial, describe_initial
 from uota.settings.pretrain import Pretrain
+from uota.training.default_eyes import choose_eyes
 from uota.training.defaults import Choice, choices_of_random, choices_of_weights, choose_init, choose_length
 from uota.views import ViewPreset
 from uota.views.presets import GROUPS, preset_of
@@ -50,10 +51,12 @@ def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> t
     settings = _with(settings, chosen)
     preset = _check_preset(settings, source, card, asked.views.preset)
     chosen += _starting(settings, preset, card) if from_weights else choices_of_random(preset)
+    settings = _with(settings, chosen)
+    chosen += choose_eyes(settings, preset)
+    settings = _with(settings, chosen)
     arbiter = settings.arbitration.arbiter
     side, start = ("predictor", 0.5) if arbiter == "mahalanobis" else ("both", 0.0)
     chosen += [
-        _arbiter_input(arbiter, preset),
         Choice("weighted_side", side, "as in the paper" if arbiter == "mahalanobis" else f"arbiter {arbiter}"),
         Choice("start", start, "as in the paper" if arbiter == "mahalanobis" else "weights from the first step"),
         Choice("sync_batch_norm", card.sync_batch_norm, f"as published for {card.title}"),
@@ -139,14 +142,6 @@ def _check_preset(settings: Pretrain, source: Source, card: Card, asked: str) ->
             "choose another preset with --views"
         )
     return preset
-
-
-def _arbiter_input(arbiter: str, preset: ViewPreset) -> Choice:
-    if arbiter != "learned":
-        return Choice("arbiter_input", "embeddings", f"arbiter {arbiter}")
-    if preset.across_images:  # thumbnails of two images of one thing differ in where it is
-        return Choice("arbiter_input", "features", "views across the images of a group")
-    return Choice("arbiter_input", "thumbnails", "views of a single image")
 
 
 def _ends(pixel_range: PixelRange | None) -> list[float] | None:

@@ -7,7 +7,11 @@ from torch import Tensor
 from uota.arbitration import Arbiter, ViewSampler
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.methods.build import build_method, compile_encoders
-from uota.settings.pretrain import Pretrain
+from uota.runs.eyes import open_frozen_features
+from uota.runs.run import Run, load_part
+from uota.settings.pretrain import CHOSEN, Pretrain
+from uota.training.arbiter_choice import ArbiterChoice, read_choice
+from uota.training.frozen_eyes import FrozenEyes
 from uota.training.module import Pretraining
 from uota.views.presets import preset_of
 
@@ -20,6 +24,8 @@ def build_arbiter(settings: Pretrain, dim: int) -> Arbiter | None:
     own = settings.arbitration
     if own.arbiter == "none":
         return None
+    if own.arbiter == CHOSEN:
+        return Arbiter("cohort", start=own.start or 0.0)  # until a trial chooses
     if own.arbiter == "mahalanobis":
         tau = own.tau if own.tau is not None or own.ess is not None else TAU_PER_DIMENSION * dim
         paper = {"ess": own.ess, "anchors": own.anchors, "covariance": own.covariance}
@@ -35,8 +41,38 @@ def build_sampler(settings: Pretrain) -> ViewSampler | None:
     return ViewSampler([size.count for size in preset_of(settings).sizes], settings.runtime.seed)
 
 
+def build_eyes(settings: Pretrain) -> FrozenEyes | None:
+    """Build the frozen eyes of a run, not fitted to any views; None if the arbiter sees what the run computes anyway.
+
+    Raises:
+        UotaError: there are no such eyes.
+    """
+    own = settings.arbitration
+    return FrozenEyes(open_frozen_features(own.eyes, preset_of(settings))) if own.has_frozen_eyes else None
+
+
+def load_module(run: Run, settings: Pretrain) -> Pretraining:
+    """Build the module of a run and load its checkpoint.
+
+    Args:
+        run: the run.
+        settings: the run's, without `auto`.
+
+    Raises:
+        UotaError: a file of the run is missing or damaged, or its frozen eyes are gone.
+    """
+    choice = read_choice(run.arbiter_file) if settings.arbitration.has_frozen_eyes else None
+    module = build_module(settings, total_steps=1, choice=choice)
+    load_part(module, run)
+    return module
+
+
 def build_module(
-    settings: Pretrain, total_steps: int, epoch_steps: int = 1, initial: Mapping[str, Tensor] | None = None
+    settings: Pretrain,
+    total_steps: int,
+    epoch_steps: int = 1,
+    initial: Mapping[str, Tensor] | None = None,
+    choice: ArbiterChoice | None = None,
 ) -> Pretraining:
     """Build the Lightning module of a run, whose settings hold no `auto`.
 
@@ -45,10 +81,13 @@ def build_module(
         total_steps: number of steps of the whole run.
         epoch_steps: number of steps of a pass over the images; without training it does not matter.
         initial: weights that the backbone starts from; None: random ones.
+        choice: what the arbiter with frozen eyes is; None: `ArbiterTrial` finds out.
     """
     method = build_method(settings, initial)
     arbiter, sampler = build_arbiter(settings, method.dim), build_sampler(settings)
-    module = Pretraining(method, arbiter, sampler, settings, total_steps, epoch_steps)
+    module = Pretraining(method, arbiter, sampler, settings, total_steps, epoch_steps, build_eyes(settings))
+    if choice is not None:
+        module.take_choice(choice)
     network = module.get_submodule("method")
     if settings.runtime.devices > 1 and settings.method.sync_batch_norm:
         with_sync_batch_norm(network)
