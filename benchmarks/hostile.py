@@ -269,7 +269,7 @@ def settings(run: Path) -> Attempt:
         if chance.random() < 0.15:
             text = damaged(chance, text)
         copy = _copy(run, place, settings=text)
-        words = chance.choice([*OF_RUNS, ["inspect", "--seconds=0", "--images=3", "--out=p.html"]])
+        words = chance.choice([*OF_RUNS, ["inspect", "--eyes=thumbnails", "--steps=0", "--images=3", "--out=p.html"]])
         command([*[word for word in words if "=" not in word], str(copy), *[word for word in words if "=" in word]])
 
     return attempt
@@ -308,7 +308,7 @@ def flags(run: Path) -> Attempt:
     commands = {
         "pretrain": (["pretrain", f"--data={data}", "--out=r", *TINY.split()], None),
         "evaluate": (["evaluate", "finetune", str(run), "--epochs=1", "--labels=100%"], None),
-        "inspect": (["inspect", str(data), "--seconds=0", "--images=3", "--out=p.html"], None),
+        "inspect": (["inspect", str(data), "--eyes=thumbnails", "--steps=0", "--images=3", "--out=p.html"], None),
         "embed": (["embed", str(run), "--out=e.csv"], None),
         "shard": (["shard", str(data), "--out=s"], None),
         "compare": (["compare", str(run)], None),
@@ -329,8 +329,9 @@ def flags(run: Path) -> Attempt:
             "files",
             "table",
             "inject",
-            "weights",
-            "seconds",
+            "eyes",
+            "backbone",
+            "steps",
             "images",
             "seed",
         ],

@@ -74,7 +74,7 @@ def test_third_party_weights_run_no_code(command, weights, pictures, marker, tmp
 
 
 def test_weights_of_a_backbone_run_no_code(weights, pictures, marker, tmp_path, capsys):
-    flags = [f"--data={pictures}", "--backbone=resnet18", f"--weights={weights}", f"--out={tmp_path / 'page.html'}"]
+    flags = [f"--data={pictures}", "--backbone=resnet18", f"--eyes={weights}", f"--out={tmp_path / 'page.html'}"]
     assert_refused(["inspect", *flags], marker, capsys, str(weights))
 
 

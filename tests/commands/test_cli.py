@@ -56,7 +56,7 @@ def test_a_run_is_trained_evaluated_and_inspected(garments, tmp_path, capsys):
 
 def test_a_folder_is_inspected_and_its_advice_is_taken_by_pretrain(pictures, tmp_path, capsys):
     page, table, milder = (tmp_path / name for name in ("page.html", "views.csv", "milder.yaml"))
-    flags = [f"--out={page}", f"--table={table}", "--images=4", "--inject=0.1", "--seconds=0.5"]
+    flags = [f"--out={page}", f"--table={table}", "--images=4", "--inject=0.1", "--eyes=thumbnails", "--steps=0"]
     assert main(["inspect", str(pictures), *flags, "--view_options={local: {scale: [0.05, 0.2]}}"]) == 0
     assert f"written: {page}" in capsys.readouterr().out
     assert "<!doctype html>" in page.read_text()
@@ -76,12 +76,18 @@ def test_a_folder_is_inspected_without_a_run(tmp_path, capsys):
         Image.new("RGB", (40, 40), (30 * number, 255 - 30 * number, 0)).save(tmp_path / f"{number}.png")
     picture = tmp_path / "out" / "views.png"
     assert (
-        main(["inspect", f"--data={tmp_path}", "--views=small", f"--out={picture}", "--seconds=1", "--images=2"]) == 0
+        main(["inspect", f"--data={tmp_path}", "--views=small", f"--out={picture}", "--eyes=thumbnails", "--images=2"])
+        == 0
     )
     assert picture.exists()
     assert "estimated share of outlier views" in capsys.readouterr().out
     named = tmp_path / "demo.csv"
-    assert main(["inspect", "demo", f"--out={picture}", f"--table={named}", "--seconds=0", "--images=2"]) == 0
+    assert (
+        main(
+            ["inspect", "demo", f"--out={picture}", f"--table={named}", "--eyes=thumbnails", "--steps=0", "--images=2"]
+        )
+        == 0
+    )
     assert len(named.read_text().splitlines()) > 100
 
 
@@ -183,11 +189,17 @@ def test_a_run_on_groups_is_trained_evaluated_and_lists_its_files(things, tmp_pa
 
 def test_files_are_listed_without_a_run(things, tmp_path, capsys):
     files = tmp_path / "files.csv"
-    flags = [f"--data={things}", "--views=groups", f"--files={files}", f"--out={tmp_path / 'views.png'}", "--seconds=8"]
+    flags = [
+        f"--data={things}",
+        "--views=groups",
+        f"--files={files}",
+        f"--out={tmp_path / 'views.png'}",
+        "--eyes=thumbnails",
+    ]
     assert main(["inspect", *flags]) == 0
     said = capsys.readouterr().out
     assert "all files, worst first" in said
-    assert "more --seconds" not in said
+    assert "other --eyes" not in said
     assert listed(files)[0]["file"] == str(things / "kind0/00/strange.png")
 
 
@@ -197,9 +209,15 @@ def test_a_list_by_an_arbiter_that_cannot_tell_is_doubted(tmp_path, capsys):
         for number in range(4):
             noise = torch.randint(0, 256, (33, 33, 3), generator=torch.Generator().manual_seed(4 * thing + number))
             Image.fromarray(noise.to(torch.uint8).numpy()).save(tmp_path / "noise" / str(thing) / f"{number}.png")
-    flags = [f"--data={tmp_path / 'noise'}", "--views=groups", f"--files={tmp_path / 'files.csv'}", "--seconds=0"]
+    flags = [
+        f"--data={tmp_path / 'noise'}",
+        "--views=groups",
+        f"--files={tmp_path / 'files.csv'}",
+        "--eyes=thumbnails",
+        "--steps=0",
+    ]
     assert main(["inspect", *flags, f"--out={tmp_path / 'views.png'}"]) == 0
-    assert "give more --seconds" in capsys.readouterr().out
+    assert "choose other --eyes" in capsys.readouterr().out
 
 
 def test_files_in_no_groups_are_not_listed(things, tmp_path, capsys):

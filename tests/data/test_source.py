@@ -87,7 +87,7 @@ def test_a_member_that_a_default_would_hide_is_refused():
 
 
 def test_a_new_source_is_inspected(stripes):
-    found = uota.inspect(stripes, views="small-grey", seconds=0.0)
+    found = uota.inspect(stripes, views="small-grey", eyes="thumbnails", steps=0)
     named = isinstance(stripes, Source)
     columns = found.table.columns()
     expected = {f"stripe {index}" for index in range(12) if index != 3} if named else set(map(str, range(12)))

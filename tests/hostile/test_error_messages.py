@@ -24,7 +24,7 @@ from uota.settings.transfer import Transfer
 TINY = ["--epochs=1", "--batch_size=8", "--workers=0", "--threads=1", "--accelerator=cpu", "--arbiter=none"]
 COMMANDS = {
     "evaluate": "evaluate knn {run}",
-    "inspect": "inspect {run} --out=page.png --seconds=0 --images=2",
+    "inspect": "inspect {run} --out=page.png --eyes=thumbnails --steps=0 --images=2",
     "embed": "embed {run} --out=table.csv",
     "export": "export {run} --to=safetensors --out=weights.safetensors",
     "resume": "pretrain --resume --out={run}",
@@ -119,7 +119,7 @@ def test_invalid_flags_of_pretrain_are_named(argument, says, sound, run, capsys)
 
 OTHERS = [
     ("inspect run --seed=-1", "seed is -1"), ("inspect run --images=0", "images is 0"),
-    ("inspect run --seconds=-1", "seconds is -1"), ("inspect run --seconds=inf", "seconds is inf"),
+    ("inspect run --steps=-1", "steps is -1"), ("inspect run --steps=inf", "steps"),
     ("inspect run --inject=2", "inject is 2"), ("embed run --out=e.csv --seed=-1", "seed is -1"),
     ("embed run --out=e.csv --seed=1.5", "a whole number"), ("embed run --out=e.txt", "neither"),
     ("evaluate finetune run --epochs=0", "epochs is 0"), ("evaluate finetune run --drops=[7]", "drops is 7"),
@@ -319,7 +319,7 @@ class Terminal:
 @pytest.mark.parametrize(
     "command",
     ["methods", "pretrain --overwrite --data={data} {tiny} --out=Lauf-写真", "evaluate knn {run} --data={data}",
-     "evaluate knn 写真", "embed {run} --data={data} --out=写真.csv", "inspect {data} --seconds=0 --out=写真.html",
+     "evaluate knn 写真", "embed {run} --data={data} --out=写真.csv", "inspect {data} --steps=0 --out=写真.html",
      "shard {data} --out=Scherben-写真", "compare {run}", "pretrain --data=写真"],
 )  # fmt: skip
 def test_no_encoding_of_the_terminal_ends_a_command(command, encoding, sound, run, monkeypatch):
@@ -432,7 +432,7 @@ def test_an_output_must_not_be_a_folder(writer, run, capsys):
 EMPTY = ["evaluate knn {}", "evaluate knn run --data={}", "inspect {}", "inspect run --data={}", "embed {} --out=x.csv",
          "export {} --to=timm --out=x", "transfer detection {} --out=x", "shard {} --out=x", "compare {}",
          "pretrain --data={}", "pretrain --backbone={}", "pretrain --config={}",
-         "inspect run --weights={}"]  # fmt: skip
+         "inspect demo --eyes={}"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", EMPTY)
@@ -443,7 +443,7 @@ def test_an_empty_output_is_refused(command, run, capsys):
 LOOPS = ["evaluate knn loop", "evaluate knn run --data=loop", "inspect loop", "embed loop --out=x.csv",
          "export loop --to=timm --out=x", "transfer detection loop --out=x", "shard loop --out=x",
          "pretrain --data=loop --out=x",
-         "inspect demo --backbone=resnet18 --weights=loop", "pretrain --config=loop",
+         "inspect demo --backbone=resnet18 --eyes=loop", "pretrain --config=loop",
          "pretrain --out=loop --resume"]  # fmt: skip
 
 

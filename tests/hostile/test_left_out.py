@@ -385,7 +385,9 @@ def test_groups_report_unused_files(tmp_path, capsys):
     assert "1 DICOM file(s) are not read: convert them to PNG: a/x.dcm" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["inspect {} --seconds=0 --images=3 --out=page.html", "shard {} --out=shards"])
+@pytest.mark.parametrize(
+    "command", ["inspect {} --eyes=thumbnails --steps=0 --images=3 --out=page.html", "shard {} --out=shards"]
+)
 def test_every_command_reports_what_it_leaves_out(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "data", named("a", "b"))
@@ -505,7 +507,9 @@ def test_floats_mixed_with_integers_of_another_range_are_refused(tmp_path):
 def test_an_output_does_not_overwrite_an_image_of_the_data(tmp_path, capsys, out):
     data = fill(tmp_path / "data", named("a", "b"))
     before = (data / "a/0.png").read_bytes()
-    code = main(["inspect", str(data), "--seconds=0", "--images=3", f"--out={out.format(data=data)}"])
+    code = main(
+        ["inspect", str(data), "--eyes=thumbnails", "--steps=0", "--images=3", f"--out={out.format(data=data)}"]
+    )
     assert code == (2 if "a/0" in out else 0)
     assert (data / "a/0.png").read_bytes() == before
     assert ("is one of the images that are read" in capsys.readouterr().err) == (code == 2)
@@ -514,7 +518,10 @@ def test_an_output_does_not_overwrite_an_image_of_the_data(tmp_path, capsys, out
 def test_two_outputs_need_two_files(tmp_path, capsys):
     fill(tmp_path / "data", named("a", "b"))
     out = tmp_path / "x.csv"
-    assert main(["inspect", str(tmp_path / "data"), "--seconds=0", f"--out={out}", f"--table={out}"]) == 2
+    assert (
+        main(["inspect", str(tmp_path / "data"), "--eyes=thumbnails", "--steps=0", f"--out={out}", f"--table={out}"])
+        == 2
+    )
     assert "is given for two outputs" in capsys.readouterr().err
 
 

@@ -127,7 +127,7 @@ def test_an_invalid_picture_is_a_clear_error(kind, impatient):
     with pytest.raises(UotaError):
         SequenceSource([NO_PICTURES[kind]] * 4).images([0])
     with pytest.raises(UotaError):
-        inspect([NO_PICTURES[kind]] * 4, seconds=0.0)
+        inspect([NO_PICTURES[kind]] * 4, eyes="thumbnails", steps=0)
 
 
 @pytest.mark.parametrize("mean", [0.2, 0.485, 0.8])
@@ -142,7 +142,7 @@ def test_an_invalid_dataset_is_a_clear_error(pictures):
     if pictures is None or pictures == "":
         pytest.skip("these stand for demo-scenes and for a folder")
     with pytest.raises(UotaError, match=r"images cannot be taken from .* by number"):
-        inspect(pictures, seconds=0.0)
+        inspect(pictures, eyes="thumbnails", steps=0)
 
 
 class Dataset(list):
@@ -289,7 +289,7 @@ def test_a_list_of_paths_is_inspected_like_a_folder(tmp_path, damaged):
     paths = [str(tmp_path / name) for name in named("a", each=6)]
     for name in damaged:
         (tmp_path / "a" / name).write_bytes(b"damaged")
-    found = inspect(paths, seconds=0.0)
+    found = inspect(paths, eyes="thumbnails", steps=0)
     assert found.table.shape[1] == 6 - len(damaged)
     assert [path.name for path in found.subject.source.skipped] == damaged
     assert str(tmp_path / "a/0.png") in set(found.table.columns()["image"])
@@ -298,4 +298,4 @@ def test_a_list_of_paths_is_inspected_like_a_folder(tmp_path, damaged):
 def test_a_missing_file_in_a_list_of_paths_is_named(tmp_path):
     paths = [str(path) for path in fill(tmp_path, named("a", each=6)).rglob("*.png")]
     with pytest.raises(UotaError, match=r"there is no file .*nowhere\.png"):
-        inspect([*paths, "nowhere.png"], seconds=0.0)
+        inspect([*paths, "nowhere.png"], eyes="thumbnails", steps=0)

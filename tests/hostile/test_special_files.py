@@ -192,7 +192,7 @@ def test_a_folder_without_permission_is_a_clear_error_in_every_command(tmp_path_
         "for line in sys.stdin.read().splitlines():\n"
         "    print('CODE', main(line.split()), flush=True)\n"
     )
-    commands = [f"inspect {closed} --seconds=0", f"pretrain --data={closed} --out=r", f"compare {closed}",
+    commands = [f"inspect {closed} --steps=0", f"pretrain --data={closed} --out=r", f"compare {closed}",
                 f"evaluate knn {closed}", f"embed {closed} --out=e.csv", f"shard {closed} --out=s",
                 f"export {closed} --to=timm --out=e.pth", f"transfer detection x --coco={closed} --out=t",
                 f"pretrain --data={closed}/shards-*.tar --out=r", f"pretrain --data=demo --out={closed}/r",
@@ -217,7 +217,9 @@ def test_a_log_that_is_a_special_file_is_reported(run, tmp_path, capsys, kind):
         (tmp_path / "run" / file).write_bytes((run / "run" / file).read_bytes())
     SPECIAL[kind](tmp_path / "run/logs/version_0/metrics.csv")
     page = tmp_path / "page.html"
-    assert main(["inspect", str(tmp_path / "run"), "--seconds=0", "--images=3", f"--out={page}"]) == 0
+    assert (
+        main(["inspect", str(tmp_path / "run"), "--eyes=thumbnails", "--steps=0", "--images=3", f"--out={page}"]) == 0
+    )
     assert "metrics.csv cannot be read and is not drawn" in capsys.readouterr().err
 
 

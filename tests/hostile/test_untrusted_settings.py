@@ -65,7 +65,7 @@ COMMANDS = {
     "evaluate knn": "evaluate knn {run}",
     "evaluate linear": "evaluate linear {run} --out=elsewhere",
     "evaluate finetune": "evaluate finetune {run} --epochs=1",
-    "inspect": "inspect {run} --out=page.png --seconds=0 --images=2",
+    "inspect": "inspect {run} --out=page.png --eyes=thumbnails --steps=0 --images=2",
     "embed": "embed {run} --out=table.csv",
     "export": "export {run} --to=safetensors --out=weights.safetensors",
     "resume": "pretrain --resume --out={run}",

@@ -1,12 +1,14 @@
 """Views that are made again for display, compared with those that were scored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import uota
-from uota.inspection.table import score_views
+from uota.inspection.scoring import score_views
 from uota.views import ViewPipeline, unnormalise
 
 
@@ -24,19 +26,23 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("images", ["tensors", "folder"])
 def test_the_pictures_of_views_are_those_that_were_scored(folder, images, inject_from):
     data = torch.randint(0, 256, (24, 3, 40, 40), dtype=torch.uint8) if images == "tensors" else folder
-    found = uota.inspect(data, seconds=0.0, inject=0.4, views="small", scored=24)
+    found = uota.inspect(data, eyes="thumbnails", steps=0, inject=0.4, views="small")
     pipeline = ViewPipeline(found.subject.preset, found.subject.pipeline.seed, 0.4, inject_from)
-    scored = []
+    scored, indices = [], []
+
+    judge = found.arbiters.judges["chosen"]
 
     def extract(views):
         scored.append([unnormalise(each, pipeline.preset.mean, pipeline.preset.std) for each in views.by_size])
-        return found.arbiters.extract(views)
+        indices.append(views.index)
+        return judge.extract(views)
 
-    subject = type(found.subject)(found.subject.source, pipeline, found.subject.settings, None, found.subject.total)
-    arbiters = type(found.arbiters)(**vars(found.arbiters) | {"extract": extract})
-    table = score_views(subject, arbiters, 24, bar=False)
+    subject = type(found.subject)(found.subject.source, pipeline, found.subject.settings, None)
+    arbiters = replace(found.arbiters, judges={"chosen": replace(judge, extract=extract)})
+    table = score_views(subject, arbiters, bar=False)
     assert table.wrong.any()
-    expected = [torch.cat([batch[size] for batch in scored], 1) for size in range(len(scored[0]))]
+    order = torch.cat(indices).argsort()
+    expected = [torch.cat([batch[size] for batch in scored], 1)[:, order] for size in range(len(scored[0]))]
     places = [5, 0, 17]
     shown = uota.inspection.Inspection(subject, arbiters, table).view_pictures(places)
     for place, pictures in zip(places, shown, strict=True):
@@ -50,7 +56,7 @@ def test_the_views_of_groups_are_made_again(tmp_path):
         place = tmp_path / str(number // 3) / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
         Image.new("RGB", (60, 60), (10 * number, 0, 0)).save(place)
-    found = uota.inspect(tmp_path, views="small-groups", seconds=0.0, scored=24, files=False)
+    found = uota.inspect(tmp_path, views="small-groups", eyes="thumbnails", steps=0, files=False)
     (pictures,) = found.view_pictures([2])
     files = found.table.parameters.image[:, 2].tolist()
     assert len(pictures) == len(files) == found.table.shape[0]

@@ -98,7 +98,7 @@ def _check_given(options: Namespace, section: str = "") -> None:
         if isinstance(value, Namespace):
             _check_given(value, name)
         else:
-            check_given(NAMES.get((section, name), name), value)
+            check_given(NAMES.get((section, name), name), value, section)
 
 
 def _said_of(error: OSError) -> str:

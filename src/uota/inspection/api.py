@@ -9,10 +9,12 @@ from typing import Any
 from PIL import Image
 
 from uota.data import warn_left_out, warn_skipped
+from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
 from uota.inspection.export import to_frame, write_table
+from uota.inspection.eyes import THUMBNAILS
 from uota.inspection.input import open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
@@ -23,12 +25,13 @@ from uota.misfiled.eyes import open_file_eyes
 from uota.misfiled.files import MIN_GROUPS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
-from uota.settings.ranges import RANGES, check_number
+from uota.settings.ranges import OF_COMMANDS, RANGES, check_number
 from uota.views import ViewPreset
 
 logger = logging.getLogger(__name__)
 
 PAGE, TABLES = ".html", (".parquet", ".csv")
+WITHOUT_BACKBONE = ("auto", PRETRAINED, THUMBNAILS)
 
 
 class Inspection(Findings):
@@ -110,6 +113,13 @@ def require_suffix(out: Path) -> None:
         raise UotaError(f"{out} has no suffix that names a format; give .html, .png, .parquet or .csv")
 
 
+def _check_eyes(model: Any, eyes: str | Path, backbone: str | None) -> None:
+    if model is not None and eyes != "auto":
+        raise UotaError(f"both a model and eyes {eyes} are given, and eyes are all that a model is used as; omit one")
+    if backbone is not None and (model is not None or str(eyes) in WITHOUT_BACKBONE):
+        raise UotaError(f"backbone {backbone} is the network of a file of weights; give that file as eyes")
+
+
 def inspect(
     images: Any = None,
     model: Any = None,
@@ -163,11 +173,12 @@ def inspect(
     ((6, 40), 1.0)
     """
     check_number("seed", seed, RANGES["seed"])
-    if steps is not None and steps < 0:
-        raise UotaError(f"steps is {steps}; give 0 or more")
+    if steps is not None:
+        check_number("steps", steps, OF_COMMANDS["inspect"]["steps"])
     if most is not None and most < 1:
         raise UotaError(f"the number of images is {most}; give at least 1")
     run = model if isinstance(model, Run) else None
+    _check_eyes(model if run is None else None, eyes, backbone)
     reading = Reading(None if pixel_range is None else list(pixel_range), image_megabytes)
     subject = open_input(images, run, views, view_options or {}, inject, seed, reading, most)
     if files and subject.groups is None:

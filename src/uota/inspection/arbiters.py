@@ -13,7 +13,7 @@ from torch import Tensor
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
 from uota.arbitration.candidates import select_in_two_stages
-from uota.arbitration.selection import Candidate, Selection, fit_by_halves
+from uota.arbitration.selection import MIN_IMAGES, Candidate, Selection, fit_by_halves
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 CHOSEN, LEARNED, COHORT, TWO_GROUPS, MAHALANOBIS = "chosen", "learned", "cohort", "two_groups", "mahalanobis"
 Seen = dict[str, Float[Tensor, "views batch _"]]
+# Fewest images in each half of the sample of which a head is trained; from fewer it learns nothing.
+MIN_HALF = 16
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,15 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
         The judge, how it was chosen, and a description of its embeddings.
 
     Raises:
-        UotaError: the images are too few to choose by.
+        UotaError: none of the images can be read.
     """
     features, first = sample_features(subject, eyes)
-
-    def second(best: Candidate) -> list[Candidate]:
-        trained = eyes.trained(best, steps)
-        return [best, *trained] if trained and steps is None else trained
-
-    selection = select_in_two_stages(eyes.candidates, second, features, subject.pipeline.seed)
+    few = min(first.sum(), (~first).sum()) < MIN_HALF
+    selection = _choose(eyes, features, subject.pipeline.seed, 0 if few else steps)
     best = selection.best
-    figure = selection.found[best.name]
-    logger.info(f"arbiter: {best.name}; it finds exchanged views with average precision {figure:.2f}")
+    figure = selection.found.get(best.name)
+    found = "" if figure is None else f"; it finds exchanged views with average precision {figure:.2f}"
+    logger.info(f"arbiter: {best.name}{found}")
     return fit_judge(best, eyes, features, first, subject.pipeline.seed), selection, f"{best.name}, by {eyes.name}"
 
 
@@ -131,6 +130,19 @@ def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tens
         return fitted.embed[half](seen)
 
     return Judge(eyes.extract, embed, candidate.score, candidate.learns)
+
+
+def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selection:
+    """Choose among the candidates; if steps is 0, only among those that train no head."""
+    candidates = [each for each in eyes.candidates if steps != 0 or not each.learns]
+    if next(iter(features.values())).shape[1] < MIN_IMAGES:
+        return Selection(candidates[0], {})
+
+    def second(best: Candidate) -> list[Candidate]:
+        trained = eyes.trained(best, steps)
+        return [best, *trained] if trained and steps is None else trained
+
+    return select_in_two_stages(candidates, second, features, seed)
 
 
 def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:

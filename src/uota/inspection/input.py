@@ -1,6 +1,7 @@
 """The input of an inspection: images of any source and the pipeline of their views."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ SIDES, MAX_SIDE, MEGABYTES = 5, 640, 256
 BATCH = 128
 # Scored views come from an epoch that no arbiter was trained on.
 SCORED_EPOCH = 2**31
+# Fewest items that can be scored against each other.
 MIN_ITEMS = 3
 # Small views of an image of 64 pixels and more, if the preset is left open: more than for training, where they cost
 # more, as an image is judged by its other views.
@@ -56,7 +58,7 @@ class InspectionInput:
         source: images, or groups.
         pipeline: makes their views.
         settings: the run's, or those that a run on these images would have.
-        run: run whose arbiter scores the views; None: an arbiter is trained now.
+        run: run whose arbiter scores the views; None: an arbiter is chosen now.
         most: number of items to score, drawn at random if there are more; None: all.
     """
 
@@ -96,6 +98,25 @@ class InspectionInput:
             for batch in np.array_split(part, max(1, round(len(part) / BATCH)))
         ]
 
+    def readable_batches(self, batches: Iterable[ItemBatch]) -> Iterator[tuple[int, Views]]:
+        """Make the views of batches, each with its half.
+
+        If fewer than `MIN_ITEMS` images of a batch can be read, they join the next batch of their half; the rest of a
+        half without a next one is left out, with a warning.
+        """
+        half, held = 0, list[Sample]()
+        for batch in batches:
+            if batch.half != half:
+                _warn_not_compared(len(held))
+                half, held = batch.half, []
+            views = self.readable_views(held + batch.samples)
+            if views is None:
+                continue
+            held = [(SCORED_EPOCH, index) for index in views.index.tolist()] if views.batch < MIN_ITEMS else []
+            if not held:
+                yield half, views
+        _warn_not_compared(len(held))
+
     def readable_views(self, samples: list[Sample]) -> Views | None:
         """Make the views of those samples whose images can all be read, as damaged files are replaced by others."""
         views = self.pipeline(self.source, samples)
@@ -105,6 +126,11 @@ class InspectionInput:
         if not any(lost):
             return views
         return self.readable_views([sample for sample, gone in zip(samples, lost, strict=True) if not gone])
+
+
+def _warn_not_compared(items: int) -> None:
+    if items:
+        logger.warning(f"left out: {items} of the images, as too few others can be read to compare them with")
 
 
 def open_input(

@@ -106,7 +106,8 @@ class Findings:
     @cached_property
     def quality(self) -> Quality:
         """Duplicates among the pictures, and pictures that are empty, dark, washed out, blurred, tiny or odd-shaped."""
-        return find_flaws(self.subject.source)
+        whole = self.subject.groups is not None
+        return find_flaws(self.subject.source, None if whole else sorted(self.subject.order.tolist()))
 
     @cached_property
     def planes(self) -> list[Plane]:

@@ -34,8 +34,7 @@ class _Scored:
     def add(self, scores: Scores, counted: Bool[Tensor, "views batch"]) -> None:
         self.observed.append(scores.observed.cpu())
         self.position = scores.position
-        if scores.nulls is not None:
-            self.counts.append(counts_by_image(scores, counted.to(scores.observed.device)).float().cpu())
+        self.counts.append(counts_by_image(scores, counted.to(scores.observed.device)).float().cpu())
 
     def verdict(self) -> Arbitration:
         observed = torch.cat(self.observed, 1)
@@ -64,15 +63,13 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, bar: bool = True
     scored = {name: _Scored() for name in arbiters.judges}
     seen, embeddings, empty = [], [], []
     batches = subject.batches(by_halves=arbiters.by_halves)
-    for batch in track(batches, "scoring views", transient=True, disable=not bar, console=PROGRESS):
-        views = subject.readable_views(batch.samples)
-        if views is None:
-            continue
+    bars = track(batches, "scoring views", transient=True, disable=not bar, console=PROGRESS)
+    for half, views in subject.readable_batches(bars):
         empty.append(_shows_nothing(views, subject.preset))
         features = _extract(arbiters, views)
         for name, judge in arbiters.judges.items():
-            scored[name].add(judge.score(judge.embed(features[name], batch.half)), ~empty[-1])
-        embeddings.append(arbiters.embed(features[next(iter(features))], batch.half).half().cpu())
+            scored[name].add(judge.score(judge.embed(features[name], half)), ~empty[-1])
+        embeddings.append(arbiters.embed(features[next(iter(features))], half).half().cpu())
         views.by_size = []  # free the pixels, which are no longer needed
         seen.append(views)
     if sum(views.batch for views in seen) < MIN_ITEMS:

@@ -78,7 +78,6 @@ RANGES = {
     "image_megabytes": Range(1, 10**6, whole=True),
     "shard_size": Range(1, 10**6, whole=True),
     "images": Range(1, 10**5, whole=True),
-    "seconds": Range(0, 10**6),
     "drops": Range(0, 1, above=True, below=True, what="a share of training"),
     "learning_rate": RATE._replace(above=True),
     "head_learning_rate": RATE._replace(above=True),
@@ -122,7 +121,11 @@ def check_settings(settings: Any, **ranges: Range) -> None:
             _check(name, value, hints[field.name])
 
 
-def check_given(name: str, value: Any) -> None:
+# Ranges of options that mean something else in one command: the steps of `inspect` are those of the arbiter's head.
+OF_COMMANDS = {"inspect": {"steps": Range(0, LARGEST, whole=True)}}
+
+
+def check_given(name: str, value: Any, command: str = "") -> None:
     """Check a value from the command line, which need not be of a dataclass.
 
     Raises:
@@ -133,7 +136,12 @@ def check_given(name: str, value: Any) -> None:
         raise UotaError(f"{name} is empty; give it a value, or leave it out")
     if not all(_is_name(text) for text in texts):
         raise UotaError(f"{name} has characters that no file and no name has, such as a null byte; write it again")
-    if name in RANGES and value is not None:
+    own = OF_COMMANDS.get(command, {})
+    if value is None:
+        return
+    if name in own:
+        check_number(name, value, own[name])
+    elif name in RANGES:
         _check(name, value, None)
 
 

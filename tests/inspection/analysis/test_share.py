@@ -5,7 +5,7 @@ from scipy.stats import bootstrap
 
 from uota.arbitration import Scores, TwoGroups
 from uota.errors import UotaError
-from uota.inspection.analysis import causes
+from uota.inspection.analysis import resampling
 from uota.inspection.analysis.share import _bca, share_with_interval
 
 IMAGES, VIEWS = 50, 6
@@ -43,7 +43,7 @@ def test_the_interval_of_a_skewed_statistic_equals_scipys():
 
 
 def test_the_interval_covers_the_rate_about_as_often_as_it_says(monkeypatch):
-    monkeypatch.setattr(causes, "RESAMPLES", 200)
+    monkeypatch.setattr(resampling, "RESAMPLES", 200)
     shares = [share_with_interval(gaussian_scores(0.1, seed), seed) for seed in range(30)]
     assert sum(share.low <= 0.1 <= share.high for share in shares) >= 25
     spread = np.std([share.estimate for share in shares])

@@ -20,6 +20,7 @@ from uota.arbitration import effective_sample_size
 from uota.arbitration.strengths.temperature import softmax_weights
 from uota.data.memory import TensorSource
 from uota.inspection.analysis.causes import FACTORS
+from uota.inspection.analysis.share import Share
 from uota.io.csv_files import csv_text
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain
@@ -32,12 +33,11 @@ CLASSES = ["cat <b>", "dog"]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """An inspection with everything that a page can show except misfiled files: ground truth, causes, two runs."""
-    seconds = 20.0 if "UOTA_SCREENSHOTS" in os.environ else 4.0
-    found = uota.inspect("demo-scenes", inject=0.1, seconds=seconds, scored=IMAGES)
+    found = uota.inspect("demo-scenes", inject=0.1, most=IMAGES, eyes="thumbnails", steps=50)
     runs = []
     for number in range(2):
         folder = tmp_path_factory.mktemp(f"run{number}")
-        settings = Pretrain.from_flat(arbiter=("none", "learned")[number])
+        settings = Pretrain.from_flat(arbiter=("none", "learned")[number], steps=9)
         (folder / "settings.json").write_text(json.dumps(settings.as_dict()))
         (folder / "logs/version_0").mkdir(parents=True)
         lines = [f"{epoch},{5 - epoch * 0.1 - number},{epoch}" for epoch in range(9)]
@@ -101,7 +101,7 @@ def names_shown(window):
     return window.all(".row, .single", "e.getAttribute('aria-label')")
 
 
-@pytest.mark.parametrize("tau", [3.0, 64.0, 172.8, 1000.0])
+@pytest.mark.parametrize("tau", [3.0, 640.0, 1728.0, 10000.0])
 def test_the_temperature_changes_weights_order_and_sample_size_as_in_python(opened, found, tau):
     opened(
         "const e = document.getElementById('tau-typed'); e.value = arguments[0]; e.dispatchEvent(new Event('change'))",
@@ -133,7 +133,7 @@ def test_the_slider_moves_by_keys_and_shows_its_temperature(opened, found):
     np.testing.assert_allclose(shown, expected[indices], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("arbiter", ["learned", "two_groups"])
+@pytest.mark.parametrize("arbiter", ["chosen"])
 def test_automatic_weights_are_those_of_the_arbiter(opened, found, arbiter):
     opened.driver.find_element("css selector", f"input[value={arbiter}]").click()
     verdict = found.table.verdicts[arbiter]
@@ -224,7 +224,7 @@ def test_selected_views_are_saved_as_csv_with_the_values_of_the_table(opened, fo
                 if exact
                 else float(value) == pytest.approx(expected[name], rel=1e-5, abs=1e-7)
             )
-    assert {"outlier_probability_learned", "score_learned", "crop_width"} <= set(rows[0])
+    assert {"outlier_probability_chosen", "score_chosen", "crop_width"} <= set(rows[0])
     opened("document.getElementById('select-none').click()")
     assert opened("return document.getElementById('csv-selected').disabled")
     choose(opened, "only", "flagged")
@@ -328,7 +328,7 @@ def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
         for file in range(4):
             pixels = np.full((20, 20, 3), (20 * thing, 255 - 20 * thing, 5 * file), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "things" / f"thing, {thing}" / f"{file}.png")
-    found = uota.inspect(tmp_path / "things", views="groups", seconds=0.0, files=True)
+    found = uota.inspect(tmp_path / "things", views="groups", eyes="thumbnails", steps=0, files=True)
     found.filing.verdicts.probability[:] = torch.linspace(0.95, 0.05, 48)
     window.open(found.save(tmp_path / "files.html"), 400)
     assert window.log() == []
@@ -345,7 +345,7 @@ def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path, monkeypa
     monkeypatch.setattr("uota.inspection.page.html.ROOM", 500_000)
     pixels = torch.randint(0, 256, (210, 3, 64, 64), dtype=torch.uint8)
     source = TensorSource("</script><b>", pixels, torch.arange(210) % 2, CLASSES)
-    found = uota.inspect(source, seconds=0.0, scored=200)
+    found = uota.inspect(source, eyes="thumbnails", steps=0, most=200)
     page = found.save(tmp_path / "large.html")
     assert page.stat().st_size < 900_000
     assert "://" not in page.read_text().replace("http://www.w3.org/2000/svg", "")
@@ -372,7 +372,8 @@ def test_without_outliers_the_most_unusual_views_are_shown_with_scores(window, t
     table, nothing = found.table, found.table.shows_nothing.clone()
     nothing[3, :5] = True
     verdict = replace(table.verdict, outlier_rate=0.0)
-    none = replace(table, verdicts=table.verdicts | {table.primary: verdict}, shows_nothing=nothing)
+    verdicts = table.verdicts | {table.primary: verdict}
+    none = replace(table, verdicts=verdicts, shows_nothing=nothing, share=Share(0.0, 0.0, 0.01))
     made = uota.inspection.Inspection(found.subject, found.arbiters, none)
     window.open(made.save(tmp_path / "none.html"), 400)
     assert window.log() == []

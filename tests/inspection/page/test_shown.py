@@ -8,7 +8,7 @@ from uota.inspection.page.shown import ItemPictures, _quality, pictured
 
 
 def test_pictures_are_of_the_most_unusual_images_until_the_room_is_used():
-    found = uota.inspect(torch.randint(0, 256, (60, 3, 40, 40), dtype=torch.uint8), seconds=0.0, scored=60)
+    found = uota.inspect(torch.randint(0, 256, (60, 3, 40, 40), dtype=torch.uint8), eyes="thumbnails", steps=0)
     whole = pictured(found, 10**9)
     assert whole["places"] == found.ranking
     assert len(whole["pictures"]) == 60 * found.table.shape[0]

@@ -143,29 +143,31 @@ class Quality:
         return self.source.path(index) or self.source.display_name(index)
 
 
-def find_flaws(source: Source, bar: bool = True) -> Quality:
-    """Look through all pictures of a source once, in their original sizes, and list their flaws.
+def find_flaws(source: Source, chosen: Sequence[int] | None = None, bar: bool = True) -> Quality:
+    """Look through the pictures of a source once, in their original sizes, and list their flaws.
 
     Args:
         source: the pictures; those that cannot be read are listed as such.
+        chosen: indices of the pictures to look at; None: all.
         bar: show a progress bar.
     """
     source = source.files.at_full_size()
-    indices, measures = _measure_all(source, bar)
+    indices, measures = _measure_all(source, range(len(source)) if chosen is None else chosen, bar)
     flaws = [*_duplicates(indices, measures), *_single_flaws(indices, measures)]
     order = {problem: place for place, problem in enumerate(PROBLEMS)}
     flaws.sort(key=lambda flaw: order[flaw.problem])
     return Quality(source, len(indices), flaws, source.skipped)
 
 
-def _measure_all(source: Source, bar: bool) -> tuple[list[int], list[Measures]]:
+def _measure_all(source: Source, chosen: Sequence[int], bar: bool) -> tuple[list[int], list[Measures]]:
     """Measure the pictures that can be read, and return their indices too."""
     # One at a time, since a picture in its original size may take hundreds of megabytes.
-    places = track(range(len(source)), "checking pictures", transient=True, disable=not bar, console=PROGRESS)
+    places = track(chosen, "checking pictures", transient=True, disable=not bar, console=PROGRESS)
     measures = [measure(source.images([index])[0]) for index in places]
     # In place of an unreadable picture, sources return another, which is not its duplicate.
-    readable = (~source.unreadable(torch.arange(len(source)))).nonzero()[:, 0].tolist()
-    return readable, [measures[index] for index in readable]
+    lost = source.unreadable(torch.tensor(chosen)).tolist()
+    kept = [place for place, gone in enumerate(lost) if not gone]
+    return [chosen[place] for place in kept], [measures[place] for place in kept]
 
 
 def _duplicates(indices: Sequence[int], measures: Sequence[Measures]) -> list[Flaw]:

@@ -64,6 +64,7 @@ def page_data(found: Findings) -> dict[str, Any]:
         "rate": found.outlier_rate,
         "interval": found.interval,
         "arbiters": _arbiters(found),
+        "selection": _selection(found),
         "dim": found.table.embeddings.shape[-1],
         "shown": pictured(found, ROOM),
         "mapped": found.mapped,
@@ -86,10 +87,9 @@ def _subject(found: Findings) -> dict[str, Any]:
         "source": source.name,
         "who": _who(found),
         "space": found.arbiters.space,
-        "total": len(found.subject.source),
-        "sampled": len(source),
+        "total": len(source),
+        "sampled": len(found.subject.order),
         "grouped": found.subject.groups is not None,
-        "halved": False,
         "views": views,
         "images": images,
         "kinds": preset.size_name_of_view,
@@ -126,7 +126,7 @@ def _comparison(found: Findings) -> str:
 
 def _who(found: Findings) -> str:
     run = found.subject.run
-    return f"the arbiter of run {run.folder.name}" if run else "an arbiter trained on these images"
+    return f"the arbiter of run {run.folder.name}" if run else "an arbiter chosen for these images"
 
 
 def _arbiters(found: Findings) -> dict[str, Any]:
@@ -144,6 +144,14 @@ def _arbiters(found: Findings) -> dict[str, Any]:
             "rate": verdict.outlier_rate,
         }
     return made
+
+
+def _selection(found: Findings) -> dict[str, Any] | None:
+    """Return the candidates among which an arbiter was chosen, the best first; None: there was no choice."""
+    selection = found.arbiters.selection
+    if selection is None or not selection.found:
+        return None
+    return {"chosen": selection.best.name, "found": [list(pair) for pair in selection.found.items()]}
 
 
 def _by_image(values: Tensor | None) -> dict[str, str] | None:

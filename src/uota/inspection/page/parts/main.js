@@ -2,7 +2,7 @@
 
 const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["quality", "Picture quality"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
 
-const TOO_MANY = 0.4; // an estimated rate above this suggests an arbiter that is not trained well enough
+const TOO_MANY = 0.4; // an estimated rate above this suggests an arbiter that cannot tell
 
 /** The share of outliers with its interval: "3.1 % (95 % interval 2.2 to 4.0 %)". */
 function shareWords(rate) {
@@ -13,12 +13,10 @@ function shareWords(rate) {
 
 /** How many of the images were scored, and how many have pictures. */
 function scoredWords() {
-  const sample = data.images < data.total;
-  const scored = data.halved
-    ? `${whole(data.images)} of the ${whole(data.total)} groups were scored, by an arbiter trained on the other half`
-    : sample
-    ? `${whole(data.images)} of the ${whole(data.total)} ${WHAT}, drawn at random, were scored${data.sampled < data.total && data.who.startsWith("an") ? ` by an arbiter trained on ${whole(data.sampled)}` : ""}`
-    : `All ${whole(data.images)} ${WHAT} were scored`;
+  const some = `${whole(data.images)} of the ${whole(data.total)} ${WHAT}`;
+  const scored = data.sampled < data.total
+    ? `${some}, drawn at random, were scored`
+    : data.images < data.total ? `${some} were scored; the others could not be read` : `All ${whole(data.images)} ${WHAT} were scored`;
   if (shown.places.length === data.images) return `${scored}.`;
   const flagged = Array.from({ length: data.images }, (_, image) => image).filter((image) => !rankOf.has(image) && viewsOf(image).some(isFlagged)).length;
   return `${scored}. Pictures of ${whole(shown.places.length)} of them fit on this page, the most unusual first; the others` +
@@ -28,7 +26,7 @@ function scoredWords() {
 function drawHead() {
   byId("source").append(...breakable(data.source));
   byId("lead").textContent = `Views of preset ${data.preset}, judged by ${data.who}. ${scoredWords()}`;
-  const rate = data.rate ?? data.arbiters.two_groups.rate, ess = el("dd"), nothing = data.nothing.reduce((sum, one) => sum + one, 0);
+  const rate = data.rate ?? data.arbiters[data.judge].rate, ess = el("dd"), nothing = data.nothing.reduce((sum, one) => sum + one, 0);
   const flagged = data.none_found ? 0 : Array.from({ length: data.views * data.images }, (_, index) => index).filter(isFlagged).length;
   const figures = [
     data.none_found ? ["outlier views: " + shareWords(rate), "No outliers found"] : ["views estimated to be outliers" + (data.interval ? `, ${shareWords(rate)}` : ""), percent(rate, 1)],
@@ -38,13 +36,26 @@ function drawHead() {
     ["effective sample size of the weights", ess],
   ].filter((one) => one);
   byId("doubt").hidden = !(rate > TOO_MANY);
-  byId("doubt").textContent = "So high an outlier rate usually means that the arbiter is not trained well enough: train it for longer (--seconds, or more epochs of the run), or use features of a --backbone.";
+  byId("doubt").textContent = "So high an outlier rate usually means that the arbiter cannot tell: choose other --eyes, or train the run for more epochs.";
   const calibration = data.calibrations[data.own];
   if (calibration) figures.push(["AUROC against the ground truth", calibration.auroc.toFixed(3)]);
   if (data.filing) figures.push(["files estimated to be misfiled", percent(data.filing.share, 1)]);
   byId("figures").append(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), typeof value === "string" ? el("dd", {}, value) : value)));
   onWeights(() => { ess.textContent = effectiveSampleSize(state.weights).toFixed(3); });
+  drawCandidates();
   drawGalleryHead();
+}
+
+/** The candidates among which the arbiter was chosen, the best first. */
+function drawCandidates() {
+  if (!data.selection) return;
+  const { chosen, found } = data.selection, best = new Map(found).get(chosen);
+  const row = ([name, precision]) => el("tr", name === chosen ? { class: "chosen" } : {}, el("td", {}, name, name === chosen ? " (chosen)" : null), el("td", { class: "number" }, precision.toFixed(3)));
+  const table = el("table", {}, el("caption", {}, "Average precision in finding views exchanged on purpose"),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Candidate"), el("th", { class: "number", scope: "col" }, "Average precision"))), el("tbody", {}, found.map(row)));
+  const by = data.own === "chosen" ? "Arbiter" : "For comparison, an arbiter chosen by injection";
+  byId("candidates").append(el("summary", {}, `${by}: ${chosen}; it finds views exchanged on purpose with an average precision of ${best.toFixed(3)}`), el("div", { class: "scroll" }, table));
+  byId("candidates").hidden = false;
 }
 
 function drawGalleryHead() {
