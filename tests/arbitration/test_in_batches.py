@@ -13,7 +13,7 @@ def test_each_part_is_scored_by_itself():
     together, first, second = ScoreInBatches(score, 2)(z), score(z[:, :10]), score(z[:, 10:])
     assert_close(together.observed, torch.cat([first.observed, second.observed], 1))
     for null, of_first, of_second in zip(together.nulls(), first.nulls(), second.nulls(), strict=True):
-        assert_close(null, torch.cat([of_first, of_second], 1))
+        assert_close(null, torch.cat([of_first.flatten(1), of_second.flatten(1)], 1))
 
 
 def test_all_parts_have_one_outlier_rate():

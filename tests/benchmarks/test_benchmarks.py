@@ -25,6 +25,7 @@ TINY = [
     ("step", ["peers"]),
     ("packed", []),
     ("peers", []),
+    ("eyes", []),
     ("telling_outliers", ["injected-25"]),
     ("learns", []),
     ("defaults", []),

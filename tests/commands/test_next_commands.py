@@ -26,7 +26,7 @@ def train(tmp_path, monkeypatch, capsys):
 
 def test_all_commands_that_a_run_prints_work_on_it(train, pictures):
     run, said = train(pictures)
-    commands = said.partition("next:\n")[2].splitlines()
+    commands = [line for line in said.partition("next:\n")[2].splitlines() if line.startswith("  ")]
     assert [line.split()[1:3] for line in commands] == [
         ["inspect", "run"], ["evaluate", "knn"], ["evaluate", "linear"], ["embed", "run"], ["export", "run"]
     ]  # fmt: skip

@@ -5,6 +5,15 @@ import torch
 
 from uota.settings.pretrain import Pretrain
 
+DEFAULTS = {
+    "method": "swav",
+    "arbiter": "none",
+    "views": "scenes",
+    "epochs": 4,
+    "batch_size": 128,
+    "learning_rate": 2e-3,
+}
+
 
 @pytest.fixture
 def make_run(tmp_path):
@@ -13,7 +22,7 @@ def make_run(tmp_path):
     def make(name, done=None, results=None, **settings):
         folder = tmp_path / name
         folder.mkdir()
-        chosen = Pretrain.from_flat(**{"method": "swav", "arbiter": "none", "epochs": 4, "views": "scenes"} | settings)
+        chosen = Pretrain.from_flat(**DEFAULTS | settings)
         (folder / "settings.json").write_text(json.dumps(chosen.as_dict()))
         state = {"state_dict": {"weight": torch.zeros(1)}, "global_step": 1}
         torch.save(state | {"epoch": chosen.optimization.epochs if done is None else done}, folder / "checkpoint.ckpt")

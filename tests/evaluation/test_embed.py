@@ -134,7 +134,7 @@ def test_mistakes_are_reported_in_one_sentence_and_leave_no_file(run, tmp_path, 
     for arguments, says in [
         ([str(run), f"--out={tmp_path / 'x.txt'}"], "neither a .parquet nor a .csv"),
         ([str(run), "--data=demo", f"--out={tmp_path / 'x.csv'}"], "images of 1 channel"),
-        (["nowhere", f"--out={tmp_path / 'x.csv'}"], "not the folder of a run"),
+        (["nowhere", f"--out={tmp_path / 'x.csv'}"], "nowhere is not a run; give the images with --data"),
     ]:
         assert main(["embed", *arguments]) == 2
         assert says in capsys.readouterr().err

@@ -256,7 +256,7 @@ def test_files_of_a_run_killed_before_its_settings_are_replaced(images, tmp_path
         (tmp_path / "run" / name).write_text("{")
     run = train(settings_for(images, epochs=1), tmp_path / "run", overwrite=True)
     assert {path.name for path in run.folder.iterdir()} == {
-        *(".uota.lock", "data.json", "settings.json", "checkpoint.ckpt", "logs")
+        *(".uota.lock", "data.json", "settings.json", "baseline.json", "checkpoint.ckpt", "logs")
     }
 
 
@@ -317,7 +317,9 @@ class Signals:
 
 
 def stopped_while_loading(monkeypatch, images, out, at, *numbers, **changes):
-    source = Signals(open_source(images), at + 1, *numbers)  # the first request is the test of the views
+    source = Signals(
+        open_source(images), at + 2, *numbers
+    )  # the first requests are the test of the views and the baseline
     monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     with pytest.raises(StoppedError, match="--resume") as stopped:

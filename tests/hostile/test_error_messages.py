@@ -132,7 +132,7 @@ OTHERS = [
     ("transfer detection run --steps=1 --epochs=1", "both set"),
     ("shard run --out=s --shard_size=0", "shard_size is 0"),
     ("shard run --out=s --shard_size=99999999999999", "shard_size is"), ("demo --seed=-1", "seed is -1"),
-    ("demo --epochs=0", "epochs is 0"),
+    ("demo --steps=0", "steps is 0"),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from uota.commands.cli import main
     [
         (
             ["pretrain", "--arbiter", "learn"],
-            "--arbiter is learn; choose one of learned, two_groups, mahalanobis, none",
+            "--arbiter is learn; choose one of auto, chosen, cohort, learned, two_groups, mahalanobis, none",
         ),
         (["pretrain", "--learning_rate", "fast"], "--learning_rate is fast; it must be a number"),
         (["pretrain", "--local_views", "x"], "--local_views is x; it must be a whole number or null"),

@@ -60,6 +60,7 @@ def test_no_unfinished_files_are_left(small, tmp_path):
         ".uota.lock",
         "data.json",
         "settings.json",
+        "baseline.json",
         "checkpoint.ckpt",
         "logs",
     }

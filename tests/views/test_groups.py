@@ -76,10 +76,11 @@ def test_without_injection_nothing_is_known_to_be_wrong(groups):
     assert ViewPipeline(PLAIN)(groups, samples(1)).wrong is None
 
 
-def test_presets_of_groups_are_two_large_and_four_small_views_across_images():
+def test_presets_of_groups_are_two_large_and_some_small_views_across_images():
     across = {name: preset for name, preset in PRESETS.items() if preset.across_images}
-    assert across.keys() == {"large-groups", "small-groups", "small-grey-groups"}
+    assert across.keys() == {"large-groups", "medium-groups", "small-groups", "small-grey-groups"}
     pixels = [[view_size.size for view_size in preset.sizes] for preset in across.values()]
-    assert pixels == [[224, 96], [32, 20], [24, 16]]
-    assert all([view_size.count for view_size in preset.sizes] == [2, 4] for preset in across.values())
-    assert [preset.channels for preset in across.values()] == [3, 3, 1]
+    assert pixels == [[224, 96], [96, 64], [32, 20], [24, 16]]
+    counts = [[view_size.count for view_size in preset.sizes] for preset in across.values()]
+    assert counts == [[2, 4], [2, 1], [2, 4], [2, 4]]
+    assert [preset.channels for preset in across.values()] == [3, 3, 3, 1]

@@ -30,7 +30,7 @@ def test_images_are_labelled_with_categories_and_named(split):
     assert source.display_name(2) == source.display_name(0).replace("Noto", "Fluent")
 
 
-@pytest.mark.parametrize("split", ["train", "test", None])
+@pytest.mark.parametrize("split", ["train", "test", "all"])
 def test_groups_are_the_drawings_of_one_thing(split):
     groups = open_groups(NAME, split)
     assert {len(members) for members in groups.members} == {3}
