@@ -130,21 +130,23 @@ def select(
     if images < MIN_IMAGES:
         raise ValueError(f"{images} images are too few to choose by injection; give at least {MIN_IMAGES}")
     kept = unsuspected(candidates, features, seed) if kept is None else kept
-    figures = torch.zeros(len(candidates), repeats, dtype=torch.float64)
-    for repeat in range(repeats):
-        exchanged, injected = exchange(features, SHARE, seed_of(seed, repeat))
-        counted = kept | injected
-        for place, candidate in enumerate(candidates):
-            observed = score_all(candidate, exchanged, seed).observed
-            figures[place, repeat] = average_precision(-observed[counted], injected[counted])
-    mean = figures.mean(1)
+    exchanges = (exchange(features, SHARE, seed_of(seed, repeat)) for repeat in range(repeats))
+    trials = (
+        ([score_all(each, exchanged, seed).observed for each in candidates], injected)
+        for exchanged, injected in exchanges
+    )
+    mean = precision_by_injection(kept, trials)
     order = mean.argsort(descending=True, stable=True).tolist()
     return Selection(candidates[order[0]], {candidates[place].name: float(mean[place]) for place in order})
 
 
 def unsuspected(candidates: Sequence[Candidate], features: Features, seed: int) -> Bool[Tensor, "views images"]:
     """Mark the views of which at most half of the candidates hold that they are outliers."""
-    suspected = torch.stack([_suspects(score_all(each, features, seed)) for each in candidates])
+    return not_suspected(torch.stack([_suspects(score_all(each, features, seed)) for each in candidates]))
+
+
+def not_suspected(suspected: Bool[Tensor, "candidates ..."]) -> Bool[Tensor, "..."]:
+    """Mark what at most half of the candidates suspect."""
     return suspected.double().mean(0) <= 0.5
 
 
@@ -197,15 +199,14 @@ def exchange(features: Features, share: float, seed: int) -> tuple[dict[str, Ten
 
 
 def precision_by_injection(
-    suspected: Bool[Tensor, "candidates ..."], trials: Iterable[tuple[Tensor, Tensor]]
+    kept: Bool[Tensor, "..."], trials: Iterable[tuple[Iterable[Tensor], Tensor]]
 ) -> Float[Tensor, " candidates"]:
     """Return the mean average precision of each candidate in finding what was injected.
 
     Args:
-        suspected: what each candidate suspects before anything is injected; what most suspect is left out.
+        kept: what is not suspected before anything is injected; the rest is left out.
         trials: for each injection, the candidates' scores, and which of them are of injected ones.
     """
-    kept = suspected.double().mean(0) <= 0.5
     figures = [
         [average_precision(-each[kept | injected], injected[kept | injected]) for each in scores]
         for scores, injected in trials

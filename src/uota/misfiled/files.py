@@ -1,6 +1,5 @@
 """Misfiled files: the outlier probability of each file among the files of its group, and the list of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from uota.data import Groups
 from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
 
-BATCH = 128
-# Fewest groups that can be split in halves, with an arbiter trained on each half.
+# Fewest groups in which misfiled files are looked for without being asked.
 MIN_GROUPS = 6
 
 
@@ -34,17 +32,6 @@ class FileVerdicts:
     def worst_first(self) -> Int64[Tensor, " files"]:
         """Return the files by descending probability, and ties by ascending score."""
         return torch.from_numpy(np.lexsort((self.score.numpy(), -self.probability.numpy())).copy())
-
-
-def split_in_halves(groups: Groups, seed: int) -> tuple[list[int], list[int]]:
-    """Split the groups in two random halves, and return the indices of each."""
-    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
-    return order[::2], order[1::2]
-
-
-def select_groups(groups: Groups, places: Sequence[int]) -> Groups:
-    """Return some of the groups, with all files."""
-    return Groups(groups.files, [groups.members[place] for place in places])
 
 
 def write_verdicts(verdicts: FileVerdicts, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:

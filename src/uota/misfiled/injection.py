@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.arbitration.selection import REPEATS, SHARE, precision_by_injection
+from uota.arbitration.selection import REPEATS, SHARE, not_suspected, precision_by_injection
 from uota.misfiled.grouped import Grouped
 from uota.misfiled.mixture import probabilities
 from uota.misfiled.scores import SCORES
@@ -102,7 +102,7 @@ def choose(features: Features, group: Int64[Tensor, " members"], seed: int) -> C
     ).flatten(0, 1)
     injected = torch.stack([injected for _, injected in trials])
     suspected = torch.stack([probabilities(each[0], each[1:][injected])[0] > 0.5 for each in scores])
-    figures = precision_by_injection(suspected, zip(scores.unbind(1)[1:], injected, strict=True))
+    figures = precision_by_injection(not_suspected(suspected), zip(scores.unbind(1)[1:], injected, strict=True))
     candidates = [Candidate(parts, score) for parts, score in product(combinations(features), SCORES)]
     order = figures.argsort(descending=True, stable=True).tolist()
     return Choice(candidates[order[0]], {candidates[place].name: float(figures[place]) for place in order})
