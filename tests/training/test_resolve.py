@@ -128,8 +128,10 @@ def pictures_of(side, count=12, channels=3):
 def test_large_colour_pictures_start_from_the_embedded_weights():
     settings = resolve_auto(Pretrain(), pictures_of(64))
     flat = settings.as_flat()
-    expected = {"init": "pretrained", "backbone": "tf_efficientnet_lite0", "views": "medium", "method": "simclr"}
-    expected |= {"mean": [0.5] * 3, "std": [0.5] * 3, "learning_rate": 3e-4, "batch_size": 64, "epochs": None}
+    expected = {"init": "pretrained", "backbone": "tf_efficientnet_lite0", "views": "medium", "method": "byol"}
+    expected |= {"mean": [0.5] * 3, "std": [0.5] * 3, "learning_rate": 1e-3, "batch_size": 64, "epochs": None}
+    expected |= {"encoder_rate": 0.2, "frozen_norms": True, "norm_adaptation": 0.5, "kept_share": 0.65}
+    expected |= {"frozen_stages": None if torch.cuda.is_available() else 3}
     assert {name: flat[name] for name in expected} == expected
     assert flat["steps"] in STEPS.values()
     assert preset_of(settings).mean == (0.5, 0.5, 0.5)
@@ -151,13 +153,14 @@ def test_large_colour_pictures_start_from_the_embedded_weights():
 def test_others_start_from_random_weights_as_ever(changes, source):
     flat = resolve_auto(Pretrain.from_flat(**changes), source).as_flat()
     expected = {"init": "random", "mean": None, "batch_size": 128, "learning_rate": 2e-3, "epochs": 12, "steps": None}
+    expected |= dict.fromkeys(("encoder_rate", "frozen_norms", "frozen_stages", "norm_adaptation", "kept_share"))
     assert {name: flat[name] for name in expected} == expected
 
 
 def test_many_pictures_and_an_accelerator_train_from_random_weights(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     few = resolve_auto(Pretrain(), pictures_of(64))
-    assert (few.method.init, few.views.preset, few.method.name) == ("pretrained", "simclr", "simclr")
+    assert (few.method.init, few.views.preset, few.method.name) == ("pretrained", "byol", "byol")
     assert preset_of(few).sizes[0].size == 224
     monkeypatch.setattr("uota.training.defaults.MANY_IMAGES", 12)
     many = resolve_auto(Pretrain(), pictures_of(64))
