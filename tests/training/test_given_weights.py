@@ -39,6 +39,7 @@ def test_norms_move_towards_the_statistics_of_all_images(pictures, small, monkey
     preset = preset_of(settings)
     images = some_images(source, preset, seed=0)
     assert [len(batch) for batch in images] == [19] * 4  # all images, in equal batches
+    assert all(len(set(source.labels[places].tolist())) > 1 for places in images.batches)  # of several classes each
     norm = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5))
     norm[0].running_mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
     norm[0].running_var.copy_(torch.tensor([4.0, 5.0, 6.0]))

@@ -92,7 +92,8 @@ class _Images:
 def some_images(source: Source, preset: ViewPreset, seed: int) -> _Images:
     """Return as many random images as are read and encoded in some seconds."""
     most = affordable_images(source, preset.evaluation_size, LOOKED_AT)
-    return _Images(source.files, sorted(np.random.default_rng(seed).permutation(len(source.files))[:most].tolist()))
+    # In random order: a folder's own goes from class to class, and then each batch has the statistics of one class.
+    return _Images(source.files, np.random.default_rng(seed).permutation(len(source.files))[:most].tolist())
 
 
 @torch.no_grad()
