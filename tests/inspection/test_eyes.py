@@ -81,3 +81,5 @@ def test_eyes_that_cannot_see_the_views_are_refused(tmp_path):
     blind = open_eyes(nn.Linear(3, 2), COLOUR)
     with pytest.raises(UotaError, match="cannot compute features of images of shape"):
         blind.extract(views_of(COLOUR))
+    with pytest.raises(UotaError, match="not one row for each view"):
+        open_eyes(nn.Flatten(), COLOUR).extract(views_of(COLOUR))

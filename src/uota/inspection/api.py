@@ -14,7 +14,6 @@ from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
 from uota.inspection.export import to_frame, write_table
-from uota.inspection.eyes import THUMBNAILS
 from uota.inspection.input import open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
@@ -23,6 +22,7 @@ from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
 from uota.misfiled.eyes import open_file_eyes
 from uota.misfiled.files import MIN_GROUPS
+from uota.runs.eyes import THUMBNAILS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import OF_COMMANDS, RANGES, check_number
