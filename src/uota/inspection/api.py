@@ -21,7 +21,7 @@ from uota.inspection.result import Findings
 from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
 from uota.misfiled.eyes import open_file_eyes
-from uota.misfiled.files import MIN_GROUPS
+from uota.misfiled.files import GROUPS_UNASKED
 from uota.runs.eyes import THUMBNAILS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
@@ -187,9 +187,10 @@ def inspect(
     arbiters = build_arbiters(subject, eyes if run or model is None else model, backbone, steps, compare)
     table = score_views(subject, arbiters)
     if files is None:
-        files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
+        files = subject.groups is not None and len(subject.groups) >= GROUPS_UNASKED
         if subject.groups is not None and not files:
-            logger.info(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
+            few = f"{len(subject.groups)} groups are few (below {GROUPS_UNASKED})"
+            logger.info(f"{few}, so misfiled files are not looked for; request their list with --files to do so")
     filing = None
     if files and subject.groups is not None:
         seen_by = str(run.folder) if run else eyes if model is None else model
