@@ -67,7 +67,7 @@ def test_a_module_sees_by_its_outputs_in_eval_mode():
 
 @pytest.mark.parametrize(
     ("eyes", "says"),
-    [("nope", "nope is not the folder of a run"), (3, "neither a name nor a module"), (None, "neither a name")],
+    [("nope", "there are no eyes nope; give auto"), (3, "neither a name nor a module"), (None, "neither a name")],
 )
 def test_eyes_that_do_not_exist_are_refused(eyes, says):
     with pytest.raises(UotaError, match=says):

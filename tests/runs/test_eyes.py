@@ -25,7 +25,9 @@ def test_eyes_for_grey_images_cannot_see_colour(tmp_path):
 
 
 def test_unknown_eyes_are_refused():
-    with pytest.raises(UotaError, match="mice is not the folder of a run"):
+    with pytest.raises(
+        UotaError, match="there are no eyes mice; give auto, pretrained, thumbnails, the name of a timm model"
+    ):
         open_frozen_features("mice", PRESETS["small"])
 
 

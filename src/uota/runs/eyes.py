@@ -12,12 +12,17 @@ from uota.encoders.eyes import FrozenFeatures
 from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
 from uota.io.outputs import path_of
-from uota.runs.encoder import LoadedEncoder, load_encoder
+from uota.runs.encoder import LoadedEncoder, is_encoder, load_encoder
 from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import OWN_EYES
 from uota.views import ViewPreset
 
 THUMBNAILS = "thumbnails"
+# What may be given as eyes, for messages.
+KINDS = (
+    "auto, pretrained, thumbnails, the name of a timm model such as resnet50, a file of weights, or a run's folder "
+    "(in pretraining also features, both or embeddings)"
+)
 
 
 def load_eyes(name: str, backbone: str | None = None) -> LoadedEncoder:
@@ -30,6 +35,8 @@ def load_eyes(name: str, backbone: str | None = None) -> LoadedEncoder:
     Raises:
         UotaError: there is no such encoder.
     """
+    if not is_encoder(name):
+        raise UotaError(f"there are no eyes {name}; give {KINDS}")
     return load_encoder(EncoderSpec(name, backbone))
 
 
@@ -50,9 +57,9 @@ def frozen_features(loaded: LoadedEncoder, preset: ViewPreset) -> FrozenFeatures
     """
     own = loaded.preset
     if not isinstance(loaded.encoder, Encoder):
-        raise UotaError(f"{loaded.name} has an encoder of two networks, which cannot be used as eyes; choose another")
+        raise UotaError(f"{loaded.name} has an encoder of two networks, which cannot be used as eyes; give {KINDS}")
     if own.channels == 1 and preset.channels == 3:
-        raise UotaError(f"{loaded.name} is for grey images, and the views are in colour; choose other --eyes")
+        raise UotaError(f"{loaded.name} is for grey images, and the views are in colour; give {KINDS} as eyes")
     return FrozenFeatures(loaded.encoder, own.mean, own.std, preset.mean, preset.std)
 
 
@@ -64,7 +71,8 @@ def module_features(model: Any) -> Callable[[Float[Tensor, "rows channels height
     """
     if not callable(model):
         raise UotaError(
-            "eyes are neither a name nor a module; give a module from a batch of images to rows of features"
+            f"eyes are neither a name nor a module; give {KINDS}, "
+            "or a module from a batch of images to rows of features"
         )
     if isinstance(model, nn.Module):
         model.eval()
