@@ -1,20 +1,18 @@
 """Messages about sources."""
 
 import logging
-from pathlib import Path
-from types import SimpleNamespace
 
-from uota.data import warn_skipped
+from tests.hostile.conftest import fill, named
 
-
-def source_of(*skipped):
-    return SimpleNamespace(name="photos", skipped=[Path(name) for name in skipped], reasons={Path("b.png"): "empty"})
+from uota.data import open_source, warn_skipped
 
 
-def test_a_file_that_several_sources_skip_is_listed_once(caplog):
+def test_a_file_that_both_splits_skip_is_listed_once(tmp_path, caplog):
+    folder = fill(tmp_path / "photos", named("a", "b", each=6))
+    (folder / "a" / "broken.png").write_bytes(b"nothing")
+    train, test = open_source(str(folder), "train"), open_source(str(folder), "test")
+    assert folder / "a" / "broken.png" in {*train.skipped} & {*test.skipped}
     caplog.set_level(logging.INFO)
-    warn_skipped(source_of("a.png", "b.png"), source_of("b.png"), source_of("b.png", "c.png"))
-    assert caplog.messages == [
-        "2 file(s) of photos could not be read and were skipped: a.png, b.png (empty)",
-        "1 file(s) of photos could not be read and were skipped: c.png",
-    ]
+    warn_skipped(train, test)
+    assert [message for message in caplog.messages if "broken.png" in message] == caplog.messages
+    assert len(caplog.messages) == 1
