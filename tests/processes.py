@@ -1,5 +1,6 @@
 """Processes that tests start, with a deadline and never beyond the end of the test, and signals to this process."""
 
+import multiprocessing
 import signal
 import subprocess
 import time
@@ -7,12 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch.multiprocessing
+
 SECONDS = 240
 
 
 def run_command(command: Sequence[str], seconds: float = SECONDS, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and capture what it prints; kill it after some seconds."""
     return subprocess.run(command, capture_output=True, text=True, timeout=seconds, **options)
+
+
+def run_on_ranks(function: Callable[..., None], *arguments: Any, ranks: int = 2) -> None:
+    """Call a function in several processes, each with its rank and the arguments, and wait for them.
+
+    They are forks of one process, since importing PyTorch takes longer than most of these functions.
+    """
+    multiprocessing.set_forkserver_preload(["pytest", "uota.methods.build", "uota.training.resolve"])
+    torch.multiprocessing.start_processes(function, arguments, nprocs=ranks, start_method="forkserver")
 
 
 @contextmanager
