@@ -1,6 +1,7 @@
-"""Processes that tests start: each has a deadline, and none outlives its test."""
+"""Processes that tests start, with a deadline and never beyond the end of the test, and signals to this process."""
 
 import multiprocessing
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,3 +45,23 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen[str], 
         assert process.poll() is None, f"the process has ended with {process.returncode}: {process.communicate()[1]}"
         assert time.monotonic() < deadline, f"nothing has happened for {seconds:.0f} seconds"
         time.sleep(0.05)
+
+
+class SignallingSource:
+    """A source of images that sends signals to this process when images are requested for the nth time."""
+
+    def __init__(self, source: Any, at: int, *numbers: int) -> None:
+        self.source, self.left, self.numbers = source, at, numbers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source, name)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def images(self, indices: Sequence[int]) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            for number in self.numbers:
+                signal.raise_signal(number)
+        return self.source.images(indices)

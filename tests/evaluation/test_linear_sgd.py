@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.processes import SignallingSource
 
 from uota.errors import UotaError
 from uota.evaluation.classifier import Classifier, Training
@@ -101,7 +102,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(subject, tmp_path, capsys)
 
     fitted(whole, "whole", given.train)
     with pytest.raises(UotaError, match=r"stopped at step 4; run the same command again"):
-        fitted(parts, "parts", PressesCtrlC(given.train, batch=5))
+        fitted(parts, "parts", SignallingSource(given.train, 5, signal.SIGINT))
     parts = classifier_of(subject(), FEW)
     fitted(parts, "parts", given.train)
     assert "resuming from" in capsys.readouterr().out
@@ -111,7 +112,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(subject, tmp_path, capsys)
 
 def test_a_checkpoint_of_other_settings_is_not_resumed_from(subject, tmp_path, capsys):
     given, other = subject(), replace(FEW, seed=1)
-    stopping = PressesCtrlC(given.train, batch=5)
+    stopping = SignallingSource(given.train, 5, signal.SIGINT)
     with pytest.raises(UotaError, match="stopped"):
         fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fresh, again = classifier_of(subject(), other), classifier_of(subject(), other)
@@ -121,28 +122,9 @@ def test_a_checkpoint_of_other_settings_is_not_resumed_from(subject, tmp_path, c
     assert torch.equal(fresh.head.weight, again.head.weight)
 
 
-class PressesCtrlC:
-    """A source that sends Ctrl-C to this process when its images are read for the given batch."""
-
-    def __init__(self, source, batch):
-        self.source, self.left = source, batch
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
-
-    def __len__(self):
-        return len(self.source)
-
-    def images(self, indices):
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
-        return self.source.images(indices)
-
-
 def test_a_checkpoint_is_resumed_with_another_number_of_workers(subject, tmp_path, capsys):
     given = subject()
-    stopping = PressesCtrlC(given.train, batch=5)
+    stopping = SignallingSource(given.train, 5, signal.SIGINT)
     with pytest.raises(UotaError, match="stopped"):
         fit(classifier_of(given, FEW), stopping, given.test, given.loaded.preset, FEW, tmp_path, bar=False)
     fewer = replace(FEW, workers=None)

@@ -11,11 +11,11 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.processes import started, wait_until
+from tests.hostile.conftest import fill
+from tests.processes import SignallingSource, started, wait_until
 from torch.utils.data import Dataset
 
 from uota.commands import COMMANDS
@@ -42,14 +42,7 @@ from uota.views import identity_collate
 LARGER = ["--batch_size=8", "--threads=1", "--accelerator=cpu", "--arbiter=none", "--views=small"]
 SMALL = [*LARGER, "--epochs=1", "--workers=0"]
 
-
-def write_pictures(folder, count=12):
-    random = np.random.default_rng(0)
-    for number in range(count):
-        path = folder / "ab"[number % 2] / f"{number:02}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
-    return folder
+PICTURES = [f"{'ab'[number % 2]}/{number:02}.png" for number in range(12)]
 
 
 def settings_for(folder, **changes):
@@ -63,7 +56,7 @@ def train(settings, out, **options):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp("images"))
+    return fill(tmp_path_factory.mktemp("images"), PICTURES)
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +277,7 @@ def test_an_unknown_optimizer_is_refused_before_the_run_is_removed(trained, imag
 
 
 def test_unreadable_images_are_found_before_the_run_is_removed(trained, tmp_path, capsys):
-    folder = write_pictures(tmp_path / "images")
+    folder = fill(tmp_path / "images", PICTURES)
     for path in folder.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:100])
     before = content(trained)
@@ -296,30 +289,9 @@ def test_unreadable_images_are_found_before_the_run_is_removed(trained, tmp_path
 # Signals
 
 
-class Signals:
-    """A source that sends signals to this process when images are requested for the nth time."""
-
-    def __init__(self, source, at, *numbers):
-        self.source, self.left, self.numbers = source, at, numbers
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
-
-    def __len__(self):
-        return len(self.source)
-
-    def images(self, indices):
-        self.left -= 1
-        if self.left == 0:
-            for number in self.numbers:
-                signal.raise_signal(number)
-        return self.source.images(indices)
-
-
 def stopped_while_loading(monkeypatch, images, out, at, *numbers, **changes):
-    source = Signals(
-        open_source(images), at + 2, *numbers
-    )  # the first requests are the test of the views and the baseline
+    # The first requests are the test of the views and the baseline.
+    source = SignallingSource(open_source(images), at + 2, *numbers)
     monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     with pytest.raises(StoppedError, match="--resume") as stopped:
@@ -400,7 +372,7 @@ def ignored():
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_ignored_signals_stay_ignored(images, tmp_path, monkeypatch, ignored, number):
-    source = Signals(open_source(images), 3, number)
+    source = SignallingSource(open_source(images), 3, number)
     monkeypatch.setattr("uota.training.pretrain.open_items", lambda *_, **__: source)
     monkeypatch.setattr("uota.training.pretrain.fingerprint", lambda _: fingerprint(source.source))
     assert train(settings_for(images), tmp_path / "run").epochs_done() == 3

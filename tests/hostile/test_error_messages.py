@@ -7,10 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.hostile.conftest import fill, named
 
 import uota
 from uota.commands.cli import main
@@ -35,12 +34,8 @@ COMMANDS = {
 def sound(tmp_path_factory):
     """Train a run on sixteen pictures in two classes whose names need Unicode."""
     folder = tmp_path_factory.mktemp("sentences")
-    random = np.random.default_rng(0)
-    for number in range(16):
-        place = folder / "Bilder-写真" / ("größer", "猫")[number % 2]
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
-    flags = [f"--data={folder / 'Bilder-写真'}", "--method=simsiam", *TINY, f"--out={folder / 'run'}"]
+    data = fill(folder / "Bilder-写真", named("größer", "猫", each=8))
+    flags = [f"--data={data}", "--method=simsiam", *TINY, f"--out={folder / 'run'}"]
     assert main(["pretrain", *flags]) == 0
     return folder / "run"
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
+from tests.hostile.conftest import fill
 
 from uota.arbitration import Arbitration
 from uota.commands.cli import main
@@ -380,11 +381,7 @@ def test_the_list_of_files_has_no_formulas(name, tmp_path):
 def embedded(tmp_path_factory):
     """Write the table of `uota embed` of a run on folders whose names are formulas."""
     place = tmp_path_factory.mktemp("embedded")
-    random = np.random.default_rng(0)
-    for number in range(12):
-        kind = place / "data" / ("=1+1", "@b")[number % 2]
-        kind.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(kind / f"{number}.png")
+    fill(place / "data", [f"{kind}/{number}.png" for kind in ("=1+1", "@b") for number in range(6)])
     few = "--epochs=1 --batch_size=8 --workers=0 --threads=1 --accelerator=cpu --arbiter=none --views=small"
     run = [f"--data={place / 'data'}", f"--out={place / 'run'}", "--method=random"]
     assert main(["pretrain", *run, *few.split()]) == 0

@@ -7,7 +7,7 @@ from uota.arbitration import Arbitration
 from uota.data.memory import TensorSource
 from uota.inspection.table import ViewTable
 from uota.views import ViewPipeline
-from uota.views.presets import ViewPreset, ViewSizePreset
+from uota.views.view_preset import ViewPreset, ViewSizePreset
 
 IMAGES = 400
 SIZES = (

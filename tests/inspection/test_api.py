@@ -103,7 +103,7 @@ def test_an_inspection_is_displayed_and_saved(tmp_path):
     ("images", "model", "says"),
     [([1, 2, 3, 4], None, "not a picture"), (object(), None, "images cannot be taken"),
      ("demo", 3, "neither a name nor a module"),
-     (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "nope is not the folder")],
+     (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, "at least 3"), ("demo", "nope", "there are no eyes nope")],
 )  # fmt: skip
 def test_unusable_images_and_models_are_refused(images, model, says):
     with pytest.raises(UotaError, match=says):
@@ -115,7 +115,7 @@ def test_unusable_images_and_models_are_refused(images, model, says):
     [
         ({"steps": -1}, "steps is -1"),
         ({"most": 0}, "images is 0"),
-        ({"eyes": "nope"}, "nope is not the folder"),
+        ({"eyes": "nope"}, "no eyes nope; give auto, pretrained, thumbnails"),
         ({"backbone": "resnet18"}, "give that file as eyes"),
         ({"eyes": "resnet18", "backbone": "resnet18"}, "omit --backbone"),
         ({"eyes": "pretrained", "model": nn.Identity()}, "both a model and eyes"),
@@ -170,7 +170,7 @@ def test_the_repr_of_an_inspection_is_one_line():
     [
         ({"table": "x.txt"}, "neither"),
         ({"images": 0}, "at least 1"),
-        ({"eyes": "nope.pth"}, "not a file"),
+        ({"eyes": "nope.pth"}, "no eyes nope.pth"),
         ({"files": "/"}, "is a folder"),
     ],
 )

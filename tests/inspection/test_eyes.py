@@ -67,7 +67,7 @@ def test_a_module_sees_by_its_outputs_in_eval_mode():
 
 @pytest.mark.parametrize(
     ("eyes", "says"),
-    [("nope", "nope is not the folder of a run"), (3, "neither a name nor a module"), (None, "neither a name")],
+    [("nope", "there are no eyes nope; give auto"), (3, "neither a name nor a module"), (None, "neither a name")],
 )
 def test_eyes_that_do_not_exist_are_refused(eyes, says):
     with pytest.raises(UotaError, match=says):
@@ -81,3 +81,5 @@ def test_eyes_that_cannot_see_the_views_are_refused(tmp_path):
     blind = open_eyes(nn.Linear(3, 2), COLOUR)
     with pytest.raises(UotaError, match="cannot compute features of images of shape"):
         blind.extract(views_of(COLOUR))
+    with pytest.raises(UotaError, match="not one row for each view"):
+        open_eyes(nn.Flatten(), COLOUR).extract(views_of(COLOUR))

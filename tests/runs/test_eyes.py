@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
-from uota.runs.eyes import located_eyes, open_frozen_features
+from uota.runs.eyes import located_eyes, module_features, open_frozen_features
 from uota.views import PRESETS
 
 
@@ -25,8 +25,25 @@ def test_eyes_for_grey_images_cannot_see_colour(tmp_path):
 
 
 def test_unknown_eyes_are_refused():
-    with pytest.raises(UotaError, match="mice is not the folder of a run"):
+    with pytest.raises(
+        UotaError, match="there are no eyes mice; give auto, pretrained, thumbnails, the name of a timm model"
+    ):
         open_frozen_features("mice", PRESETS["small"])
+
+
+def test_a_module_is_used_in_eval_mode_and_without_gradients():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Dropout(0.5)).train()
+    images = torch.randn(4, 3, 5, 5)
+    features = module_features(module)(images)
+    assert not features.requires_grad
+    torch.testing.assert_close(features, module[0](images).flatten(1))
+
+
+def test_a_module_that_cannot_see_the_images_is_refused():
+    with pytest.raises(UotaError, match=r"cannot compute features of images of shape \(4, 3, 5, 5\)"):
+        module_features(torch.nn.Linear(3, 2))(torch.randn(4, 3, 5, 5))
+    with pytest.raises(UotaError, match="neither a name nor a module"):
+        module_features(3)
 
 
 def test_paths_of_eyes_become_absolute_and_names_stay(tmp_path, monkeypatch):

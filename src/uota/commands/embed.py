@@ -2,16 +2,7 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import (
-    Command,
-    CommandParser,
-    add_encoder,
-    add_own_method,
-    add_reading,
-    drop_own_method,
-    take_origin,
-    take_reading,
-)
+from uota.commands.parser import Command, CommandParser, add_data, add_encoder, add_reading, take_encoder, take_reading
 
 
 def parser() -> CommandParser:
@@ -23,13 +14,10 @@ def parser() -> CommandParser:
         ("uota embed runs/photos --out table.parquet", "uota embed pretrained --data photos --out photos.csv"),
     )
     add_encoder(parser)
-    parser.add_argument(
-        "--data", type=str | None, default=None, metavar="FOLDER", help="Folder of images; null: the run's."
-    )
+    add_data(parser, "Images", "the run's")
     parser.add_argument("--out", type=str, required=True, metavar="FILE", help="Table to write, .parquet or .csv.")
     parser.add_argument("--seed", type=int, default=0, help="Seed of the views that are weighed.")
     add_reading(parser)
-    add_own_method(parser)
     return parser
 
 
@@ -40,8 +28,7 @@ def run(options: Namespace) -> None:
     from uota.io.outputs import path_of
 
     values = options.as_dict()
-    drop_own_method(values)
-    rows = embed(take_origin(values), path_of(options.out), options.data, options.seed, take_reading(values))
+    rows = embed(take_encoder(values), path_of(options.out), options.data, options.seed, take_reading(values))
     print(f"{rows} images are in {printable(options.out)}")
 
 

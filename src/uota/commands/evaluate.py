@@ -5,16 +5,7 @@ from dataclasses import asdict
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import (
-    Command,
-    CommandParser,
-    add_encoder,
-    add_own_method,
-    add_reading,
-    drop_own_method,
-    take_origin,
-    take_reading,
-)
+from uota.commands.parser import Command, CommandParser, add_data, add_encoder, add_reading, take_encoder, take_reading
 from uota.settings.evaluation import SETTINGS
 
 EXAMPLES = {
@@ -46,18 +37,11 @@ def _protocol_parser(name: str) -> CommandParser:
     sentence = f"{description[0].upper()}{description[1:]}."
     made = CommandParser(f"uota evaluate {name}", "RUN [--data FOLDER] [options]", sentence, EXAMPLES[name])
     add_encoder(made)
-    made.add_argument(
-        "--data",
-        type=str | None,
-        default=None,
-        metavar="FOLDER",
-        help="Labelled images, as in uota pretrain --data; null: the run's.",
-    )
+    add_data(made, "Labelled images", "the run's")
     made.add_argument(
         "--out", type=str | None, default=None, metavar="FOLDER", help="Folder of the result; null: the run's."
     )
     add_reading(made)
-    add_own_method(made)
     made.add_class_arguments(settings, nested_key=None)
     made.set_title(settings.__name__, "training")
     return made
@@ -70,8 +54,7 @@ def run(options: Namespace) -> None:
 
     protocol = options.protocol
     values = options[protocol].as_dict()
-    drop_own_method(values)
-    origin, reading, data, out = take_origin(values), take_reading(values), values.pop("data"), values.pop("out")
+    origin, reading, data, out = take_encoder(values), take_reading(values), values.pop("data"), values.pop("out")
     result = evaluate(protocol, origin, SETTINGS[protocol][0](**values), data, out, reading)
     if rank() == 0:
         told = {name: value for name, value in asdict(result).items() if not isinstance(value, dict)}

@@ -4,7 +4,7 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, CommandParser, add_encoder, add_own_method, drop_own_method, take_origin
+from uota.commands.parser import Command, CommandParser, add_encoder, take_encoder
 
 
 def parser() -> CommandParser:
@@ -20,7 +20,6 @@ def parser() -> CommandParser:
         "--to", type=Literal["timm", "torchvision", "safetensors", "onnx"], required=True, help="Output format."
     )
     parser.add_argument("--out", type=str, required=True, metavar="FILE", help="File to write.")
-    add_own_method(parser)
     return parser
 
 
@@ -30,8 +29,7 @@ def run(options: Namespace) -> None:
     from uota.runs.export import export
 
     values = options.as_dict()
-    drop_own_method(values)
-    origin = take_origin(values)
+    origin = take_encoder(values)
     print(export(origin, values["to"], path_of(values["out"])))
 
 

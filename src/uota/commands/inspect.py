@@ -4,7 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, CommandParser, add_own_method, add_reading, drop_own_method
+from uota.commands.parser import Command, CommandParser, add_data, add_own_method, add_reading, drop_own_method
 
 # An estimated share of outliers above this says more about the arbiter than about the views or files.
 TOO_MANY = 0.4
@@ -31,13 +31,24 @@ def parser() -> CommandParser:
         help="Folder of a run, and others to show beside it; or a folder of images, or the name of a data set. "
         "Default: demo-scenes.",
     )
+    add_data(parser, "Images", "the run's, or demo-scenes")
+    _add_outputs(parser)
+    _add_views(parser)
+    _add_eyes(parser)
     parser.add_argument(
-        "--data",
-        type=str | None,
+        "--images",
+        type=int | None,
         default=None,
-        metavar="FOLDER",
-        help="Images, as in uota pretrain --data; null: the run's, or demo-scenes.",
+        help="Number of images to inspect, drawn at random, or to draw if a picture is written; null: all, or 8.",
     )
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of the arbiter.")
+    add_reading(parser)
+    add_own_method(parser)
+    return parser
+
+
+def _add_outputs(parser: CommandParser) -> None:
+    """Add the files to write."""
     parser.add_argument(
         "--out",
         type=str,
@@ -68,6 +79,10 @@ def parser() -> CommandParser:
         help="CSV to write with exact and near duplicates, and with empty, dark, washed-out, blurred, tiny and oddly "
         "shaped pictures.",
     )
+
+
+def _add_views(parser: CommandParser) -> None:
+    """Add how views are made."""
     parser.add_argument(
         "--views", type=str, default="auto", metavar="PRESET", help="Preset of views, as in uota pretrain --views."
     )
@@ -81,6 +96,10 @@ def parser() -> CommandParser:
     parser.add_argument(
         "--inject", type=float, default=0.0, help="Share of views taken from other images, to check the arbiter."
     )
+
+
+def _add_eyes(parser: CommandParser) -> None:
+    """Add what an arbiter sees with, and how long its head is trained."""
     parser.add_argument(
         "--eyes",
         type=str,
@@ -102,16 +121,6 @@ def parser() -> CommandParser:
         default=None,
         help="Training steps of the arbiter's head; 0: none is trained. null: the best of several numbers.",
     )
-    parser.add_argument(
-        "--images",
-        type=int | None,
-        default=None,
-        help="Number of images to inspect, drawn at random, or to draw if a picture is written; null: all, or 8.",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of the arbiter.")
-    add_reading(parser)
-    add_own_method(parser)
-    return parser
 
 
 def run(options: Namespace) -> None:

@@ -86,14 +86,37 @@ def add_resume(parser: Parser) -> None:
 
 
 def add_encoder(parser: CommandParser) -> None:
-    """Add the arguments that say which encoder to load."""
+    """Add the arguments that say which encoder to load, and `--method` for that of a custom method."""
     parser.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)
     parser.set_title("EncoderSpec", "encoder")
+    add_own_method(parser)
 
 
-def take_origin(values: dict[str, Any]) -> EncoderSpec:
-    """Take the arguments of `add_encoder` out of a command's values."""
+def take_encoder(values: dict[str, Any]) -> EncoderSpec:
+    """Take the arguments of `add_encoder` out of a command's values.
+
+    Raises:
+        UotaError: `--method` names a built-in method.
+    """
+    drop_own_method(values)
     return EncoderSpec(**{field.name: values.pop(field.name) for field in fields(EncoderSpec)})
+
+
+def add_data(parser: CommandParser, images: str, default: str) -> None:
+    """Add `--data`.
+
+    Args:
+        parser: the command's.
+        images: what kind of images, for the help text.
+        default: which ones are used without the option.
+    """
+    parser.add_argument(
+        "--data",
+        type=str | None,
+        default=None,
+        metavar="FOLDER",
+        help=f"{images}, as in uota pretrain --data; null: {default}.",
+    )
 
 
 def add_reading(parser: CommandParser) -> None:

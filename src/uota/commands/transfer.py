@@ -2,15 +2,7 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import (
-    Command,
-    CommandParser,
-    add_encoder,
-    add_own_method,
-    add_resume,
-    drop_own_method,
-    take_origin,
-)
+from uota.commands.parser import Command, CommandParser, add_encoder, add_resume, take_encoder
 from uota.settings.transfer import TASKS, Task, Transfer
 
 
@@ -46,7 +38,6 @@ def _task_parser(name: Task) -> CommandParser:
         help="Folder to write; null: a folder named after the task in that of the run.",
     )
     add_resume(made)
-    add_own_method(made)
     made.add_class_arguments(Transfer, nested_key=None)
     made.set_title("Transfer", "training")
     made.option("--coco").metavar = "FOLDER"
@@ -60,8 +51,7 @@ def run(options: Namespace) -> None:
 
     task = options.task
     values = options[task].as_dict()
-    drop_own_method(values)
-    origin, out = take_origin(values), values.pop("out")
+    origin, out = take_encoder(values), values.pop("out")
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     precision = transfer(task, origin, None if resume else Transfer(**values), out, resume, overwrite)
     if precision is not None:

@@ -1,7 +1,7 @@
 """Messages about a source: what opening left out, and which files cannot be read."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from uota.console import printable, some_of
@@ -13,15 +13,16 @@ logger = logging.getLogger(__name__)
 MANY_UNREADABLE = 0.05
 
 
-def describe_skipped(source: Source, at_most: int = 5, rest: str = "") -> str | None:
+def describe_skipped(source: Source, at_most: int = 5, rest: str = "", known: Collection[Path] = ()) -> str | None:
     """One sentence that lists the files that could not be read; None if there are none.
 
     Args:
         source: the images.
         at_most: number of files to name.
         rest: where the full list is.
+        known: files that are left out, as they were listed before.
     """
-    skipped = source.skipped
+    skipped = [path for path in source.skipped if path not in known]
     if not skipped:
         return None
     named = some_of([_with_reason(path, source.reasons) for path in skipped], at_most, rest)
@@ -33,10 +34,12 @@ def _with_reason(path: Path, reasons: Mapping[Path, str]) -> str:
 
 
 def warn_skipped(*sources: Source) -> None:
-    """Print which files could not be read, if any."""
+    """Print which files could not be read, if any; a file of several sources is listed once."""
+    known: set[Path] = set()
     for source in sources:
-        if skipped := describe_skipped(source):
+        if skipped := describe_skipped(source, known=known):
             logger.info(skipped)
+        known.update(source.skipped)
 
 
 def warn_left_out(*sources: Source, at_most: int = 5) -> None:

@@ -28,7 +28,7 @@ from uota.training.trainer import (
     translate_stops,
 )
 from uota.views import ViewDataset, ViewPipeline, ViewPreset, ViewSizePreset
-from uota.views.presets import ALIASED, EvaluationLike
+from uota.views.view_preset import ALIASED, EvaluationLike
 
 CHECKPOINT_EVERY = 200
 TEST_BATCH = 256

@@ -14,7 +14,6 @@ from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
 from uota.inspection.export import to_frame, write_table
-from uota.inspection.eyes import THUMBNAILS
 from uota.inspection.input import open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
@@ -22,7 +21,8 @@ from uota.inspection.result import Findings
 from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
 from uota.misfiled.eyes import open_file_eyes
-from uota.misfiled.files import MIN_GROUPS
+from uota.misfiled.files import GROUPS_UNASKED
+from uota.runs.eyes import THUMBNAILS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import OF_COMMANDS, RANGES, check_number
@@ -187,9 +187,10 @@ def inspect(
     arbiters = build_arbiters(subject, eyes if run or model is None else model, backbone, steps, compare)
     table = score_views(subject, arbiters)
     if files is None:
-        files = subject.groups is not None and len(subject.groups) >= MIN_GROUPS
+        files = subject.groups is not None and len(subject.groups) >= GROUPS_UNASKED
         if subject.groups is not None and not files:
-            logger.info(f"{len(subject.groups)} groups are too few to find misfiled files; {MIN_GROUPS} are needed")
+            few = f"{len(subject.groups)} groups are few (below {GROUPS_UNASKED})"
+            logger.info(f"{few}, so misfiled files are not looked for; request their list with --files to do so")
     filing = None
     if files and subject.groups is not None:
         seen_by = str(run.folder) if run else eyes if model is None else model

@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from uota.arbitration import CohortScore, Contrast, thumbnails
 from uota.arbitration.candidates import SAMPLE, STEPS, TEMPERATURES, frozen_candidates, with_heads
 from uota.arbitration.selection import Candidate, Score, frozen, learned
 from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
-from uota.runs.eyes import open_frozen_features
+from uota.runs.eyes import THUMBNAILS, module_features, open_frozen_features
 from uota.views import ViewPreset, Views
 
-THUMBNAILS, MODEL = "thumbnails", "model"
+MODEL = "model"
 # Training steps of a head on thumbnails, which tell little without.
 THUMBNAIL_STEPS = (25, 50, 100)
 
@@ -85,23 +85,15 @@ def _of_encoder(name: str, backbone: str | None, preset: ViewPreset) -> Eyes:
 
 def _of_module(model: Any) -> Eyes:
     """Return eyes that see the outputs of any callable on batches of images."""
-    if not callable(model):
-        raise UotaError(
-            "eyes are neither a name nor a module; give a module from a batch of images to rows of features"
-        )
-    if isinstance(model, nn.Module):
-        model.eval()
+    see = module_features(model)
 
-    @torch.no_grad()
     def extract(views: Views) -> dict[str, Tensor]:
         try:
-            rows = [model(each.flatten(0, 1)).flatten(1).unflatten(0, each.shape[:2]) for each in views.by_size]
-            return {MODEL: torch.cat(rows).float()}
-        except Exception as error:  # a third-party module may raise anything
-            shape = tuple(views.by_size[0].flatten(0, 1).shape)
+            return {MODEL: torch.cat([see(each.flatten(0, 1)).unflatten(0, each.shape[:2]) for each in views.by_size])}
+        except RuntimeError as error:  # of numbers of rows or features
             raise UotaError(
-                f"the model cannot compute features of images of shape {shape}: {type(error).__name__}: {error}; "
-                "give a module from a batch of images to rows of features"
+                f"the model's features are not one row for each view, as long for views of one size as of another: "
+                f"{error}; give a module from a batch of images to rows of features"
             ) from error
 
     scores: list[Score] = [CohortScore(), *map(Contrast, TEMPERATURES)]

@@ -15,17 +15,15 @@ from uota.arbitration import thumbnails
 from uota.console import PROGRESS
 from uota.data import Source
 from uota.encoders.encoder import Encoder
-from uota.encoders.eyes import FrozenFeatures
 from uota.encoders.pretrained import PRETRAINED
-from uota.runs.encoder import LoadedEncoder, load_encoder
-from uota.settings.evaluation import EncoderSpec
+from uota.runs.encoder import LoadedEncoder
+from uota.runs.eyes import THUMBNAILS, frozen_features, load_eyes, module_features
 from uota.views import PRESETS, ViewPreset, evaluation_view
 
 # Side in pixels to which the embedded encoder's images are resized: of files of at least `LARGE` pixels, and of others.
 SIDE, SMALL_SIDE, LARGE = 128, 64, 64
 # Files whose sides are looked at, and files whose features are computed at once.
 SAMPLE, BATCH = 32, 64
-THUMBNAILS = "thumbnails"
 See = Callable[[Float[Tensor, "batch channels height width"]], Mapping[str, Float[Tensor, "batch _"]]]
 
 
@@ -55,12 +53,18 @@ def open_file_eyes(eyes: Any, files: Source, preset: ViewPreset, backbone: str |
         UotaError: there are no such eyes.
     """
     if not isinstance(eyes, str | Path):
-        return FileEyes(preset, torch.no_grad()(lambda images: {"output": eyes(images).flatten(1).float()}))
+        return module_eyes(eyes, preset)
     if str(eyes) in ("auto", PRETRAINED):
         return default_eyes(files)
     if str(eyes) == THUMBNAILS:
         return FileEyes(preset, lambda images: {THUMBNAILS: thumbnails([images[None]])[0]})
-    return encoder_eyes(load_encoder(EncoderSpec(str(eyes), backbone)))
+    return encoder_eyes(load_eyes(str(eyes), backbone))
+
+
+def module_eyes(model: Any, preset: ViewPreset) -> FileEyes:
+    """Return any callable from images to rows of features, as eyes."""
+    compute = module_features(model)
+    return FileEyes(preset, lambda images: {"output": compute(images)})
 
 
 def default_eyes(files: Source) -> FileEyes:
@@ -73,7 +77,7 @@ def default_eyes(files: Source) -> FileEyes:
     sides = [min(files.images([index])[0].shape[1:]) for index in range(0, len(files), step)]
     whole = PRESETS["small-grey" if files.channels == 1 else "small"]
     side = SIDE if median(sides) >= LARGE else SMALL_SIDE
-    return encoder_eyes(load_encoder(EncoderSpec(PRETRAINED)), replace(whole, evaluation_size=side))
+    return encoder_eyes(load_eyes(PRETRAINED), replace(whole, evaluation_size=side))
 
 
 def encoder_eyes(loaded: LoadedEncoder, preset: ViewPreset | None = None) -> FileEyes:
@@ -83,11 +87,10 @@ def encoder_eyes(loaded: LoadedEncoder, preset: ViewPreset | None = None) -> Fil
         loaded: the encoder.
         preset: size and normalisation of images; None: as in the encoder's evaluation.
     """
-    own, encoder = loaded.preset, loaded.encoder
-    preset = preset or own
-    if not isinstance(encoder, Encoder):
-        return FileEyes(preset, torch.no_grad()(lambda images: {"output": encoder(images).float()}))
-    features = FrozenFeatures(encoder, own.mean, own.std, preset.mean, preset.std)
+    preset = preset or loaded.preset
+    if not isinstance(loaded.encoder, Encoder):
+        return module_eyes(loaded.encoder, preset)
+    features = frozen_features(loaded, preset)
     return FileEyes(preset, lambda images: {name: each[0] for name, each in features([images[None]]).items()})
 
 

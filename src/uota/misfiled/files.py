@@ -13,8 +13,9 @@ from uota.data import Groups
 from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
 
-# Fewest groups in which misfiled files are looked for without being asked.
-MIN_GROUPS = 6
+# Fewest groups in which misfiled files are looked for without being asked; in fewer, the
+# verdict on a file rests on a comparison with at most four other groups.
+GROUPS_UNASKED = 6
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from uota.misfiled.mixture import probabilities, share_interval
 from uota.misfiled.scores import SCORES
 from uota.numerics import seed_of
 
-# Fewest groups of at least two members.
-MIN_GROUPS = 3
+# Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
+MIN_COMPARABLE_GROUPS = 3
 # About how many exchanged members show the distribution of outliers' scores, and how often members are exchanged.
 EXCHANGED, EXCHANGES = 2000, 10
 
@@ -102,10 +102,10 @@ def _exchanged(members: Grouped, choice: Choice, seed: int) -> tuple[Tensor, Ten
 
 
 def _check(features: Features, groups: int) -> None:
-    if groups < MIN_GROUPS:
+    if groups < MIN_COMPARABLE_GROUPS:
         raise UotaError(
             f"there are {groups} groups of two or more members, too few to find those that do not belong; "
-            f"give at least {MIN_GROUPS}"
+            f"give at least {MIN_COMPARABLE_GROUPS}"
         )
     for name, each in features.items():
         if not bool(torch.isfinite(each).all()):

@@ -58,18 +58,24 @@ def load_encoder(spec: EncoderSpec, untrained: bool = False) -> LoadedEncoder:
         UotaError: there is no encoder of that name, or its weights do not fit.
     """
     path = path_of(spec.run)
+    if not is_encoder(spec.run):
+        raise UotaError(
+            f"{spec.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
+            "give the folder that `uota pretrain --out` wrote, a state dict, pretrained, or e.g. resnet50"
+        )
     if path.is_dir():
         return _of_run(Run(path), spec, untrained)
     if path.is_file():
         return _of_file(path, spec, untrained)
     if spec.run == PRETRAINED:
         return _of_timm(replace(spec, run=NETWORK), untrained)
-    if timm.is_model(spec.run):
-        return _of_timm(spec, untrained)
-    raise UotaError(
-        f"{spec.run} is not the folder of a run, not a file of weights and not the name of a timm model; "
-        "give the folder that `uota pretrain --out` wrote, a state dict, pretrained, or e.g. resnet50"
-    )
+    return _of_timm(spec, untrained)
+
+
+def is_encoder(name: str) -> bool:
+    """Whether `load_encoder` knows an encoder of this name; its weights may still be unavailable."""
+    path = path_of(name)
+    return path.is_dir() or path.is_file() or name == PRETRAINED or timm.is_model(name)
 
 
 def check_no_run_options(spec: EncoderSpec) -> None:

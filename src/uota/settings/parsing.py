@@ -4,6 +4,7 @@ import json
 import re
 from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
@@ -14,13 +15,16 @@ from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_parsi
 from uota.console import printable
 from uota.errors import UotaError
 from uota.io.reading import read_text
-from uota.settings.pretrain import NAMES, SECTIONS, Pretrain, nest
+from uota.settings.pretrain import CLOSE, LONGEST_NAME, NAMES, SECTIONS, Pretrain, nest
 
 # Limits of a settings file; those of recipes have some hundred bytes and two levels.
 CONFIG_BYTES, CONFIG_DEPTH = 10**6, 20
 # Flags of `uota pretrain` that a settings file may also contain, as --print_config writes them.
 SWITCHES = ("resume", "overwrite")
 NO_SETTINGS = ("config", "out", *SWITCHES)
+
+# How argparse begins its message about flags that it does not know.
+UNKNOWN = "unrecognized arguments:"
 
 KINDS = {
     "int": "a whole number",
@@ -77,7 +81,16 @@ class Parser(ArgumentParser):
             UotaError: always.
         """
         parser = getattr(ex, "subcommand_parser", None) or self
-        raise UotaError(f"{sentence(message)} ({parser.prog} --help)") from ex
+        raise UotaError(f"{sentence(message)}{parser._nearest_flag(message)} ({parser.prog} --help)") from ex
+
+    def _nearest_flag(self, message: str) -> str:
+        """Return the question whether the flag nearest to an unknown one is meant; empty for other messages."""
+        unknown = [word[2:].partition("=")[0] for word in message.split() if word.startswith("--")]
+        if not (unknown and message.startswith(UNKNOWN)):
+            return ""
+        flags = {flag.removeprefix("--") for flag in self._option_string_actions} - set(self.sections)
+        nearest = get_close_matches(unknown[0][:LONGEST_NAME], sorted(flags | self.aliases.keys()), 1, CLOSE)
+        return f"; did you mean --{nearest[0]}?" if nearest else ""
 
 
 class FileParser(Parser):
@@ -147,6 +160,8 @@ class SettingsFile(ActionConfigFile):
             nested = nest(read, NO_SETTINGS)
         except UotaError as error:
             raise UotaError(f"{printable(Path(values))}: {error}") from error
+        if nested.get("config") is not None:
+            raise _no_settings(Path(values), "config names another file; give both, as --config FIRST --config SECOND")
         if nested.get("out", "") is None or any(nested.get(name) not in (None, True, False) for name in SWITCHES):
             raise _no_settings(Path(values), f"out must be a folder, and {' and '.join(SWITCHES)} true or false")
         try:

@@ -188,16 +188,22 @@ def check_number(name: str, value: Any, allowed: Range) -> None:
 
 def _check(name: str, value: Any, hint: Any) -> None:
     if name in RANGES:
-        for number in value if isinstance(value, list | tuple) else [value]:
-            check_number(name, number, RANGES[name])
-    elif get_origin(hint) is Literal and value not in get_args(hint):
+        _check_numbers(name, value)
+        return
+    if get_origin(hint) is Literal and value not in get_args(hint):
         raise UotaError(f"{name} is {_short(value)}; choose one of {', '.join(map(str, get_args(hint)))}")
-    elif hint in KINDS and not isinstance(value, hint):
+    if hint in KINDS and not isinstance(value, hint):
         raise UotaError(f"{name} is {_short(value)}; it must be {KINDS[hint]}")
-    elif isinstance(value, str) and not (value.strip() and _is_name(value)):
+    if isinstance(value, str) and not (value.strip() and _is_name(value)):
         raise UotaError(f"{name} is empty, or has characters that no name has; set it, or leave it out")
-    elif isinstance(value, Mapping):
+    if isinstance(value, Mapping):
         _check_inside(name, value, DEEPEST)
+
+
+def _check_numbers(name: str, value: Any) -> None:
+    """Check a number, or each number of a list."""
+    for number in value if isinstance(value, list | tuple) else [value]:
+        check_number(name, number, RANGES[name])
 
 
 def _is_name(text: str) -> bool:

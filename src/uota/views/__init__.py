@@ -3,7 +3,8 @@
 from uota.views.parameters import ViewParameters
 from uota.views.photometric import unnormalise
 from uota.views.pipeline import ViewDataset, ViewPipeline, Views, evaluation_view, identity_collate, make_views
-from uota.views.presets import PRESETS, SIZE_NAMES, ViewPreset, ViewSizePreset, find_preset
+from uota.views.presets import PRESETS, find_preset
+from uota.views.view_preset import SIZE_NAMES, ViewPreset, ViewSizePreset
 
 __all__ = [
     "PRESETS",

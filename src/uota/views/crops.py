@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from uota.views.presets import ALIASED, Interpolation
+from uota.views.view_preset import ALIASED, Interpolation
 
 CHUNK = 131_072  # resampling weights processed at a time; fits in a core's cache
 TILE = 32  # target pixels computed by one product, which reads only the source pixels that they need

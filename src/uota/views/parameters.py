@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.views.presets import CropLike, ViewPreset, ViewSizePreset
+from uota.views.view_preset import CropLike, ViewPreset, ViewSizePreset
 
 ATTEMPTS = 10  # attempts of torchvision's RandomResizedCrop before it falls back to the centre
 COVERED = 0.1  # smallest share of the image that a SimCLR crop may have (min_object_covered)

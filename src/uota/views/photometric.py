@@ -15,8 +15,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.views.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewParameters
-from uota.views.presets import BlurLike, ColourLike, ViewSizePreset
 from uota.views.rand_augment import rand_augment_
+from uota.views.view_preset import BlurLike, ColourLike, ViewSizePreset
 
 ALONE = 16_000  # number of values from which a view is processed alone: copying selected views would cost more
 CHUNK = 160_000  # number of values of smaller views processed at a time; fits in a core's cache

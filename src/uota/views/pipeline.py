@@ -16,7 +16,7 @@ from uota.errors import UotaError
 from uota.views.crops import are_small, crop_any, crop_small, resized_aliased
 from uota.views.parameters import ViewParameters, column, sample_uniforms, view_parameters
 from uota.views.photometric import GREY, normalise, photometric
-from uota.views.presets import EvaluationLike, ViewPreset
+from uota.views.view_preset import EvaluationLike, ViewPreset
 
 Sample = tuple[int, int]  # (epoch, index)
 

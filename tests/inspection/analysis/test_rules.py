@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from uota.inspection.analysis.rules import RULES
-from uota.views.presets import ViewSizePreset
+from uota.views.view_preset import ViewSizePreset
 
 STRONG = ViewSizePreset(
     2, 16, (0.05, 0.5), brightness=0.8, contrast=0.8, saturation=0.8, hue=0.4, grey_probability=0.3,

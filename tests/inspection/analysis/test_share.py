@@ -4,9 +4,9 @@ import torch
 from scipy.stats import bootstrap
 
 from uota.arbitration import Scores, TwoGroups
-from uota.errors import UotaError
+from uota.arbitration.strengths.two_groups import counts_by_image
 from uota.inspection.analysis import resampling
-from uota.inspection.analysis.share import _bca, share_with_interval
+from uota.inspection.analysis.share import _bca, share_of_counts
 
 IMAGES, VIEWS = 50, 6
 
@@ -20,10 +20,14 @@ def gaussian_scores(rate, seed, images=IMAGES):
     return Scores(torch.from_numpy(observed), lambda: (stranger, stranger - 0.07), lambda score: (score + 1.5) / 3.5)
 
 
+def share_of(scores, seed=0):
+    return share_of_counts(counts_by_image(scores).float(), scores.observed.numel(), seed)
+
+
 def test_the_estimate_is_that_of_the_two_groups_strength():
     scores = gaussian_scores(0.1, 0)
     expected = TwoGroups().eval()(scores).outlier_rate
-    assert share_with_interval(scores).estimate == pytest.approx(expected, rel=1e-5)
+    assert share_of(scores).estimate == pytest.approx(expected, rel=1e-5)
     assert expected == pytest.approx(0.1, abs=0.04)
 
 
@@ -31,7 +35,8 @@ def test_batches_are_one_distribution():
     first, second = gaussian_scores(0.1, 1), gaussian_scores(0.3, 2)
     nulls = tuple(torch.cat(pair, 1) for pair in zip(first.nulls(), second.nulls(), strict=True))
     both = Scores(torch.cat([first.observed, second.observed], 1), lambda: nulls, first.position)
-    assert share_with_interval(iter([first, second])) == share_with_interval(both)
+    counts = torch.cat([counts_by_image(first), counts_by_image(second)]).float()
+    assert share_of_counts(counts, both.observed.numel()) == share_of(both)
 
 
 def test_the_interval_of_a_skewed_statistic_equals_scipys():
@@ -44,7 +49,7 @@ def test_the_interval_of_a_skewed_statistic_equals_scipys():
 
 def test_the_interval_covers_the_rate_about_as_often_as_it_says(monkeypatch):
     monkeypatch.setattr(resampling, "RESAMPLES", 200)
-    shares = [share_with_interval(gaussian_scores(0.1, seed), seed) for seed in range(30)]
+    shares = [share_of(gaussian_scores(0.1, seed), seed) for seed in range(30)]
     assert sum(share.low <= 0.1 <= share.high for share in shares) >= 25
     spread = np.std([share.estimate for share in shares])
     assert np.mean([share.high - share.low for share in shares]) == pytest.approx(2 * 1.96 * spread, rel=0.3)
@@ -53,7 +58,7 @@ def test_the_interval_covers_the_rate_about_as_often_as_it_says(monkeypatch):
 
 def test_without_outliers_the_interval_holds_zero():
     for seed in range(10):
-        share = share_with_interval(gaussian_scores(0, seed), seed)
+        share = share_of(gaussian_scores(0, seed), seed)
         assert share.none
         assert share.low == 0
         assert share.estimate <= share.high < 0.01
@@ -61,11 +66,5 @@ def test_without_outliers_the_interval_holds_zero():
 
 def test_the_same_seed_gives_the_same_interval():
     scores = gaussian_scores(0.1, 0)
-    assert share_with_interval(scores, 3) == share_with_interval(scores, 3)
-    assert share_with_interval(scores, 3) != share_with_interval(scores, 4)
-
-
-def test_too_few_images_end_in_a_sentence():
-    scores = Scores(torch.zeros(6, 2), None, lambda score: score)
-    with pytest.raises(UotaError, match="fewer than three images"):
-        share_with_interval([scores])
+    assert share_of(scores, 3) == share_of(scores, 3)
+    assert share_of(scores, 3) != share_of(scores, 4)

@@ -1,6 +1,5 @@
 """The estimated share of outliers among the views, with an interval."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,7 @@ from numpy import ndarray
 from scipy.stats import norm
 from torch import Tensor
 
-from uota.arbitration import Scores
-from uota.arbitration.strengths.two_groups import counts_by_image, outlier_shares, smoothing
-from uota.errors import UotaError
+from uota.arbitration.strengths.two_groups import outlier_shares, smoothing
 from uota.inspection.analysis.resampling import resampled_images
 
 # Ends of a 95 % interval, as quantiles of the bootstrap distribution.
@@ -42,7 +39,7 @@ class Share:
         return self.low == 0
 
 
-def share_with_interval(batches: Scores | Iterable[Scores], seed: int = 0) -> Share:
+def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: int = 0) -> Share:
     """Estimate the share of outliers with the two-groups model, and its interval by a bootstrap over whole images.
 
     The interval is bias-corrected and accelerated (BCa; Efron, *Better bootstrap confidence intervals*, JASA 1987), as
@@ -52,21 +49,7 @@ def share_with_interval(batches: Scores | Iterable[Scores], seed: int = 0) -> Sh
     of the model: where a score cannot separate outliers from inliers, the share is too large and so is its lower end.
 
     Args:
-        batches: scores of all views, or of a batch of images at a time; the nulls of only one batch are kept in memory.
-        seed: seed of the bootstrap.
-
-    Raises:
-        UotaError: a batch has too few images to be scored against each other.
-    """
-    counts, views = _counts_by_image([batches] if isinstance(batches, Scores) else batches)
-    return share_of_counts(counts, views, seed)
-
-
-def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: int = 0) -> Share:
-    """Estimate the share of outliers and its interval, as `share_with_interval`, from counts of scores.
-
-    Args:
-        counts: each image's counts, as `counts_by_image` returns them.
+        counts: each image's counts of scores, as `counts_by_image` returns them.
         views: number of views that were counted.
         seed: seed of the bootstrap.
     """
@@ -79,17 +62,6 @@ def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: in
     left_out = _rates(torch.stack([total - counts[group].sum(0) for group in groups]))
     low, high = _bca(estimate, resampled, left_out) if estimate > 0 else np.quantile(resampled, ENDS)
     return Share(estimate, float(low) if low * views >= MIN_VIEWS else 0.0, float(high))
-
-
-def _counts_by_image(batches: Iterable[Scores]) -> tuple[Float[Tensor, "images 3 bins"], int]:
-    """Return histograms of each image's observed scores, strangers' and residents' nulls; and the number of views."""
-    counts, views = [], 0
-    for scores in batches:
-        if scores.nulls is None:
-            raise UotaError("a batch has fewer than three images, too few to score them against each other; add images")
-        counts.append(counts_by_image(scores).cpu().float())
-        views += scores.observed.numel()
-    return torch.cat(counts), views
 
 
 def _rates(counts: Float[Tensor, "samples 3 bins"]) -> Float[ndarray, " samples"]:
