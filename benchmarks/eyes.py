@@ -8,17 +8,15 @@ above 0.8 are injected; views of a single colour are not counted. Lines that exi
 draws, for each data set, the twenty most suspicious views without injection, each below its image, in which a red
 frame shows where it was cut out.
 
-Photographs are those of Debian's packages gcompris-qt-data, gnome-backgrounds and plasma-workspace-wallpapers.
+Photographs are those of `benchmarks.photographs`.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +26,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.eyes_pictures import draw_worst
 from benchmarks.lines import make_missing, read_lines
+from benchmarks.photographs import photographs
 from uota.arbitration import CohortScore
 from uota.arbitration.candidates import COMBINATIONS
 from uota.arbitration.selection import frozen, learned
@@ -40,7 +39,6 @@ from uota.views import Views
 
 OUT = RESULTS / "eyes.jsonl"
 STAMPS, CLIP_ART = "/usr/share/tuxpaint/stamps", "/usr/share/openclipart/png"
-GCOMPRIS, WALLPAPERS = "/usr/share/gcompris-qt/rcc", ("/usr/share/wallpapers", "/usr/share/backgrounds")
 PHOTOGRAPHS = "photographs"
 DATA = (STAMPS, CLIP_ART, "demo-drawings", "demo", PHOTOGRAPHS)
 INJECTED = (0.0, 0.05, 0.1, 0.25)
@@ -125,36 +123,6 @@ def figures(table: ViewTable) -> dict[str, Any]:
     made["average_precision"] = round(float(average_precision_score(wrong, -score)), 4)
     made["sure"], made["sure_injected"] = int(sure.sum()), int(wrong[sure].sum())
     return made
-
-
-@cache
-def photographs() -> str:
-    """Collect Debian's photographs in one temporary folder; those of gcompris are cut out of its resource files."""
-    folder = TemporaryDirectory()
-    _FOLDERS.append(folder)
-    target = Path(folder.name) / PHOTOGRAPHS
-    target.mkdir()
-    for number, content in enumerate(_cut_out(Path(GCOMPRIS))):
-        (target / f"gcompris-{number:04}.jpg").write_bytes(content)
-    for root in map(Path, WALLPAPERS):
-        for file in sorted(root.rglob("*")):
-            if file.suffix in (".jpg", ".png", ".webp") and file.is_file():
-                (target / "-".join(file.parts[3:])).symlink_to(file)
-    return str(target)
-
-
-_FOLDERS: list[Any] = []  # temporary folders that live as long as the process
-
-
-def _cut_out(folder: Path) -> Iterator[bytes]:
-    """Yield the JPEG files in Qt resource files, each of which follows its length in four bytes."""
-    for file in sorted(folder.glob("*.rcc")):
-        content = file.read_bytes()
-        for match in re.finditer(rb"\xff\xd8\xff[\xe0\xe1\xdb]", content):
-            length = int.from_bytes(content[match.start() - 4 : match.start()], "big")
-            picture = content[match.start() : match.start() + length]
-            if len(picture) == length and picture.endswith(b"\xff\xd9"):
-                yield picture
 
 
 def table_of(rows: list[dict[str, Any]]) -> list[str]:
