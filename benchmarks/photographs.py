@@ -43,9 +43,14 @@ def _wallpapers() -> Iterator[Path]:
     """Yield the largest file of each wallpaper, which comes in several sizes, and each background of GNOME."""
     for root in WALLPAPERS:
         files = [file for file in sorted(root.rglob("*")) if file.suffix in SUFFIXES and not file.is_symlink()]
-        packages = {file.parts[4] if "contents" in file.parts else str(file): file for file in sorted(files, key=_size)}
+        packages = {_package(file): file for file in sorted(files, key=_size)}
         yield from sorted(packages.values())
 
 
 def _size(file: Path) -> int:
     return file.stat().st_size
+
+
+def _package(file: Path) -> Path:
+    """Return the folder of the wallpaper of which this is one size, or the file itself."""
+    return next((folder.parent for folder in file.parents if folder.name == "contents"), file)
