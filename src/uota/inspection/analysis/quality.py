@@ -25,6 +25,8 @@ from uota.io.csv_files import csv_text
 EMPTY = 12
 # The brightest pixels of a dark picture, and the darkest of a washed-out one, as values of 0 to 255.
 DARK, WASHED_OUT = 80, 160
+# Share of the contrast of a washed-out picture that is left without thin lines; a drawing of thin lines is not listed.
+SOLID = 0.5
 # Sharpness of a picture whose sharpest edges are 4 pixels wide (3 standard deviations) where it has 512 pixels.
 BLURRED = 0.3
 # Longer side in pixels of a tiny picture, which is also at most half as long as that of most pictures.
@@ -60,7 +62,11 @@ PROBLEMS = {
         "range of values, 0 to 255",
     ),
     "dark": Problem("Dark", "Even the brightest pixels are dark.", "brightest value, 0 to 255"),
-    "washed_out": Problem("Washed out", "Even the darkest pixels are pale.", "darkest value, 0 to 255"),
+    "washed_out": Problem(
+        "Washed out",
+        "Even the darkest pixels are pale; drawings of thin lines alone are not listed.",
+        "darkest value, 0 to 255",
+    ),
     "blurred": Problem(
         "Blurred",
         f"Even the sharpest edges are soft; sharp edges have 0.5 and more, and below {BLURRED} is listed.",
@@ -199,15 +205,15 @@ def _single_flaws(indices: Sequence[int], measures: Sequence[Measures]) -> list[
         return []
     longer = np.array([max(one.height, one.width) for one in measures])
     ratio = longer / [min(one.height, one.width) for one in measures]
-    colours, darkest, brightest, sharpness = np.array(
-        [(one.colour_range, one.darkest, one.brightest, one.sharpness) for one in measures]
+    colours, darkest, solid, brightest, sharpness = np.array(
+        [(one.colour_range, one.darkest, one.solid, one.brightest, one.sharpness) for one in measures]
     ).T
     shown = colours > EMPTY
     # Value of each problem, which pictures have it, and the order from the worst.
     found = {
         "empty": (colours, ~shown, colours),
         "dark": (brightest, shown & (brightest < DARK), brightest),
-        "washed_out": (darkest, shown & (darkest > WASHED_OUT), -darkest),
+        "washed_out": (darkest, shown & (darkest > WASHED_OUT) & (solid >= SOLID), -darkest),
         "blurred": (sharpness, shown & (sharpness < BLURRED), sharpness),
         "tiny": (longer, (longer <= TINY) & (longer <= np.median(longer) / 2), longer),
         "odd_shape": (ratio, ratio > ODD_SHAPE, -ratio),
