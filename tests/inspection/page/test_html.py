@@ -398,5 +398,5 @@ def test_without_outliers_the_most_unusual_views_are_shown_with_scores(window, t
 def test_the_share_is_shown_with_its_interval(window, tmp_path, found, monkeypatch):
     monkeypatch.setattr(uota.inspection.Inspection, "interval", (0.022, 0.04))
     window.open(found.save(tmp_path / "interval.html"))
-    share = f"{100 * found.outlier_rate:.1f}\u00a0% (95\u00a0% interval 2.2 to 4.0\u00a0%)"
+    share = f"outliers (95\u00a0% interval 2.2 to 4.0\u00a0%){100 * found.outlier_rate:.1f}\u00a0%"
     assert share in window("return document.getElementById('figures').textContent")
