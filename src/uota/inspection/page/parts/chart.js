@@ -45,7 +45,7 @@ function axes(canvas, width, height, x, y) {
     canvas.append(svg("line", { class: "axis", x1: across(value), x2: across(value), y1: base, y2: base + 4 }),
       svg("text", { x: across(value), y: base + 17, "text-anchor": "middle" }, (x.format ?? short)(value)));
   }
-  if (y.label) canvas.append(svg("text", { class: "strong", x: 8, y: 14 }, y.label));
+  if (y.label) canvas.append(svg("text", { class: "strong", x: 2, y: 12 }, y.label));
   if (x.label) canvas.append(svg("text", { class: "strong", x: width - right, y: height - 5, "text-anchor": "end" }, x.label));
   return { across, up };
 }
