@@ -9,6 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
 
+# Each of the two processes of the tests has a core; more threads would only wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: lint
 	$(RUN)/python -m pytest tests -n 2 --dist loadfile
 

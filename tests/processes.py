@@ -1,10 +1,13 @@
 """Processes that tests start: each has a deadline, and none outlives its test."""
 
+import multiprocessing
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import torch.multiprocessing
 
 SECONDS = 240
 
@@ -12,6 +15,15 @@ SECONDS = 240
 def run_command(command: Sequence[str], seconds: float = SECONDS, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and capture what it prints; kill it after some seconds."""
     return subprocess.run(command, capture_output=True, text=True, timeout=seconds, **options)
+
+
+def run_on_ranks(function: Callable[..., None], *arguments: Any, ranks: int = 2) -> None:
+    """Call a function in several processes, each with its rank and the arguments, and wait for them.
+
+    They are forks of one process, since importing PyTorch takes longer than most of these functions.
+    """
+    multiprocessing.set_forkserver_preload(["pytest", "uota.methods.build", "uota.training.resolve"])
+    torch.multiprocessing.start_processes(function, arguments, nprocs=ranks, start_method="forkserver")
 
 
 @contextmanager

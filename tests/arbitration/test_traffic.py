@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import run_on_ranks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -54,7 +54,7 @@ def count(arbiter, shape):
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("traffic")
-    mp.spawn(on_a_rank, (str(folder),), nprocs=RANKS)
+    run_on_ranks(on_a_rank, str(folder), ranks=RANKS)
     return torch.load(folder / "counted")
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import run_on_ranks
 from torch.nn.functional import normalize
 
 from uota.encoders.memory import MemoryBank, draw
@@ -51,7 +51,7 @@ def update_on_a_rank(rank, folder):
 
 
 def test_two_processes_hold_the_memory_of_one(tmp_path):
-    mp.spawn(update_on_a_rank, (str(tmp_path),), nprocs=2)
+    run_on_ranks(update_on_a_rank, str(tmp_path))
     memory = make_memory()
     memory.probabilities(rows(1, 4), torch.arange(IMAGES).expand(4, -1))
     memory.update(torch.tensor([1, 3, 5, 7, 9]), rows(5))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import run_on_ranks
 from torch import nn
 
 from uota.encoders.encoder import Encoder
@@ -77,7 +77,7 @@ def encode_on_a_rank(rank, folder):
 
 def test_devices_with_local_statistics_exchange_images_at_random(tmp_path):
     """As in MoCo, a device encodes as many images as it holds, drawn by the first rank's permutation of all."""
-    mp.spawn(encode_on_a_rank, (str(tmp_path),), nprocs=2)
+    run_on_ranks(encode_on_a_rank, str(tmp_path))
     found = [torch.load(tmp_path / str(rank), weights_only=False) for rank in IMAGES]
     rows = torch.cat([seven()[:, images].flatten(0, 1) for images in IMAGES.values()])
     torch.manual_seed(0)

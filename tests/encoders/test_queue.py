@@ -1,6 +1,6 @@
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import run_on_ranks
 
 from uota.encoders.queue import Queue
 
@@ -45,7 +45,7 @@ def push_on_a_rank(rank, folder):
 
 
 def test_ranks_hold_the_same_queue_as_one_process(tmp_path):
-    mp.spawn(push_on_a_rank, (str(tmp_path),), nprocs=2)
+    run_on_ranks(push_on_a_rank, str(tmp_path))
     torch.manual_seed(0)
     queue = Queue(5, 1)
     for step in (0, 10, 20):

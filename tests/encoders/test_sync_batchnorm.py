@@ -1,6 +1,6 @@
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import run_on_ranks
 from torch import nn
 
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
@@ -29,7 +29,7 @@ def on_a_rank(rank, folder):
 
 
 def test_ranks_with_images_of_different_sizes_are_normalised_as_one(tmp_path):
-    mp.spawn(on_a_rank, (str(tmp_path),), nprocs=2)
+    run_on_ranks(on_a_rank, str(tmp_path))
     both = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     norm = nn.BatchNorm1d(3).double()
     x = torch.cat([rows(each) for each in images()]).requires_grad_()

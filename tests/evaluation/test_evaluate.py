@@ -182,10 +182,13 @@ def test_two_processes_equal_one(pictures, tmp_path):
         out = tmp_path / str(devices)
         arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
         arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.01", "--labels=100%"]
-        command = [sys.executable, "-m", "uota", "evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
-        done = run_command(command)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("top1") == 1
+        command = ["evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
+        if devices == 1:
+            assert main(command) == 0
+        else:
+            done = run_command([sys.executable, "-m", "uota", *command])
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("top1") == 1
         (file,) = out.glob("*.json")
         (log,) = out.glob("*/logs/*/metrics.csv")
         losses = [row["loss"] for row in csv.DictReader(log.read_text().splitlines())]

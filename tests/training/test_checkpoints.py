@@ -1,5 +1,7 @@
 """Runs whose last checkpoint is damaged, or that were killed before the first, resume and end with equal weights."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -9,12 +11,34 @@ from uota.training.pretrain import pretrain
 
 
 @pytest.fixture
-def resumed(small, tmp_path):
+def settings(small):
+    return small(epochs=3, checkpoint_every=4)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return a function that copies the folder of one finished run, which is trained once."""
+    kept = tmp_path_factory.mktemp("finished") / "run"
+
+    def copied(settings, folder):
+        if not kept.exists():
+            pretrain(settings, kept, bar=False, lines=False)
+        return Run(shutil.copytree(kept, folder))
+
+    return copied
+
+
+@pytest.fixture
+def run(finished, settings, tmp_path):
+    """A finished run, which a test may damage."""
+    return finished(settings, tmp_path / "run")
+
+
+@pytest.fixture
+def resumed(run, settings):
     """Damage a finished run's folder and resume the run; return the weights and the expected ones."""
 
     def make(damage):
-        settings = small(epochs=3, checkpoint_every=4)
-        run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
         expected = run.state()["state_dict"]
         damage(run)
         return pretrain(settings, run.folder, resume=True, bar=False, lines=False).state()["state_dict"], expected
@@ -45,9 +69,7 @@ def test_it_resumes_and_ends_with_equal_weights(resumed, capsys, damage, says):
             assert torch.equal(found[name], value), name
 
 
-def test_a_damaged_checkpoint_never_becomes_the_previous_one(small, tmp_path):
-    settings = small(epochs=3, checkpoint_every=4)
-    run = pretrain(settings, tmp_path / "run", bar=False, lines=False)
+def test_a_damaged_checkpoint_never_becomes_the_previous_one(run, settings):
     flip_the_last(run)
     pretrain(settings, run.folder, resume=True, bar=False, lines=False)
     for path in (run.checkpoint, previous_checkpoint(run.checkpoint)):

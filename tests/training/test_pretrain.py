@@ -5,12 +5,14 @@ import resource
 import shutil
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from tests.processes import run_command, started, wait_until
 
+from uota.commands.cli import main
 from uota.errors import UotaError
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
@@ -18,10 +20,15 @@ from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
 
 
-def command(out, settings, *flags):
+def flags(out, settings, *more):
+    """Arguments of the command line for a run with these settings."""
     values = {key: value for key, value in settings.as_flat().items() if value is not None and key != "method_options"}
     arguments = [f"--{key}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
-    return [sys.executable, "-m", "uota", "pretrain", f"--out={out}", *arguments, *flags]
+    return ["pretrain", f"--out={out}", *arguments, *more]
+
+
+def command(out, settings, *more):
+    return [sys.executable, "-m", "uota", *flags(out, settings, *more)]
 
 
 def rows(log):
@@ -52,15 +59,14 @@ def test_every_arbiter_trains_every_method(small, tmp_path, method, arbiter):
 
 
 def test_killed_and_resumed_equals_uninterrupted(small, tmp_path):
-    settings = small(epochs=10, checkpoint_every=4)
+    settings = small(epochs=4, batch_size=8, checkpoint_every=4)
     whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
     with started(command(tmp_path / "killed", settings)) as process:
         wait_until(Run(tmp_path / "killed").checkpoint.exists, process)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert Run(tmp_path / "killed").state()["global_step"] < 30
-    resumed = run_command(command(tmp_path / "killed", settings, "--resume"))
-    assert resumed.returncode == 0, resumed.stderr
+    assert Run(tmp_path / "killed").state()["global_step"] < 36
+    assert main(flags(tmp_path / "killed", settings, "--resume")) == 0
     assert_same(weights(tmp_path / "killed"), weights(whole.folder))
 
 
@@ -102,15 +108,14 @@ def test_steps_as_many_as_epochs_train_the_same(small, tmp_path):
 
 
 def test_ctrl_c_leaves_a_resumable_run(small, tmp_path):
-    settings = small(epochs=12, checkpoint_every=1000)
+    settings = small(epochs=4, batch_size=8, checkpoint_every=1000)
     with started(command(tmp_path / "run", settings)) as process:
         wait_until(lambda: list(tmp_path.glob("run/logs/*/metrics.csv")), process)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "--resume" in errors
-    again = run_command(command(tmp_path / "run", settings, "--resume"))
-    assert again.returncode == 0, again.stderr
+    assert main(flags(tmp_path / "run", settings, "--resume")) == 0
     assert Run(tmp_path / "run").state()["global_step"] == 36
 
 
@@ -131,24 +136,25 @@ def process_of_rank_1(parent):
     return rank_1
 
 
-def step_losses(small, out, **changes):
-    settings = small(epochs=4, optimizer="sgd", learning_rate=0.05, **changes)
-    done = run_command(command(out, settings), env=os.environ | {"PYTHONWARNINGS": ""})
-    assert done.returncode == 0, done.stderr
+def step_losses(out):
     (log,) = (out / "logs").glob("*/metrics.csv")
     return [float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10]
 
 
 @pytest.mark.parametrize(("method", "arbiter", "candidates"), [("simclr", "learned", 1), ("swav", "none", 2)])
 def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates):
-    """Two processes started by the command line equal one (test_ranks covers all methods and arbiters).
+    """Two processes started by the command line equal this one (test_ranks covers all methods and arbiters).
 
     In 32 bits, torch's batch norm in one process and the synchronised one in two round differently, which training
     amplifies, hence 64 bits. AdamW's first steps are signs of gradients, so rounding errors of a zero gradient would
     make full steps, hence SGD.
     """
     same = {"method": method, "arbiter": arbiter, "candidates": candidates, "start": 0.1, "precision": "64"}
-    one, two = (step_losses(small, tmp_path / str(devices), devices=devices, **same) for devices in (1, 2))
+    same |= {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.05}
+    pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
+    done = run_command(command(tmp_path / "two", small(devices=2, **same)), env=os.environ | {"PYTHONWARNINGS": ""})
+    assert done.returncode == 0, done.stderr
+    one, two = (step_losses(tmp_path / name) for name in ("one", "two"))
     assert len(one) == 10
     assert two == pytest.approx(one, abs=1e-6)
 
@@ -199,19 +205,28 @@ def test_divergence_is_reported(small, tmp_path, arbiter):
         pretrain(small(arbiter=arbiter, optimizer="sgd", learning_rate=1e30, epochs=3), tmp_path / "run", bar=False)
 
 
-def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(small, tmp_path):
+@contextmanager
+def files_of_at_most(size):
+    """Let every write beyond this size fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(small, tmp_path, capsys):
     settings = small(epochs=2, checkpoint_every=1000)
     run = pretrain(settings, tmp_path / "run", bar=False)
     before = run.checkpoint.read_bytes()
     longer = tmp_path / "run" / "settings.json"
     longer.write_text(longer.read_text().replace('"epochs": 2', '"epochs": 4'))
-    full = run_command(
-        command(run.folder, settings, "--resume"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2,) * 2),
-    )
-    assert full.returncode == 2
-    assert "make room" in full.stderr
-    assert "Traceback" not in full.stderr
+    with files_of_at_most(len(before) // 2):
+        assert main(flags(run.folder, settings, "--resume")) == 2
+    errors = capsys.readouterr().err
+    assert "make room" in errors
+    assert "Traceback" not in errors
     assert run.checkpoint.read_bytes() == before
 
 

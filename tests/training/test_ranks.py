@@ -6,7 +6,7 @@ from functools import cache, partial
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from tests.processes import run_on_ranks
 from torch.testing import assert_close
 
 from uota import Arbiter
@@ -137,7 +137,7 @@ def on_a_rank(rank, folder, jobs):
 def several(pictures, tmp_path_factory):
     """Results of two and of four processes for every method."""
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(on_a_rank, (str(folder), [settings_of(pictures, method) for method in METHODS_THAT_LEARN]), nprocs=4)
+    run_on_ranks(on_a_rank, str(folder), [settings_of(pictures, method) for method in METHODS_THAT_LEARN], ranks=4)
     return {ranks: torch.load(folder / str(ranks)) for ranks in WORK}
 
 

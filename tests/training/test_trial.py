@@ -121,6 +121,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_without_another_trial(small, 
 
 def test_two_processes_learn_what_one_learns(small, eyes, tmp_path):
     same = {"eyes": eyes, "method": "simclr", "precision": "64", "optimizer": "sgd", "learning_rate": 0.05}
+    same |= {"epochs": None, "steps": 2, "batch_size": 12}
     one = pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
     flags = [f"--{name}={value}" for name, value in small(**same, devices=2).as_flat().items()
              if value not in (None, {}, []) and name != "compile"]  # fmt: skip

@@ -78,8 +78,9 @@ def test_killed_and_resumed_equals_uninterrupted(weights, short, tmp_path):
     assert 0 < state(killed)["global_step"] < 16
     found = transfer("segmentation", EncoderSpec(str(weights)), None, str(killed), resume=True, bar=False)
     assert found == whole
+    resumed = state(killed)["state_dict"]
     for name, tensor in state(tmp_path / "whole")["state_dict"].items():
-        assert torch.equal(tensor, state(killed)["state_dict"][name]), name
+        assert torch.equal(tensor, resumed[name]), name
 
 
 def test_ctrl_c_leaves_a_folder_that_can_be_resumed(weights, coco, short, tmp_path):

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from uota.encoders.encoder import SMALL_IMAGE, Encoder, FeatureEncoder, scale_last_norms
+from uota.encoders.encoder import Encoder, FeatureEncoder, scale_last_norms
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, Method, check_built, own_method
 from uota.settings.parsing import options_of
 from uota.settings.pretrain import Pretrain
 from uota.views.presets import preset_of
 
+# Largest view, in pixels, for which methods have small heads.
+SMALL_VIEW = 96
 # What constructors of networks raise when options do not fit.
 UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UserWarning)
 
@@ -40,12 +42,12 @@ def build_method(settings: Pretrain, initial: Mapping[str, Tensor] | None = None
             run that is resumed or trained, whose weights are in its checkpoint.
     """
     preset, card = preset_of(settings), find_method(settings.method.name)
-    options = card.options | (card.small if preset.sizes[0].size <= SMALL_IMAGE else {}) | _own_options(card, settings)
+    options = card.options | (card.small if preset.sizes[0].size <= SMALL_VIEW else {}) | _own_options(card, settings)
     torch.manual_seed(settings.runtime.seed)
     encoder = card.encoder(settings.method.backbone, preset.channels, preset.sizes[0].size)
     if settings.method.zero_init_last is not None:
         scale_last_norms(encoder, 0.0 if settings.method.zero_init_last else 1.0)
-    stages, norms = settings.method.frozen_stages, settings.method.frozen_norms
+    stages, norms = settings.method.frozen_stages or 0, bool(settings.method.frozen_norms)
     if not isinstance(encoder, Encoder) and (stages or norms):
         raise UotaError(f"{card.title} has an encoder of its own, of which no stages or norms can be frozen")
     if isinstance(encoder, Encoder):

@@ -60,7 +60,7 @@ class Card:
         views: preset of views for large images, the paper's.
         small_views: preset of small views by channels, where the general ones do not fit the method.
         options: of `build` that differ from its defaults.
-        small: options for views of up to 64 pixels; the paper's are for ImageNet.
+        small: options for views of up to 96 pixels; the paper's are for ImageNet.
         encoder: makes the encoder from a backbone's name, the number of channels and the size of the largest view.
         needs_labels: whether it learns from labels.
         memory: name of the option that turns on a memory of every image, for which the method must know their number;

@@ -243,6 +243,8 @@ def options_of(build: Callable[..., Any], values: dict[str, Any], skip: str) -> 
     Raises:
         UotaError: one is of another type.
     """
+    if not values:  # as usual; the parser takes longer than building a small method
+        return {}
     parser = OptionsParser()
     parser.add_class_arguments(build, nested_key=None, skip={skip})
     read = parser.parse_object(values).as_dict()

@@ -103,7 +103,7 @@ class MethodSettings:
 
     name: str = field(default="auto", metadata=flat("method"))
     """swav, simclr, … (`uota methods` lists them), or your own as package.module.Class, which no settings file may
-    name. auto: swav; for groups simclr."""
+    name. auto: byol from given weights, else swav; for groups simclr."""
     options: dict[str, Any] = field(default_factory=dict, metadata=flat("method_options"))
     """Options of the method, such as {prototypes: 3000}; the others depend on the size of the views."""
     init: str = "auto"
@@ -114,10 +114,14 @@ class MethodSettings:
     backbone: str = "auto"
     """tiny, or any timm model. auto: that of the initial weights; of random ones tiny for views of up to 64 pixels,
     else resnet50."""
-    frozen_stages: int = 0
-    """Number of first stages of the backbone that keep their initial weights, which makes steps faster."""
-    frozen_norms: bool = False
-    """Keep the statistics of the encoder's batch norms instead of using those of batches."""
+    frozen_stages: int | None = None
+    """Number of first stages of the backbone that keep their initial weights, which makes steps faster; null: 3 of the
+    installed weights without an accelerator, else 0."""
+    frozen_norms: bool | None = None
+    """Keep the statistics of the encoder's batch norms instead of using those of batches; null: for given weights."""
+    norm_adaptation: float | None = None
+    """Share of the images' own statistics in those of the encoder's batch norms, which are mixed before the first step
+    (AdaBN); null: 0.5 for given weights, else 0."""
     sync_batch_norm: bool | None = None
     """Compute batch statistics over all devices rather than on each; null: as published for the method."""
     zero_init_last: bool | None = None
@@ -196,9 +200,12 @@ class OptimizationSettings:
     """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
     without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
     learning_rate: float | None = None
-    """Peak learning rate; null: 3e-4 from given weights, else 2e-3."""
-    encoder_rate: float = 1.0
-    """Learning rate of the encoder, relative to that of the heads."""
+    """Peak learning rate; null: 1e-3 from given weights, else 2e-3."""
+    encoder_rate: float | None = None
+    """Learning rate of the encoder, relative to that of the heads; null: 0.2 from given weights, else 1."""
+    kept_share: float | None = None
+    """Share of the weights that the encoder starts from in those at the end, which are a mean of both (WiSE-FT); null:
+    0.65 in a run of at most 1,000 steps from given weights whose learning rates are left open, else 0."""
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"

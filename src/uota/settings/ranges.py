@@ -84,6 +84,8 @@ RANGES = {
     "final_learning_rate": RATE,
     "bias_rate": RATE,
     "encoder_rate": RATE,
+    "norm_adaptation": SHARE,
+    "kept_share": SHARE._replace(below=True),
     "late_factor": RATE._replace(above=True),
     "weight_decay": RATE,
     "momentum": SHARE._replace(below=True),

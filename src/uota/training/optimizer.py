@@ -61,7 +61,8 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
         raise UotaError(
             f"constant_rate names {strange[0]!r}, not a part of {settings.method.name}; choose from {', '.join(parts)}"
         )
-    relative = settings.optimization.encoder_rate
+    own = settings.optimization.encoder_rate
+    relative = 1.0 if own is None else own
     groups: dict[tuple[bool, bool, float], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:

@@ -34,6 +34,7 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.damage import DamageWatch
 from uota.training.defaults import Choice, warn_few
 from uota.training.estimate import Estimate
+from uota.training.given_weights import GivenWeights
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
@@ -147,7 +148,8 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     estimate = Estimate(total, quiet=not lines)
     baseline = Baseline(settings, source, run.baseline_file, total, quiet=not lines)
     trial = ArbiterTrial(source, replace(pipeline, preset=preset), run.arbiter_file)
-    callbacks = [trial, baseline, checkpoints, monitor, DamageWatch(source), estimate]
+    given = GivenWeights(settings, source, total)
+    callbacks = [trial, baseline, given, checkpoints, monitor, DamageWatch(source), estimate]
     trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts)

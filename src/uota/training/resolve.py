@@ -13,14 +13,22 @@ from uota.methods.build import find_method
 from uota.runs.initial import RANDOM, InitialWeights, check_initial, describe_initial
 from uota.settings.pretrain import Pretrain
 from uota.training.default_eyes import choose_eyes
-from uota.training.defaults import Choice, choices_of_random, choices_of_weights, choose_init, choose_length
+from uota.training.defaults import (
+    Choice,
+    choices_of_random,
+    choices_of_weights,
+    choose_init,
+    choose_kept_share,
+    choose_length,
+)
 from uota.views import ViewPreset
 from uota.views.presets import GROUPS, preset_of
 
 MAX_CLASSES = 1_000_000  # higher labels are identifiers rather than classes
 UNDECIDED = ("auto", GROUPS, None)
-# Default methods. On groups SimCLR learned far more than SwAV did (docs/worth.md).
-METHOD, METHOD_OF_GROUPS, METHOD_FROM_WEIGHTS = "swav", "simclr", "simclr"
+# Default methods. On groups SimCLR learned far more than SwAV did (docs/worth.md); from given weights it and SwAV lose
+# what the weights knew before they win, and BYOL, which pushes nothing apart, does not.
+METHOD, METHOD_OF_GROUPS, METHOD_FROM_WEIGHTS = "swav", "simclr", "byol"
 # Presets for groups without an accelerator, by number of channels, and those for weights that are given.
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
 MEDIUM, MEDIUM_GROUPS = "medium", "medium-groups"
@@ -64,6 +72,8 @@ def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> t
     ]
     settings = _with(settings, chosen)
     chosen += choose_length(settings, len(source))
+    settings = _with(settings, chosen)
+    chosen += choose_kept_share(asked, settings, len(source))
     settings = _with(settings, chosen)
     if not trained:
         counted = _options_from_data(card, settings.method.options, source)
