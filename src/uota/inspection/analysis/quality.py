@@ -1,8 +1,12 @@
 """Flaws of pictures: duplicates, and pictures that are empty, dark, washed out, blurred, tiny or oddly shaped.
 
-The thresholds are set for few false alarms on drawings on white as well as on photographs: of what they list in Tux
-Paint's stamps, Open Clip Art and the photographs of KDE, GNOME and GCompris, at least nine in ten are right by eye. A
-list is for people to look through, so a doubtful picture is better left off it.
+The thresholds are set for few false alarms on drawings on white as well as on photographs. Looked at were all that is
+listed, or 40 of it at random, and this much was right by eye, of Tux Paint's stamps, Open Clip Art (8,105 pictures) and
+the photographs and wallpapers of GNOME and KDE: exact duplicates 1 of 1, 40 of 40 and 13 of 13 groups; near duplicates
+2 of 2 (spinning tops that differ in a letter), 38 of 40 (32 of them star polygons with nearly as many points) and 24 of
+24 groups; empty 1 of 1, 40 of 40 and 2 of 2; dark 2 of 2, none and 2 of 2; washed out 3 of 3, 17 of 19 and none;
+blurred 2 of 2, 1 of 1 and none; tiny 33 of 33, 37 of 37 and none; oddly shaped 5 of 5, 29 of 29 and none. What is not
+listed was not looked through: a list is for people to look through, so a doubtful picture is better left off it.
 """
 
 from collections.abc import Sequence
