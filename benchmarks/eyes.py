@@ -5,32 +5,31 @@ thumbnails; the frozen embedded encoder without training; a head trained on its 
 that is chosen by injection, as by `uota inspect`. A line of benchmarks/results/eyes.jsonl has for each the AUROC, the
 estimated rate with its interval, the share of views with an outlier probability above one half, and how many of those
 above 0.8 are injected; views of a single colour are not counted. Lines that exist are not repeated. --pictures FOLDER
-draws, for each data set, the twenty most suspicious views without injection, each below its image.
+draws, for each data set, the twenty most suspicious views without injection, each below its image, in which a red
+frame shows where it was cut out.
 
-Photographs are those of Debian's packages gcompris-qt-data, gnome-backgrounds and plasma-workspace-wallpapers.
+Photographs are those of `benchmarks.photographs`.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.command_line import RESULTS, make_parser, parse, start
+from benchmarks.eyes_pictures import draw_worst
 from benchmarks.lines import make_missing, read_lines
+from benchmarks.photographs import photographs
 from uota.arbitration import CohortScore
 from uota.arbitration.candidates import COMBINATIONS
 from uota.arbitration.selection import frozen, learned
-from uota.data import Source
 from uota.inspection.arbiters import CHOSEN, ArbiterSet, Judge, choose_judge, fit_judge, sample_features
 from uota.inspection.eyes import THUMBNAILS, open_eyes
 from uota.inspection.input import InspectionInput, open_input
@@ -40,12 +39,10 @@ from uota.views import Views
 
 OUT = RESULTS / "eyes.jsonl"
 STAMPS, CLIP_ART = "/usr/share/tuxpaint/stamps", "/usr/share/openclipart/png"
-GCOMPRIS, WALLPAPERS = "/usr/share/gcompris-qt/rcc", ("/usr/share/wallpapers", "/usr/share/backgrounds")
 PHOTOGRAPHS = "photographs"
 DATA = (STAMPS, CLIP_ART, "demo-drawings", "demo", PHOTOGRAPHS)
 INJECTED = (0.0, 0.05, 0.1, 0.25)
 IMAGES, TINY_IMAGES = 600, 24
-SHOWN, SIDE = 20, 96
 
 
 class Run(NamedTuple):
@@ -128,68 +125,6 @@ def figures(table: ViewTable) -> dict[str, Any]:
     return made
 
 
-@cache
-def photographs() -> str:
-    """Collect Debian's photographs in one temporary folder; those of gcompris are cut out of its resource files."""
-    folder = TemporaryDirectory()
-    _FOLDERS.append(folder)
-    target = Path(folder.name) / PHOTOGRAPHS
-    target.mkdir()
-    for number, content in enumerate(_cut_out(Path(GCOMPRIS))):
-        (target / f"gcompris-{number:04}.jpg").write_bytes(content)
-    for root in map(Path, WALLPAPERS):
-        for file in sorted(root.rglob("*")):
-            if file.suffix in (".jpg", ".png", ".webp") and file.is_file():
-                (target / "-".join(file.parts[3:])).symlink_to(file)
-    return str(target)
-
-
-_FOLDERS: list[Any] = []  # temporary folders that live as long as the process
-
-
-def _cut_out(folder: Path) -> Iterator[bytes]:
-    """Yield the JPEG files in Qt resource files, each of which follows its length in four bytes."""
-    for file in sorted(folder.glob("*.rcc")):
-        content = file.read_bytes()
-        for match in re.finditer(rb"\xff\xd8\xff[\xe0\xe1\xdb]", content):
-            length = int.from_bytes(content[match.start() - 4 : match.start()], "big")
-            picture = content[match.start() : match.start() + length]
-            if len(picture) == length and picture.endswith(b"\xff\xd9"):
-                yield picture
-
-
-def draw_worst(data: str, out: Path, images: int = IMAGES, seed: int = 0) -> None:
-    """Draw the most suspicious views without injection in a row of pairs: the image, and the view below it."""
-    subject = open_subject(Run(data, seed, 0.0), images)
-    judge, _, _ = choose_judge(subject, open_eyes("auto", subject.preset), None)
-    table = score_by(subject, judge)
-    suspicion = (-table.verdict.scores).masked_fill(table.shows_nothing, -torch.inf)
-    places = suspicion.flatten().argsort(descending=True)[:SHOWN].tolist()
-    sheet = Image.new("RGB", (SHOWN // 2 * (SIDE + 4), 4 * (SIDE + 4) + 12), "white")
-    pipeline, count = subject.pipeline, table.shape[1]
-    for number, place in enumerate(places):
-        view, item = divmod(place, count)
-        index = int(table.item[item])
-        left, top = number % (SHOWN // 2) * (SIDE + 4), number // (SHOWN // 2) * (2 * SIDE + 20)
-        rendered = pipeline.render(subject.source, table.parameters[:, torch.tensor([item])])
-        flat = [each for of_size in rendered for each in of_size[:, 0]]
-        for down, picture in enumerate((_picture(subject.source, index), _of_view(flat[view], subject))):
-            sheet.paste(picture, (left, top + down * (SIDE + 4)))
-    sheet.save(out)
-
-
-def _picture(source: Source, index: int) -> Image.Image:
-    pixels = source.images([index])[0]
-    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()).resize((SIDE, SIDE))
-
-
-def _of_view(view: torch.Tensor, subject: InspectionInput) -> Image.Image:
-    preset = subject.preset
-    mean, std = (torch.tensor(each)[:, None, None] for each in (preset.mean, preset.std))
-    pixels = ((view * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
-    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()).resize((SIDE, SIDE))
-
-
 def table_of(rows: list[dict[str, Any]]) -> list[str]:
     """Return the lines of a table with means over the seeds."""
     lines = ["| data | injected | arbiter | AUROC | rate (true) | flagged | P ≥ 0.8: injected |", "|" + " --- |" * 7]
@@ -217,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.pictures is not None:
         asked.pictures.mkdir(parents=True, exist_ok=True)
         for each in data:
-            draw_worst(each, asked.pictures / f"eyes-{Path(each).name}.png", images)
+            subject = open_subject(Run(each, 0, 0.0), images)
+            judge, _, _ = choose_judge(subject, open_eyes("auto", subject.preset), None)
+            draw_worst(subject, score_by(subject, judge), asked.pictures / f"eyes-{Path(each).name}.png")
         return
     runs = [Run(*each) for each in product(data, asked.seeds, asked.inject)]
     make_missing(asked.out, runs[:1] if asked.tiny else runs, partial(measure, images=images), processes=1)

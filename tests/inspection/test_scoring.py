@@ -7,8 +7,11 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import uota
+from uota.arbitration import Contrast
 from uota.inspection.analysis.share import Share
+from uota.inspection.arbiters import Judge
 from uota.inspection.input import BATCH, MIN_ITEMS, SCORED_EPOCH
+from uota.inspection.scoring import _scores
 
 QUICK = {"views": "small", "eyes": "thumbnails", "steps": 0}
 # Views of nearly the whole image, which show it.
@@ -85,6 +88,28 @@ def test_if_the_interval_of_the_share_holds_0_no_view_has_a_probability_above_0(
     assert (verdict.weights == 1).all()
     assert not found.table.flagged.any()
     assert "(95 % interval 0.0 to 2.0 %)" in found.share_in_words
+
+
+@pytest.mark.parametrize("skips_flat", [True, False])
+def test_flat_views_are_left_out_of_the_centre_of_their_image(skips_flat):
+    z = torch.nn.functional.normalize(
+        torch.randn(6, 10, 8, generator=torch.Generator().manual_seed(0)).double(), dim=-1
+    )
+    z[4:] = 1.0  # all flat views look the same
+    empty = torch.zeros(6, 10, dtype=torch.bool)
+    empty[4:] = True
+    judge = Judge(lambda views: {}, lambda seen, half: z, Contrast(), skips_flat=skips_flat)
+    found = _scores(judge, z, empty).observed[:4]
+    expected = Contrast()(z[:4] if skips_flat else z).observed[:4]
+    torch.testing.assert_close(found, expected)
+
+
+def test_flat_views_count_if_too_few_others_show_something():
+    z = torch.randn(4, 10, 8, generator=torch.Generator().manual_seed(0))
+    empty = torch.zeros(4, 10, dtype=torch.bool)
+    empty[:2, 3] = True
+    judge = Judge(lambda views: {}, lambda seen, half: z, Contrast(), skips_flat=True)
+    torch.testing.assert_close(_scores(judge, z, empty).observed, Contrast()(z).observed)
 
 
 def test_flat_views_do_not_count_in_the_distributions():

@@ -39,12 +39,14 @@ class Judge:
         embed: embeds the features of images of a half (0 or 1) for the score.
         score: score of the embeddings.
         by_halves: whether images of different halves are embedded differently, so that they cannot be compared.
+        skips_flat: whether views of a single colour are left out of their images' centres, unlike in training.
     """
 
     extract: Callable[[Views], Seen]
     embed: Callable[[Seen, int], Float[Tensor, "views batch dim"]]
     score: Score
     by_halves: bool = False
+    skips_flat: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tens
     def embed(seen: Seen, half: int) -> Tensor:
         return fitted.embed[half](seen)
 
-    return Judge(eyes.extract, embed, candidate.score, candidate.learns)
+    return Judge(eyes.extract, embed, candidate.score, candidate.learns, skips_flat=True)
 
 
 def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selection:

@@ -13,7 +13,7 @@ from uota.arbitration.strengths.two_groups import counts_by_image, weigh_by_dens
 from uota.console import PROGRESS
 from uota.errors import UotaError
 from uota.inspection.analysis.share import share_of_counts
-from uota.inspection.arbiters import ArbiterSet, Seen
+from uota.inspection.arbiters import ArbiterSet, Judge, Seen
 from uota.inspection.input import MIN_ITEMS, InspectionInput
 from uota.inspection.table import FLAT, ViewTable
 from uota.training.setup import TAU_PER_DIMENSION
@@ -21,6 +21,8 @@ from uota.views import ViewParameters, ViewPreset, Views
 
 # Images whose distances are measured with one covariance: enough for the estimate, and few enough for the memory.
 COVARIANCE_IMAGES = 4096
+# Views of an image that must show something for those that do not to be left out of its centre.
+MIN_VIEWS = 3
 
 
 @dataclass
@@ -68,7 +70,7 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, bar: bool = True
         empty.append(_shows_nothing(views, subject.preset))
         features = _extract(arbiters, views)
         for name, judge in arbiters.judges.items():
-            scored[name].add(judge.score(judge.embed(features[name], half)), ~empty[-1])
+            scored[name].add(_scores(judge, judge.embed(features[name], half), empty[-1]), ~empty[-1])
         embeddings.append(arbiters.embed(features[next(iter(features))], half).half().cpu())
         views.by_size = []  # free the pixels, which are no longer needed
         seen.append(views)
@@ -77,6 +79,18 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, bar: bool = True
             f"fewer than {MIN_ITEMS} images of {subject.source.name} can be read; check whether the others are damaged"
         )
     return _table(subject, arbiters, scored, seen, torch.cat(embeddings, 1), torch.cat(empty, 1))
+
+
+def _scores(judge: Judge, z: Float[Tensor, "views batch dim"], empty: Bool[Tensor, "views batch"]) -> Scores:
+    """Score a batch; where enough other views show something, a centre is of these alone.
+
+    Otherwise the one view that shows an image in the middle of a white page is unlike its image's other views.
+    """
+    if not judge.skips_flat:
+        return judge.score(z)
+    left_out = empty & ((~empty).sum(0) >= MIN_VIEWS)
+    # A vector of zeros adds nothing to a centre.
+    return judge.score(z.masked_fill(left_out.to(z.device)[..., None], 0))
 
 
 def _extract(arbiters: ArbiterSet, views: Views) -> dict[str, Seen]:

@@ -39,6 +39,25 @@ def test_brightness_is_the_quantile_of_all_pixels(channels):
     assert found.brightest == np.quantile(most, 0.99, method="inverted_cdf")
 
 
+def test_thin_lines_are_told_from_pale_areas():
+    lines = torch.full((3, 100, 100), 255, dtype=torch.uint8)
+    lines[:, ::10] = 190
+    lines[:, 51] = 190  # two pixels wide together with the row before
+    assert measure(lines)[6:8] == (190, 0.0)
+    area = torch.full((3, 100, 100), 255, dtype=torch.uint8)
+    area[:, 20:60] = 190
+    area[:, 70] = 180
+    assert measure(area)[6:8] == (180, pytest.approx(65 / 75))
+
+
+def test_a_small_dark_thing_on_a_large_page_is_not_pale():
+    page = torch.full((3, 1000, 1000), 255, dtype=torch.uint8)
+    page[:, 500:540, 300:340] = 170
+    page[:, 520:526, 310:316] = 60  # 0.004 % of the page, 2 % of what is drawn
+    found = measure(page)
+    assert (found.darkest, found.solid) == (60, 1.0)
+
+
 def test_the_digest_tells_one_pixel_and_the_shape():
     pixels = torch.zeros(3, 40, 20, dtype=torch.uint8)
     changed = pixels.clone()
@@ -65,7 +84,8 @@ def test_sharpness_depends_on_neither_contrast_nor_background():
     assert sharpness(step) == sharpness(0.3 * step) == 0.5
     assert math.isnan(sharpness(0.05 * step))
     assert math.isnan(sharpness(step[:2, :2]))
-    assert sharpness(step[:3, 59:]) == 0.5
+    assert math.isnan(sharpness(step[:15]))
+    assert sharpness(step[:16, 59:]) == 0.5
 
 
 def test_the_difference_of_thumbnails_is_relative_to_contrast():

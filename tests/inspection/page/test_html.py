@@ -395,8 +395,15 @@ def test_without_outliers_the_most_unusual_views_are_shown_with_scores(window, t
     assert all("one colour" in text for text in window.all(".row .views", "e.lastElementChild.textContent"))
 
 
+def test_advice_is_given_once_where_no_parameter_is_named_as_a_cause(window, tmp_path, found, monkeypatch):
+    monkeypatch.setitem(found.__dict__, "causes", replace(found.causes, explained=None))
+    window.open(found.save(tmp_path / "none.html"))
+    assert window("return document.getElementById('causes-lead').textContent").startswith("No parameter is named")
+    assert len(window.all("#advice li", "e.textContent")) == len(found.advice.sentences)
+
+
 def test_the_share_is_shown_with_its_interval(window, tmp_path, found, monkeypatch):
     monkeypatch.setattr(uota.inspection.Inspection, "interval", (0.022, 0.04))
     window.open(found.save(tmp_path / "interval.html"))
-    share = f"{100 * found.outlier_rate:.1f}\u00a0% (95\u00a0% interval 2.2 to 4.0\u00a0%)"
+    share = f"outliers (95\u00a0% interval 2.2 to 4.0\u00a0%){100 * found.outlier_rate:.1f}\u00a0%"
     assert share in window("return document.getElementById('figures').textContent")

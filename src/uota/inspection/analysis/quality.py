@@ -1,8 +1,12 @@
 """Flaws of pictures: duplicates, and pictures that are empty, dark, washed out, blurred, tiny or oddly shaped.
 
-The thresholds are set for few false alarms on drawings on white as well as on photographs: of what they list in Tux
-Paint's stamps, Open Clip Art and the photographs of KDE, GNOME and GCompris, at least nine in ten are right by eye. A
-list is for people to look through, so a doubtful picture is better left off it.
+The thresholds are set for few false alarms on drawings on white as well as on photographs. Looked at were all that is
+listed, or 40 of it at random, and this much was right by eye, of Tux Paint's stamps, Open Clip Art (8,105 pictures) and
+the photographs and wallpapers of GNOME and KDE: exact duplicates 1 of 1, 40 of 40 and 13 of 13 groups; near duplicates
+2 of 2 (spinning tops that differ in a letter), 38 of 40 (32 of them star polygons with nearly as many points) and 24 of
+24 groups; empty 1 of 1, 40 of 40 and 2 of 2; dark 2 of 2, none and 2 of 2; washed out 3 of 3, 17 of 19 and none;
+blurred 2 of 2, 1 of 1 and none; tiny 33 of 33, 37 of 37 and none; oddly shaped 5 of 5, 29 of 29 and none. What is not
+listed was not looked through: a list is for people to look through, so a doubtful picture is better left off it.
 """
 
 from collections.abc import Sequence
@@ -25,6 +29,8 @@ from uota.io.csv_files import csv_text
 EMPTY = 12
 # The brightest pixels of a dark picture, and the darkest of a washed-out one, as values of 0 to 255.
 DARK, WASHED_OUT = 80, 160
+# Share of the contrast of a washed-out picture that is left without thin lines; a drawing of thin lines is not listed.
+SOLID = 0.5
 # Sharpness of a picture whose sharpest edges are 4 pixels wide (3 standard deviations) where it has 512 pixels.
 BLURRED = 0.3
 # Longer side in pixels of a tiny picture, which is also at most half as long as that of most pictures.
@@ -60,7 +66,11 @@ PROBLEMS = {
         "range of values, 0 to 255",
     ),
     "dark": Problem("Dark", "Even the brightest pixels are dark.", "brightest value, 0 to 255"),
-    "washed_out": Problem("Washed out", "Even the darkest pixels are pale.", "darkest value, 0 to 255"),
+    "washed_out": Problem(
+        "Washed out",
+        "Even the darkest pixels are pale; drawings of thin lines alone are not listed.",
+        "darkest value, 0 to 255",
+    ),
     "blurred": Problem(
         "Blurred",
         f"Even the sharpest edges are soft; sharp edges have 0.5 and more, and below {BLURRED} is listed.",
@@ -199,15 +209,15 @@ def _single_flaws(indices: Sequence[int], measures: Sequence[Measures]) -> list[
         return []
     longer = np.array([max(one.height, one.width) for one in measures])
     ratio = longer / [min(one.height, one.width) for one in measures]
-    colours, darkest, brightest, sharpness = np.array(
-        [(one.colour_range, one.darkest, one.brightest, one.sharpness) for one in measures]
+    colours, darkest, solid, brightest, sharpness = np.array(
+        [(one.colour_range, one.darkest, one.solid, one.brightest, one.sharpness) for one in measures]
     ).T
     shown = colours > EMPTY
     # Value of each problem, which pictures have it, and the order from the worst.
     found = {
         "empty": (colours, ~shown, colours),
         "dark": (brightest, shown & (brightest < DARK), brightest),
-        "washed_out": (darkest, shown & (darkest > WASHED_OUT), -darkest),
+        "washed_out": (darkest, shown & (darkest > WASHED_OUT) & (solid >= SOLID), -darkest),
         "blurred": (sharpness, shown & (sharpness < BLURRED), sharpness),
         "tiny": (longer, (longer <= TINY) & (longer <= np.median(longer) / 2), longer),
         "odd_shape": (ratio, ratio > ODD_SHAPE, -ratio),

@@ -6,7 +6,6 @@ function drawCauses() {
   if (explained === null) {
     byId("causes-lead").textContent = "No parameter is named as a cause: too few views are flagged, or all views have the same weight.";
     for (const part of byId("causes").querySelectorAll("h3, .muted, .ranking, .charts")) part.hidden = true;
-    drawAdvice();
     return;
   }
   byId("causes-lead").textContent =

@@ -21,8 +21,8 @@ const svg = (name, attributes = {}, ...children) => fill(document.createElementN
 const picture = (uri, alt, side, attributes = {}) =>
   el("img", { src: uri, alt, decoding: "async", class: side <= 40 ? "exact" : null, ...attributes });
 
-/** A path that may wrap after its slashes. */
-const breakable = (text) => text.split(/(?<=\/)/).flatMap((part) => [part, el("wbr")]);
+/** A path that may wrap after slashes, hyphens and underscores, and before its suffix. */
+const breakable = (text) => text.split(/(?<=[/_-])|(?=\.[^./]*$)/).flatMap((part) => [part, el("wbr")]);
 
 /** Download text as a file. */
 function download(name, text, type) {

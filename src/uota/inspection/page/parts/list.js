@@ -12,7 +12,7 @@ function drawList() {
   const only = selection("only", "Views", Object.entries(ONLY).filter(([key]) => key !== "nothing" || isAnyNothing).filter(([key]) => key !== "flagged" || !data.none_found).map(([key, [name]]) => [key, name]), field("only"));
   fill(form, {}, [
     el("div", { class: "field" }, el("label", { class: "label", for: "search" }, "Search by file name"), typed),
-    selection("mode", "Show", [["images", data.grouped ? "Groups with their views" : "Images with their views"], ["views", "Single views beside their image"]], setMode),
+    selection("mode", "Show", [["images", data.grouped ? "Groups with views" : "Images with views"], ["views", "Single views"]], setMode),
     only,
     classes.length > 1 ? selection("filter", "Class", [["", "All classes"], ...classes.map((name) => [name, name])], field("label")) : null,
     kinds.length > 1 ? selection("kind", "Size of view", [["", "All sizes"], ...kinds.map((kind) => [kind, `${kind}, ${data.sizes[data.kinds.indexOf(kind)]} pixels`])], field("kind")) : null,

@@ -4,11 +4,11 @@ const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["quality", "Pictu
 
 const TOO_MANY = 0.4; // an estimated rate above this suggests an arbiter that cannot tell
 
-/** The share of outliers with its interval: "3.1 % (95 % interval 2.2 to 4.0 %)". */
-function shareWords(rate) {
-  if (!data.interval) return percent(rate, 1);
+/** The interval of the share of outliers in brackets: " (95 % interval 2.2 to 4.0 %)"; nothing if it is unknown. */
+function intervalWords() {
+  if (!data.interval) return "";
   const [low, high] = data.interval.map((end) => (100 * end).toFixed(1));
-  return `${percent(rate, 1)} (95\u00a0% interval ${low} to ${high}\u00a0%)`;
+  return ` (95\u00a0% interval ${low} to ${high}\u00a0%)`;
 }
 
 /** How many of the images were scored, and how many have pictures. */
@@ -29,7 +29,7 @@ function drawHead() {
   const rate = data.rate ?? data.arbiters[data.judge].rate, ess = el("dd"), nothing = data.nothing.reduce((sum, one) => sum + one, 0);
   const flagged = data.none_found ? 0 : Array.from({ length: data.views * data.images }, (_, index) => index).filter(isFlagged).length;
   const figures = [
-    data.none_found ? ["outlier views: " + shareWords(rate), "No outliers found"] : ["views estimated to be outliers" + (data.interval ? `, ${shareWords(rate)}` : ""), percent(rate, 1)],
+    data.none_found ? [`outlier views: ${percent(rate, 1)}${intervalWords()}`, "No outliers found"] : [`views estimated to be outliers${intervalWords()}`, percent(rate, 1)],
     data.none_found ? null : ["views flagged: outlier probability above 50\u00a0%", whole(flagged)],
     [`scored views of ${whole(data.images)} ${WHAT}`, whole(data.views * data.images)],
     nothing ? [`${nothing === 1 ? "view shows" : "views show"} nothing but one colour`, whole(nothing)] : null,

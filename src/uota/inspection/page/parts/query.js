@@ -6,13 +6,13 @@ const PER_PAGE = 24;
 const collator = new Intl.Collator("en", { numeric: true });
 const byName = (a, b) => collator.compare(data.names[a], data.names[b]);
 const SORTS = {
-  worst: ["Most unusual view first", () => 0],
+  worst: ["Most unusual first", () => 0],
   name: ["By name", byName],
   folder: ["As in the folder", (a, b) => data.order[a] - data.order[b]],
 };
 const ONLY = {
   "": ["All", () => true],
-  flagged: ["Flagged (probability above 50 %)", isFlagged],
+  flagged: ["Flagged (above 50 %)", isFlagged],
   nothing: ["Nothing but one colour", isNothing],
 };
 
