@@ -32,7 +32,7 @@ BATCH_SIZE, LEARNING_RATE, ENCODER_RATE = 64, 1e-3, 0.2
 # Share of the images' statistics in batch norms at the start, and of the given weights in the encoder at the end. On
 # stamps, clip art and drawings each gains about one point of kNN, and the encoder at the end of a training that keeps
 # none has lost some (benchmarks/results/init.jsonl).
-NORM_ADAPTATION, KEPT_SHARE = 0.5, 0.65
+NORM_ADAPTATION, KEPT_SHARE = 0.5, 0.7
 # Longer runs move so far from the given weights that a mean of both is no good encoder.
 NEAR = 1000
 # Stages of the installed network that are frozen without an accelerator: a step takes half as long.
