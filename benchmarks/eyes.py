@@ -42,6 +42,7 @@ STAMPS, CLIP_ART = "/usr/share/tuxpaint/stamps", "/usr/share/openclipart/png"
 PHOTOGRAPHS = "photographs"
 DATA = (STAMPS, CLIP_ART, "demo-drawings", "demo", PHOTOGRAPHS)
 INJECTED = (0.0, 0.05, 0.1, 0.25)
+ARBITERS = (THUMBNAILS, "pretrained", "learned", CHOSEN)
 IMAGES, TINY_IMAGES = 600, 24
 
 
@@ -125,18 +126,46 @@ def figures(table: ViewTable) -> dict[str, Any]:
     return made
 
 
-def table_of(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the lines of a table with means over the seeds."""
-    lines = ["| data | injected | arbiter | AUROC | rate (true) | flagged | P ≥ 0.8: injected |", "|" + " --- |" * 7]
+def tables_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of two tables with means over seeds: without injected views, and with some."""
     keys = sorted({(row["data"], row["inject"]) for row in rows})
-    for (data, inject), name in product(keys, (THUMBNAILS, "pretrained", "learned", CHOSEN)):
-        each = [row[name] for row in rows if (row["data"], row["inject"]) == (data, inject)]
-        mean = {key: float(np.mean([one[key] for one in each])) for key, value in each[0].items() if key != "interval"}
-        sure = f"{100 * mean['sure_injected'] / max(mean['sure'], 1):.0f} %" if "sure" in mean else ""
-        auroc = f"{mean['auroc']:.3f}" if "auroc" in mean else ""
-        rate = f"{mean['rate']:.3f} ({mean.get('true_rate', 0):.3f})"
-        lines.append(f"| {data} | {inject} | {name} | {auroc} | {rate} | {100 * mean['flagged']:.1f} % | {sure} |")
-    return lines
+    cases = [[row for row in rows if (row["data"], row["inject"]) == key] for key in keys]
+    flagged = [f"flagged by {name}" for name in ARBITERS]
+    aurocs = [f"AUROC of {name}" for name in ARBITERS]
+    shares = ["share by thumbnails", "share by chosen", "of P ≥ 0.8 by chosen, injected"]
+    return [
+        *_table(["pictures", "seeds", *flagged], [_clean_row(case) for case in cases if not case[0]["inject"]]),
+        "",
+        *_table(
+            ["pictures", "seeds", "injected", *aurocs, *shares], [_row(case) for case in cases if case[0]["inject"]]
+        ),
+    ]
+
+
+def _clean_row(case: list[dict[str, Any]]) -> list[str]:
+    return [
+        case[0]["data"],
+        str(len(case)),
+        *(f"{100 * _mean(case, name, 'flagged'):.2f} %" for name in ARBITERS),
+    ]
+
+
+def _row(case: list[dict[str, Any]]) -> list[str]:
+    sure, right = (sum(row[CHOSEN][key] for row in case) for key in ("sure", "sure_injected"))
+    injected, *shares = (
+        f"{100 * _mean(case, name, key):.1f} %"
+        for name, key in ((CHOSEN, "true_rate"), (THUMBNAILS, "rate"), (CHOSEN, "rate"))
+    )
+    aurocs = [f"{_mean(case, name, 'auroc'):.3f}" for name in ARBITERS]
+    return [case[0]["data"], str(len(case)), injected, *aurocs, *shares, f"{right:,} of {sure:,}"]
+
+
+def _mean(case: list[dict[str, Any]], name: str, key: str) -> float:
+    return float(np.mean([row[name][key] for row in case]))
+
+
+def _table(titles: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in (titles, ["---"] * len(titles), *rows)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -158,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     runs = [Run(*each) for each in product(data, asked.seeds, asked.inject)]
     make_missing(asked.out, runs[:1] if asked.tiny else runs, partial(measure, images=images), processes=1)
-    print("\n".join(table_of(read_lines(asked.out))))
+    print("\n".join(tables_of(read_lines(asked.out))))
 
 
 if __name__ == "__main__":
