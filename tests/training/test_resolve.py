@@ -128,7 +128,7 @@ def pictures_of(side, count=12, channels=3):
 def test_large_colour_pictures_start_from_the_embedded_weights():
     settings = resolve_auto(Pretrain(), pictures_of(64))
     flat = settings.as_flat()
-    expected = {"init": "pretrained", "backbone": "tf_efficientnet_lite0", "views": "medium", "method": "byol"}
+    expected = {"init": "pretrained", "backbone": "tf_efficientnet_lite0", "views": "medium-wide", "method": "byol"}
     expected |= {"mean": [0.5] * 3, "std": [0.5] * 3, "learning_rate": 1e-3, "batch_size": 64, "epochs": None}
     expected |= {"encoder_rate": 0.2, "frozen_norms": True, "norm_adaptation": 0.5, "kept_share": 0.7}
     expected |= {"frozen_stages": None if torch.cuda.is_available() else 3}

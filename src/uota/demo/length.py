@@ -12,6 +12,6 @@ class Length(NamedTuple):
         things: things to train on, and to test on; None: all.
     """
 
-    steps: int = 80
+    steps: int = 50
     batch_size: int = 64
     things: int | None = None

@@ -18,8 +18,8 @@ from uota.runs.folder import require_free
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
-# Views of 64 pixels, as large as the drawings.
-VIEWS = {"views": "groups", "size": 64, "local_views": 0}
+# Two views of each thing, as large as the pretrained encoder wants drawings of 64 pixels.
+VIEWS = {"views": "groups", "size": 96, "local_views": 0}
 RUNTIME = {"threads": 1, "workers": 0, "accelerator": "cpu"}
 
 

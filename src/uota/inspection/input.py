@@ -35,9 +35,9 @@ BATCH = 128
 SCORED_EPOCH = 2**31
 # Fewest items that can be scored against each other.
 MIN_ITEMS = 3
-# Small views of an image of 64 pixels and more, if the preset is left open: more than for training, where they cost
-# more, as an image is judged by its other views.
-LOCAL_VIEWS = 4
+# Views of an image of 64 pixels and more, if the preset is left open: crops of all sizes, as for training from random
+# weights, and more small ones, as an image is judged by its other views.
+INSPECTED, LOCAL_VIEWS = "medium", 4
 # Side of the largest view in the presets for folders of images without an accelerator.
 LARGEST = PRESETS[MEDIUM].sizes[0].size
 
@@ -180,8 +180,8 @@ def open_input(
         preset = views.with_options(view_options)
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
-        if run is None and settings.views.preset == MEDIUM and settings.views.local_views is None:
-            settings = settings.replace_flat(local_views=LOCAL_VIEWS)
+        if run is None and views == "auto" and settings.views.preset == MEDIUM:
+            settings = settings.replace_flat(views=INSPECTED, local_views=settings.views.local_views or LOCAL_VIEWS)
         preset = preset_of(settings)
     return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, most)
 

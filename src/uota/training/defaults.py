@@ -33,6 +33,8 @@ BATCH_SIZE, LEARNING_RATE, ENCODER_RATE = 64, 1e-3, 0.2
 # stamps, clip art and drawings each gains about one point of kNN, and the encoder at the end of a training that keeps
 # none has lost some (benchmarks/results/init.jsonl).
 NORM_ADAPTATION, KEPT_SHARE = 0.5, 0.7
+# Of groups, whose views are images of their own, less is kept: the encoder learns more than to undo augmentations.
+KEPT_SHARE_OF_GROUPS = 0.35
 # Longer runs move so far from the given weights that a mean of both is no good encoder.
 NEAR = 1000
 # Stages of the installed network that are frozen without an accelerator: a step takes half as long.
@@ -148,21 +150,22 @@ def choose_length(settings: Pretrain, images: int) -> list[Choice]:
     return [Choice("steps", fitting, f"{images} images and {cores} cores")]
 
 
-def choose_kept_share(asked: Pretrain, settings: Pretrain, images: int) -> list[Choice]:
+def choose_kept_share(asked: Pretrain, settings: Pretrain, source: Source) -> list[Choice]:
     """Choose how much of the given weights is kept; nothing if a run may move far from them.
 
     Args:
         asked: settings as they were given.
         settings: the same with everything else chosen.
-        images: number of images.
+        source: images of the run, or groups.
     """
     own = asked.optimization
     if settings.method.init == RANDOM or own.learning_rate is not None or own.encoder_rate is not None:
         return []
-    epoch_steps = -(-images // settings.optimization.batch)
+    epoch_steps = -(-len(source) // settings.optimization.batch)
     if settings.optimization.total_steps(epoch_steps) > NEAR:
         return []
-    return [Choice("kept_share", KEPT_SHARE, "a short run from given weights")]
+    share = KEPT_SHARE_OF_GROUPS if source.unit == "group" else KEPT_SHARE
+    return [Choice("kept_share", share, "a short run from given weights")]
 
 
 @rank_zero_only

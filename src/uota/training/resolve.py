@@ -31,7 +31,7 @@ UNDECIDED = ("auto", GROUPS, None)
 METHOD, METHOD_OF_GROUPS, METHOD_FROM_WEIGHTS = "swav", "simclr", "byol"
 # Presets for groups without an accelerator, by number of channels, and those for weights that are given.
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
-MEDIUM, MEDIUM_GROUPS = "medium", "medium-groups"
+MEDIUM, MEDIUM_GROUPS = "medium-wide", "medium-groups"
 
 
 def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
@@ -73,7 +73,7 @@ def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> t
     settings = _with(settings, chosen)
     chosen += choose_length(settings, len(source))
     settings = _with(settings, chosen)
-    chosen += choose_kept_share(asked, settings, len(source))
+    chosen += choose_kept_share(asked, settings, source)
     settings = _with(settings, chosen)
     if not trained:
         counted = _options_from_data(card, settings.method.options, source)

@@ -14,7 +14,7 @@ from uota.inspection.analysis.causes import MIN_FLAGGED
 from uota.inspection.analysis.cuts import Cut, best_threshold, candidate_thresholds, measure_cut
 from uota.inspection.analysis.rules import RULES, Rule
 from uota.inspection.table import FLAGGED, ViewTable
-from uota.views import ViewSizePreset
+from uota.views import PRESETS, ViewSizePreset
 
 # Largest expected share of wrong advice in all advice.
 FALSE_DISCOVERY_RATE = 0.05
@@ -60,10 +60,10 @@ def advise(table: ViewTable, counted: Bool[Tensor, "views images"], seed: int = 
     Each rule is tested on each size of views by a permutation over images (see `uota.inspection.analysis.cuts`), and
     the false discovery rate over all these tests is held at 5 % (Benjamini and Hochberg, JRSS B 1995).
 
-    The suggested settings have only the fields that change, with values that replace those the views were made with:
-    written field by field into the `view_options` of the settings that made the views (the preset and its other
-    options stay as they are), they give the advised views. As a second settings file they would replace
-    `view_options` as a whole.
+    The suggested settings name the preset, if it is one of the package's, and have only the fields that change, with
+    values that replace those the views were made with: written field by field into the `view_options` of the settings
+    that made the views, they give the advised views. As a second settings file they would replace `view_options` as a
+    whole.
 
     Args:
         table: the scored views.
@@ -86,7 +86,8 @@ def advise(table: ViewTable, counted: Bool[Tensor, "views images"], seed: int = 
     if not sentences:
         return Advice([_nothing(int(flagged.sum()), int(counted.sum()), effects)], {})
     ordered = [sentence for _, sentence in sorted(sentences, key=lambda pair: -pair[0])]
-    return Advice(ordered, {"view_options": changes})
+    preset = {"views": table.preset.name} if table.preset.name in PRESETS else {}
+    return Advice(ordered, preset | {"view_options": changes})
 
 
 def _effects(table: ViewTable, flagged: ndarray, counted: ndarray, seed: int) -> list[Effect]:
