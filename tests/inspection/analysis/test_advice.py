@@ -48,10 +48,12 @@ def test_advice_names_the_counts_behind_each_ratio(harmful, area):
     assert ratio == pytest.approx((hit / dropped) / ((flagged - hit) / (1600 - dropped)), rel=0.06)
 
 
-def test_settings_have_the_preset_and_the_changes_only_and_make_the_advised_preset(harmful):
+def test_settings_have_the_changes_only_and_make_the_advised_preset(harmful):
     advice = advise(harmful, everything(harmful))
     changes = {"global": {"grey_probability": 0.15}, "local": {"scale": [0.12, 0.3], "grey_probability": 0.15}}
-    assert advice.settings == {"views": harmful.preset.name, "view_options": changes}
+    assert advice.settings == {"view_options": changes}
+    named = replace(harmful, preset=replace(harmful.preset, name="medium"))
+    assert advise(named, everything(named)).settings == {"views": "medium", "view_options": changes}
     assert yaml.safe_load(advice.yaml) == advice.settings
     own = {"global": {"hue": 0.1}, "local": {"scale": [0.05, 0.3], "hue": 0.2}}
     both = {name: own[name] | changes[name] for name in own}
