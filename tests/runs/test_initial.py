@@ -91,7 +91,7 @@ def test_a_run_from_weights_needs_them_only_once(photos, tmp_path, monkeypatch, 
     weights = tmp_path / "w.pth"
     torch.save(Encoder("resnet18").backbone.state_dict(), weights)
     monkeypatch.chdir(tmp_path)
-    settings = settings_of(photos, init="w.pth", frozen_stages=3, frozen_norms=True, norm_adaptation=0)
+    settings = settings_of(photos, init="w.pth", frozen_stages=3, frozen_norms=True, norm_adaptation=0.0)
     made = pretrain(settings, tmp_path / "run", bar=False, lines=False)
     assert made.settings().method.init == str(weights)
     weights.unlink()
