@@ -204,8 +204,8 @@ class OptimizationSettings:
     encoder_rate: float | None = None
     """Learning rate of the encoder, relative to that of the heads; null: 0.2 from given weights, else 1."""
     kept_share: float | None = None
-    """Share of the weights that the encoder starts from in those at the end, which are a mean of both (WiSE-FT); null: 0.7
-    (of groups 0.35) from given weights in at most 1,000 steps whose rates are left open, else 0."""
+    """Share of the weights that the encoder starts from in those at the end, a mean of both (WiSE-FT); null: 0.7 (of
+    groups 0.35) from given weights in at most 1,000 steps whose rates are left open, else 0."""
     final_learning_rate: float = 0.0
     """Learning rate at the end of the cosine."""
     rate_per: Literal["step", "epoch", "epoch_end"] = "step"
