@@ -29,9 +29,8 @@ LOOKED_AT = 9
 EPOCHS = 12
 # From given weights: images per step, peak learning rate, and that of the encoder relative to it.
 BATCH_SIZE, LEARNING_RATE, ENCODER_RATE = 64, 1e-3, 0.2
-# Share of the images' statistics in batch norms at the start, and of the given weights in the encoder at the end. On
-# stamps, clip art and drawings each gains about one point of kNN, and the encoder at the end of a training that keeps
-# none has lost some (benchmarks/results/init.jsonl).
+# Share of the images' statistics in batch norms at the start, and of the given weights in the encoder at the end, which
+# without these has lost some kNN on stamps and drawings. What all of this gains together is in docs/init.md.
 NORM_ADAPTATION, KEPT_SHARE = 0.5, 0.7
 # Of groups, whose views are images of their own, less is kept: the encoder learns more than to undo augmentations.
 KEPT_SHARE_OF_GROUPS = 0.35
@@ -39,7 +38,8 @@ KEPT_SHARE_OF_GROUPS = 0.35
 NEAR = 1000
 # Stages of the installed network that are frozen without an accelerator: a step takes half as long.
 FROZEN_STAGES = 3
-# Steps from given weights, by number of cores: two to four minutes with the default views. Longer runs gained nothing.
+# Steps from given weights, by number of cores: some minutes with the default views. In trials, 90 gained no more than
+# 60.
 STEPS = {1: 40, 2: 60, 4: 120}
 # Of 641 images each of three runs gained, of fewer nothing was tried.
 FEW_IMAGES = 500
