@@ -11,7 +11,7 @@ from uota.encoders.encoder import Encoder
 from uota.runs.encoder import load_encoder
 from uota.settings.evaluation import EncoderSpec
 from uota.training import given_weights
-from uota.training.given_weights import GivenWeights, adapt_norms, mix, some_images
+from uota.training.given_weights import GivenWeights, adapt_norms, mix, random_batches
 from uota.training.pretrain import pretrain
 from uota.training.resolve import resolve_auto
 from uota.training.setup import build_module
@@ -37,14 +37,14 @@ def test_norms_move_towards_the_statistics_of_all_images(pictures, small, monkey
     source = open_source(str(pictures))
     settings = resolve_auto(small(init="random"), source)
     preset = preset_of(settings)
-    images = some_images(source, preset, seed=0)
-    assert [len(batch) for batch in images] == [19] * 4  # all images, in equal batches
-    assert all(len(set(source.labels[places].tolist())) > 1 for places in images.batches)  # of several classes each
-    norm = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5))
+    batches = random_batches(source, preset, seed=0)
+    assert [len(places) for places in batches] == [19] * 4  # all images, in equal batches
+    assert all(len(set(source.labels[places].tolist())) > 1 for places in batches)  # of several classes each
+    norm = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     norm[0].running_mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
     norm[0].running_var.copy_(torch.tensor([4.0, 5.0, 6.0]))
-    adapt_norms(norm, images, preset, 0.25)
-    views = [evaluation_view(batch, preset).double().numpy() for batch in images]
+    adapt_norms(norm, source, batches, preset, 0.25)
+    views = [evaluation_view(source.images(places), preset).double().numpy() for places in batches]
     mean = np.mean([each.mean((0, 2, 3)) for each in views], 0)
     variance = np.mean([each.var((0, 2, 3), ddof=1) for each in views], 0)
     np.testing.assert_allclose(norm[0].running_mean, 0.75 * np.array([1, 2, 3]) + 0.25 * mean, rtol=1e-4)

@@ -150,7 +150,7 @@ def _knn(encoder: nn.Module, train: Source, settings: Pretrain) -> Comparison | 
     def encoded(part: Source, places: list[int]) -> Tensor:
         starts = range(0, len(places), BATCH)
         images = (evaluation_view(part.images(places[start : start + BATCH]), preset) for start in starts)
-        return torch.cat([_encode(encoder, batch) for batch in images])
+        return torch.cat([encode(encoder, batch) for batch in images])
 
     (bank, known), (queries, asked) = (
         (encoded(part, places), _labels(part)[places]) for part, places in zip((train, test), chosen, strict=True)
@@ -172,7 +172,7 @@ def _retrieval(encoder: nn.Module, source: Source, settings: Pretrain) -> Compar
         pipeline(source, [(EPOCH, place) for place in places[start : start + BATCH]]).by_size[0]
         for start in range(0, len(places), BATCH)
     ]
-    first, second = (torch.cat([_encode(encoder, views[side]) for views in made]) for side in (0, 1))
+    first, second = (torch.cat([encode(encoder, views[side]) for views in made]) for side in (0, 1))
     return Comparison("retrieval", len(places), retrieval_top1(first, second)) if len(places) > 1 else None
 
 
@@ -198,7 +198,8 @@ def retrieval_top1(first: Float[Tensor, "images dim"], second: Float[Tensor, "im
 
 
 @torch.no_grad()
-def _encode(encoder: nn.Module, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
+def encode(encoder: nn.Module, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
+    """Compute the features of images on the encoder's device, in whatever mode it is."""
     like = next(encoder.parameters())
     return encoder(images.to(like).contiguous(memory_format=torch.channels_last)).float().cpu()
 

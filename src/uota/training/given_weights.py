@@ -13,15 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from uota.data import Source
 from uota.encoders.momentum import MomentumCopy
 from uota.settings.pretrain import Pretrain
-from uota.training.baseline import affordable_images
+from uota.training.baseline import affordable_images, encode
 from uota.views import ViewPreset, evaluation_view
 from uota.views.presets import preset_of
 
 BATCH = 64
 # Share of the images that the baseline may look at, which batch norms look at.
 LOOKED_AT = 0.5
-
-State = dict[str, Tensor]
 
 
 class GivenWeights(pl.Callback):
@@ -43,7 +41,7 @@ class GivenWeights(pl.Callback):
         self.kept = settings.optimization.kept_share or 0.0
         self.source, self.preset, self.seed = source, preset_of(settings), settings.runtime.seed
         self.total_steps = total_steps
-        self.start: State = {}
+        self.start: dict[str, Tensor] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know: the weights before the first step."""
@@ -59,7 +57,8 @@ class GivenWeights(pl.Callback):
             return
         encoder = module.get_submodule("method.encoder")
         if self.adaptation and len(self.source.files) > 1:
-            adapt_norms(encoder, some_images(self.source, self.preset, self.seed), self.preset, self.adaptation)
+            batches = random_batches(self.source, self.preset, self.seed)
+            adapt_norms(encoder, self.source.files, batches, self.preset, self.adaptation)
             for part in module.modules():
                 if isinstance(part, MomentumCopy):
                     part.encoder.load_state_dict(encoder.state_dict())
@@ -73,45 +72,29 @@ class GivenWeights(pl.Callback):
             self.start = {}
 
 
-class _Images:
-    """Some images of a source, batch by batch.
-
-    Args:
-        source: single images.
-        places: those to look at.
-    """
-
-    def __init__(self, source: Source, places: list[int]) -> None:
-        self.source = source
-        self.batches = np.array_split(places, -(-len(places) // BATCH))
-
-    def __iter__(self) -> Iterator[list[Tensor]]:
-        return (self.source.images(places.tolist()) for places in self.batches)
-
-
-def some_images(source: Source, preset: ViewPreset, seed: int) -> _Images:
-    """Return as many random images as are read and encoded in some seconds."""
+def random_batches(source: Source, preset: ViewPreset, seed: int) -> list[list[int]]:
+    """Return indices of as many random images as are read and encoded in some seconds, in even batches."""
     most = affordable_images(source, preset.evaluation_size, LOOKED_AT)
     # In random order: a folder's own goes from class to class, and then each batch has the statistics of one class.
-    return _Images(source.files, np.random.default_rng(seed).permutation(len(source.files))[:most].tolist())
+    places = np.random.default_rng(seed).permutation(len(source.files))[:most]
+    return [batch.tolist() for batch in np.array_split(places, -(-len(places) // BATCH))]
 
 
 @torch.no_grad()
-def adapt_norms(encoder: nn.Module, images: _Images, preset: ViewPreset, share: float) -> None:
+def adapt_norms(encoder: nn.Module, source: Source, batches: list[list[int]], preset: ViewPreset, share: float) -> None:
     """Move the statistics of all batch norms towards those of images.
 
     Args:
         encoder: network whose batch norms are changed.
-        images: to compute statistics of, each in its evaluation view.
+        source: single images.
+        batches: indices of those to compute statistics of, each in its evaluation view.
         preset: of views.
         share: of the images' statistics in the new ones.
     """
     given = {name: value.clone() for name, value in encoder.state_dict().items()}
-    like = next(encoder.parameters())
     with _averaging(encoder):
-        for batch in images:
-            views = evaluation_view(batch, preset).to(like)
-            encoder(views.contiguous(memory_format=torch.channels_last))
+        for places in batches:
+            encode(encoder, evaluation_view(source.images(places), preset))
     mix(encoder, given, 1 - share)
 
 
