@@ -19,7 +19,7 @@ from uota.data.open import folder_options, open_items
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
-from uota.training.resolve import MEDIUM, resolve_auto
+from uota.training.resolve import MEDIUM_WIDE, resolve_auto
 from uota.views import PRESETS, ViewPipeline, ViewPreset, Views
 from uota.views.pipeline import Sample
 from uota.views.presets import GROUPS, preset_of
@@ -39,7 +39,7 @@ MIN_ITEMS = 3
 # weights, and more small ones, as an image is judged by its other views.
 INSPECTED, LOCAL_VIEWS = "medium", 4
 # Side of the largest view in the presets for folders of images without an accelerator.
-LARGEST = PRESETS[MEDIUM].sizes[0].size
+LARGEST = PRESETS[MEDIUM_WIDE].sizes[0].size
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def open_input(
         preset = views.with_options(view_options)
     else:
         settings = resolve_auto(settings, source, trained=run is not None)
-        if run is None and views == "auto" and settings.views.preset == MEDIUM:
+        if run is None and views == "auto" and settings.views.preset == MEDIUM_WIDE:
             settings = settings.replace_flat(views=INSPECTED, local_views=settings.views.local_views or LOCAL_VIEWS)
         preset = preset_of(settings)
     return InspectionInput(source, ViewPipeline(preset, seed, inject, settings.views.inject_from), settings, run, most)

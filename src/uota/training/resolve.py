@@ -31,7 +31,7 @@ UNDECIDED = ("auto", GROUPS, None)
 METHOD, METHOD_OF_GROUPS, METHOD_FROM_WEIGHTS = "swav", "simclr", "byol"
 # Presets for groups without an accelerator, by number of channels, and those for weights that are given.
 SMALL_GROUPS = {1: "small-grey-groups", 3: "small-groups"}
-MEDIUM, MEDIUM_GROUPS = "medium-wide", "medium-groups"
+MEDIUM_WIDE, MEDIUM_GROUPS = "medium-wide", "medium-groups"
 
 
 def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> Pretrain:
@@ -137,7 +137,7 @@ def _views(settings: Pretrain, source: Source, card: Card, from_weights: bool) -
     if source.default_views:
         reason = f"views made for {printable(source.name)}"
         return Choice("views", card.small_views.get(source.channels, source.default_views), reason)
-    small = card.small_views.get(source.channels, MEDIUM if from_weights else "small")
+    small = card.small_views.get(source.channels, MEDIUM_WIDE if from_weights else "small")
     return Choice("views", card.views if accelerated else small, device)
 
 
