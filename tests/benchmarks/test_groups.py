@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 from benchmarks.groups import TINY, Archive, Run, archive, baselines, by_centres, by_neighbours, main, plan
 from uota.data import Groups
 from uota.data.memory import TensorSource
-from uota.misfiled.misfile import misfile
+from uota.membership.misfile import misfile
 
 THINGS, FILES = 20, 12
 

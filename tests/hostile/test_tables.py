@@ -26,7 +26,7 @@ from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable
 from uota.io.csv_files import csv_text, write_csv
-from uota.misfiled.files import FileVerdicts, write_verdicts
+from uota.membership.files import FileVerdicts, write_verdicts
 from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPipeline
 

@@ -15,7 +15,7 @@ from uota.data.demo.drawings import open_drawings_as_groups
 from uota.data.source import Split
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
-from uota.misfiled.misfile import misfile
+from uota.membership.misfile import misfile
 
 # Parts of a folder of drawings; a file is PART/CATEGORY/THING/`thing (studio).png`.
 PARTS: tuple[Split, Split] = ("train", "test")

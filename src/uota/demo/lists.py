@@ -10,8 +10,8 @@ from torch import Tensor
 from uota.data import Groups
 from uota.demo.archive import is_misfiled
 from uota.inspection.analysis.filing import Filing, judge_files
-from uota.misfiled.grouped import cosine
-from uota.misfiled.injection import Features, project
+from uota.membership.grouped import cosine
+from uota.membership.injection import Features, project
 
 
 class Lists(NamedTuple):

@@ -18,8 +18,8 @@ from uota.demo.report import print_figures, print_lists
 from uota.demo.training import Job, settings_of, train_side_by_side
 from uota.inspection import inspect
 from uota.io.atomic import write_text_atomically
-from uota.misfiled.eyes import default_eyes, file_features
-from uota.misfiled.files import write_verdicts
+from uota.membership.eyes import default_eyes, file_features
+from uota.membership.files import write_verdicts
 
 SHARE, FULL = 0.1, Length()
 BEFORE, WITHOUT, WITH, KNOWING = "before", "without arbitration", "with arbitration", "without the misfiled"

@@ -20,8 +20,8 @@ from uota.inspection.page.html import page
 from uota.inspection.result import Findings
 from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
-from uota.misfiled.eyes import open_file_eyes
-from uota.misfiled.files import GROUPS_UNASKED
+from uota.membership.eyes import open_file_eyes
+from uota.membership.files import GROUPS_UNASKED
 from uota.runs.eyes import THUMBNAILS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading

@@ -6,7 +6,7 @@ from typing import Any
 from uota.errors import UotaError
 from uota.inspection.api import PAGE, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
-from uota.misfiled.files import write_verdicts
+from uota.membership.files import write_verdicts
 from uota.runs.folder import check_output
 from uota.runs.run import Run
 

@@ -5,7 +5,7 @@ from uota import inspect
 from uota.data import Groups
 from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
-from uota.misfiled.eyes import FileEyes
+from uota.membership.eyes import FileEyes
 from uota.views import PRESETS
 
 THINGS, FILES, WRONG = 32, 5, 6

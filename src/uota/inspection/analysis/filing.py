@@ -7,10 +7,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from uota.data import Groups
-from uota.misfiled.eyes import FileEyes, default_eyes, file_features
-from uota.misfiled.files import FileVerdicts
-from uota.misfiled.injection import Choice, Features
-from uota.misfiled.members import score_members
+from uota.membership.eyes import FileEyes, default_eyes, file_features
+from uota.membership.files import FileVerdicts
+from uota.membership.injection import Choice, Features
+from uota.membership.members import score_members
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from uota import UotaError
 from uota.data import Groups, open_groups
 from uota.data.memory import TensorSource
-from uota.misfiled.misfile import misfile
+from uota.membership.misfile import misfile
 
 
 def groups_of(sizes):

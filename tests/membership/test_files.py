@@ -9,7 +9,7 @@ from PIL import Image
 
 from uota.data import open_groups
 from uota.errors import UotaError
-from uota.misfiled.files import FileVerdicts, write_verdicts
+from uota.membership.files import FileVerdicts, write_verdicts
 
 
 def test_equal_probabilities_are_listed_by_score():

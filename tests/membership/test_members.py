@@ -6,8 +6,8 @@ from sklearn.metrics import average_precision_score
 from torch.nn.functional import normalize
 
 from uota import UotaError
-from uota.misfiled.injection import exchange
-from uota.misfiled.members import score_members
+from uota.membership.injection import exchange
+from uota.membership.members import score_members
 
 
 def made(sizes, share, seed=0, dim=32, noise=0.6):

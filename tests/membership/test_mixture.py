@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import norm, rankdata
 
-from uota.misfiled.mixture import probabilities, ranks, share_interval
+from uota.membership.mixture import probabilities, ranks, share_interval
 
 MEMBERS, SHARE, GAP = 20_000, 0.1, 3.0
 

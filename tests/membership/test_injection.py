@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from uota.misfiled import injection
-from uota.misfiled.injection import choose, combinations, exchange, project
+from uota.membership import injection
+from uota.membership.injection import choose, combinations, exchange, project
 
 
 @pytest.mark.parametrize("sizes", [[3] * 50, [2, 40, 5, 1, 1, 9]])

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from uota.arbitration.selection import REPEATS, SHARE, not_suspected, precision_by_injection
-from uota.misfiled.grouped import Grouped
-from uota.misfiled.mixture import probabilities
-from uota.misfiled.scores import SCORES
+from uota.membership.grouped import Grouped
+from uota.membership.mixture import probabilities
+from uota.membership.scores import SCORES
 from uota.numerics import seed_of
 
 # Depths of an encoder that are combined; of features of other kinds, all are combined.

@@ -6,7 +6,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor
 
-from uota.misfiled.grouped import NEAR, TEMPERATURES, Grouped
+from uota.membership.grouped import NEAR, TEMPERATURES, Grouped
 
 Score = Callable[[Grouped], Float[Tensor, " members"]]
 

@@ -5,8 +5,8 @@ import torch
 from uota.data.memory import TensorSource
 from uota.encoders.encoder import Encoder
 from uota.encoders.eyes import DEPTHS
-from uota.misfiled import eyes
-from uota.misfiled.eyes import default_eyes, encoder_eyes, file_features
+from uota.membership import eyes
+from uota.membership.eyes import default_eyes, encoder_eyes, file_features
 from uota.runs.encoder import LoadedEncoder
 from uota.views import PRESETS, evaluation_view
 

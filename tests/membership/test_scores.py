@@ -8,9 +8,9 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 from torch.nn.functional import normalize
 
-from uota.misfiled import grouped
-from uota.misfiled.grouped import DOUBT, Grouped
-from uota.misfiled.scores import SCORES
+from uota.membership import grouped
+from uota.membership.grouped import DOUBT, Grouped
+from uota.membership.scores import SCORES
 
 SIZES = (2, 5, 3, 9, 2, 7, 1)
 

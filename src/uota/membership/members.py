@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from uota.errors import UotaError
-from uota.misfiled.grouped import ROWS, Grouped
-from uota.misfiled.injection import Choice, Features, choose, exchange, project
-from uota.misfiled.mixture import probabilities, share_interval
-from uota.misfiled.scores import SCORES
+from uota.membership.grouped import ROWS, Grouped
+from uota.membership.injection import Choice, Features, choose, exchange, project
+from uota.membership.mixture import probabilities, share_interval
+from uota.membership.scores import SCORES
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
