@@ -26,7 +26,9 @@ def check_table(out: Path, option: str = "out") -> None:
         UotaError: its suffix is neither .csv nor .parquet, or pyarrow is missing.
     """
     if out.suffix not in SUFFIXES:
-        raise UotaError(f"{printable(out)} is neither a .csv nor a .parquet file; give --{option} one of these suffixes")
+        raise UotaError(
+            f"{printable(out)} is neither a .csv nor a .parquet file; give --{option} one of these suffixes"
+        )
     if out.suffix == ".parquet" and not find_spec("pyarrow"):
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
 

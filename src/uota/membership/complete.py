@@ -11,9 +11,7 @@ from torch import Tensor
 from uota.membership.result import GroupVerdicts, MemberVerdicts
 
 
-def complete_members(
-    found: Any, z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"]
-) -> MemberVerdicts:
+def complete_members(found: Any, z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"]) -> MemberVerdicts:
     """Return verdicts on members with all their fields; those that are complete are returned as they are."""
     if isinstance(found, MemberVerdicts):
         return found
@@ -58,7 +56,9 @@ def _false_discoveries(probability: Float[Tensor, " members"]) -> Tensor:
     return wrong[last_of_equals].to(probability)
 
 
-def _nearest(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], among: Int64[Tensor, " members"]) -> Tensor:
+def _nearest(
+    z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], among: Int64[Tensor, " members"]
+) -> Tensor:
     """Return for each member the most similar other member of the group `among`; −1 if there is none."""
     found = torch.full_like(group, -1)
     for number in among.unique().tolist():

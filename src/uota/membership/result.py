@@ -173,7 +173,9 @@ def _texts(names: Sequence[str]) -> ndarray:
 
 def _or_none(names: ndarray, places: ndarray) -> ndarray:
     """Return the names at these places; −1 is None."""
-    return np.where(places >= 0, names[places], None)
+    found: ndarray = names[places]
+    found[places < 0] = None
+    return found
 
 
 def _frame(columns: dict[str, ndarray]) -> Any:

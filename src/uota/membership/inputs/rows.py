@@ -33,7 +33,9 @@ def check_widths(widths: list[int]) -> None:
     """
     for number, width in enumerate(widths):
         if width != widths[0]:
-            raise UotaError(f"row {number} of the embeddings has {width} numbers and row 0 has {widths[0]}; give equally many")
+            raise UotaError(
+                f"row {number} of the embeddings has {width} numbers and row 0 has {widths[0]}; give equally many"
+            )
 
 
 def _row(row: Any, number: int) -> ndarray:
