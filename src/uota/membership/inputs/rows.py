@@ -1,6 +1,5 @@
 """Rows of numbers that are separate objects, stacked to an array."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy import ndarray
 from uota.errors import UotaError
 
 
-def stack(rows: Iterable[Any]) -> Shaped[ndarray, "rows dim"]:
+def stack(rows: Any) -> Shaped[ndarray, "rows dim"]:
     """Stack lists, tuples, arrays or tensors of numbers to one array of half or single precision.
 
     Raises:

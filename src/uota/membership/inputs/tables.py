@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from uota.membership.inputs.arrow_files import open_arrow, open_parquet
 from uota.membership.inputs.collecting import Collector, Part, say_guesses
@@ -11,6 +11,7 @@ from uota.membership.inputs.csv_tables import open_csv
 from uota.membership.inputs.members import Members
 
 
+@runtime_checkable
 class Table(Protocol):
     """A table that is read part by part.
 
