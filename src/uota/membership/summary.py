@@ -35,8 +35,7 @@ def _first(found: Misfiled, first: int) -> list[str]:
     columns = {name: column[:first] for name, column in found.columns().items()}
     rows = zip(*(columns[name] for name in ("probability", found.id_name, "group", "fits_better")), strict=True)
     heading = f"the first {min(first, len(found.ids))}, worst first, by the probability not to belong:"
-    return [heading, *(f"  {_percent(p)}  {printable(own)}  in {group}, fits {other}" for p, own, group, other in rows)]
-
-
-def _percent(probability: float) -> str:
-    return f"{100 * probability:5.1f} %"
+    return [
+        heading,
+        *(f"  {100 * p:5.1f} %  {printable(own)}  in {group}, fits {other}" for p, own, group, other in rows),
+    ]

@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +28,17 @@ class CsvTable:
         self.path, self.name = path, str(path)
         with self._rows() as rows:
             self.header = next(rows, [])
-            first = next(rows, None)
-            self.rows = (first is not None) + sum(1 for _ in rows)
+            cells = [""] * len(self.header)
+            self.rows = 0
+            for row in rows:
+                self.rows += 1
+                if "" in cells:  # kinds are told by the first cell of each column that is not empty
+                    cells = [cell or other for cell, other in zip_longest(cells, row, fillvalue="")]
         if not self.header:
             raise UotaError(f"{printable(path)} is empty; give a table whose first line has the names of its columns")
         repeated = next((name for name in self.header if self.header.count(name) > 1), None)
         if repeated is not None:
             raise UotaError(f"{printable(path)} has several columns {printable(repeated)!r}; rename them")
-        cells = first or [""] * len(self.header)
         self.kinds: dict[str, Kind] = dict(zip(self.header, map(_kind, cells), strict=False))
 
     def __len__(self) -> int:
