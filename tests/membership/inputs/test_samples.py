@@ -77,7 +77,7 @@ def test_what_cannot_be_read_ends_in_one_sentence(tmp_path):
 
     row = saved(np.zeros(2))
     assert_refused("--group kind is no column of .*, which has cls", [{"cls": b"1", "npy": row}] * 4, group="kind")
-    assert_refused("things/001: .json cannot be read", [{"json": b'{"v": [1]}'}, {"json": b"{"}], group="v")
+    assert_refused("things/001: .json cannot be read", [{"json": b'{"g": 1, "v": [1, 2]}'}, {"json": b"{"}], group="g")
     assert_refused(
         "the embedding of sample 1 has 3 numbers and those before it 2",
         [{"cls": b"1", "npy": row}, {"cls": b"1", "npy": saved(np.zeros(3))}],
