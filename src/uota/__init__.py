@@ -13,9 +13,22 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` im
     from uota import arbitration
     from uota.arbitration import Arbiter, Arbitration, ViewSampler, arbitrate, thumbnails
     from uota.inspection import inspect
+    from uota.membership.api import misfiled
+    from uota.membership.result import Misfiled
 
 __version__ = "0.1.0"
-__all__ = ["Arbiter", "Arbitration", "UotaError", "ViewSampler", "arbitrate", "arbitration", "inspect", "thumbnails"]
+__all__ = [
+    "Arbiter",
+    "Arbitration",
+    "Misfiled",
+    "UotaError",
+    "ViewSampler",
+    "arbitrate",
+    "arbitration",
+    "inspect",
+    "misfiled",
+    "thumbnails",
+]
 
 _MODULE_OF = {
     "Arbiter": "uota.arbitration",
@@ -24,6 +37,8 @@ _MODULE_OF = {
     "arbitrate": "uota.arbitration",
     "thumbnails": "uota.arbitration",
     "inspect": "uota.inspection",
+    "Misfiled": "uota.membership.result",
+    "misfiled": "uota.membership.api",
 }
 
 

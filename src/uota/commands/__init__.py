@@ -3,7 +3,7 @@
 What a command needs beyond its settings is imported as it runs: `uota --help` shall not wait for Lightning and timm.
 """
 
-from uota.commands import compare, demo, embed, evaluate, export, inspect, methods, pretrain, shard, transfer
+from uota.commands import compare, demo, embed, evaluate, export, inspect, methods, misfiled, pretrain, shard, transfer
 from uota.commands.parser import Command
 
 COMMANDS: dict[str, Command] = {
@@ -14,6 +14,7 @@ COMMANDS: dict[str, Command] = {
     "embed": embed.COMMAND,
     "export": export.COMMAND,
     "inspect": inspect.COMMAND,
+    "misfiled": misfiled.COMMAND,
     "shard": shard.COMMAND,
     "methods": methods.COMMAND,
     "demo": demo.COMMAND,

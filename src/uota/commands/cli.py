@@ -1,4 +1,4 @@
-"""The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, shard, methods, demo."""
+"""The `uota` command: pretrain, evaluate, transfer, compare, embed, export, inspect, misfiled, shard, methods, demo."""
 
 import os
 import signal

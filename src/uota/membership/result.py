@@ -2,12 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
+from numpy import ndarray
 from torch import Tensor
 
+from uota.console import printable
+from uota.errors import UotaError
+from uota.io.tables import write_columns
 from uota.membership.injection import Choice
+
+# A split or a merge is proposed if its probability is above this, and a member is called misfiled.
+LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ class GroupVerdicts:
     merge: Float[Tensor, " groups"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Misfiled:
     """Verdicts on members and groups, with their names.
 
@@ -75,9 +85,102 @@ class Misfiled:
         names: name of each group.
         members: verdicts on members.
         groups: verdicts on groups.
+        id_name: name of the column of `ids` in tables: `file` for files, or `id`.
     """
 
     ids: Sequence[str]
     names: Sequence[str]
     members: MemberVerdicts
     groups: GroupVerdicts
+    id_name: str = "id"
+
+    def columns(self) -> dict[str, ndarray]:
+        """Return the table of members, worst first; text has no control characters, and None is no member."""
+        verdicts, order = self.members, self.members.worst_first()
+        ids, names = _texts(self.ids), _texts(self.names)
+        return {
+            self.id_name: ids[order],
+            "group": names[verdicts.group.numpy()[order]],
+            "probability": verdicts.probability.numpy()[order],
+            "fdr": verdicts.fdr.numpy()[order],
+            "fits_better": names[verdicts.fits.numpy()[order]],
+            "fits_probability": verdicts.fits_probability.numpy()[order],
+            "nearest_own": _or_none(ids, verdicts.nearest_own.numpy()[order]),
+            "nearest_other": _or_none(ids, verdicts.nearest_other.numpy()[order]),
+        }
+
+    def group_columns(self) -> dict[str, ndarray]:
+        """Return the table of groups; those in which most members are expected to be wrong come first."""
+        verdicts, names = self.groups, _texts(self.names)
+        expected = np.bincount(self.members.group.numpy(), self.members.probability.double().numpy(), len(names))
+        order = np.argsort(-expected, kind="stable")
+        return {
+            "group": names[order],
+            "size": verdicts.size.numpy()[order],
+            "expected_wrong": expected[order],
+            "split_probability": verdicts.split.numpy()[order],
+            "merge_with": _or_none(names, verdicts.twin.numpy()[order]),
+            "merge_probability": verdicts.merge.numpy()[order],
+        }
+
+    def to_frame(self) -> Any:
+        """Return the table of members, worst first, as a pandas DataFrame.
+
+        Raises:
+            UotaError: pandas is not installed.
+        """
+        return _frame(self.columns())
+
+    def groups_to_frame(self) -> Any:
+        """Return the table of groups as a pandas DataFrame.
+
+        Raises:
+            UotaError: pandas is not installed.
+        """
+        return _frame(self.group_columns())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table of members, worst first, as .csv or .parquet.
+
+        Raises:
+            UotaError: the suffix is another, or the file cannot be written.
+        """
+        write_columns(self.columns(), Path(path))
+        return Path(path)
+
+    def save_groups(self, path: str | Path) -> Path:
+        """Write the table of groups as .csv or .parquet.
+
+        Raises:
+            UotaError: the suffix is another, or the file cannot be written.
+        """
+        write_columns(self.group_columns(), Path(path))
+        return Path(path)
+
+    def __repr__(self) -> str:
+        """Summarise the verdicts in one line."""
+        low, high = self.members.interval
+        return (
+            f"Misfiled: {100 * self.members.share:.1f} % ({100 * low:.1f} to {100 * high:.1f} %) of {len(self.ids)} "
+            f"members of {len(self.names)} groups do not belong"
+        )
+
+
+def _texts(names: Sequence[str]) -> ndarray:
+    """Return names as an array of objects, as long texts would widen one of characters."""
+    return np.array([*map(printable, names), None], dtype=object)[:-1]
+
+
+def _or_none(names: ndarray, places: ndarray) -> ndarray:
+    """Return the names at these places; −1 is None."""
+    found: ndarray = names[places]
+    found[places < 0] = None
+    return found
+
+
+def _frame(columns: dict[str, ndarray]) -> Any:
+    if not find_spec("pandas"):
+        raise UotaError("a frame needs pandas: pip install pandas, or save a .csv file")
+    import pandas
+
+    return pandas.DataFrame(columns)

@@ -45,15 +45,8 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
     Raises:
         UotaError: `datasets` is not installed, or the columns are missing or ambiguous.
     """
-    if not find_spec("datasets"):
-        raise UotaError(f"{name} was saved by `datasets`; to read it, pip install 'uota[datasets]'")
-    import datasets
-
     folder, columns = _folder_and_columns(name)
-    try:
-        loaded = datasets.load_from_disk(str(folder))
-    except Exception as error:
-        raise UotaError(f"{folder} cannot be read ({error}); save or copy it again") from error
+    loaded, _ = load_saved(name)
     left_out = LeftOut()
     tables, is_split = _of_split(loaded, split, name, columns.get("label"), left_out)
     parts = [_rows(folder / part, table, columns.get("image"), name) for part, table in tables.items()]
@@ -71,6 +64,27 @@ def open_saved(name: str, split: Split, options: FolderOptions | None = None) ->
     if len(files) < 2:
         raise UotaError(f"{name} has {len(files)} image(s) for {split}; at least two are needed")
     return PackedSource(name, files, labels, classes, options or FolderOptions(), left_out=left_out)
+
+
+def load_saved(name: str) -> tuple[Any, dict[str, Any]]:
+    """Load a saved data set.
+
+    Returns:
+        What `datasets` loads, and all its tables, by the names of their folders.
+
+    Raises:
+        UotaError: `datasets` is not installed, or the folder cannot be read.
+    """
+    if not find_spec("datasets"):
+        raise UotaError(f"{name} was saved by `datasets`; to read it, pip install 'uota[datasets]'")
+    import datasets
+
+    folder, _ = _folder_and_columns(name)
+    try:
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise UotaError(f"{folder} cannot be read ({error}); save or copy it again") from error
+    return loaded, dict(loaded) if isinstance(loaded, dict) else {"": loaded}
 
 
 def _folder_and_columns(name: str) -> tuple[Path, dict[str, str]]:

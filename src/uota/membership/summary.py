@@ -1,0 +1,41 @@
+"""What a person reads on the terminal of the verdicts on members and groups."""
+
+from uota.console import printable
+from uota.membership.result import LIKELY, Misfiled
+
+# An estimated share of members above this says more about the embeddings than about the members.
+TOO_MANY = 0.4
+# Members of the list that are printed.
+FIRST = 10
+
+
+def summarise(found: Misfiled, first: int = FIRST) -> list[str]:
+    """Return sentences on the share, the score and the groups, and lines with the first members, worst first."""
+    members = found.members
+    low, high = (100 * end for end in members.interval)
+    doubt = ", so many that the embeddings probably cannot tell: choose others" if members.share > TOO_MANY else ""
+    best = members.choice.best.name
+    return [
+        f"{len(found.ids)} members of {len(found.names)} groups; estimated share that does not belong: "
+        f"{100 * members.share:.1f} % (95 % interval {low:.1f} to {high:.1f} %){doubt}",
+        f"score, chosen on members exchanged on purpose: {best} "
+        f"(average precision {members.choice.found[best]:.2f} in finding them)",
+        *_of_groups(found),
+        *_first(found, first),
+    ]
+
+
+def _of_groups(found: Misfiled) -> list[str]:
+    split, merge = (int((each > LIKELY).sum()) for each in (found.groups.split, found.groups.merge))
+    counted = [f"{split} look like two things"] * (split > 0) + [f"{merge} like another group"] * (merge > 0)
+    return [f"groups: {', '.join(counted)}"] if counted else []
+
+
+def _first(found: Misfiled, first: int) -> list[str]:
+    columns = {name: column[:first] for name, column in found.columns().items()}
+    rows = zip(*(columns[name] for name in ("probability", found.id_name, "group", "fits_better")), strict=True)
+    heading = f"the first {min(first, len(found.ids))}, worst first, by the probability not to belong:"
+    return [
+        heading,
+        *(f"  {100 * p:5.1f} %  {printable(own)}  in {group}, fits {other}" for p, own, group, other in rows),
+    ]

@@ -1,0 +1,31 @@
+"""A result that is made by hand."""
+
+import torch
+
+from uota.membership.injection import Candidate, Choice
+from uota.membership.result import GroupVerdicts, MemberVerdicts, Misfiled
+
+
+def made() -> Misfiled:
+    """Four members in three groups, with names that are formulas, have control characters or are not UTF-8."""
+    members = MemberVerdicts(
+        torch.tensor([0, 0, 1, 2]),
+        torch.tensor([0.1, 0.9, 0.5, 0.1]),
+        torch.tensor([0.375, 0.1, 0.3, 0.375]),
+        torch.tensor([0.2, -0.5, 0.0, torch.nan]),
+        torch.tensor([2, 1, 0, 0]),
+        torch.tensor([0.5, 0.25, torch.nan, 0.5]),
+        torch.tensor([1, 0, -1, -1]),
+        torch.tensor([3, 2, 0, 0]),
+        0.25,
+        (0.1, 0.4),
+        Choice(Candidate(("output",), "margin"), {"margin of output": 0.75}),
+    )
+    groups = GroupVerdicts(
+        torch.tensor([2, 1, 1]),
+        torch.tensor([0.75, 0.0, 0.0]),
+        torch.tensor([0, 1, 0, 0]),
+        torch.tensor([1, -1, 0]),
+        torch.tensor([0.5, 0.0, 0.25]),
+    )
+    return Misfiled(["a\n", "=b", "caf\udcff", "alone"], ["x", "@y", "z"], members, groups, "file")
