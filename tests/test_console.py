@@ -2,12 +2,16 @@
 
 import ast
 import logging
+import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from uota import console
 from uota.commands.cli import main
 from uota.console import MessageHandler, show_messages
 
@@ -68,6 +72,19 @@ def test_a_closed_pipe_ends_a_command_quietly(monkeypatch):
     monkeypatch.setattr("builtins.print", closed)
     with pytest.raises(BrokenPipeError):
         LOGGER.info("training on 8 images")
+
+
+def test_there_is_no_progress_bar_where_nobody_watches(monkeypatch):
+    for watched in (False, True):
+        written = StringIO()
+        monkeypatch.setattr(console, "PROGRESS", Console(file=written, force_terminal=watched, width=80))
+        assert list(console.track_progress([1, 2], "counting")) == [1, 2]
+        assert ("counting" in written.getvalue()) == watched
+
+
+def test_bytes_that_are_not_text_stay_distinct():
+    names = [os.fsdecode(name) for name in (b"g\xff", b"g\xfe", b"g\n")]
+    assert [console.printable(name) for name in names] == ["g\\xff", "g\\xfe", "g\\n"]
 
 
 def test_only_commands_print():

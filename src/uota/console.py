@@ -3,13 +3,15 @@
 import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
+
+Item = TypeVar("Item")
 
 # Characters that move a cursor, colour a terminal, change the direction of text or end a line.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -18,9 +20,9 @@ FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
 def printable(text: Path | str) -> str:
-    """Escape control characters and replace bytes that are not text, so that any terminal shows text on one line."""
+    """Escape control characters and bytes that are not UTF-8, so that any terminal shows text on one line."""
     return CONTROL.sub(
-        lambda found: found[0].encode("unicode_escape").decode(), _as_bytes(str(text)).decode(errors="replace")
+        lambda found: found[0].encode("unicode_escape").decode(), _as_bytes(str(text)).decode(errors="backslashreplace")
     )
 
 
@@ -96,3 +98,11 @@ def show_messages() -> Iterator[None]:
 
 # Progress goes to stderr, so that stdout has results only.
 PROGRESS = Console(stderr=True)
+
+
+def track_progress(items: Sequence[Item], title: str, bar: bool = True) -> Iterable[Item]:
+    """Iterate with a progress bar that disappears at the end; none where nobody watches, as in a log file."""
+    from rich.progress import track
+
+    watched = PROGRESS.is_terminal or PROGRESS.is_jupyter
+    return track(items, title, transient=True, disable=not (bar and watched), console=PROGRESS)

@@ -32,7 +32,7 @@ def test_both_stages_are_compared_and_the_second_decides(features):
     candidates = frozen_candidates()
     found = select_in_two_stages(candidates, lambda best: [frozen(("output",), CohortScore(), 3)], features)
     first = select(candidates, features)
-    assert found.best.name == "CohortScore of output, head trained for 3 steps"
+    assert found.best.name == "cohort score of output, head trained for 3 steps"
     assert found.found.keys() == first.found.keys() | {found.best.name}
     assert list(found.found.values()) == sorted(found.found.values(), reverse=True)
     assert select_in_two_stages(candidates, lambda best: [], features) == first

@@ -84,4 +84,5 @@ def test_a_copy_follows_as_lightlys_does():
     for _ in range(3):
         follow(ours, original, 0.9)
         update_momentum(original, theirs, 0.9)
-    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    for own, their in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(own, their, rtol=1e-6, atol=1e-7)  # some releases add in another order

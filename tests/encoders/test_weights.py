@@ -110,6 +110,12 @@ def test_weights_of_another_network_are_refused(theirs, tmp_path):
             load_weights(Encoder(name, channels, 64).backbone, weights, tmp_path / "w.pth", name)
 
 
+def test_a_negative_variance_is_a_damaged_file(theirs, tmp_path):
+    state = theirs.state_dict() | {"bn1.running_var": -torch.ones(64)}
+    with pytest.raises(UotaError, match=r"w.pth has a negative variance in bn1.running_var: the file is damaged"):
+        load_weights(Encoder("resnet18", 3, 64).backbone, state, tmp_path / "w.pth", "resnet18")
+
+
 def test_a_pickle_is_read_on_request_alone(theirs, tmp_path):
     file = tmp_path / "with_arguments.pth"
     torch.save({"args": argparse.Namespace(lr=0.1), "model": theirs.state_dict()}, file)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from uota.commands.cli import main
 from uota.data import open_source
+from uota.encoders.encoder import Encoder
 from uota.evaluation import encoder_features
 from uota.runs.encoder import load_encoder
 from uota.settings.evaluation import EncoderSpec
@@ -48,6 +49,17 @@ def run(coloured, tmp_path_factory):
 def read(file):
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))
+
+
+def test_embeddings_that_are_not_finite_are_an_error(coloured, tmp_path, capsys):
+    torch.manual_seed(0)
+    state = Encoder("tiny", image_size=32).backbone.state_dict()
+    state = {name: 1e30 * value if name.endswith("conv1.weight") else value for name, value in state.items()}
+    torch.save(state, tmp_path / "huge.pth")
+    command = ["embed", str(tmp_path / "huge.pth"), f"--data={coloured}", f"--out={tmp_path / 'table.csv'}"]
+    assert main(command) == 2
+    assert "are NaN, infinite or enormous" in capsys.readouterr().err
+    assert not (tmp_path / "table.csv").exists()
 
 
 def test_a_csv_file_has_a_row_for_each_image(run, coloured, tmp_path, capsys):

@@ -18,6 +18,7 @@ from uota.commands.cli import main
         (["pretrain", "--drops", "x"], "--drops is x; it must be a list in brackets, such as [0.6, 0.8]"),
         (["pretrain", "--epoch", "3"], "unrecognized arguments: --epoch 3; did you mean --epochs?"),
         (["pretrain", "--stepz=3"], "did you mean --steps?"),
+        (["pretrain", "photos"], "unrecognized arguments: photos; did you mean --data photos?"),
         (["pretrain", "--batchsize=3"], "did you mean --batch_size?"),
         (["pretrain", "--optimization.stepz=3"], "did you mean --optimization.steps?"),
         (["inspect", "--eye", "x"], "did you mean --eyes?"),

@@ -6,7 +6,7 @@ from uota.arbitration import CohortScore, Contrast
 from uota.errors import UotaError
 from uota.training.arbiter_choice import ArbiterChoice, read_choice, write_choice
 
-CHOICE = ArbiterChoice("CohortScore of last", ["last"], [320], 25, None, {"CohortScore of last": 0.9})
+CHOICE = ArbiterChoice("cohort score of last", ["last"], [320], 25, None, {"cohort score of last": 0.9})
 
 
 def test_what_is_written_is_read_again(tmp_path):

@@ -39,6 +39,15 @@ def test_retrieval_counts_both_directions():
     assert found == pytest.approx(100 * np.mean(hits))
 
 
+def test_a_loss_within_the_standard_error_is_within_chance():
+    few, many = Comparison("knn", 28, 75.0, 70.0, 60), Comparison("knn", 2800, 75.0, 70.0, 60)
+    assert few.is_loss
+    assert many.is_loss
+    assert 100 * np.sqrt(0.75 * 0.25 / 28) > 5 > 100 * np.sqrt(0.75 * 0.25 / 2800)
+    assert few.is_within_chance
+    assert not many.is_within_chance
+
+
 class Mean(nn.Module):
     """An encoder whose features are the image's mean colour."""
 
@@ -69,7 +78,7 @@ def test_a_run_writes_and_prints_both_figures(pictures, small, tmp_path, capsys)
     found = read_comparison(run.baseline_file)
     assert (found.kind, found.steps) == ("knn", 3)
     assert f"before training: kNN {found.before:.1f} % (20 images)" in capsys.readouterr().out
-    assert found.line() == f"before training: kNN {found.before:.1f} %, after 3 steps: {found.after:.1f} %"
+    assert found.line() == f"before training: kNN {found.before:.1f} %, after 3 steps: {found.after:.1f} % (20 images)"
     assert json.loads(run.baseline_file.read_text())["kind"] == "knn"
 
 

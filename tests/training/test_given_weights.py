@@ -78,12 +78,27 @@ def test_a_momentum_copy_is_adapted_along_with_the_encoder(pictures, small, weig
     assert all(torch.equal(value, own[name]) for name, value in method.target.encoder.state_dict().items())
 
 
+def test_a_run_that_was_stopped_before_its_first_step_is_adapted_once(pictures, small, weights):
+    source = open_source(str(pictures))
+    settings = resolve_auto(small(init=str(weights[0]), backbone="tiny"), source)
+    module = build_module(settings, 5, initial=weights[1].backbone.state_dict())
+    trainer = pl.Trainer(logger=False, accelerator="cpu")
+    stopped, resumed = GivenWeights(settings, source, 5), GivenWeights(settings, source, 5)
+    stopped.on_train_start(trainer, module)
+    adapted = {name: value.clone() for name, value in module.method.encoder.state_dict().items()}
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.on_train_start(trainer, module)
+    assert all(torch.equal(value, adapted[name]) for name, value in module.method.encoder.state_dict().items())
+    assert resumed.start.keys() == adapted.keys()
+
+
 def test_the_encoder_at_the_end_is_a_mean_of_the_given_and_the_trained_one(pictures, small, weights, tmp_path):
     def end(share):
         flags = {"init": str(weights[0]), "backbone": "tiny", "norm_adaptation": 0.0, "arbiter": "none"}
         settings = small(kept_share=share, method="simclr", steps=3, epochs=None, **flags)
         run = pretrain(settings, tmp_path / f"run-{share}", bar=False, lines=False)
-        assert run.state()["callbacks"]["GivenWeights"] == {"start": {}}  # nothing that only training needs
+        left = run.state()["callbacks"]["GivenWeights"]
+        assert left == {"start": {}, "is_adapted": True}  # nothing that only training needs
         return load_encoder(EncoderSpec(str(run.folder))).encoder.state_dict()
 
     trained, mean, given = end(0.0), end(0.75), weights[1].state_dict()

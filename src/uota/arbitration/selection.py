@@ -82,8 +82,7 @@ class Selection:
 
 def frozen(parts: Sequence[str], score: Score, steps: int = 0) -> Candidate:
     """Return the candidate that scores frozen features of some depths, after `steps` of training a head on them."""
-    kind = type(score).__name__
-    what = f"{kind}{'' if not isinstance(score, Contrast) else f' at temperature {score.temperature:g}'}"
+    what = f"contrast at temperature {score.temperature:g}" if isinstance(score, Contrast) else "cohort score"
     name = f"{what} of {' + '.join(parts)}" + (f", head trained for {steps} steps" if steps else "")
 
     def fit(features: Features, seed: int) -> Embed:
@@ -103,7 +102,7 @@ def learned(part: str, steps: int, temperature: float = 0.1) -> Candidate:
             score(features[part][:, torch.randperm(images, generator=generator)[:BATCH]])
         return lambda features: score.embed(features[part])
 
-    name = f"Contrast of a head trained on {part} for {steps} steps"
+    name = f"contrast of a head trained on {part} for {steps} steps"
     return Candidate(name, (part,), fit, Contrast(temperature), steps)
 
 

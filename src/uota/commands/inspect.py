@@ -1,10 +1,13 @@
 """`uota inspect`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from uota.commands.parser import Command, CommandParser, add_data, add_own_method, add_reading, drop_own_method
+
+if TYPE_CHECKING:
+    from uota.inspection.api import Inspection
 
 # An estimated share of outliers above this says more about the arbiter than about the views or files.
 TOO_MANY = 0.4
@@ -134,21 +137,22 @@ def run(options: Namespace) -> None:
     out, files, table = path_of(values.pop("out")), values.pop("files"), values.pop("table")
     found = inspect_and_write(values.pop("what") or [], out, files, table, **values)
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
-    doubt = _doubt(found.outlier_rate)
     shown = f"mean weight by size of view: {means}; written: {printable(out)}"
-    none = "; no outliers found" if found.none_found else ""
-    print(f"estimated share of outlier views: {found.share_in_words}{none}{doubt}; {shown}")
     if found.misfiled is not None:
-        listed = (
-            f"{_doubt(found.misfiled)}; all files, worst first: {printable(files)}" if files else _doubt(found.misfiled)
-        )
-        print(f"estimated share of files in a wrong folder: {100 * found.misfiled:.1f} %{listed}")
+        listed = f"; all files, worst first: {printable(files)}" if files else ""
+        share = f"{100 * found.misfiled:.1f} %{_doubt(found, found.misfiled)}"
+        print(f"estimated share of files in a wrong folder: {share}{listed}")
+    # files in a wrong folder are outliers too
+    none = "; no outliers found" if found.none_found and found.misfiled is None else ""
+    print(f"estimated share of outlier views: {found.share_in_words}{none}{_doubt(found, found.outlier_rate)}; {shown}")
 
 
-def _doubt(rate: float | None) -> str:
-    """What an estimate means that says more about the arbiter than about the views."""
+def _doubt(found: "Inspection", rate: float | None) -> str:
+    """What an estimate means that says more about the arbiter or the pictures than about the views."""
     if rate is None or rate <= TOO_MANY:
         return ""
+    if found.quality.is_mostly_copies:
+        return " (not to be relied on: most pictures are exact duplicates, whose views fit one as well as another)"
     return " (so many that it probably cannot tell: choose other --eyes, or give a run more epochs)"
 
 

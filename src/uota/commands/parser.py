@@ -85,6 +85,18 @@ def add_resume(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="Replace what is in the folder.")
 
 
+def take_resume(values: dict[str, Any]) -> tuple[bool, bool]:
+    """Take the options of `add_resume` out of a command's values: whether to resume, and whether to overwrite.
+
+    Raises:
+        UotaError: both are given.
+    """
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    if resume and overwrite:
+        raise UotaError("--resume keeps what is in the folder and --overwrite replaces it; give one of them")
+    return resume, overwrite
+
+
 def add_encoder(parser: CommandParser) -> None:
     """Add the arguments that say which encoder to load, and `--method` for that of a custom method."""
     parser.add_class_arguments(EncoderSpec, nested_key=None, as_positional=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, CommandParser, add_resume
+from uota.commands.parser import Command, CommandParser, add_resume, take_resume
 from uota.console import printable
 from uota.settings.parsing import SettingsFile, add_sections, build_settings
 from uota.settings.pretrain import FLAT, OLD_NAMES, OLD_PLACES, SECTIONS, Pretrain
@@ -80,7 +80,7 @@ def run(options: Namespace) -> None:
     values = options.as_dict()
     out = path_of(values.pop("out"))
     check_writable_folder(out)
-    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    resume, overwrite = take_resume(values)
     values.pop("config", None)
     given = build_settings(Pretrain, values)
     settings = Run(out).settings() if resume else given
@@ -91,7 +91,8 @@ def run(options: Namespace) -> None:
         print(f"the run is in {printable(made.folder)}; next:")
         print("\n".join(f"  {command}" for command in next_commands(made)))
         if (found := read_comparison(made.baseline_file)) and found.is_loss:
-            print(f"the encoder ended below its start: {found.line()}; {WORSE}")
+            doubt = f", by no more than chance on {found.images} images" if found.is_within_chance else ""
+            print(f"the encoder ended below its start{doubt}: {found.line()}; {WORSE}")
 
 
 def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:

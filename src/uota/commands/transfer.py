@@ -2,7 +2,7 @@
 
 from jsonargparse import Namespace
 
-from uota.commands.parser import Command, CommandParser, add_encoder, add_resume, take_encoder
+from uota.commands.parser import Command, CommandParser, add_encoder, add_resume, take_encoder, take_resume
 from uota.settings.transfer import TASKS, Task, Transfer
 
 
@@ -52,7 +52,7 @@ def run(options: Namespace) -> None:
     task = options.task
     values = options[task].as_dict()
     origin, out = take_encoder(values), values.pop("out")
-    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    resume, overwrite = take_resume(values)
     precision = transfer(task, origin, None if resume else Transfer(**values), out, resume, overwrite)
     if precision is not None:
         print(f"{task}: {describe(precision)}")

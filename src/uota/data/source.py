@@ -60,6 +60,7 @@ class Source(MinimalSource, Protocol):
         pixel_range: values of black and white in images of more than 8 bits; None if there are no such images.
         parts: number of images in each larger file, file by file; None if images are not packed in larger files.
         reasons: why files cannot be read, as far as opening found out.
+        held_out: number of items that are kept for the other split, where the package itself divides them.
     """
 
     in_memory: bool = False
@@ -69,6 +70,7 @@ class Source(MinimalSource, Protocol):
     pixel_range: PixelRange | None = None
     parts: Int64[np.ndarray, " parts"] | None = None
     reasons: Mapping[Path, str] = MappingProxyType({})
+    held_out: int = 0
 
     @property
     def files(self) -> "Source":

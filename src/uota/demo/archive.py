@@ -15,6 +15,7 @@ from uota.data.demo.drawings import open_drawings_as_groups
 from uota.data.source import Split
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
+from uota.io.outputs import is_nonempty_dir
 from uota.membership.misfile import misfile
 
 # Parts of a folder of drawings; a file is PART/CATEGORY/THING/`thing (studio).png`.
@@ -95,12 +96,11 @@ def _remove(archive: Archive) -> None:
     """Remove an earlier archive.
 
     Raises:
-        UotaError: the folders are there without the list of the demo, so that they may be something else.
+        UotaError: the folder that they are in has files, but not the list of a demo, so that they may be anything.
     """
-    folders = [folder for folder in (archive.drawings, archive.known) if folder.exists()]
-    if folders and not archive.truth.exists():
-        raise UotaError(f"{folders[0]} is not of an earlier demo and would be replaced; choose another --out")
-    for folder in folders:
+    if is_nonempty_dir(archive.truth.parent) and not archive.truth.exists():
+        raise UotaError(f"{archive.truth.parent} is not of an earlier demo; choose another --out, new or empty")
+    for folder in (folder for folder in (archive.drawings, archive.known) if folder.exists()):
         shutil.rmtree(folder)
 
 

@@ -1,5 +1,6 @@
 """Reading of weights saved by other programs, and loading them into a backbone under whatever prefix they have."""
 
+import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,9 @@ def read_weights(path: Path, pickle: bool = False, remedy: str = "add --pickle=t
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=not pickle)
+        with warnings.catch_warnings():  # of old kinds of files, which say nothing that a user could act on
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=not pickle)
     except UnpicklingError as error:
         if "safe_globals" in str(error):
             raise UotaError(
@@ -209,16 +212,23 @@ def check_finite(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
         path: path of their file, for messages.
 
     Raises:
-        UotaError: a weight is NaN or infinite, or is not a dense tensor.
+        UotaError: a weight is NaN or infinite, or is not a dense tensor of real numbers; or a variance is negative.
     """
     learned = {name for name, _ in module.named_parameters()}
     checked = {name: each for name, each in weights.items() if name in learned or name.endswith(STATISTICS)}
     odd = [name for name, each in checked.items() if not _is_plain(each)]
     if odd:
-        raise UotaError(f"{path} has weights that are not dense tensors, such as {odd[0]}; save them as dense floats")
+        raise UotaError(
+            f"{path} has weights that are not dense tensors of real numbers, such as {odd[0]}; save dense floats"
+        )
     broken = [name for name, each in checked.items() if not bool(torch.isfinite(each).all())]
     if broken:
         raise UotaError(
             f"{path} has NaN or infinite values in {len(broken)} of {len(checked)} tensors, such as {broken[0]}: its "
             "training has diverged, or the file is damaged; give another checkpoint"
+        )
+    negative = [name for name, each in checked.items() if name.endswith("running_var") and bool((each < 0).any())]
+    if negative:
+        raise UotaError(
+            f"{path} has a negative variance in {negative[0]}: the file is damaged; give another checkpoint"
         )

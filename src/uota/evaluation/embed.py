@@ -19,7 +19,7 @@ from uota.data import FolderOptions, Source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
 from uota.encoders.encoder import FeatureEncoder
 from uota.errors import UotaError
-from uota.evaluation.features import batches
+from uota.evaluation.features import batches, check_finite_features
 from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
 from uota.io.outputs import check_writable, path_of
@@ -178,7 +178,7 @@ def _rows(subject: _Subject, split: str, source: Source, verdicts: ViewVerdicts)
     device = next(subject.encoder.parameters()).device
     for images in batches(source, subject.preset):
         with torch.no_grad():
-            embeddings = subject.encoder(images.to(device)).float().cpu().numpy()
+            embeddings = check_finite_features(subject.encoder(images.to(device)).float().cpu(), source).numpy()
         places = torch.arange(len(embeddings))
         for place in places[~source.unreadable(first + places)].tolist():
             index = first + place

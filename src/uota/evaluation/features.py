@@ -53,10 +53,11 @@ def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tenso
 
 def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset) -> Features:
     source = labelled_part(source)
-    return Features(torch.cat([_finite(of(images), source) for images in batches(source, preset)]), labels_of(source))
+    parts = [check_finite_features(of(images), source) for images in batches(source, preset)]
+    return Features(torch.cat(parts), labels_of(source))
 
 
-def _finite(features: Float[Tensor, "batch dim"], source: Source) -> Float[Tensor, "batch dim"]:
+def check_finite_features(features: Float[Tensor, "batch dim"], source: Source) -> Float[Tensor, "batch dim"]:
     """Require features with a finite norm, since rankings by other features would look like valid results."""
     broken = int((~torch.isfinite(features.square().sum(1))).sum())
     if broken:

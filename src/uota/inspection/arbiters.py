@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from rich.progress import track
 from torch import Tensor
 
 from uota.arbitration import Arbiter, CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.arbiter import Score
 from uota.arbitration.candidates import select_in_two_stages
 from uota.arbitration.selection import MIN_IMAGES, Candidate, Selection, fit_by_halves
-from uota.console import PROGRESS
+from uota.console import track_progress
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
 from uota.inspection.input import InspectionInput
@@ -151,7 +150,7 @@ def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Te
     """Compute the features of a random sample of the images, and mark those of the first half."""
     seen, first = [], []
     batches = subject.batches(eyes.sample)
-    for batch in track(batches, "choosing an arbiter", transient=True, console=PROGRESS):
+    for batch in track_progress(batches, "choosing an arbiter"):
         views = subject.readable_views(batch.samples)
         if views is not None:
             seen.append(eyes.extract(views))

@@ -125,14 +125,14 @@ class Findings:
         return [read_history(run) for run in self.runs]
 
     def representatives(self, places: Sequence[int]) -> list[int]:
-        """Return the index of an image to show for each of these items; for a group, that of its best view.
+        """Return the index of an image to show for each of these items; of a group, that whose view fits best.
 
         Args:
             places: places of the items in the table.
         """
         if self.subject.groups is None:
             return self.table.item[list(places)].tolist()
-        best = self.table.verdict.weights[:, list(places)].argmax(0)
+        best = self.table.verdict.scores[:, list(places)].argmax(0)
         return self.table.parameters.image[best, torch.tensor(places)].tolist()
 
     def view_pictures(self, places: Sequence[int]) -> list[list[UInt8[Tensor, "channels _ _"]]]:

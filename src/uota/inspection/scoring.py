@@ -5,12 +5,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from rich.progress import track
 from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, Scores
 from uota.arbitration.strengths.two_groups import counts_by_image, weigh_by_densities
-from uota.console import PROGRESS
+from uota.console import track_progress
 from uota.errors import UotaError
 from uota.inspection.analysis.share import share_of_counts
 from uota.inspection.arbiters import ArbiterSet, Judge, Seen
@@ -65,7 +64,7 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, bar: bool = True
     scored = {name: _Scored() for name in arbiters.judges}
     seen, embeddings, empty = [], [], []
     batches = subject.batches(by_halves=arbiters.by_halves)
-    bars = track(batches, "scoring views", transient=True, disable=not bar, console=PROGRESS)
+    bars = track_progress(batches, "scoring views", bar)
     for half, views in subject.readable_batches(bars):
         empty.append(_shows_nothing(views, subject.preset))
         features = _extract(arbiters, views)

@@ -124,7 +124,13 @@ class ViewTable:
         return printable((self.source.files if file else self.source).display_name(index))
 
     def _names(self, indices: Tensor, file: bool = False) -> ndarray:
-        names = {index: self.name_of(index, file) for index in indices.unique().tolist()}
+        """Return the paths of images, and the names of those that are not files and of groups."""
+        grouped = self.source.unit == "group" and not file
+        files = self.source.files
+        names = {
+            index: self.name_of(index) if grouped else printable(files.path(index) or files.display_name(index))
+            for index in indices.unique().tolist()
+        }
         return np.array([[names[index] for index in row] for row in indices.tolist()], dtype=object)
 
 

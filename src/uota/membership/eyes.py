@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
 from uota.arbitration import thumbnails
-from uota.console import PROGRESS
+from uota.console import track_progress
 from uota.data import Source
 from uota.encoders.encoder import Encoder
 from uota.encoders.pretrained import PRETRAINED
@@ -97,6 +96,6 @@ def encoder_eyes(loaded: LoadedEncoder, preset: ViewPreset | None = None) -> Fil
 def file_features(files: Source, eyes: FileEyes, bar: bool = True) -> dict[str, Float[Tensor, "files _"]]:
     """Compute the features of all files; one that cannot be read has those of the file that is read in its place."""
     parts = torch.arange(len(files)).split(BATCH)
-    shown = track(parts, "looking at files", transient=True, disable=not bar, console=PROGRESS)
+    shown = track_progress(parts, "looking at files", bar)
     seen = [eyes.see(evaluation_view(files.images(part.tolist()), eyes.preset)) for part in shown]
     return {name: torch.cat([each[name] for each in seen]) for name in seen[0]}

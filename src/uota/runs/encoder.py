@@ -139,7 +139,7 @@ def published_encoder(name: str, channels: int, size: int) -> Encoder:
         return Encoder(name, channels, size, pretrained=True)
     except (RuntimeError, OSError, ValueError) as error:
         raise UotaError(
-            f"the weights of timm's {name} are unavailable: {str(error).splitlines()[0]}; "
+            f"the weights of timm's {name} are unavailable: {str(error).splitlines()[0].rstrip('.')}; "
             "check the network connection, or give a file of weights with --backbone"
         ) from error
 

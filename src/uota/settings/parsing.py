@@ -85,10 +85,13 @@ class Parser(ArgumentParser):
 
     def _nearest_flag(self, message: str) -> str:
         """Return the question whether the flag nearest to an unknown one is meant; empty for other messages."""
-        unknown = [word[2:].partition("=")[0] for word in message.split() if word.startswith("--")]
-        if not (unknown and message.startswith(UNKNOWN)):
+        if not message.startswith(UNKNOWN):
             return ""
+        words = message.removeprefix(UNKNOWN).split()
+        unknown = [word[2:].partition("=")[0] for word in words if word.startswith("--")]
         flags = {flag.removeprefix("--") for flag in self._option_string_actions} - set(self.sections)
+        if not unknown:
+            return f"; did you mean --data {words[0]}?" if words and "data" in flags | self.aliases.keys() else ""
         nearest = get_close_matches(unknown[0][:LONGEST_NAME], sorted(flags | self.aliases.keys()), 1, CLOSE)
         return f"; did you mean --{nearest[0]}?" if nearest else ""
 

@@ -58,12 +58,20 @@ class Comparison:
         title = TITLES[self.kind]
         if self.after is None:
             return f"before training: {title} {self.before:.1f} % ({self.images} images)"
-        return f"before training: {title} {self.before:.1f} %, after {self.steps} steps: {self.after:.1f} %"
+        after = f"after {self.steps} steps: {self.after:.1f} %"
+        return f"before training: {title} {self.before:.1f} %, {after} ({self.images} images)"
 
     @property
     def is_loss(self) -> bool:
         """Whether the encoder has become worse."""
         return self.after is not None and self.after < self.before
+
+    @property
+    def is_within_chance(self) -> bool:
+        """Whether before and after differ by less than the standard error of an accuracy on so many images."""
+        share = self.before / 100
+        error = 100 * (share * (1 - share) / self.images) ** 0.5
+        return self.after is not None and abs(self.after - self.before) <= error
 
 
 def read_comparison(file: Path) -> Comparison | None:

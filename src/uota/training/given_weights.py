@@ -42,19 +42,24 @@ class GivenWeights(pl.Callback):
         self.source, self.preset, self.seed = source, preset_of(settings), settings.runtime.seed
         self.total_steps = total_steps
         self.start: dict[str, Tensor] = {}
+        self.is_adapted = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know: the weights before the first step."""
-        return {"start": self.start}
+        """Return what a resumed run has to know: the weights before the first step, and that they are adapted."""
+        return {"start": self.start, "is_adapted": self.is_adapted}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what an interrupted run knew."""
-        self.start = state_dict["start"]
+        self.start, self.is_adapted = state_dict["start"], state_dict["is_adapted"]
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Adapt the encoder and its momentum copies, and note their weights, unless the run is resumed."""
-        if trainer.global_step:
+        """Adapt the encoder and its momentum copies, and note their weights, unless the run is resumed.
+
+        A run that was stopped before its first step is resumed at step 0 with adapted weights.
+        """
+        if self.is_adapted:
             return
+        self.is_adapted = True
         encoder = module.get_submodule("method.encoder")
         if self.adaptation and len(self.source.files) > 1:
             batches = random_batches(self.source, self.preset, self.seed)

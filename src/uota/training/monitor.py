@@ -30,6 +30,8 @@ MEANINGS = {
 }
 # What the progress bar shows of them.
 IN_BAR = ("loss", "ess", "outlier_rate")
+# What is shown as a percentage.
+SHARES = ("candidates_outlier_rate", "outlier_rate", "true_outlier_rate")
 
 
 class Monitor(pl.Callback):
@@ -120,9 +122,13 @@ class Monitor(pl.Callback):
         if new := [name for name in names if name not in self.explained]:
             self.explained |= set(new)
             self.console.print("; ".join(f"{name}: {MEANINGS[name]}" for name in new))
-        shown = "  ".join(f"{name} {values[name]:.3g}" for name in names)
+        shown = "  ".join(f"{name} {_format(name, values[name])}" for name in names)
         self.console.print(f"step {trainer.global_step}/{self.total_steps}  {shown}")
 
     def _in_bar(self) -> dict[str, float]:
         means = self.since_line.on_this_rank()
         return {name: means[name] for name in IN_BAR if name in means} | {"img/s": self.session.images_per_second}
+
+
+def _format(name: str, value: float) -> str:
+    return f"{value:.1%}" if name in SHARES else f"{value:.3g}"

@@ -170,7 +170,8 @@ def _log_choices(settings: Pretrain, choices: list[Choice]) -> None:
 
 @rank_zero_only
 def _log_source(source: Source) -> None:
-    logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}")
+    kept = f"; {source.held_out} others are kept for evaluation" if source.held_out else ""
+    logger.info(f"training on {len(source)} {source.unit}s of {printable(source.name)}{kept}")
 
 
 @rank_zero_only

@@ -31,6 +31,13 @@ def test_a_fifth_of_each_class_is_the_test_split(tmp_path):
     assert test.files[:4] != files[:4]
 
 
+def test_the_images_of_the_other_split_are_counted(tmp_path):
+    files = [f"{name}/{number}.png" for name in "ab" for number in range(10)]
+    train, test = (list_split(tmp_path, files, split) for split in ("train", "test"))
+    assert (train.held_out, test.held_out) == (len(test), len(train)) == (4, 16)
+    assert list_split(tmp_path, files, "all").held_out == 0
+
+
 def test_without_classes_both_splits_have_all_images(tmp_path):
     for split in ("train", "test"):
         listing = list_split(tmp_path, ["a.png", "b.png"], split)

@@ -200,7 +200,7 @@ def _check_size(image: Image.Image, channels: int, megabytes: int) -> None:
 
 
 def _allowed(megabytes: int) -> str:
-    return f"{megabytes} MB that --image_megabytes allows"
+    return f"{megabytes} MB that --image-megabytes allows"
 
 
 def _decoded(

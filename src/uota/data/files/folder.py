@@ -57,7 +57,7 @@ class Folder(Source):
         self.listing, self.options, self.cache = listing, options, cache
         self.pixel_range, self.caches = options.pixel_range, cache.sizes is not None
         self.reasons: dict[Path, str] = reasons
-        self.left_out = listing.left_out
+        self.left_out, self.held_out = listing.left_out, listing.held_out
         self._total = len(listing) + len(reasons) if total is None else total
         self._substitute_group = (
             np.array(labels, dtype=np.int64) if substitute_group is None and labels is not None else substitute_group

@@ -49,6 +49,7 @@ class Groups(Source):
         self._files, self.members, self.alone, self._names = files, members, list(alone), names
         self.name, self.channels, self.classes = files.name, files.channels, files.classes
         self.in_memory, self.pixel_range, self.reasons = files.in_memory, files.pixel_range, files.reasons
+        self.held_out = files.held_out
         if labels is None and files.labels is not None:
             labels = files.labels[torch.tensor([group[0] for group in members])]
         self.labels: Int64[Tensor, " len"] | None = labels

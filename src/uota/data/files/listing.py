@@ -28,6 +28,7 @@ class Listing:
         left_out: images that belong to no split, or have no label.
         above: where the folders of classes are, relative to `root`: "" or, if several splits are listed, their folders
             with a / at the end.
+        held_out: number of images that a share of the folder's holds back from this split.
     """
 
     root: Path
@@ -35,6 +36,7 @@ class Listing:
     classes: list[str] | None
     left_out: LeftOut = field(default_factory=LeftOut, compare=False)
     above: tuple[str, ...] = ("",)
+    held_out: int = 0
 
     def __len__(self) -> int:
         """Number of files."""
@@ -194,7 +196,8 @@ def _of_share(
     labels = np.array([place[class_of(file)] if "/" in file else UNLABELLED for file in files])
     chosen = in_share(map(os.fsencode, files), labels, split)
     _warn_beside_classes(files, classes, left_out, of)
-    return Listing(root, [file for file, is_in in zip(files, chosen, strict=True) if is_in], classes, left_out)
+    inside = [file for file, is_in in zip(files, chosen, strict=True) if is_in]
+    return Listing(root, inside, classes, left_out, held_out=len(files) - len(inside))
 
 
 def _parts_taken_for_classes(files: Sequence[str], tops: list[str], classes: list[str] | None) -> list[str]:

@@ -131,7 +131,7 @@ def _nothing(flagged: int, views: int, effects: list[Effect]) -> str:
     """Say why there is no advice, with the figures."""
     found = f"Nothing to change: {flagged:,} of the {views:,} views are flagged (outlier probability above {FLAGGED})"
     if not effects:
-        return f"{found}, too few to say which augmentations make them."
+        return f"{found}{', too few to say which augmentations make them' if flagged else ''}."
     least = min(effect.p_value for effect in effects)
     return (
         f"{found}, and none of the augmentations makes them clearly more frequent "

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import track
 
-from uota.console import PROGRESS
+from uota.console import track_progress
 from uota.data import Source
 from uota.inspection.analysis.duplicates import exact_groups, hash_distances, near_groups
 from uota.inspection.analysis.picture_measures import THUMBNAIL_SIDE, Measures, measure
@@ -120,6 +119,11 @@ class Quality:
     flaws: list[Flaw]
     unreadable: list[Path]
 
+    @property
+    def is_mostly_copies(self) -> bool:
+        """Whether most pictures are exact duplicates, whose views no arbiter can tell apart."""
+        return 2 * len(self.of("exact_duplicate")) > self.checked
+
     def of(self, problem: str) -> list[Flaw]:
         """Return the flaws of one kind."""
         return [flaw for flaw in self.flaws if flaw.problem == problem]
@@ -172,7 +176,7 @@ def find_flaws(source: Source, chosen: Sequence[int] | None = None, bar: bool = 
 def _measure_all(source: Source, chosen: Sequence[int], bar: bool) -> tuple[list[int], list[Measures]]:
     """Measure the pictures that can be read, and return their indices too."""
     # One at a time, since a picture in its original size may take hundreds of megabytes.
-    places = track(chosen, "checking pictures", transient=True, disable=not bar, console=PROGRESS)
+    places = track_progress(chosen, "checking pictures", bar)
     measures = [measure(source.images([index])[0]) for index in places]
     # In place of an unreadable picture, sources return another, which is not its duplicate.
     lost = source.unreadable(torch.tensor(chosen)).tolist()

@@ -16,6 +16,8 @@ from uota.inspection.analysis.resampling import resampled_images
 ENDS = np.array([0.025, 0.975])
 # Largest number of groups of images that the jackknife leaves out in turn.
 GROUPS = 200
+# Chance that an interval's upper end is too low where nothing at all is found.
+TAIL = 0.025
 # A lower end of fewer views than this is 0.
 MIN_VIEWS = 0.5
 
@@ -43,10 +45,12 @@ def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: in
     """Estimate the share of outliers with the two-groups model, and its interval by a bootstrap over whole images.
 
     The interval is bias-corrected and accelerated (BCa; Efron, *Better bootstrap confidence intervals*, JASA 1987), as
-    percentiles of the skewed distribution of small shares cover too rarely. Least squares clip the share at 0, so
-    close to 0 the interval is one-sided and starts at 0; if the estimate itself is 0, its bias is unknown and the
-    interval ends at the plain percentile. The interval covers the sampling of images and of their views, not an error
-    of the model: where a score cannot separate outliers from inliers, the share is too large and so is its lower end.
+    percentiles of the skewed distribution of small shares cover too rarely. Least squares clip the share at 0, so close
+    to 0 the interval is one-sided and starts at 0; if the estimate itself is 0, its bias is unknown and the interval
+    ends at the plain percentile. It never ends below the Clopper-Pearson bound for no outlier among the views, 1 −
+    0.025^(1/views), since resampling images without outliers finds none. The interval covers the sampling of images and
+    of their views, not an error of the model: where a score cannot separate outliers from inliers, the share is too
+    large and so is its lower end.
 
     Args:
         counts: each image's counts of scores, as `counts_by_image` returns them.
@@ -61,7 +65,9 @@ def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: in
     groups = torch.from_numpy(np.random.default_rng(seed).permutation(images)).tensor_split(min(images, GROUPS))
     left_out = _rates(torch.stack([total - counts[group].sum(0) for group in groups]))
     low, high = _bca(estimate, resampled, left_out) if estimate > 0 else np.quantile(resampled, ENDS)
-    return Share(estimate, float(low) if low * views >= MIN_VIEWS else 0.0, float(high))
+    return Share(
+        estimate, float(low) if low * views >= MIN_VIEWS else 0.0, max(float(high), 1 - TAIL ** (1 / max(views, 1)))
+    )
 
 
 def _rates(counts: Float[Tensor, "samples 3 bins"]) -> Float[ndarray, " samples"]:

@@ -4,7 +4,7 @@ function drawCauses() {
   const { explained, ranking } = data.causes;
   drawAdvice();
   if (explained === null) {
-    byId("causes-lead").textContent = "No parameter is named as a cause: too few views are flagged, or all views have the same weight.";
+    byId("causes-lead").hidden = true;
     for (const part of byId("causes").querySelectorAll("h3, .muted, .ranking, .charts")) part.hidden = true;
     return;
   }

@@ -14,7 +14,8 @@ function makeRow(image) {
   const select = selector(name, () => passing(image), updateSelection);
   const face = el("figure", { class: "face" },
     rank == null ? null : picture(shown.originals[shown.faces[rank]], `${data.grouped ? "Group" : "Image"} ${name}${label ? `, ${label}` : ""}`, 176),
-    el("figcaption", {}, el("span", {}, select.box, label ? el("b", {}, label) : null), breakable(name)));
+    el("figcaption", {}, el("span", {}, select.box, label ? el("b", {}, label) : null), breakable(name),
+      copies.has(name) ? el("span", {}, `one of ${whole(copies.get(name))} identical pictures`) : null));
   return { image, views, strip, select, node: el("article", { class: rank == null ? "row plain" : "row", "aria-label": name }, face, strip) };
 }
 

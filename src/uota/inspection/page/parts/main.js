@@ -29,7 +29,8 @@ function drawHead() {
   const rate = data.rate ?? data.arbiters[data.judge].rate, ess = el("dd"), nothing = data.nothing.reduce((sum, one) => sum + one, 0);
   const flagged = data.none_found ? 0 : Array.from({ length: data.views * data.images }, (_, index) => index).filter(isFlagged).length;
   const figures = [
-    data.none_found ? [`outlier views: ${percent(rate, 1)}${intervalWords()}`, "No outliers found"] : [`views estimated to be outliers${intervalWords()}`, percent(rate, 1)],
+    data.filing ? ["files estimated to be misfiled", percent(data.filing.share, 1)] : null,
+    data.none_found && !data.filing ? [`outlier views: ${percent(rate, 1)}${intervalWords()}`, "No outliers found"] : [`views estimated to be outliers${intervalWords()}`, percent(rate, 1)],
     data.none_found ? null : ["views flagged: outlier probability above 50\u00a0%", whole(flagged)],
     [`scored views of ${whole(data.images)} ${WHAT}`, whole(data.views * data.images)],
     nothing ? [`${nothing === 1 ? "view shows" : "views show"} nothing but one colour`, whole(nothing)] : null,
@@ -39,7 +40,6 @@ function drawHead() {
   byId("doubt").textContent = "So high an outlier rate usually means that the arbiter cannot tell: choose other --eyes, or train the run for more epochs.";
   const calibration = data.calibrations[data.own];
   if (calibration) figures.push(["AUROC against the ground truth", calibration.auroc.toFixed(3)]);
-  if (data.filing) figures.push(["files estimated to be misfiled", percent(data.filing.share, 1)]);
   byId("figures").append(...figures.map(([name, value]) => el("div", {}, el("dt", {}, name), typeof value === "string" ? el("dd", {}, value) : value)));
   onWeights(() => { ess.textContent = effectiveSampleSize(state.weights).toFixed(3); });
   drawCandidates();
@@ -51,7 +51,7 @@ function drawCandidates() {
   if (!data.selection) return;
   const { chosen, found } = data.selection, best = new Map(found).get(chosen);
   const row = ([name, precision]) => el("tr", name === chosen ? { class: "chosen" } : {}, el("td", {}, name, name === chosen ? " (chosen)" : null), el("td", { class: "number" }, precision.toFixed(3)));
-  const table = el("table", {}, el("caption", {}, "Average precision in finding views exchanged on purpose"),
+  const table = el("table", {}, el("caption", {}, "Average precision in finding views exchanged on purpose. Of an encoder: output, the features that it returns; last and before, the means of its last feature map and of the one before."),
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Candidate"), el("th", { class: "number", scope: "col" }, "Average precision"))), el("tbody", {}, found.map(row)));
   const by = data.own === "chosen" ? "Arbiter" : "For comparison, an arbiter chosen by injection";
   byId("candidates").append(el("summary", {}, `${by}: ${chosen}; it finds views exchanged on purpose with an average precision of ${best.toFixed(3)}`), el("div", { class: "scroll" }, table));
@@ -59,15 +59,19 @@ function drawCandidates() {
 }
 
 function drawGalleryHead() {
-  if (data.none_found) byId("gallery-title").textContent = "No outliers found: the most unusual views";
+  if (data.none_found) byId("gallery-title").textContent = data.filing ? "The most unusual views" : "No outliers found: the most unusual views";
+  const order = `in descending order of ${data.none_found ? "score" : "weight"}`;
   const row = data.grouped
-    ? "Each group, represented by the image of its most typical view in a red frame, and views of its images in descending order of weight."
-    : "Each image, in a red frame, and its views in descending order of weight.";
-  byId("of-images").textContent = data.none_found ? `${row} The lower a score, the less a view is like the others of its image.` : row;
+    ? `Each group, represented by the image of its most typical view in a red frame, and views of its images ${order}.`
+    : `Each image, in a red frame, and its views ${order}.`;
+  byId("of-images").textContent = data.none_found ? `${row} The lower a score, the less a view is like the others of its ${data.grouped ? "group" : "image"}.` : row;
 }
 
+/** Scroll again after rows on the way, whose heights were estimated, have been drawn. */
+const scrollOnceDrawn = (section) => requestAnimationFrame(() => requestAnimationFrame(() => section.scrollIntoView()));
+
 function drawNavigation() {
-  const links = SECTIONS.filter(([id]) => !byId(id).hidden).map(([id, name]) => el("a", { href: `#${id}` }, name));
+  const links = SECTIONS.filter(([id]) => !byId(id).hidden).map(([id, name]) => el("a", { href: `#${id}`, onclick: () => scrollOnceDrawn(byId(id)) }, name));
   byId("sections").append(el("ul", {}, links.map((link) => el("li", {}, link))));
   const current = () => {
     const passed = links.filter((link) => byId(link.hash.slice(1)).getBoundingClientRect().top < 140);

@@ -11,9 +11,9 @@ for (const plane of data.planes) for (const name of ["views", "centres"]) plane[
 
 function mapWords() {
   const all = data.mapped.length === data.images;
-  const projection = data.planes.length > 1 ? "by UMAP or by principal components" : "by principal components (UMAP is drawn where umap-learn is installed)";
+  const axes = data.planes.length > 1 ? "axes by UMAP or by principal components" : "the axes are principal components (UMAP is drawn where umap-learn is installed)";
   return `The views (points) of ${all ? `all ${whole(data.images)}` : `${whole(data.mapped.length)} of the ${whole(data.images)}`} ${WHAT}` +
-    `${all ? "" : ", the most unusual and a random sample of the others,"} and the centres of their images (crosses) in ${data.space}, ${projection}. ` +
+    `${all ? "" : ", the most unusual and a random sample of the others,"} and the centres of their images (crosses) in the space of the arbiter (${data.space}); ${axes}. ` +
     "Point at a view to see it; with the map in focus, ← and → step through the views by weight, and Enter opens one.";
 }
 

@@ -1,6 +1,9 @@
 // Flaws of pictures, by problem: duplicates side by side, other problems as a grid, in pages.
 
-const FLAWS_ON_PAGE = 24, GROUPS_ON_PAGE = 10;
+const FLAWS_ON_PAGE = 24, GROUPS_ON_PAGE = 10, EXACT = "exact_duplicate";
+
+/** How many pictures are identical, by the names of those that are. */
+const copies = new Map((data.quality?.problems ?? []).filter((problem) => problem.key === EXACT).flatMap((problem) => problem.rows).map(([file, count]) => [file, count]));
 
 function drawQuality() {
   const quality = data.quality;
@@ -16,7 +19,7 @@ function drawQuality() {
 function drawProblem(problem) {
   const grouped = problem.rows[0][2] != null, items = grouped ? byGroup(problem.rows) : problem.rows;
   const host = el("div", { class: grouped ? "copies" : "flaws" }), size = grouped ? GROUPS_ON_PAGE : FLAWS_ON_PAGE;
-  const draw = (from) => host.replaceChildren(...items.slice(from, from + size).map(grouped ? drawGroup : drawFlaw));
+  const draw = (from) => host.replaceChildren(...items.slice(from, from + size).map((item) => (grouped ? drawGroup(item, problem.key === EXACT) : drawFlaw(item))));
   const count = counted(problem.pictures, "picture") + (grouped ? ` in ${counted(problem.groups, "group")}` : "");
   const left = problem.pictures - problem.rows.length;
   const copy = el("button", { class: "button", type: "button", onclick: () => copyNames(problem, copy) }, "Copy file names");
@@ -36,13 +39,14 @@ function byGroup(rows) {
   return [...groups.values()];
 }
 
-const drawGroup = (rows) => el("div", { class: "flaws", role: "group", "aria-label": `${whole(rows.length)} pictures that look the same` }, rows.map(drawFlaw));
+const drawGroup = (rows, isExact) => el("div", { class: "flaws", role: "group", "aria-label": `${whole(rows.length)} pictures that look the same` },
+  isExact ? el("p", { class: "muted" }, `${whole(rows[0][1])} identical pictures`) : null, rows.map((row) => drawFlaw(row, !isExact)));
 
-function drawFlaw([file, value, , image]) {
+function drawFlaw([file, value, , image], isMeasured = true) {
   const uri = image == null ? null : data.quality.images[image];
   return el("figure", { class: "flaw", "data-file": file },
     uri ? picture(uri, `File ${file}`, 96) : el("span", { class: "none" }, "not shown"),
-    el("figcaption", {}, el("span", { class: "name" }, breakable(file)), el("span", { class: "muted" }, ` ${short(value)}`)));
+    el("figcaption", {}, el("span", { class: "name" }, breakable(file)), isMeasured ? el("span", { class: "muted" }, ` ${short(value)}`) : null));
 }
 
 /** Buttons to the previous and next page, and the number of the page between them; nothing for a single page. */
