@@ -38,7 +38,7 @@ def make_lists(groups: Groups, features: Features, seed: int) -> Lists:
     """
     filing = judge_files(groups, features, seed)
     wrong = truth(groups)
-    same = project(features, filing.choice.best.parts)
+    same = project(features, filing.choice.parts)
     raw = project({"pixels": pixels(groups)}, ["pixels"])
     by = {
         "uota": suspicion(filing),

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from uota.console import printable
-from uota.membership.complete import complete_members, judge_groups_if_possible
+from uota.membership.groups import judge_groups
 from uota.membership.injection import project
 from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import first_repeated, name_members, number_groups
@@ -66,8 +66,6 @@ def judge(members: Members, seed: int = 0) -> Misfiled:
     if repeated is not None:
         logger.warning(f"several members have the {members.id_name} {printable(repeated)}, and perhaps others too")
     features = {name: at_least_float32(each) for name, each in members.features.items()}
-    found = score_members(features, members.group, seed)
-    z = project(features, found.choice.best.parts)
-    verdicts = complete_members(found, z, members.group)
-    groups = judge_groups_if_possible(z, members.group, verdicts.probability, seed)
+    verdicts = score_members(features, members.group, seed)
+    groups = judge_groups(project(features, verdicts.choice.parts), members.group, verdicts.probability, seed)
     return Misfiled(members.ids, members.names, verdicts, groups, members.id_name)

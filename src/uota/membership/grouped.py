@@ -22,7 +22,7 @@ ROWS = 4096
 # Least variance of cosines, so that identical vectors do not divide by 0.
 LEAST_VARIANCE = 1e-6
 # Temperatures of means over other groups' centres, and of those over single members.
-TEMPERATURES, NEAR = (0.1, 0.3, 0.5), (0.05, 0.1)
+TEMPERATURES, NEAR = (0.05, 0.1, 0.3), (0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Grouped:
         return cosine(self.z, self.totals[self.group] - self.counted)
 
     @cached_property
+    def plain(self) -> Float[Tensor, " members"]:
+        """Cosine of each member to the mean of the other members of its group, which all count the same."""
+        return cosine(self.z, self.sum_by_group(self.z)[self.group] - self.z)
+
+    @cached_property
     def to_all(self) -> Float[Tensor, " members"]:
         """Mean cosine of each member to all members."""
         return self.z @ self.z.double().mean(0).to(self.z)
@@ -98,9 +103,9 @@ class Grouped:
         centres, parts = self.centres[chosen], []
         for rows in torch.arange(len(self.z)).split(ROWS):
             own = self.group[rows, None] == chosen
-            parts.append(_summarised(self.z[rows] @ centres.T, own))
-        mean, deviation, *soft = (torch.cat(each) for each in zip(*parts, strict=True))
-        return Crowd(mean, deviation, dict(zip(TEMPERATURES, soft, strict=True)))
+            parts.append(_summarised(self.z[rows] @ centres.T, own, self.own[rows]))
+        mean, deviation, nearest, nearer, *soft = (torch.cat(each) for each in zip(*parts, strict=True))
+        return Crowd(mean, deviation, nearest, nearer, dict(zip(TEMPERATURES, soft, strict=True)))
 
     @cached_property
     def neighbours(self) -> Mapping[float, Float[Tensor, " members"]]:
@@ -144,11 +149,15 @@ class Crowd:
 
     Attributes:
         mean, deviation: mean and standard deviation.
+        nearest: the largest; −1 if there are no other groups.
+        nearer: share of those that are larger than the cosine to the other members of the own group.
         soft_maximum: T · log-mean-exp(cosine / T), by T.
     """
 
     mean: Float[Tensor, " members"]
     deviation: Float[Tensor, " members"]
+    nearest: Float[Tensor, " members"]
+    nearer: Float[Tensor, " members"]
     soft_maximum: Mapping[float, Float[Tensor, " members"]]
 
 
@@ -172,6 +181,10 @@ def soft_maximum(cosines: Float[Tensor, "rows others"], temperature: float) -> F
     return torch.where(count > 0, found, -1)
 
 
-def _summarised(cosines: Float[Tensor, "rows groups"], own: Bool[Tensor, "rows groups"]) -> list[Tensor]:
+def _summarised(
+    cosines: Float[Tensor, "rows groups"], own: Bool[Tensor, "rows groups"], to_own: Float[Tensor, " rows"]
+) -> list[Tensor]:
     masked = cosines.masked_fill(own, -torch.inf)
-    return [*moments(cosines, own), *(soft_maximum(masked, t) for t in TEMPERATURES)]
+    nearest = masked.max(1).values.clamp_min(-1)
+    nearer = (masked > to_own[:, None]).sum(1) / (~own).sum(1).clamp_min(1)
+    return [*moments(cosines, own), nearest, nearer, *(soft_maximum(masked, t) for t in TEMPERATURES)]

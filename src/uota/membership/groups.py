@@ -30,7 +30,7 @@ def judge_groups(
     """
     filing = file_members(z, group, seed)
     number = filing.group.new_zeros(int(filing.group[-1]) + 1).scatter_(0, filing.group, group[filing.members])
-    splits, merges = (find(z, probability, filing, seed) for find in (find_splits, find_merges))
+    splits, merges = find_splits(z, probability, filing, seed), find_merges(z, probability, filing, seed)
     return GroupVerdicts(
         size=group.bincount(),
         split=_put(splits.probability, number),

@@ -1,30 +1,32 @@
-"""Injection: members exchanged between groups on purpose, which show the scores of outliers and choose among scores."""
+"""Injection: members exchanged between groups on purpose, which show what outliers score and which scores find them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.arbitration.selection import REPEATS, SHARE, not_suspected, precision_by_injection
+from uota.arbitration.selection import SHARE, average_precision, not_suspected
 from uota.membership.grouped import Grouped
 from uota.membership.mixture import probabilities
 from uota.membership.scores import SCORES
 from uota.numerics import seed_of
 
 # Depths of an encoder that are combined; of features of other kinds, all are combined.
-COMBINATIONS = (
-    ("output",),
-    ("output", "last"),
-    ("output", "last", "before"),
-    ("output", "before"),
-    ("last", "before"),
-)
-# Members among whom the score is chosen; of more, the groups are a random sample.
+COMBINATIONS = (("output",), ("last", "before"), ("output", "last", "before"))
+# Members among whom scores are compared; of more, the groups are a random sample.
 MEMBERS = 4096
+# About how many exchanged members weights are fitted to, and how often members are exchanged for that.
+FITTED, LEAST_EXCHANGES, MOST_EXCHANGES = 1500, 2, 6
+# Inverse strength of the penalty on the weights of standardised scores. Of 0.001 to 0.1, the largest was the best on
+# drawings and garments; boosted trees were worse.
+PENALTY = 0.1
+COMBINED = "all scores, weighted"
 Features = Mapping[str, Float[Tensor, "members _"]]
 
 
@@ -42,16 +44,51 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The candidate that finds exchanged members best.
+class Weighted:
+    """A weighted sum of scores; a single score has the weight 1.
 
     Attributes:
-        best: the candidate.
-        found: average precision of each candidate in finding exchanged members, by name, the best first.
+        name: name to show to people.
+        weights: weight of each candidate.
     """
 
-    best: Candidate
+    name: str
+    weights: Mapping[Candidate, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What finds exchanged members best.
+
+    Attributes:
+        best: a candidate, or the weighted sum of all.
+        parts: the features with which a single candidate finds them best.
+        found: average precision in finding exchanged members by name, the best first.
+    """
+
+    best: Weighted
+    parts: tuple[str, ...]
     found: dict[str, float]
+
+
+class Scorer:
+    """Scores of the same members in several groupings.
+
+    Args:
+        features: features of the members, by kind.
+        weighted: what is summed.
+        seed: of the samples.
+    """
+
+    def __init__(self, features: Features, weighted: Weighted, seed: int) -> None:
+        self.weighted, self.seed = weighted, seed
+        self.z = {parts: project(features, parts) for parts in dict.fromkeys(each.parts for each in weighted.weights)}
+
+    def __call__(self, group: Int64[Tensor, " members"], groups: int) -> Float[Tensor, " members"]:
+        """Score all members in these groups; higher is better."""
+        members = {parts: Grouped(z, group, groups, self.seed) for parts, z in self.z.items()}
+        parts = [weight * SCORES[each.score](members[each.parts]) for each, weight in self.weighted.weights.items()]
+        return torch.stack(parts).sum(0)
 
 
 def combinations(features: Features) -> list[tuple[str, ...]]:
@@ -83,50 +120,113 @@ def exchange(
     return exchanged, exchanged != group
 
 
+@dataclass(frozen=True)
+class Trials:
+    """Scores of some members as they are, and after each exchange.
+
+    Attributes:
+        candidates: what made the scores.
+        scores: standardised over all groupings; the first grouping is that of the members as they are.
+        scale: standard deviation that each candidate's scores were divided by.
+        injected: which members each exchange put into another group.
+        kept: what most candidates do not suspect before any exchange; the rest is left out.
+    """
+
+    candidates: Sequence[Candidate]
+    scores: Float[Tensor, "groupings members candidates"]
+    scale: Float[Tensor, " candidates"]
+    injected: Bool[Tensor, "exchanges members"]
+    kept: Bool[Tensor, " members"]
+
+    def of(self, exchange: int) -> tuple[Float[Tensor, "some candidates"], Bool[Tensor, " some"]]:
+        """Return the scores after an exchange, and which are of exchanged members; without suspected ones."""
+        injected = self.injected[exchange]
+        used = self.kept | injected
+        return self.scores[exchange + 1][used], injected[used]
+
+
 def choose(features: Features, group: Int64[Tensor, " members"], seed: int) -> Choice:
-    """Choose the candidate that finds exchanged members best, by average precision; of equal ones, the first.
+    """Choose the candidate or the weighted sum of candidates that finds exchanged members best, by average precision.
+
+    The weights of the sum are those of a logistic regression of what was exchanged. It is judged by exchanges to which
+    it was not fitted; of equal ones, the first candidate is taken.
 
     Args:
         features: features of the members, by kind.
         group: their groups, numbered without gaps.
         seed: of the samples and exchanges.
     """
-    sample = _some_groups(group, seed)
+    trials = run_trials(features, group, seed)
+    number = len(trials.injected)
+    each_trial = [trials.of(exchange) for exchange in range(number)]
+    found = {
+        candidate.name: float(np.mean([_precision(scores[:, place], wrong) for scores, wrong in each_trial]))
+        for place, candidate in enumerate(trials.candidates)
+    }
+    single = max(trials.candidates, key=lambda each: found[each.name])
+    halves = [range(first, number, 2) for first in (0, 1)]
+    unseen = [
+        _precision(each_trial[place][0] @ weights, each_trial[place][1])
+        for weights, other in ((fit_weights(trials, fitted), other) for fitted, other in zip(halves, halves[::-1], strict=True))
+        for place in other
+    ]
+    found[COMBINED] = float(np.mean(unseen))
+    best = Weighted(single.name, {single: 1.0})
+    if found[COMBINED] > found[single.name]:
+        weights = fit_weights(trials, range(number)) / trials.scale
+        best = Weighted(COMBINED, dict(zip(trials.candidates, weights.tolist(), strict=True)))
+    return Choice(best, single.parts, dict(sorted(found.items(), key=lambda pair: -pair[1])))
+
+
+def run_trials(features: Features, group: Int64[Tensor, " members"], seed: int) -> Trials:
+    """Score a sample of the members by all candidates, as they are and after exchanges."""
+    sample = some_groups(group, seed)
     group = group[sample].unique(return_inverse=True)[1]
-    trials = [exchange(group, seed_of(seed, repeat)) for repeat in range(REPEATS)]
-    scores = torch.stack(
-        [
-            _all_scores(project({part: features[part][sample] for part in parts}, parts), group, trials, seed)
-            for parts in combinations(features)
-        ]
-    ).flatten(0, 1)
-    injected = torch.stack([injected for _, injected in trials])
-    suspected = torch.stack([probabilities(each[0], each[1:][injected])[0] > 0.5 for each in scores])
-    figures = precision_by_injection(not_suspected(suspected), zip(scores.unbind(1)[1:], injected, strict=True))
+    wanted = -(-FITTED // max(1, round(SHARE * len(group))))
+    repeats = min(max(wanted, LEAST_EXCHANGES), MOST_EXCHANGES)
+    exchanges = [exchange(group, seed_of(seed, repeat)) for repeat in range(repeats)]
+    groupings = [group, *(exchanged for exchanged, _ in exchanges)]
     candidates = [Candidate(parts, score) for parts, score in product(combinations(features), SCORES)]
-    order = figures.argsort(descending=True, stable=True).tolist()
-    return Choice(candidates[order[0]], {candidates[place].name: float(figures[place]) for place in order})
+    parts = combinations(features)
+    scores = torch.cat([_all_scores(project(_of(features, each, sample), each), groupings, seed) for each in parts], 2)
+    injected = torch.stack([wrong for _, wrong in exchanges])
+    nulls = [scores[1:, :, place][injected] for place in range(len(candidates))]
+    suspected = [probabilities(scores[0, :, place], null)[0] > 0.5 for place, null in enumerate(nulls)]
+    scale = scores[1:].double().std((0, 1)).clamp_min(1e-9)
+    standardised = (scores - scores[1:].double().mean((0, 1)).to(scores)) / scale.to(scores)
+    return Trials(candidates, standardised, scale, injected, not_suspected(torch.stack(suspected)))
 
 
-def _all_scores(
-    z: Float[Tensor, "members dim"],
-    group: Int64[Tensor, " members"],
-    trials: list[tuple[Tensor, Tensor]],
-    seed: int,
-) -> Float[Tensor, "scores groupings members"]:
-    """Compute all scores in the groups as they are, and after each exchange."""
-    groups = int(group.max()) + 1
-    of_groupings = []
-    for grouping in (group, *(exchanged for exchanged, _ in trials)):
-        members = Grouped(z, grouping, groups, seed)
-        of_groupings.append(torch.stack([score(members) for score in SCORES.values()]))
-    return torch.stack(of_groupings, 1)
+def fit_weights(trials: Trials, exchanges: Sequence[int]) -> Float[Tensor, " candidates"]:
+    """Fit weights of the standardised scores to some exchanges; of a sum of which higher is better."""
+    parts = [trials.of(exchange) for exchange in exchanges]
+    x, y = (np.concatenate([part[place].numpy() for part in parts]) for place in (0, 1))
+    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x.astype(np.float64), ~y)
+    return torch.from_numpy(fitted.coef_[0]).to(trials.scores)
 
 
-def _some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " sample"]:
+def some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " sample"]:
     """Return the members of random groups, of about `MEMBERS` members together."""
     sizes = group.bincount()
     order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
     before = sizes[order].cumsum(0) - sizes[order]
     chosen = torch.zeros(len(sizes), dtype=torch.bool).scatter_(0, order, before < MEMBERS)
     return torch.nonzero(chosen[group])[:, 0]
+
+
+def _of(features: Features, parts: Iterable[str], sample: Tensor) -> dict[str, Tensor]:
+    return {part: features[part][sample] for part in parts}
+
+
+def _all_scores(z: Float[Tensor, "members dim"], groupings: Sequence[Tensor], seed: int) -> Tensor:
+    """Compute all scores of all groupings: (groupings, members, scores)."""
+    groups = int(groupings[0].max()) + 1
+    of_groupings = []
+    for grouping in groupings:
+        members = Grouped(z, grouping, groups, seed)
+        of_groupings.append(torch.stack([score(members) for score in SCORES.values()], 1))
+    return torch.stack(of_groupings)
+
+
+def _precision(score: Float[Tensor, " some"], wrong: Bool[Tensor, " some"]) -> float:
+    return average_precision(-score, wrong)

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
+from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from uota.errors import UotaError
 from uota.membership.grouped import ROWS, Grouped
-from uota.membership.injection import Choice, Features, choose, exchange, project
+from uota.membership.injection import Features, Scorer, choose, exchange, project
 from uota.membership.mixture import probabilities, share_interval
-from uota.membership.scores import SCORES
+from uota.membership.nearest import nearest_member
+from uota.membership.result import MemberVerdicts
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
@@ -21,33 +23,29 @@ EXCHANGED, EXCHANGES = 2000, 10
 
 
 @dataclass(frozen=True)
-class MemberVerdicts:
-    """Which members do not belong to their group.
+class Exchanged:
+    """What is known of members after they were exchanged on purpose.
 
     Attributes:
-        probability: probability that a member does not belong to its group. For the only member of a group, which
-            nothing can be said of, it is the estimated share.
-        score: how well a member fits its group; higher is better. NaN for the only member of a group.
-        fits: the other group that a member fits best.
-        share: estimated share of members that do not belong.
-        interval: its 95 % interval.
-        choice: the score that was chosen by injection, and how well each candidate did.
+        score: how well each fits the group that it was put into.
+        group: the group that it came from.
+        margin: how much nearer the other group that it fits best is than the next one.
+        is_found: whether that is the group that it came from.
     """
 
-    probability: Float[Tensor, " members"]
-    score: Float[Tensor, " members"]
-    fits: Int64[Tensor, " members"]
-    share: float
-    interval: tuple[float, float]
-    choice: Choice
+    score: Float[Tensor, " exchanged"]
+    group: Int64[Tensor, " exchanged"]
+    margin: Float[Tensor, " exchanged"]
+    is_found: Bool[Tensor, " exchanged"]
 
 
 def score_members(features: Features, groups: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
     """Estimate for each member the probability that it does not belong to its group.
 
     Nothing is trained. Several scores are tried on members that are exchanged between groups on purpose, and the one
-    that finds those best serves; their scores are also the distribution that outliers' scores are known to have. Time
-    is linear in members, but for the group that each fits best, which is looked for in all groups.
+    that finds those best serves, or the weighted sum of all; the scores of exchanged members are also the distribution
+    that outliers' scores are known to have, and show how often a wrong member's right group is found. Time is linear in
+    members, but for the group that each fits best, which is looked for in all groups.
 
     Args:
         features: features of the members, by kind; those of an encoder at the depths of `uota.encoders.eyes.DEPTHS` are
@@ -62,43 +60,75 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
     several = group.bincount()[group] > 1
     _check(features, len(group[several].unique()))
     choice = choose(features, group, seed)
-    z, score = project(features, choice.best.parts), SCORES[choice.best.score]
-    members = Grouped(z, group, len(names), seed)
-    observed = score(members)[several]
-    null, null_group = _exchanged(members, choice, seed)
-    of_several, share = probabilities(observed, null)
+    scorer = Scorer(features, choice.best, seed)
+    members = Grouped(project(features, choice.parts), group, len(names), seed)
+    observed = scorer(group, len(names))[several]
+    null = exchange_members(members, scorer, seed)
+    of_several, share = probabilities(observed, null.score)
     probability = torch.full((len(group),), share, dtype=torch.float64)
     probability[several] = of_several
+    fits, margin = best_other_group(members)
     return MemberVerdicts(
-        probability.to(z),
-        torch.full_like(z[:, 0], torch.nan).masked_scatter(several, observed),
-        names[best_other_group(members, probability)],
-        share,
-        share_interval(observed, group[several], null, null_group, seed),
-        choice,
+        group=groups,
+        probability=probability.to(members.z),
+        fdr=false_discoveries(probability).to(members.z),
+        score=torch.full_like(members.z[:, 0], torch.nan).masked_scatter(several, observed),
+        fits=names[fits],
+        fits_probability=_chance(margin, null).to(members.z),
+        nearest_own=nearest_member(members.z, group, group),
+        nearest_other=nearest_member(members.z, group, fits),
+        share=share,
+        interval=share_interval(observed, group[several], null.score, null.group, seed),
+        choice=choice,
     )
 
 
-def best_other_group(members: Grouped, probability: Float[Tensor, " members"]) -> Int64[Tensor, " members"]:
-    """Return the other group whose centre each member is nearest to; outliers count little in centres."""
-    belongs = (1 - probability).clamp_min(1e-3).to(members.z)
-    centres = normalize(members.sum_by_group(belongs[:, None] * members.z), dim=-1)
-    found = []
-    for rows in torch.arange(len(members.z)).split(ROWS):
-        cosines = members.z[rows] @ centres.T
-        found.append(cosines.scatter(1, members.group[rows, None], -torch.inf).argmax(1))
-    return torch.cat(found)
-
-
-def _exchanged(members: Grouped, choice: Choice, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the scores of members after they were exchanged, and the groups that they came from."""
+def exchange_members(members: Grouped, scorer: Scorer, seed: int) -> Exchanged:
+    """Exchange members on purpose, as often as it takes to know what becomes of them."""
     repeats = min(EXCHANGES, 1 + 10 * EXCHANGED // len(members.group))
-    scores, groups = [], []
+    parts = []
     for repeat in range(repeats):
         group, injected = exchange(members.group, seed_of(seed, repeat, 1))
-        scores.append(SCORES[choice.best.score](Grouped(members.z, group, members.groups, seed))[injected])
-        groups.append(members.group[injected])
-    return torch.cat(scores), torch.cat(groups)
+        score = scorer(group, members.groups)[injected]
+        fits, margin = best_other_group(Grouped(members.z, group, members.groups, seed), injected)
+        own = members.group[injected]
+        parts.append((score, own, margin, fits == own))
+    return Exchanged(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def best_other_group(
+    members: Grouped, chosen: Bool[Tensor, " members"] | None = None
+) -> tuple[Int64[Tensor, " chosen"], Float[Tensor, " chosen"]]:
+    """Return the other group whose centre is most similar to each member, and its lead over the next one.
+
+    Args:
+        members: the members; those that do not agree with the rest of their group count little in its centre.
+        chosen: members to look at; None: all.
+    """
+    rows = torch.arange(len(members.z)) if chosen is None else torch.nonzero(chosen)[:, 0]
+    fits, leads = [], []
+    for part in rows.split(ROWS):
+        cosines = members.z[part] @ members.centres.T
+        best = cosines.scatter(1, members.group[part, None], -torch.inf).topk(2, 1)
+        fits.append(best.indices[:, 0])
+        leads.append(best.values[:, 0] - best.values[:, 1])
+    return torch.cat(fits), torch.cat(leads)
+
+
+def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:
+    """Return the mean of 1 − P over all members of at least the same P."""
+    order = probability.argsort(descending=True, stable=True)
+    falling = probability[order]
+    mean = (1 - falling.double()).cumsum(0) / torch.arange(1, len(order) + 1)
+    last_of_equals = torch.searchsorted(-falling.contiguous(), -probability.contiguous(), right=True) - 1
+    return mean[last_of_equals]
+
+
+def _chance(margin: Float[Tensor, " members"], null: Exchanged) -> Tensor:
+    """Return the probability that the group that fits best is right, which rises with its lead over the next."""
+    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    regression.fit(null.margin.double().numpy(), null.is_found.double().numpy())
+    return torch.from_numpy(np.asarray(regression.predict(margin.double().numpy())))
 
 
 def _check(features: Features, groups: int) -> None:

@@ -3,17 +3,42 @@
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from uota.membership.grouped import NEAR, TEMPERATURES, Grouped
 
+# Added to shares before their logarithm is taken.
+LEAST_SHARE = 1e-3
 Score = Callable[[Grouped], Float[Tensor, " members"]]
 
 
 def margin_to_mean(members: Grouped) -> Float[Tensor, " members"]:
     """Cosine to the centre of the other members, minus the mean cosine to all members."""
     return members.own - members.to_all
+
+
+def centre(members: Grouped) -> Float[Tensor, " members"]:
+    """Cosine to the mean of the other members."""
+    return members.plain
+
+
+def margin_to_nearest(members: Grouped) -> Float[Tensor, " members"]:
+    """Cosine to the centre of the other members, minus that to the most similar centre of another group."""
+    return members.own - members.crowd.nearest
+
+
+def rank(members: Grouped) -> Float[Tensor, " members"]:
+    """Minus the logarithm of the share of other groups whose centres are more similar than that of the own one."""
+    return -(members.crowd.nearer + LEAST_SHARE).log()
+
+
+def partners(members: Grouped) -> Float[Tensor, " members"]:
+    """Mean cosine to single other members of the group; −1 if there are none."""
+    there = members.to_partners > -1
+    mean = members.to_partners.masked_fill(~there, 0).sum(1) / there.sum(1).clamp_min(1)
+    return torch.where(there.any(1), mean, -1)
 
 
 def contrast(members: Grouped, temperature: float) -> Float[Tensor, " members"]:
@@ -46,7 +71,11 @@ def cohort(members: Grouped) -> Float[Tensor, " members"]:
 
 
 SCORES: dict[str, Score] = {
+    "centre": centre,
     "margin": margin_to_mean,
+    "margin to nearest": margin_to_nearest,
+    "rank": rank,
+    "partners": partners,
     "cohort": cohort,
     **{f"contrast {t:g}": partial(contrast, temperature=t) for t in TEMPERATURES},
     "nearest": nearest,

@@ -1,0 +1,33 @@
+"""The most similar member of a group."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+# Members that look for their nearest at once.
+ROWS = 512
+
+
+def nearest_member(
+    z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], wanted: Int64[Tensor, " members"]
+) -> Int64[Tensor, " members"]:
+    """Return for each member the most similar other member of a group, by cosine; −1 if there is none.
+
+    Members that look into the same groups are compared at once with all members of these.
+
+    Args:
+        z: unit vectors.
+        group: number of each member's group, without gaps.
+        wanted: number of the group that each member looks into.
+    """
+    filed = group.argsort(stable=True)
+    ends = group.bincount().cumsum(0)
+    seekers, found = wanted.argsort(stable=True), torch.full_like(group, -1)
+    for rows in seekers.split(ROWS):
+        first, last = int(wanted[rows[0]]), int(wanted[rows[-1]])
+        candidates = filed[int(ends[first - 1]) if first else 0 : int(ends[last])]
+        cosines = z[rows] @ z[candidates].T
+        cosines[(group[candidates] != wanted[rows, None]) | (candidates == rows[:, None])] = -torch.inf
+        best = cosines.max(1)
+        found[rows] = torch.where(best.values.isfinite(), candidates[best.indices], -1)
+    return found
