@@ -45,11 +45,20 @@ class MovePaths:
             raise UotaError(f"{printable(self.aside)} is a link; remove or rename it")
         self._earlier = frozenset(earlier)
         self._claimed: set[str] = set()
+        self._vacated: set[str] = set()
         self._real = cache(os.path.realpath)
 
     def path(self, relative: str) -> Path:
         """Return the path in the file system."""
         return Path(os.path.normpath(self.root / relative))
+
+    def vacate(self, path: str) -> None:
+        """Note that what is at a path will be removed before files are moved."""
+        self._vacated.add(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether there will be something at a path when files are moved."""
+        return path not in self._vacated and os.path.lexists(self.path(path))
 
     def find_file(self, cell: str) -> str | None:
         """Return the file that a cell stands for, or None if it is gone.
@@ -67,7 +76,7 @@ class MovePaths:
         """
         found = _only(cell, [name for name in self._find(cell) if self.path(name).is_dir()])
         if found:
-            return found
+            return str(PurePosixPath(self.inside(f"{found}/file")).parent)  # the folder itself may be a link
         name = self.inside(cell[1:] if cell.startswith(ESCAPED_FORMULA) else cell)
         if os.path.lexists(self.path(name)):
             raise UnfitError(f"{printable(name)} is no folder")
@@ -99,10 +108,10 @@ class MovePaths:
         path = PurePosixPath(text)
         within = path.parts[2:] if path.parts[:2] == ("..", self.aside.name) else path.parts
         if not within or path.is_absolute() or ".." in within or not _is_name(text):
-            raise UnfitError(f"{printable(text)!r} is no path within {printable(self.root.name)}")
+            raise UnfitError(f"'{printable(text)}' is no path within {printable(self.root.name)}")
         whole = Path(self._real(self.root / path.parent), path.name)
         if not any(whole != root and whole.is_relative_to(root) for root in (self.root, self.aside)):
-            raise UnfitError(f"{printable(text)!r} leads out of {printable(self.root.name)} through a link")
+            raise UnfitError(f"'{printable(text)}' leads out of {printable(self.root.name)} through a link")
         return str(PurePosixPath(os.path.relpath(whole, self.root)))
 
     def free_name(self, group: str, name: str) -> str:
@@ -110,7 +119,7 @@ class MovePaths:
         stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
         for number in count(1):
             path = str(PurePosixPath(group, name if number == 1 else f"{stem} ({number}){suffix}"))
-            if self.claim(path) and not os.path.lexists(self.path(path)):
+            if self.claim(path) and not self.exists(path):
                 return path
         raise AssertionError("there are infinitely many numbers")
 

@@ -96,7 +96,8 @@ def _recognise(move: Move, plan: Plan) -> None:
         plan.moves.append(move)
     elif is_reserved(target):
         plan.leftovers.append(move.target)
-    else:
+        plan.paths.vacate(move.target)
+    elif os.lstat(target).st_size:
         raise _other_list(plan.undo)
 
 
@@ -183,7 +184,7 @@ class _AddExact:
         if file in self.resumed:
             return file
         source, target = paths.path(file), paths.path(to)
-        is_there, is_taken = os.path.lexists(source), os.path.lexists(target)
+        is_there, is_taken = paths.exists(file), paths.exists(to)
         if file == to or (is_taken and not is_there):
             plan.in_place += 1
         elif not is_there:

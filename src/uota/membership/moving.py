@@ -20,7 +20,8 @@ def move_file(source: Path, target: Path) -> None:
     """Move a regular file; between file systems, copy it and delete the original once the copy is known to be good.
 
     If this is interrupted, the file is at `source`, at `target` or at both, where `is_moved_in_part` recognises it. On
-    a file system without hard links, a small file may be left at `target`, which `is_reserved` recognises.
+    a file system without hard links, a small file may be left at `target`, which `is_reserved` recognises unless it is
+    empty.
 
     Raises:
         FileExistsError: there is something at `target`.
