@@ -2,7 +2,6 @@
 
 import json
 import os
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from PIL import Image
 
 from uota.errors import UotaError
 from uota.membership.exports import write_fiftyone, write_lightly_studio
+from uota.membership.injection import Choice
 from uota.membership.result import GroupVerdicts, MemberVerdicts, Misfiled
 
 
@@ -33,7 +33,7 @@ def found(ids=("cät/=1.png", "cät/2.png", "dog/3.png"), probability=(0.25, 0.8
         nearest_other=torch.tensor([2, 2, 0]),
         share=0.5,
         interval=(0.25, 0.75),
-        choice=SimpleNamespace(),
+        choice=object.__new__(Choice),
     )
     groups = GroupVerdicts(
         torch.tensor([2, 1]), torch.zeros(2), torch.zeros(3, dtype=torch.int64), torch.tensor([1, 0]), torch.zeros(2)

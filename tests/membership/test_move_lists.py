@@ -14,7 +14,9 @@ from uota.membership.move_lists import Move, MoveList, Row, format_cell, parse_c
 
 # Any name of a file, of whatever bytes, with what is special in CSV, in spreadsheets and on terminals more often.
 SPECIAL = st.text(alphabet="'=+-@\\\n\r\t,\"; \x1b\u202eé＝nrtux0", max_size=8)
-NAMES = st.binary(max_size=12).map(os.fsdecode) | st.text(max_size=12).filter(lambda text: _is_encodable(text)) | SPECIAL
+NAMES = (
+    st.binary(max_size=12).map(os.fsdecode) | st.text(max_size=12).filter(lambda text: _is_encodable(text)) | SPECIAL
+)
 
 
 def _is_encodable(text):
@@ -58,7 +60,9 @@ def test_an_undo_file_has_both_paths_of_each_move(tmp_path):
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_what_spreadsheets_save_is_read(tmp_path, separator):
     text = "\ufeff" + separator.join(("note", "File", " to ", "mark")) + "\r\n"
-    text += separator.join(("", '"a/x, 1.png"', "b", "Wrong")) + "\r\n" + separator.join(("", "a/y.png", "", "")) + "\r\n"
+    text += (
+        separator.join(("", '"a/x, 1.png"', "b", "Wrong")) + "\r\n" + separator.join(("", "a/y.png", "", "")) + "\r\n"
+    )
     text += separator * 3 + "\r\n" + separator.join(("", "a/z.png", "c", "right"))
     assert read_list(listed(tmp_path, text)) == MoveList((Row(2, "a/x, 1.png", "b"),), exact=False, kept=2)
 
@@ -71,7 +75,10 @@ def test_without_marks_every_row_counts(tmp_path):
     ("text", "message"),
     [
         ("", r"has the columns \(none\); a list of moves has file and to"),
-        ("file,group,fits_better\na,b,c\n", "has the columns file, group, fits_better; a list of moves has file and to"),
+        (
+            "file,group,fits_better\na,b,c\n",
+            "has the columns file, group, fits_better; a list of moves has file and to",
+        ),
         ("file,to\na/x\n", "line 2: 1 cells instead of 2; the list is damaged"),
         ("file,to\na/x,b,c\n", "line 2: 3 cells instead of 2"),
         ("file,to,mark\na/x,b,wrng\n", "line 2: the mark 'wrng' is unknown; write wrong, right or nothing"),

@@ -62,9 +62,7 @@ def test_files_go_to_groups_or_are_set_aside_with_their_group(things):
 def test_a_name_that_is_taken_gets_a_number(things):
     fill(things, ["dog/1 (2).png", "owl/1.png", "owl/1.PNG"])
     plan = planned(things, "cat/1.png,dog", "owl/1.png,dog", "owl/1.PNG,cat")
-    assert [move.target for move in plan.moves] == ["dog/1 (3).png", "dog/1 (4).png"] + [
-        "cat/1.PNG"
-    ]
+    assert [move.target for move in plan.moves] == ["dog/1 (3).png", "dog/1 (4).png", "cat/1.PNG"]
 
 
 def test_files_whose_names_differ_by_case_only_are_told_apart(things):
@@ -128,7 +126,7 @@ def test_a_row_that_is_wrong_stops_the_list(things, row, message):
 
 def test_a_link_in_the_folder_names_the_same_file(things):
     (things / "kitten").symlink_to(things / "cat")
-    with pytest.raises(UotaError, match="line 3: cat/1.png is named twice"):
+    with pytest.raises(UotaError, match=r"line 3: cat/1.png is named twice"):
         planned(things, "cat/1.png,dog", "kitten/1.png,dog")
 
 
@@ -181,7 +179,9 @@ def test_the_undo_file_of_another_list_is_kept(things):
 
 def test_another_file_in_place_of_the_undo_file_is_kept(things):
     things.with_name("moves-undo.csv").write_text("file,to\n")
-    with pytest.raises(UotaError, match="moves-undo.csv is no list that undoes moves, and would be replaced; rename it"):
+    with pytest.raises(
+        UotaError, match=r"moves-undo.csv is no list that undoes moves, and would be replaced; rename it"
+    ):
         planned(things, "cat/1.png,dog")
 
 
@@ -215,12 +215,13 @@ def test_any_names_are_moved_as_the_table_lists_them_and_moved_back(tmp_path_fac
     path = folder.with_name("moves.csv")
     to = [data.draw(st.sampled_from([*groups, ""])) for _ in files]
     path.write_text(csv_text([("file", "to"), *zip(files, to, strict=True)]), encoding="utf-8")
+    error = None
     try:
         plan = plan_moves(folder, path)
-    except UotaError as error:  # names that a table cannot tell apart
-        assert re.search("stands for", str(error))
-        return
-    if not plan.moves:
+    except UotaError as refused:  # names that a table cannot tell apart
+        error = refused
+    if error or not plan.moves:
+        assert error is None or "stands for" in str(error)
         return
     assert not plan.gone
     moved = {move.source: move.target for move in plan.moves}

@@ -72,7 +72,8 @@ def write_lightly_studio(found: Misfiled, folder: Path, out: Path) -> None:
     members = found.members
     belongs, moves = 1 - members.probability, members.probability * members.fits_probability
     for name, groups, scores in ((GROUPS, members.group, belongs), (FITS_BETTER, members.fits, moves)):
-        boxes = [_box(number, image, int(groups[image["id"]]), float(scores[image["id"]])) for number, image in enumerate(images)]
+        told = [(image, int(groups[image["id"]]), float(scores[image["id"]])) for image in images]
+        boxes = [_box(number, *each) for number, each in enumerate(told)]
         _write(out / name, {"images": images, "categories": categories, "annotations": boxes})
 
 
@@ -106,18 +107,18 @@ def _box(number: int, image: dict[str, Any], group: int, score: float) -> dict[s
 
 
 def _files(found: Misfiled, folder: Path) -> Iterator[tuple[int, Path]]:
-    """Files with their indices, worst first. Those whose names are no text, which neither program reads, are left out."""
+    """Files with their indices, worst first; those whose names are not in UTF-8, which JSON needs, are left out."""
     left_out = []
     for index in found.members.worst_first():
         path = folder.absolute() / found.ids[index]
-        if is_text(str(path)):
+        if _is_text(str(path)):
             yield index, path
         else:
             left_out.append(str(path))
     _warn_left_out(left_out, "whose names are not in UTF-8")
 
 
-def is_text(name: str) -> bool:
+def _is_text(name: str) -> bool:
     """Whether a name can be written in UTF-8, rather than being made of any bytes."""
     try:
         name.encode()
@@ -149,5 +150,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
     except ValueError as error:
-        raise UotaError("a verdict is not a finite number, which JSON cannot have; compute the verdicts again") from error
+        raise UotaError(
+            "a verdict is not a finite number, which JSON cannot have; compute the verdicts again"
+        ) from error
     write_text_atomically(path, text + "\n")

@@ -1,4 +1,4 @@
-"""Paths that a list of moves may name: those in the folder of groups, and in the one beside it for what is set aside."""
+"""Paths that a list of moves may name: in the folder of groups, and in the one beside it for what is set aside."""
 
 import os
 import re

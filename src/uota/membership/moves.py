@@ -103,8 +103,8 @@ def _recognise(move: Move, plan: Plan) -> None:
 
 def _other_list(undo: Path) -> UotaError:
     return UotaError(
-        f"{printable(undo)} undoes the moves of another list, and would be replaced; rename it, or the new list, so that "
-        "both can be undone"
+        f"{printable(undo)} undoes the moves of another list, and would be replaced; rename it, or the new list, so "
+        "that both can be undone"
     )
 
 

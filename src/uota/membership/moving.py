@@ -1,4 +1,4 @@
-"""A file's move to a name that nothing has yet: it is never lost, and nothing is overwritten, whenever it is stopped."""
+"""A file's move to a name that nothing has yet: nothing is lost or overwritten, whenever it is stopped."""
 
 import errno
 import filecmp
