@@ -81,7 +81,7 @@ def test_without_marks_every_row_counts(tmp_path):
         ),
         ("file,to\na/x\n", "line 2: 1 cells instead of 2; the list is damaged"),
         ("file,to\na/x,b,c\n", "line 2: 3 cells instead of 2"),
-        ("file,to,mark\na/x,b,wrng\n", "line 2: the mark 'wrng' is unknown; write wrong, right or nothing"),
+        ("file,to,mark\na/x,b,wrng\n", "line 2: the mark 'wrng' is unknown; write wrong or right"),
         ('file,to\n"a/x,b\n', "cannot be read: unexpected end of data; give a CSV file in UTF-8"),
         (b"file,to\n\xff,b\n", "cannot be read: .*; give a CSV file in UTF-8"),
     ],

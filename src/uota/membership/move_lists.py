@@ -131,7 +131,7 @@ def _is_wrong(record: dict[str, str], path: Path, line: int) -> bool:
     mark = record.get(MARK, WRONG).strip().lower()
     if mark not in (WRONG, RIGHT, ""):
         raise UotaError(
-            f"{printable(path)}, line {line}: the mark '{printable(mark)}' is unknown; write {WRONG}, {RIGHT} or nothing"
+            f"{printable(path)}, line {line}: the mark '{printable(mark)}' is unknown; write {WRONG} or {RIGHT}"
         )
     return mark == WRONG
 
