@@ -157,23 +157,16 @@ def choose(features: Features, group: Int64[Tensor, " members"], seed: int) -> C
         seed: of the samples and exchanges.
     """
     trials = run_trials(features, group, seed)
-    number = len(trials.injected)
-    each_trial = [trials.of(exchange) for exchange in range(number)]
-    found = {
-        candidate.name: float(np.mean([_precision(scores[:, place], wrong) for scores, wrong in each_trial]))
-        for place, candidate in enumerate(trials.candidates)
-    }
+    every = range(len(trials.injected))
+    each_trial = [trials.of(exchange) for exchange in every]
+    precision = torch.tensor([[_precision(score, wrong) for score in scores.T] for scores, wrong in each_trial])
+    found = dict(zip((each.name for each in trials.candidates), precision.mean(0).tolist(), strict=True))
     single = max(trials.candidates, key=lambda each: found[each.name])
-    halves = [range(first, number, 2) for first in (0, 1)]
-    unseen = [
-        _precision(each_trial[place][0] @ weights, each_trial[place][1])
-        for weights, other in ((fit_weights(trials, fitted), other) for fitted, other in zip(halves, halves[::-1], strict=True))
-        for place in other
-    ]
-    found[COMBINED] = float(np.mean(unseen))
+    halves = every[::2], every[1::2]
+    found[COMBINED] = float(np.mean([_precision_of_sum(trials, *pair) for pair in (halves, halves[::-1])]))
     best = Weighted(single.name, {single: 1.0})
     if found[COMBINED] > found[single.name]:
-        weights = fit_weights(trials, range(number)) / trials.scale
+        weights = fit_weights(trials, every) / trials.scale
         best = Weighted(COMBINED, dict(zip(trials.candidates, weights.tolist(), strict=True)))
     return Choice(best, single.parts, dict(sorted(found.items(), key=lambda pair: -pair[1])))
 
@@ -203,6 +196,12 @@ def fit_weights(trials: Trials, exchanges: Sequence[int]) -> Float[Tensor, " can
     x, y = (np.concatenate([part[place].numpy() for part in parts]) for place in (0, 1))
     fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x.astype(np.float64), ~y)
     return torch.from_numpy(fitted.coef_[0]).to(trials.scores)
+
+
+def _precision_of_sum(trials: Trials, fitted: Sequence[int], unseen: Sequence[int]) -> float:
+    """Return the mean average precision on some exchanges of the sum whose weights are fitted to others."""
+    weights = fit_weights(trials, fitted)
+    return float(np.mean([_precision(scores @ weights, wrong) for scores, wrong in map(trials.of, unseen)]))
 
 
 def some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " sample"]:
