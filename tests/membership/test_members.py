@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from uota import UotaError
 from uota.membership.injection import exchange
-from uota.membership.members import score_members
+from uota.membership.members import false_discoveries, score_members
 
 
 def made(sizes, share, seed=0, dim=32, noise=0.6):
@@ -58,6 +58,25 @@ def test_the_result_depends_on_the_seed_alone_and_not_on_the_numbers_of_the_grou
     assert torch.equal(7 * found.fits - 1000, renamed.fits)
 
 
+def test_the_chance_of_the_right_group_holds():
+    chances, rights = [], []
+    for seed in (0, 1):
+        features, group, wrong, home = made([4] * 200, 0.2, seed, noise=1.2)
+        found = score_members(features, group, seed)
+        chances.append(found.fits_probability[wrong])
+        rights.append((found.fits == home)[wrong].float())
+    chance, right = torch.cat(chances), torch.cat(rights)
+    assert 0.2 < right.mean() < 0.95
+    assert chance.mean() == pytest.approx(float(right.mean()), abs=0.08)
+    assert right[chance > chance.median()].mean() > right[chance < chance.median()].mean() + 0.1
+
+
+def test_false_discoveries_are_the_mean_of_the_list_down_to_each():
+    probability = torch.tensor([0.2, 0.9, 0.5, 0.9, 0.0], dtype=torch.float64)
+    expected = [(0.1 + 0.1 + 0.5 + 0.8) / 4, 0.1, 0.7 / 3, 0.1, 2.5 / 5]
+    torch.testing.assert_close(false_discoveries(probability), torch.tensor(expected, dtype=torch.float64))
+
+
 def test_the_only_member_of_a_group_has_the_estimated_share_as_probability():
     features, group, _, _ = made([4] * 60 + [1], 0.1)
     found = score_members(features, group)
@@ -70,16 +89,16 @@ def test_all_depths_are_tried_in_combinations_and_other_kinds_together():
     features, group, _, _ = made([3] * 15, 0.1)
     x = features["output"]
     depths = score_members({"output": x, "last": x.flip(1), "before": x[:, :9]}, group).choice
-    assert len(depths.found) == 5 * len(score_members(features, group).choice.found)
+    assert len(depths.found) - 1 == 3 * (len(score_members(features, group).choice.found) - 1)  # and a sum of all
     assert next(iter(depths.found)) == depths.best.name
-    assert score_members({"a": x, "b": x[:, :5]}, group).choice.best.parts == ("a", "b")
+    assert score_members({"a": x, "b": x[:, :5]}, group).choice.parts == ("a", "b")
 
 
 def test_the_better_features_are_chosen():
     features, group, wrong, _ = made([3] * 100, 0.1)
     noise = torch.randn(features["output"].shape, generator=torch.Generator().manual_seed(5))
     found = score_members({"output": noise, "last": features["output"], "before": features["output"] ** 3}, group)
-    assert found.choice.best.parts == ("last", "before")
+    assert found.choice.parts == ("last", "before")
     assert average_precision_score(wrong, -found.score) > 0.8
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from uota.membership import grouped
 from uota.membership.grouped import DOUBT, Grouped
-from uota.membership.scores import SCORES
+from uota.membership.scores import LEAST_SHARE, SCORES
 
 SIZES = (2, 5, 3, 9, 2, 7, 1)
 
@@ -84,12 +84,35 @@ def neighbours(members, i, temperature):
     return soft[0] - soft[1] if len(soft) == 2 else -1 - soft[0]
 
 
+def plain(members, i):
+    return float(members.z[i] @ unit(members.z[others_of(members, i)].sum(0)))
+
+
+def to_nearest(members, i):
+    own, rest = cosines(members, i)
+    return own - float(rest.max())
+
+
+def rank(members, i):
+    own, rest = cosines(members, i)
+    return -math.log(float((rest > own).double().mean()) + LEAST_SHARE)
+
+
+def partners(members, i):
+    own = [float(members.z[j] @ members.z[i]) for j in others_of(members, i)]
+    return sum(own) / len(own) if own else -1
+
+
 REFERENCES = {
+    "centre": plain,
     "margin": margin,
+    "margin to nearest": to_nearest,
+    "rank": rank,
+    "partners": partners,
+    "contrast 0.05": lambda members, i: contrast(members, i, 0.05),
     "cohort": cohort,
     "contrast 0.1": lambda members, i: contrast(members, i, 0.1),
     "contrast 0.3": lambda members, i: contrast(members, i, 0.3),
-    "contrast 0.5": lambda members, i: contrast(members, i, 0.5),
     "nearest": nearest,
     "neighbours 0.05": lambda members, i: neighbours(members, i, 0.05),
     "neighbours 0.1": lambda members, i: neighbours(members, i, 0.1),

@@ -4,6 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from uota.commands.misfiled_moves import add_apply_arguments, apply_from
 from uota.commands.parser import Command, CommandParser, add_own_method, add_reading, drop_own_method, take_reading
 
 
@@ -21,6 +22,7 @@ def parser() -> CommandParser:
             "uota misfiled table.csv --group product_id --embedding emb_",
             "uota misfiled vectors.npy --group table.csv:product_id",
             "uota misfiled 'shards-{000..099}.tar' --group product_id",
+            "uota misfiled photos --apply moves.csv",
         ),
     )
     parser.add_argument(
@@ -34,6 +36,7 @@ def parser() -> CommandParser:
     _add_outputs(parser)
     _add_columns(parser)
     _add_eyes(parser)
+    add_apply_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="Seed of the exchanges that choose the score.")
     add_own_method(parser)
     return parser
@@ -113,12 +116,20 @@ def _add_eyes(parser: CommandParser) -> None:
 
 def run(options: Namespace) -> None:
     """List the members that do not belong to their group."""
+    from uota.errors import UotaError
+    from uota.io.outputs import path_of
     from uota.membership.command import judge_and_write
     from uota.membership.inputs.columns import Wanted
     from uota.membership.inputs.open import Named
 
     values: dict[str, Any] = options.as_dict()
     drop_own_method(values)
+    approved, yes, new_groups = (values.pop(name) for name in ("apply", "yes", "new_groups"))
+    if approved is not None:
+        apply_from(path_of(values["source"]), path_of(approved), yes, new_groups)
+        return
+    if yes or new_groups:
+        raise UotaError("--yes and --new-groups belong to --apply; give the list of moves")
     wanted = Wanted(values["group"], values["embedding"], values["id"])
     named = Named(values["source"], wanted, values["eyes"], values["backbone"], take_reading(values))
     for line in judge_and_write(named, values["table"], values["groups_table"], values["seed"]):

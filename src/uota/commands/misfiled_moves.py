@@ -15,7 +15,8 @@ SHOWN = 10
 
 def add_apply_arguments(parser: CommandParser) -> None:
     """Add the options that move files by a list."""
-    parser.add_argument(
+    moving = parser.add_argument_group("moving files")
+    moving.add_argument(
         "--apply",
         type=str | None,
         default=None,
@@ -26,8 +27,8 @@ def add_apply_arguments(parser: CommandParser) -> None:
         "becomes NAME (2). Moves are undone by applying the file FILE-undo.csv, which is written beside the list. "
         "Without --yes, only says what would be moved.",
     )
-    parser.add_argument("--yes", action="store_true", help="With --apply: move the files.")
-    parser.add_argument(
+    moving.add_argument("--yes", action="store_true", help="With --apply: move the files.")
+    moving.add_argument(
         "--new_groups", action="store_true", help="With --apply: make folders for groups that do not exist."
     )
 

@@ -34,12 +34,14 @@ class Grouped:
         group: number of each member's group; every number below `groups` occurs.
         groups: number of groups.
         seed: of the samples.
+        gram: cosines of all members to each other, if they are known.
     """
 
     z: Float[Tensor, "members dim"]
     group: Int64[Tensor, " members"]
     groups: int
     seed: int = 0
+    gram: Float[Tensor, "members members"] | None = None
 
     @cached_property
     def sizes(self) -> Int64[Tensor, " groups"]:
@@ -113,16 +115,26 @@ class Grouped:
 
         Of more than `ROWS` members, a random sample is compared, along with the partners of each.
         """
-        chosen, parts = self._sample(len(self.z), ROWS), []
+        chosen, parts = self._sample(len(self.z), ROWS), list[list[Tensor]]()
         partners = self.to_partners if len(chosen) < len(self.z) else self.z[:, :0]
         for rows in torch.arange(len(self.z)).split(ROWS):
-            cosines = self.z[rows] @ self.z[chosen].T
+            cosines = self._cosines(rows, chosen)
             same = self.group[rows, None] == self.group[chosen]
-            own = cosines.masked_fill(~same | (rows[:, None] == chosen), -torch.inf)
+            self_or_others = ~same | (rows[:, None] == chosen)
             near = partners[rows].masked_fill(partners[rows] == -1, -torch.inf)
-            own, others = torch.cat([own, near], 1), cosines.masked_fill(same, -torch.inf)
-            parts.append([soft_maximum(own, t) - soft_maximum(others, t) for t in NEAR])
+            count = (~self_or_others).sum(1) + near.isfinite().sum(1), (~same).sum(1)
+            parts.append([])
+            for t in NEAR:
+                like = ((cosines - 1) / t).exp_()
+                own = like.masked_fill(self_or_others, 0).sum(1) + ((near - 1) / t).exp().sum(1)
+                others = like.masked_fill_(same, 0).sum(1)
+                soft = [_soft(total, number, t) for total, number in zip((own, others), count, strict=True)]
+                parts[-1].append(soft[0] - soft[1])
         return {t: torch.cat(each) for t, each in zip(NEAR, zip(*parts, strict=True), strict=True)}
+
+    def _cosines(self, rows: Int64[Tensor, " rows"], chosen: Int64[Tensor, " chosen"]) -> Tensor:
+        """Return the cosines of some members to others."""
+        return self.z[rows] @ self.z[chosen].T if self.gram is None else self.gram[rows][:, chosen]
 
     @cached_property
     def strangers(self) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
@@ -181,10 +193,15 @@ def soft_maximum(cosines: Float[Tensor, "rows others"], temperature: float) -> F
     return torch.where(count > 0, found, -1)
 
 
+def _soft(total: Float[Tensor, " rows"], count: Int64[Tensor, " rows"], temperature: float) -> Tensor:
+    """T · log-mean-exp(cosine / T), given the sum of exp((cosine − 1) / T); −1 if there are none."""
+    return torch.where(count > 0, 1 + temperature * (total / count.clamp_min(1)).log(), -1)
+
+
 def _summarised(
     cosines: Float[Tensor, "rows groups"], own: Bool[Tensor, "rows groups"], to_own: Float[Tensor, " rows"]
 ) -> list[Tensor]:
     masked = cosines.masked_fill(own, -torch.inf)
     nearest = masked.max(1).values.clamp_min(-1)
-    nearer = (masked > to_own[:, None]).sum(1) / (~own).sum(1).clamp_min(1)
+    nearer = (masked > to_own[:, None]).sum(1).to(cosines) / (~own).sum(1).clamp_min(1)
     return [*moments(cosines, own), nearest, nearer, *(soft_maximum(masked, t) for t in TEMPERATURES)]

@@ -19,8 +19,8 @@ from uota.numerics import seed_of
 
 # Depths of an encoder that are combined; of features of other kinds, all are combined.
 COMBINATIONS = (("output",), ("last", "before"), ("output", "last", "before"))
-# Members among whom scores are compared; of more, the groups are a random sample.
-MEMBERS = 4096
+# Members among whom scores are compared: of more, random groups, and of large groups random members.
+MEMBERS, LARGEST = 4096, 512
 # About how many exchanged members weights are fitted to, and how often members are exchanged for that.
 FITTED, LEAST_EXCHANGES, MOST_EXCHANGES = 1500, 2, 6
 # Inverse strength of the penalty on the weights of standardised scores. Of 0.001 to 0.1, the largest was the best on
@@ -83,10 +83,11 @@ class Scorer:
     def __init__(self, features: Features, weighted: Weighted, seed: int) -> None:
         self.weighted, self.seed = weighted, seed
         self.z = {parts: project(features, parts) for parts in dict.fromkeys(each.parts for each in weighted.weights)}
+        self.gram = {parts: z @ z.T if len(z) <= MEMBERS else None for parts, z in self.z.items()}
 
     def __call__(self, group: Int64[Tensor, " members"], groups: int) -> Float[Tensor, " members"]:
         """Score all members in these groups; higher is better."""
-        members = {parts: Grouped(z, group, groups, self.seed) for parts, z in self.z.items()}
+        members = {parts: Grouped(z, group, groups, self.seed, self.gram[parts]) for parts, z in self.z.items()}
         parts = [weight * SCORES[each.score](members[each.parts]) for each, weight in self.weighted.weights.items()]
         return torch.stack(parts).sum(0)
 
@@ -184,7 +185,7 @@ def run_trials(features: Features, group: Int64[Tensor, " members"], seed: int) 
     scores = torch.cat([_all_scores(project(_of(features, each, sample), each), groupings, seed) for each in parts], 2)
     injected = torch.stack([wrong for _, wrong in exchanges])
     nulls = [scores[1:, :, place][injected] for place in range(len(candidates))]
-    suspected = [probabilities(scores[0, :, place], null)[0] > 0.5 for place, null in enumerate(nulls)]
+    suspected = [probabilities(each.contiguous(), null)[0] > 0.5 for each, null in zip(scores[0].T, nulls, strict=True)]
     scale = scores[1:].double().std((0, 1)).clamp_min(1e-9)
     standardised = (scores - scores[1:].double().mean((0, 1)).to(scores)) / scale.to(scores)
     return Trials(candidates, standardised, scale, injected, not_suspected(torch.stack(suspected)))
@@ -205,12 +206,17 @@ def _precision_of_sum(trials: Trials, fitted: Sequence[int], unseen: Sequence[in
 
 
 def some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " sample"]:
-    """Return the members of random groups, of about `MEMBERS` members together."""
-    sizes = group.bincount()
-    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    """Return the members of random groups, of about `MEMBERS` members together; of large groups, random members."""
+    random = torch.Generator().manual_seed(seed)
+    all_sizes = group.bincount()
+    shuffled = torch.randperm(len(group), generator=random)
+    filed = shuffled[group[shuffled].argsort(stable=True)]
+    place = torch.arange(len(group)) - (all_sizes.cumsum(0) - all_sizes)[group[filed]]
+    sizes = all_sizes.clamp_max(LARGEST)
+    order = torch.randperm(len(sizes), generator=random)
     before = sizes[order].cumsum(0) - sizes[order]
     chosen = torch.zeros(len(sizes), dtype=torch.bool).scatter_(0, order, before < MEMBERS)
-    return torch.nonzero(chosen[group])[:, 0]
+    return filed[chosen[group[filed]] & (place < LARGEST)].sort().values
 
 
 def _of(features: Features, parts: Iterable[str], sample: Tensor) -> dict[str, Tensor]:
@@ -219,10 +225,10 @@ def _of(features: Features, parts: Iterable[str], sample: Tensor) -> dict[str, T
 
 def _all_scores(z: Float[Tensor, "members dim"], groupings: Sequence[Tensor], seed: int) -> Tensor:
     """Compute all scores of all groupings: (groupings, members, scores)."""
-    groups = int(groupings[0].max()) + 1
+    groups, gram = int(groupings[0].max()) + 1, z @ z.T
     of_groupings = []
     for grouping in groupings:
-        members = Grouped(z, grouping, groups, seed)
+        members = Grouped(z, grouping, groups, seed, gram)
         of_groupings.append(torch.stack([score(members) for score in SCORES.values()], 1))
     return torch.stack(of_groupings)
 

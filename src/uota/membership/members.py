@@ -18,8 +18,9 @@ from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
 MIN_COMPARABLE_GROUPS = 3
-# About how many exchanged members show the distribution of outliers' scores, and how often members are exchanged.
-EXCHANGED, EXCHANGES = 2000, 10
+# About how many exchanged members show what becomes of outliers, how often members are exchanged for that, and which
+# share of them at a time: the more, the less is left of the groups that they are compared with.
+EXCHANGED, EXCHANGES, SHARE = 1000, 10, 0.05
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
 
 def exchange_members(members: Grouped, scorer: Scorer, seed: int) -> Exchanged:
     """Exchange members on purpose, as often as it takes to know what becomes of them."""
-    repeats = min(EXCHANGES, 1 + 10 * EXCHANGED // len(members.group))
+    repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
     parts = []
     for repeat in range(repeats):
-        group, injected = exchange(members.group, seed_of(seed, repeat, 1))
+        group, injected = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
         score = scorer(group, members.groups)[injected]
         fits, margin = best_other_group(Grouped(members.z, group, members.groups, seed), injected)
         own = members.group[injected]
