@@ -637,7 +637,7 @@ ODD = {
 def test_weights_that_are_not_plain_tensors_are_refused(weights, make):
     state = torch.load(weights)
     state["stem.0.weight"] = make(state["stem.0.weight"])
-    with pytest.raises(UotaError, match=r"not dense tensors, such as stem\.0\.weight"):
+    with pytest.raises(UotaError, match=r"not dense tensors of real numbers, such as stem\.0\.weight"):
         load_weights(Encoder("tiny", 1, 24).backbone, state, weights, "tiny")
 
 

@@ -246,7 +246,7 @@ BOMBS = {
 def test_decompression_bombs_are_refused_by_their_headers(tmp_path, kind):
     (tmp_path / "x.png").write_bytes(png(*BOMBS[kind]))
     for read in (read_image, read_header):
-        with pytest.raises(UnreadableError, match=r"pixels would take .*more than the 256 MB that --image_megabytes"):
+        with pytest.raises(UnreadableError, match=r"pixels would take .*more than the 256 MB that --image-megabytes"):
             read(tmp_path / "x.png")
 
 

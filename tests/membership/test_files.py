@@ -48,7 +48,7 @@ def test_undecodable_names_are_listed_as_text_and_damaged_files_are_not_listed(f
     groups.images(range(4))
     write_verdicts(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
     written = (tmp_path / "list.csv").read_text(encoding="utf-8")
-    assert odd.decode(errors="replace") in written
+    assert odd.decode(errors="backslashreplace") in written
     assert "a/1.png" not in written
     assert written.count("\n") == 4
 
