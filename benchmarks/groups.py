@@ -34,10 +34,10 @@ from benchmarks.worth.run import Training
 from uota.data import Groups, SceneOptions, open_source
 from uota.data.memory import TensorSource
 from uota.evaluation import encoder_features, pixel_features
-from uota.methods.build import build_method
 from uota.membership.files import FileVerdicts
 from uota.membership.members import score_members
 from uota.membership.misfile import misfile
+from uota.methods.build import build_method
 from uota.recipes import recipe
 from uota.settings.pretrain import Pretrain
 from uota.training.resolve import resolve_auto

@@ -2,14 +2,18 @@
 
 import csv
 import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.membership.made import made
 
 from uota.commands.cli import main
 from uota.io.csv_files import write_csv
+from uota.membership.summary import summarise
 
 EYES = "--eyes=thumbnails"
 
@@ -50,7 +54,7 @@ def test_the_files_of_a_folder_are_listed_worst_first(folder, place, capsys):
     assert len(rows) == 41
     assert list(rows[0]) == ["file", "group", "probability", "fdr", "fits_better", "fits_probability", "nearest_own",
                              "nearest_other"]  # fmt: skip
-    assert rows[0]["file"] == "kind0/thing0/=strange\ufffd.png"
+    assert rows[0]["file"] == "kind0/thing0/=strange\\xff.png"
     assert (rows[0]["group"], rows[0]["fits_better"]) == ("kind0/thing0", "kind1/thing5")
     assert rows[0]["nearest_other"].startswith("kind1/thing5/")
     probability = [float(row["probability"]) for row in rows]
@@ -61,7 +65,7 @@ def test_the_files_of_a_folder_are_listed_worst_first(folder, place, capsys):
     said = capsys.readouterr().out
     assert "41 members of 10 groups; estimated share that does not belong:" in said
     assert "score, chosen on members exchanged on purpose: " in said
-    assert "kind0/thing0/=strange\ufffd.png  in kind0/thing0, fits kind1/thing5" in said
+    assert "kind0/thing0/=strange\\xff.png  in kind0/thing0, fits kind1/thing5" in said
     assert "broken.png" in said
     assert said.endswith("written: misfiled.csv, groups.csv\n")
 
@@ -130,8 +134,23 @@ def test_what_cannot_be_done_ends_in_one_sentence(table, place, capsys, argument
     assert not (place / "misfiled.csv").exists()
 
 
-def test_a_share_that_is_too_large_is_doubted(place, capsys):
-    np.save("v.npy", np.random.default_rng(0).normal(size=(60, 8)))
-    np.save("g.npy", np.arange(60) // 4)
-    assert main(["misfiled", "v.npy", "--group=g.npy"]) == 0
-    assert "so many that the embeddings probably cannot tell" in capsys.readouterr().out
+def test_a_share_that_is_too_large_is_doubted():
+    found = made()
+    assert not any("so many that" in line for line in summarise(found))
+    many = replace(found, members=replace(found.members, share=0.6))
+    assert "so many that the embeddings probably cannot tell" in summarise(many)[0]
+
+
+def test_a_list_that_a_person_approved_is_applied(folder, tmp_path, monkeypatch, capsys):
+    archive = tmp_path / "archive"
+    shutil.copytree(folder, archive)
+    moves = tmp_path / "moves.csv"
+    moves.write_text("file,to\nkind1/thing1/0.png,kind1/thing5\n")
+    assert main(["misfiled", str(archive), f"--apply={moves}"]) == 0
+    assert (archive / "kind1/thing1/0.png").exists()
+    assert main(["misfiled", str(archive), f"--apply={moves}", "--yes"]) == 0
+    assert not (archive / "kind1/thing1/0.png").exists()
+    assert main(["misfiled", str(archive), f"--apply={tmp_path / 'moves-undo.csv'}", "--yes"]) == 0
+    assert (archive / "kind1/thing1/0.png").exists()
+    assert main(["misfiled", str(archive), "--yes"]) == 2
+    assert "--yes and --new-groups belong to --apply" in capsys.readouterr().err

@@ -2,8 +2,10 @@
 
 import torch
 
-from uota.membership.injection import Candidate, Choice
+from uota.membership.injection import Candidate, Choice, Weighted
 from uota.membership.result import GroupVerdicts, MemberVerdicts, Misfiled
+
+MARGIN = Candidate(("output",), "margin")
 
 
 def made() -> Misfiled:
@@ -19,7 +21,7 @@ def made() -> Misfiled:
         torch.tensor([3, 2, 0, 0]),
         0.25,
         (0.1, 0.4),
-        Choice(Candidate(("output",), "margin"), {"margin of output": 0.75}),
+        Choice(Weighted("margin of output", {MARGIN: 1.0}), MARGIN.parts, {"margin of output": 0.75}),
     )
     groups = GroupVerdicts(
         torch.tensor([2, 1, 1]),
