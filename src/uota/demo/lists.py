@@ -10,6 +10,7 @@ from torch import Tensor
 from uota.data import Groups
 from uota.demo.archive import is_misfiled
 from uota.inspection.analysis.filing import Filing, judge_files
+from uota.membership.filing import sums
 from uota.membership.grouped import cosine
 from uota.membership.injection import Features, project
 
@@ -66,8 +67,7 @@ def suspicion(filing: Filing) -> Float[Tensor, " files"]:
 
 def distance_to_centre(z: Float[Tensor, "files dim"], group: Int64[Tensor, " files"]) -> Float[Tensor, " files"]:
     """Return the cosine distance of unit vectors to the mean of the other files of their group."""
-    sums = z.new_zeros(int(group.max()) + 1, z.shape[1]).index_add_(0, group, z)
-    return 1 - cosine(z, sums[group] - z)
+    return 1 - cosine(z, sums(z, group, int(group.max()) + 1)[group] - z)
 
 
 def average_precision(wrong: Bool[Tensor, " files"], suspicion: Float[Tensor, " files"]) -> float:

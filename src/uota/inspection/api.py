@@ -13,13 +13,14 @@ from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
 from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
-from uota.inspection.export import to_frame, write_table
+from uota.inspection.export import write_table
 from uota.inspection.input import open_input
 from uota.inspection.page.gallery import GalleryRow, draw_gallery
 from uota.inspection.page.html import page
 from uota.inspection.result import Findings
 from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
+from uota.io.tables import to_frame
 from uota.membership.eyes import open_file_eyes
 from uota.membership.files import GROUPS_UNASKED
 from uota.runs.eyes import THUMBNAILS
@@ -43,7 +44,7 @@ class Inspection(Findings):
         Raises:
             UotaError: pandas is not installed.
         """
-        return to_frame(self.table)
+        return to_frame(self.table.columns())
 
     def gallery(self, images: int = 8) -> Image.Image:
         """Draw the first images and their views, sorted by descending weight, as one picture."""

@@ -1,27 +1,13 @@
-"""Export of the table of views to pandas, Parquet and CSV."""
+"""Export of the table of views to Parquet and CSV."""
 
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from uota.errors import UotaError
 from uota.inspection.table import ViewTable
 from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
-
-
-def to_frame(table: ViewTable) -> Any:
-    """Return a pandas DataFrame with one row per view.
-
-    Raises:
-        UotaError: pandas is not installed.
-    """
-    if not find_spec("pandas"):
-        raise UotaError("a frame needs pandas: pip install pandas, or save a .csv file")
-    import pandas
-
-    return pandas.DataFrame(table.columns())
 
 
 def write_table(table: ViewTable, out: Path) -> None:

@@ -33,6 +33,19 @@ def check_table(out: Path, option: str = "out") -> None:
         raise UotaError("a .parquet file needs pyarrow: pip install 'uota[parquet]', or give a .csv file")
 
 
+def to_frame(columns: Mapping[str, ndarray]) -> Any:
+    """Return a pandas DataFrame of columns.
+
+    Raises:
+        UotaError: pandas is not installed.
+    """
+    if not find_spec("pandas"):
+        raise UotaError("a frame needs pandas: pip install pandas, or save a .csv file")
+    import pandas
+
+    return pandas.DataFrame(columns)
+
+
 def write_columns(columns: Mapping[str, ndarray], out: Path) -> None:
     """Write a table atomically, as .csv (which escapes spreadsheet formulas with an apostrophe) or .parquet.
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch import Tensor
 from uota.data import Groups
 from uota.io.atomic import write_text_atomically
 from uota.io.csv_files import csv_text
+from uota.membership.result import worst_first
 
 # Fewest groups in which misfiled files are looked for without being asked; in fewer, the
 # verdict on a file rests on a comparison with at most four other groups.
@@ -32,7 +32,7 @@ class FileVerdicts:
 
     def worst_first(self) -> Int64[Tensor, " files"]:
         """Return the files by descending probability, and ties by ascending score."""
-        return torch.from_numpy(np.lexsort((self.score.numpy(), -self.probability.numpy())).copy())
+        return worst_first(self.probability, self.score)
 
 
 def write_verdicts(verdicts: FileVerdicts, groups: Groups, fits: Int64[Tensor, " files"], out: Path) -> None:

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from uota.membership.filing import sums
+
 # A member counts exp(DOUBT · cosine to the other members) in the centre of its group.
 DOUBT = 8.0
 # Own members that a member is compared with one by one, and other groups whose centres it is compared with; of more, a
@@ -148,7 +150,7 @@ class Grouped:
 
     def sum_by_group(self, x: Float[Tensor, "members dim"]) -> Float[Tensor, "groups dim"]:
         """Sum over the members of each group."""
-        return x.new_zeros(self.groups, x.shape[1]).index_add_(0, self.group, x)
+        return sums(x, self.group, self.groups)
 
     def _sample(self, count: int, size: int) -> Int64[Tensor, " sample"]:
         """Draw up to `size` of the first `count` numbers."""

@@ -180,8 +180,8 @@ def run_trials(features: Features, group: Int64[Tensor, " members"], seed: int) 
     repeats = min(max(wanted, LEAST_EXCHANGES), MOST_EXCHANGES)
     exchanges = [exchange(group, seed_of(seed, repeat)) for repeat in range(repeats)]
     groupings = [group, *(exchanged for exchanged, _ in exchanges)]
-    candidates = [Candidate(parts, score) for parts, score in product(combinations(features), SCORES)]
     parts = combinations(features)
+    candidates = [Candidate(each, score) for each, score in product(parts, SCORES)]
     scores = torch.cat([_all_scores(project(_of(features, each, sample), each), groupings, seed) for each in parts], 2)
     injected = torch.stack([wrong for _, wrong in exchanges])
     nulls = [scores[1:, :, place][injected] for place in range(len(candidates))]

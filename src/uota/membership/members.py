@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uota.errors import UotaError
 from uota.membership.grouped import ROWS, Grouped
-from uota.membership.injection import Features, Scorer, choose, exchange, project
+from uota.membership.injection import Features, Scorer, choose, exchange
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.result import MemberVerdicts
@@ -62,7 +62,7 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
     _check(features, len(group[several].unique()))
     choice = choose(features, group, seed)
     scorer = Scorer(features, choice.best, seed)
-    members = Grouped(project(features, choice.parts), group, len(names), seed)
+    members = Grouped(scorer.z[choice.parts], group, len(names), seed)
     observed = scorer(group, len(names))[several]
     null = exchange_members(members, scorer, seed)
     of_several, share = probabilities(observed, null.score)

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 from numpy import ndarray
 from torch import Tensor
 
 from uota.console import printable
-from uota.errors import UotaError
-from uota.io.tables import write_columns
+from uota.io.tables import to_frame, write_columns
 from uota.membership.injection import Choice
 
 # A split or a merge is proposed if its probability is above this, and a member is called misfiled.
@@ -53,8 +52,12 @@ class MemberVerdicts:
 
     def worst_first(self) -> list[int]:
         """Return the members by descending probability, and ties by ascending score."""
-        order: list[int] = np.lexsort((self.score.numpy(), -self.probability.numpy())).tolist()
-        return order
+        return worst_first(self.probability, self.score).tolist()
+
+
+def worst_first(probability: Float[Tensor, " n"], score: Float[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """Return the order of falling probability, and of ties by ascending score."""
+    return torch.from_numpy(np.lexsort((score.numpy(), -probability.numpy())).copy())
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Misfiled:
         Raises:
             UotaError: pandas is not installed.
         """
-        return _frame(self.columns())
+        return to_frame(self.columns())
 
     def groups_to_frame(self) -> Any:
         """Return the table of groups as a pandas DataFrame.
@@ -137,7 +140,7 @@ class Misfiled:
         Raises:
             UotaError: pandas is not installed.
         """
-        return _frame(self.group_columns())
+        return to_frame(self.group_columns())
 
     def save(self, path: str | Path) -> Path:
         """Write the table of members, worst first, as .csv or .parquet.
@@ -176,11 +179,3 @@ def _or_none(names: ndarray, places: ndarray) -> ndarray:
     found: ndarray = names[places]
     found[places < 0] = None
     return found
-
-
-def _frame(columns: dict[str, ndarray]) -> Any:
-    if not find_spec("pandas"):
-        raise UotaError("a frame needs pandas: pip install pandas, or save a .csv file")
-    import pandas
-
-    return pandas.DataFrame(columns)
