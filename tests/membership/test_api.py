@@ -9,8 +9,8 @@ import torch
 
 import uota
 from uota.errors import UotaError
-from uota.membership.injection import project
 from uota.membership.members import score_members
+from uota.membership.projected import project
 
 GROUP = np.repeat(np.arange(20), 5)
 VECTORS = (np.eye(20)[GROUP] + 0.1 * np.random.default_rng(0).normal(size=(100, 20))).astype(np.float32)

@@ -6,17 +6,15 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from uota.membership import merges
 from uota.membership.filing import Filing, totals
 from uota.membership.merges import (
-    Similar,
     corrected_centres,
     distinctness,
     find_merges,
-    most_similar,
     next_similar,
     pooled_agreement,
 )
+from uota.membership.similar import Similar, most_similar
 
 SIZES = torch.tensor([1, 5, 2, 9, 4])
 
@@ -62,17 +60,6 @@ def test_correction_takes_the_size_out_of_the_similarity_of_groups():
         means[n] = [float(c.prod(1).sum(-1).mean()) for c in (centres, plain)]
     assert means[2][0] == pytest.approx(means[50][0], abs=0.02)
     assert means[2][1] < means[50][1] - 0.1
-
-
-@pytest.mark.parametrize("held", [1, 2**24])
-def test_the_two_most_similar_groups_are_those_of_a_sort(members, monkeypatch, held):
-    monkeypatch.setattr(merges, "HELD", held)
-    z = members[0]
-    own = torch.arange(len(z))
-    found = most_similar(z, z, own)
-    cosines = (z @ z.T).fill_diagonal_(-2).sort(1, descending=True)
-    torch.testing.assert_close(found.similarity, cosines.values[:, :2])
-    assert torch.equal(found.number, cosines.indices[:, :2])
 
 
 def test_a_group_without_others_has_no_twin(members):

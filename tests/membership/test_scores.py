@@ -153,9 +153,17 @@ def test_partners_are_different_members_of_the_same_group_and_bounded(members, m
         assert len(known.unique()) == len(known)
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_some_members_have_the_scores_that_they_have_among_all(members, name, monkeypatch):
+    monkeypatch.setattr(grouped, "PARTNERS", 3)
+    chosen = torch.tensor([20, 3, 4])
+    some = Grouped(members.z, members.group, members.groups, chosen=chosen)
+    torch.testing.assert_close(SCORES[name](some), SCORES[name](members)[chosen])
+
+
 def test_chunks_and_samples_change_nothing_while_they_hold_everything(members, monkeypatch):
     expected = members.crowd
-    monkeypatch.setattr(grouped, "ROWS", 7)
+    monkeypatch.setattr(grouped, "FEW", 7)
     chunked = Grouped(members.z, members.group, members.groups, seed=5).crowd
     torch.testing.assert_close(chunked.mean, expected.mean)
     torch.testing.assert_close(chunked.soft_maximum[0.1], expected.soft_maximum[0.1])

@@ -12,7 +12,7 @@ from uota.demo.archive import is_misfiled
 from uota.inspection.analysis.filing import Filing, judge_files
 from uota.membership.filing import sums
 from uota.membership.grouped import cosine
-from uota.membership.injection import Features, project
+from uota.membership.projected import Features, project
 
 
 class Lists(NamedTuple):

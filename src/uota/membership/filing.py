@@ -8,6 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from uota.membership.projected import Vectors, row_blocks
+
 # Members of a block of whole groups; a larger group is a block of its own.
 BLOCK = 4096
 
@@ -78,7 +80,7 @@ class Totals:
         return normalize(self.vector, dim=-1)
 
 
-def file_members(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], seed: int) -> Filing:
+def file_members(z: Vectors, group: Int64[Tensor, " members"], seed: int) -> Filing:
     """Sort the members by group, in an order that their vectors alone decide.
 
     What is drawn at random thereafter depends neither on the order of the members nor on the numbers of the groups.
@@ -89,7 +91,7 @@ def file_members(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members
         seed: of the direction along which members, and groups by their first member, are sorted.
     """
     direction = torch.randn(z.shape[1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    along = torch.cat([(part.double() * direction).sum(-1) for part in z.split(BLOCK)])
+    along = torch.cat([(z[rows].double() * direction).sum(-1) for rows in row_blocks(len(z))])
     first = along.new_full((int(group.max()) + 1,), torch.inf).scatter_reduce(0, group, along, "amin")
     place = torch.empty_like(group[: len(first)]).scatter_(0, first.argsort(stable=True), torch.arange(len(first)))
     members = along.argsort(stable=True)
@@ -97,7 +99,7 @@ def file_members(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members
     return Filing(members, place[group[members]])
 
 
-def blocks(z: Float[Tensor, "members dim"], weight: Float[Tensor, " members"], filing: Filing) -> Iterator[Block]:
+def blocks(z: Vectors, weight: Float[Tensor, " members"], filing: Filing) -> Iterator[Block]:
     """Yield all groups, block after block.
 
     Args:
@@ -116,7 +118,7 @@ def blocks(z: Float[Tensor, "members dim"], weight: Float[Tensor, " members"], f
         first_group, first_row = last_group, last_row
 
 
-def totals(z: Float[Tensor, "members dim"], weight: Float[Tensor, " members"], filing: Filing) -> Totals:
+def totals(z: Vectors, weight: Float[Tensor, " members"], filing: Filing) -> Totals:
     """Sum over the members of each group."""
     vector = torch.cat([block.sums(block.weight) for block in blocks(z, weight, filing)])
     own, groups = weight[filing.members], len(vector)

@@ -3,7 +3,7 @@
 All of it is linear in the members: sums over groups, and comparisons with samples of bounded size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,15 +12,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.membership.filing import sums
+from uota.membership.projected import Vectors, row_blocks
 
 # A member counts exp(DOUBT · cosine to the other members) in the centre of its group.
 DOUBT = 8.0
 # Own members that a member is compared with one by one, and other groups whose centres it is compared with; of more, a
 # random sample.
 PARTNERS, REFERENCES = 32, 1024
-# Members whose similarities to groups are held at once.
-ROWS = 4096
+# Members whose vectors are held at once, and whose similarities to others; the latter should stay in a cache.
+ROWS, FEW = 4096, 512
 # Least variance of cosines, so that identical vectors do not divide by 0.
 LEAST_VARIANCE = 1e-6
 # Temperatures of means over other groups' centres, and of those over single members.
@@ -37,13 +37,20 @@ class Grouped:
         groups: number of groups.
         seed: of the samples.
         gram: cosines of all members to each other, if they are known.
+        chosen: members that are scored, each once; None: all.
     """
 
-    z: Float[Tensor, "members dim"]
+    z: Vectors
     group: Int64[Tensor, " members"]
     groups: int
     seed: int = 0
     gram: Float[Tensor, "members members"] | None = None
+    chosen: Int64[Tensor, " rows"] | None = None
+
+    @cached_property
+    def rows(self) -> Int64[Tensor, " rows"]:
+        """The members that are scored."""
+        return torch.arange(len(self.group)) if self.chosen is None else self.chosen
 
     @cached_property
     def sizes(self) -> Int64[Tensor, " groups"]:
@@ -51,79 +58,96 @@ class Grouped:
         return self.group.bincount(minlength=self.groups)
 
     @cached_property
-    def counted(self) -> Float[Tensor, "members dim"]:
-        """The vectors times what they count in the centres, which is the less, the less they agree with the others."""
-        agreement = cosine(self.z, self.sum_by_group(self.z)[self.group] - self.z)
-        return (DOUBT * (agreement - 1)).exp()[:, None] * self.z
+    def sums(self) -> Float[Tensor, "groups dim"]:
+        """Sum of the vectors of each group."""
+        found = torch.zeros(self.groups, self.z.shape[1], dtype=self.z.dtype)
+        for rows in row_blocks(len(self.z)):
+            found.index_add_(0, self.group[rows], self.z[rows])
+        return found
 
     @cached_property
-    def totals(self) -> Float[Tensor, "groups dim"]:
-        """Sum of what the members count."""
-        return self.sum_by_group(self.counted)
+    def counted(self) -> tuple[Float[Tensor, " members"], Float[Tensor, "groups dim"]]:
+        """What each member counts in its centre, the less, the less it agrees with the others; and the sums of that."""
+        weight, totals = torch.zeros(len(self.z), dtype=self.z.dtype), torch.zeros_like(self.sums)
+        for rows in row_blocks(len(self.z)):
+            z, group = self.z[rows], self.group[rows]
+            weight[rows] = (DOUBT * (cosine(z, self.sums[group] - z) - 1)).exp_()
+            totals.index_add_(0, group, weight[rows, None] * z)
+        return weight, totals
 
     @cached_property
     def centres(self) -> Float[Tensor, "groups dim"]:
         """Unit vector of each group's centre."""
-        return normalize(self.totals, dim=-1)
+        return normalize(self.counted[1], dim=-1)
 
     @cached_property
-    def own(self) -> Float[Tensor, " members"]:
+    def own(self) -> Float[Tensor, " rows"]:
         """Cosine of each member to the centre of the other members of its group; 0 if there are none."""
-        return cosine(self.z, self.totals[self.group] - self.counted)
+        weight, totals = self.counted
+        return self._of_rows(lambda rows, z: cosine(z, totals[self.group[rows]] - weight[rows, None] * z))
 
     @cached_property
-    def plain(self) -> Float[Tensor, " members"]:
+    def plain(self) -> Float[Tensor, " rows"]:
         """Cosine of each member to the mean of the other members of its group, which all count the same."""
-        return cosine(self.z, self.sum_by_group(self.z)[self.group] - self.z)
+        return self._of_rows(lambda rows, z: cosine(z, self.sums[self.group[rows]] - z))
 
     @cached_property
-    def to_all(self) -> Float[Tensor, " members"]:
+    def to_all(self) -> Float[Tensor, " rows"]:
         """Mean cosine of each member to all members."""
-        return self.z @ self.z.double().mean(0).to(self.z)
+        mean = (self.sums.sum(0, dtype=torch.float64) / len(self.z)).to(self.z.dtype)
+        return self._of_rows(lambda rows, z: z @ mean)
 
     @cached_property
-    def to_partners(self) -> Float[Tensor, "members partners"]:
+    def to_partners(self) -> Float[Tensor, "rows partners"]:
         """Cosines of each member to others of its group, at random if there are more than `PARTNERS`; −1: no other.
 
         The members of a group stand in a circle in random order, and each is compared with those after it.
         """
         random = torch.Generator().manual_seed(self.seed)
         shuffled = torch.randperm(len(self.group), generator=random)
-        order = shuffled[self.group[shuffled].argsort(stable=True)]
-        group = self.group[order]
-        size, start = self.sizes[group], (self.sizes.cumsum(0) - self.sizes)[group]
-        place, z = torch.arange(len(group)) - start, self.z[order]
-        found = torch.full((len(group), min(PARTNERS, max(int(self.sizes.max()) - 1, 1))), -1.0, dtype=z.dtype)
-        for offset in range(1, found.shape[1] + 1):
-            has = torch.nonzero(offset < size)[:, 0]
-            partner = start[has] + (place[has] + offset) % size[has]
-            found[order[has], offset - 1] = (z[has] * z[partner]).sum(-1)
+        circles = shuffled[self.group[shuffled].argsort(stable=True)]
+        place = torch.empty_like(circles).scatter_(0, circles, torch.arange(len(circles)))[self.rows]
+        steps = torch.arange(1, 1 + min(PARTNERS, max(int(self.sizes.max()) - 1, 1)))
+        found = torch.empty(len(self.rows), len(steps), dtype=self.z.dtype)
+        for part in place.argsort().split(FEW):  # side by side, so that many have the same partners
+            size, start = self._circle(part)
+            partner = start[:, None] + ((place[part] - start)[:, None] + steps) % size[:, None]
+            partners, number = circles[partner].unique(return_inverse=True)
+            cosines = self._cosines(self.rows[part], partners).gather(1, number)
+            found[part] = cosines.masked_fill_(steps >= size[:, None], -1)
         return found
+
+    def _circle(self, part: Int64[Tensor, " part"]) -> tuple[Int64[Tensor, " part"], Int64[Tensor, " part"]]:
+        """Return the sizes of the groups of some rows, and where these start in the circles of all."""
+        group = self.group[self.rows[part]]
+        return self.sizes[group], (self.sizes.cumsum(0) - self.sizes)[group]
 
     @cached_property
     def crowd(self) -> "Crowd":
         """Cosines of each member to the centres of other groups, summarised; of many groups, of a random sample."""
         chosen = self._sample(self.groups, REFERENCES)
         centres, parts = self.centres[chosen], []
-        for rows in torch.arange(len(self.z)).split(ROWS):
+        for rows, to_own in zip(self.rows.split(FEW), self.own.split(FEW), strict=True):
             own = self.group[rows, None] == chosen
-            parts.append(_summarised(self.z[rows] @ centres.T, own, self.own[rows]))
+            parts.append(_summarised(self.z[rows] @ centres.T, own, to_own))
         mean, deviation, nearest, nearer, *soft = (torch.cat(each) for each in zip(*parts, strict=True))
         return Crowd(mean, deviation, nearest, nearer, dict(zip(TEMPERATURES, soft, strict=True)))
 
     @cached_property
-    def neighbours(self) -> Mapping[float, Float[Tensor, " members"]]:
+    def neighbours(self) -> Mapping[float, Float[Tensor, " rows"]]:
         """Soft maximum of the cosines to other own members, minus that to members of other groups, by temperature.
 
         Of more than `ROWS` members, a random sample is compared, along with the partners of each.
         """
         chosen, parts = self._sample(len(self.z), ROWS), list[list[Tensor]]()
-        partners = self.to_partners if len(chosen) < len(self.z) else self.z[:, :0]
-        for rows in torch.arange(len(self.z)).split(ROWS):
-            cosines = self._cosines(rows, chosen)
+        no_partners = torch.empty(len(self.rows), 0, dtype=self.z.dtype)
+        partners = self.to_partners if len(chosen) < len(self.z) else no_partners
+        z = self.z[chosen]
+        for rows, near in zip(self.rows.split(FEW), partners.split(FEW), strict=True):
+            cosines = self.z[rows] @ z.T if self.gram is None else self.gram[rows][:, chosen]
             same = self.group[rows, None] == self.group[chosen]
             self_or_others = ~same | (rows[:, None] == chosen)
-            near = partners[rows].masked_fill(partners[rows] == -1, -torch.inf)
+            near = near.masked_fill(near == -1, -torch.inf)
             count = (~self_or_others).sum(1) + near.isfinite().sum(1), (~same).sum(1)
             parts.append([])
             for t in NEAR:
@@ -134,9 +158,13 @@ class Grouped:
                 parts[-1].append(soft[0] - soft[1])
         return {t: torch.cat(each) for t, each in zip(NEAR, zip(*parts, strict=True), strict=True)}
 
-    def _cosines(self, rows: Int64[Tensor, " rows"], chosen: Int64[Tensor, " chosen"]) -> Tensor:
+    def _cosines(self, rows: Int64[Tensor, " rows"], others: Int64[Tensor, " others"]) -> Tensor:
         """Return the cosines of some members to others."""
-        return self.z[rows] @ self.z[chosen].T if self.gram is None else self.gram[rows][:, chosen]
+        return self.z[rows] @ self.z[others].T if self.gram is None else self.gram[rows][:, others]
+
+    def _of_rows(self, of: Callable[[Int64[Tensor, " part"], Tensor], Tensor]) -> Float[Tensor, " rows"]:
+        """Compute something of the members that are scored and their vectors, part by part."""
+        return torch.cat([of(rows, self.z[rows]) for rows in self.rows.split(ROWS)])
 
     @cached_property
     def strangers(self) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
@@ -147,10 +175,6 @@ class Grouped:
             parts.append(moments(self.centres[rows] @ z.T, rows[:, None] == group))
         mean, deviation = (torch.cat(each) for each in zip(*parts, strict=True))
         return mean, deviation
-
-    def sum_by_group(self, x: Float[Tensor, "members dim"]) -> Float[Tensor, "groups dim"]:
-        """Sum over the members of each group."""
-        return sums(x, self.group, self.groups)
 
     def _sample(self, count: int, size: int) -> Int64[Tensor, " sample"]:
         """Draw up to `size` of the first `count` numbers."""

@@ -6,12 +6,13 @@ from torch import Tensor
 
 from uota.membership.filing import file_members
 from uota.membership.merges import find_merges
+from uota.membership.projected import Vectors
 from uota.membership.result import GroupVerdicts
 from uota.membership.splits import find_splits
 
 
 def judge_groups(
-    z: Float[Tensor, "members dim"],
+    z: Vectors,
     group: Int64[Tensor, " members"],
     probability: Float[Tensor, " members"],
     seed: int = 0,

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from uota.arbitration.selection import SHARE, average_precision, not_suspected
 from uota.membership.grouped import Grouped
 from uota.membership.mixture import probabilities
+from uota.membership.projected import Features, project, projected
 from uota.membership.scores import SCORES
 from uota.numerics import seed_of
 
@@ -27,7 +27,6 @@ FITTED, LEAST_EXCHANGES, MOST_EXCHANGES = 1500, 2, 6
 # drawings and garments; boosted trees were worse.
 PENALTY = 0.1
 COMBINED = "all scores, weighted"
-Features = Mapping[str, Float[Tensor, "members _"]]
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,17 @@ class Scorer:
 
     def __init__(self, features: Features, weighted: Weighted, seed: int) -> None:
         self.weighted, self.seed = weighted, seed
-        self.z = {parts: project(features, parts) for parts in dict.fromkeys(each.parts for each in weighted.weights)}
-        self.gram = {parts: z @ z.T if len(z) <= MEMBERS else None for parts, z in self.z.items()}
+        self.z = {parts: projected(features, parts) for parts in dict.fromkeys(each.parts for each in weighted.weights)}
+        self.gram = {parts: z[:] @ z[:].T if len(z) <= MEMBERS else None for parts, z in self.z.items()}
 
-    def __call__(self, group: Int64[Tensor, " members"], groups: int) -> Float[Tensor, " members"]:
-        """Score all members in these groups; higher is better."""
-        members = {parts: Grouped(z, group, groups, self.seed, self.gram[parts]) for parts, z in self.z.items()}
+    def grouped(
+        self, group: Int64[Tensor, " members"], groups: int, chosen: Int64[Tensor, " chosen"]
+    ) -> dict[tuple[str, ...], Grouped]:
+        """Return the members in these groups, by the features that are used together; some are chosen to be scored."""
+        return {parts: Grouped(z, group, groups, self.seed, self.gram[parts], chosen) for parts, z in self.z.items()}
+
+    def __call__(self, members: Mapping[tuple[str, ...], Grouped]) -> Float[Tensor, " chosen"]:
+        """Score the chosen members; higher is better."""
         parts = [weight * SCORES[each.score](members[each.parts]) for each, weight in self.weighted.weights.items()]
         return torch.stack(parts).sum(0)
 
@@ -95,12 +99,6 @@ class Scorer:
 def combinations(features: Features) -> list[tuple[str, ...]]:
     """Return the kinds of features that are used together."""
     return [parts for parts in COMBINATIONS if features.keys() >= set(parts)] or [tuple(features)]
-
-
-def project(features: Features, parts: Iterable[str]) -> Float[Tensor, "members dim"]:
-    """Centre each part of the features, scale it to length 1, and concatenate them to unit vectors."""
-    centred = (features[part] - features[part].double().mean(0).to(features[part]) for part in parts)
-    return normalize(torch.cat([normalize(part, dim=-1) for part in centred], -1), dim=-1)
 
 
 def exchange(

@@ -9,11 +9,13 @@ from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.membership.grouped import ROWS, Grouped
-from uota.membership.injection import Features, Scorer, choose, exchange
+from uota.membership.grouped import Grouped
+from uota.membership.injection import Scorer, choose, exchange
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
+from uota.membership.projected import Features, row_blocks
 from uota.membership.result import MemberVerdicts
+from uota.membership.similar import most_similar
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
@@ -62,20 +64,20 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
     _check(features, len(group[several].unique()))
     choice = choose(features, group, seed)
     scorer = Scorer(features, choice.best, seed)
-    members = Grouped(scorer.z[choice.parts], group, len(names), seed)
-    observed = scorer(group, len(names))[several]
-    null = exchange_members(members, scorer, seed)
+    of_parts = scorer.grouped(group, len(names), torch.nonzero(several)[:, 0])
+    members, observed = of_parts[choice.parts], scorer(of_parts)
+    null = exchange_members(members, scorer, choice.parts, seed)
     of_several, share = probabilities(observed, null.score)
     probability = torch.full((len(group),), share, dtype=torch.float64)
     probability[several] = of_several
-    fits, margin = best_other_group(members)
+    fits, margin = best_other_group(members, torch.arange(len(group)))
     return MemberVerdicts(
         group=groups,
-        probability=probability.to(members.z),
-        fdr=false_discoveries(probability).to(members.z),
-        score=torch.full_like(members.z[:, 0], torch.nan).masked_scatter(several, observed),
+        probability=probability.to(members.z.dtype),
+        fdr=false_discoveries(probability).to(members.z.dtype),
+        score=torch.full_like(probability, torch.nan, dtype=members.z.dtype).masked_scatter(several, observed),
         fits=names[fits],
-        fits_probability=_chance(margin, null).to(members.z),
+        fits_probability=_chance(margin, null).to(members.z.dtype),
         nearest_own=nearest_member(members.z, group, group),
         nearest_other=nearest_member(members.z, group, fits),
         share=share,
@@ -84,36 +86,37 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
     )
 
 
-def exchange_members(members: Grouped, scorer: Scorer, seed: int) -> Exchanged:
-    """Exchange members on purpose, as often as it takes to know what becomes of them."""
+def exchange_members(members: Grouped, scorer: Scorer, parts: tuple[str, ...], seed: int) -> Exchanged:
+    """Exchange members on purpose, as often as it takes to know what becomes of them.
+
+    Args:
+        members: all members in their groups.
+        scorer: scores them.
+        parts: the features by which the right group is looked for.
+        seed: of the exchanges.
+    """
     repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
-    parts = []
+    found = []
     for repeat in range(repeats):
         group, injected = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
-        score = scorer(group, members.groups)[injected]
-        fits, margin = best_other_group(Grouped(members.z, group, members.groups, seed), injected)
-        own = members.group[injected]
-        parts.append((score, own, margin, fits == own))
-    return Exchanged(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        chosen = torch.nonzero(injected)[:, 0]
+        of_parts = scorer.grouped(group, members.groups, chosen)
+        score = scorer(of_parts)
+        fits, margin = best_other_group(of_parts[parts], chosen)
+        own = members.group[chosen]
+        found.append((score, own, margin, fits == own))
+    return Exchanged(*(torch.cat(each) for each in zip(*found, strict=True)))
 
 
 def best_other_group(
-    members: Grouped, chosen: Bool[Tensor, " members"] | None = None
+    members: Grouped, chosen: Int64[Tensor, " chosen"]
 ) -> tuple[Int64[Tensor, " chosen"], Float[Tensor, " chosen"]]:
-    """Return the other group whose centre is most similar to each member, and its lead over the next one.
+    """Return the other group whose centre is most similar to each chosen member, and its lead over the next one.
 
-    Args:
-        members: the members; those that do not agree with the rest of their group count little in its centre.
-        chosen: members to look at; None: all.
+    Members that do not agree with the rest of their group count little in its centre.
     """
-    rows = torch.arange(len(members.z)) if chosen is None else torch.nonzero(chosen)[:, 0]
-    fits, leads = [], []
-    for part in rows.split(ROWS):
-        cosines = members.z[part] @ members.centres.T
-        best = cosines.scatter(1, members.group[part, None], -torch.inf).topk(2, 1)
-        fits.append(best.indices[:, 0])
-        leads.append(best.values[:, 0] - best.values[:, 1])
-    return torch.cat(fits), torch.cat(leads)
+    similar = most_similar(members.z, members.centres, members.group[chosen], chosen)
+    return similar.number[:, 0], similar.similarity[:, 0] - similar.similarity[:, 1]
 
 
 def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:
@@ -139,5 +142,5 @@ def _check(features: Features, groups: int) -> None:
             f"give at least {MIN_COMPARABLE_GROUPS}"
         )
     for name, each in features.items():
-        if not bool(torch.isfinite(each).all()):
+        if not all(bool(each[rows].isfinite().all()) for rows in row_blocks(len(each))):
             raise UotaError(f"features {name} have NaN or infinite entries; give finite ones")

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from uota.membership.filing import Filing, Totals, halve, some_groups, totals
 from uota.membership.mixture import probabilities
+from uota.membership.projected import Vectors
+from uota.membership.similar import Similar, most_similar
 from uota.numerics import seed_of
 
 # Least weight of a member, so that a group of outliers has a centre.
 LEAST_WEIGHT = 1e-3
 # Members that the mean similarity of all groups' members counts as, in the estimate of a group's own; and the least.
 PRIOR, LEAST_SIMILARITY = 5.0, 0.05
-# Similarities that are held at once.
-HELD = 2**24
 # About how many groups are cut on purpose, and how often.
 CUT, REPEATS = 1000, 10
 
@@ -36,22 +36,7 @@ class Merges:
     twin: Int64[Tensor, " groups"]
 
 
-@dataclass(frozen=True)
-class Similar:
-    """The two most similar others of each group.
-
-    Attributes:
-        similarity: descending; 0 where there is no other.
-        number: their numbers; -1 where there is none.
-    """
-
-    similarity: Float[Tensor, "groups 2"]
-    number: Int64[Tensor, "groups 2"]
-
-
-def find_merges(
-    z: Float[Tensor, "members dim"], probability: Float[Tensor, " members"], filing: Filing, seed: int
-) -> Merges:
+def find_merges(z: Vectors, probability: Float[Tensor, " members"], filing: Filing, seed: int) -> Merges:
     """Find groups that show the same thing as another group.
 
     If no group has two members, nothing can be cut in two, and all probabilities are 0.
@@ -62,7 +47,7 @@ def find_merges(
         filing: the groups.
         seed: of the cuts.
     """
-    weight = (1 - probability).clamp_min(LEAST_WEIGHT).to(z)
+    weight = (1 - probability).clamp_min(LEAST_WEIGHT).to(z.dtype)
     whole = totals(z, weight, filing)
     agreement = pooled_agreement(whole)
     centres = corrected_centres(whole, agreement)
@@ -76,7 +61,7 @@ def find_merges(
         _cut(z, weight, filing, able, seed_of(seed, repeat, 4), centres, similar, agreement)
         for repeat in range(min(REPEATS, 1 + CUT // len(able)))
     ]
-    return Merges(probabilities(distinctness(similar, back), torch.cat(null))[0].to(z), twin)
+    return Merges(probabilities(distinctness(similar, back), torch.cat(null))[0].to(z.dtype), twin)
 
 
 def pooled_agreement(groups: Totals) -> float:
@@ -103,20 +88,6 @@ def corrected_centres(groups: Totals, pooled: float) -> Float[Tensor, "groups di
     alike = alike.clamp_min(LEAST_SIMILARITY)
     known = members * alike / (1 + (members - 1) * alike)
     return groups.centres / known.sqrt()[:, None]
-
-
-def most_similar(
-    queries: Float[Tensor, "queries dim"], centres: Float[Tensor, "groups dim"], own: Int64[Tensor, " queries"]
-) -> Similar:
-    """Return the two groups that each query is most similar to, other than its own."""
-    similarity, number = [], []
-    for rows in torch.arange(len(queries)).split(max(1, HELD // len(centres))):
-        products = (queries[rows] @ centres.T).scatter_(1, own[rows, None], -torch.inf)
-        best = products.max(1)
-        second = products.scatter_(1, best.indices[:, None], -torch.inf).max(1)
-        similarity.append(torch.stack([best.values, second.values], 1))
-        number.append(torch.stack([best.indices, second.indices], 1))
-    return _known(torch.cat(similarity), torch.cat(number))
 
 
 def next_similar(
@@ -146,7 +117,7 @@ def distinctness(similar: Similar, back: Float[Tensor, " queries"]) -> Float[Ten
 
 
 def _cut(
-    z: Float[Tensor, "members dim"],
+    z: Vectors,
     weight: Float[Tensor, " members"],
     filing: Filing,
     able: Int64[Tensor, " able"],
@@ -176,8 +147,3 @@ def _agreement(groups: Totals) -> Float[Tensor, " groups"]:
     pairs = groups.weight.square() - groups.squares
     found = (groups.vector.square().sum(-1) - groups.squares) / pairs.clamp_min(LEAST_WEIGHT**2)
     return found.where(pairs > LEAST_WEIGHT**2, 0)
-
-
-def _known(similarity: Float[Tensor, "queries 2"], number: Int64[Tensor, "queries 2"]) -> Similar:
-    exists = similarity.isfinite()
-    return Similar(similarity.where(exists, 0), number.where(exists, -1))

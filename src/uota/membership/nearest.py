@@ -1,15 +1,17 @@
 """The most similar member of a group."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
+
+from uota.membership.projected import Vectors
 
 # Members that look for their nearest at once.
 ROWS = 512
 
 
 def nearest_member(
-    z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], wanted: Int64[Tensor, " members"]
+    z: Vectors, group: Int64[Tensor, " members"], wanted: Int64[Tensor, " members"]
 ) -> Int64[Tensor, " members"]:
     """Return for each member the most similar other member of a group, by cosine; −1 if there is none.
 

@@ -66,7 +66,8 @@ def cohort(members: Grouped) -> Float[Tensor, " members"]:
     These are the member's cosines to the centres of other groups, and the centre's to members of other groups.
     """
     own, crowd, (mean, deviation) = members.own, members.crowd, members.strangers
-    by_centre = (own - mean[members.group]) / deviation[members.group]
+    group = members.group[members.rows]
+    by_centre = (own - mean[group]) / deviation[group]
     return ((own - crowd.mean) / crowd.deviation + by_centre) / 2
 
 

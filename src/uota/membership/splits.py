@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from uota.membership.filing import Block, Filing, blocks, halve, some_groups, sums, totals
 from uota.membership.grouped import LEAST_VARIANCE
 from uota.membership.mixture import probabilities
+from uota.membership.projected import Vectors
 from uota.numerics import seed_of
 
 # Fewest members of a part; one member that differs is a misfiled one.
@@ -58,9 +59,7 @@ class Others:
     number: Int64[Tensor, " others"]
 
 
-def find_splits(
-    z: Float[Tensor, "members dim"], probability: Float[Tensor, " members"], filing: Filing, seed: int
-) -> Splits:
+def find_splits(z: Vectors, probability: Float[Tensor, " members"], filing: Filing, seed: int) -> Splits:
     """Find groups that show two things.
 
     Groups of fewer than four members have no two parts of two members; their probability is 0, and so is that of all if
@@ -73,7 +72,7 @@ def find_splits(
         seed: of the mixed groups and samples.
     """
     able = torch.nonzero(filing.sizes >= 2 * LEAST)[:, 0]
-    weight = (1 - DENIED * probability).to(z)
+    weight = (1 - DENIED * probability).to(z.dtype)
     found = torch.zeros(len(filing.sizes), dtype=z.dtype)
     part = torch.zeros_like(filing.group)
     if len(able) < 2:
@@ -83,13 +82,13 @@ def find_splits(
     others = Others(centres[number], number)
     observed, part_of_able = cohesion(z, weight, some_groups(filing, able), others, able[:, None])
     null = _mixed(z, weight, filing, able, others, seed)
-    found[able] = probabilities(observed, null)[0].to(z)
+    found[able] = probabilities(observed, null)[0].to(z.dtype)
     part[torch.isin(filing.group, able)] = part_of_able
     return Splits(found, part)
 
 
 def cohesion(
-    z: Float[Tensor, "members dim"],
+    z: Vectors,
     weight: Float[Tensor, " members"],
     filing: Filing,
     others: Others,
@@ -172,7 +171,7 @@ def _beyond(block: Block, direction: Float[Tensor, "groups dim"], bound: Float[T
 
 
 def _mixed(
-    z: Float[Tensor, "members dim"],
+    z: Vectors,
     weight: Float[Tensor, " members"],
     filing: Filing,
     able: Int64[Tensor, " able"],
