@@ -82,7 +82,7 @@ def open_parquet(path: Path) -> ArrowTable:
     from pyarrow.parquet import ParquetFile
 
     with readable(str(path)):
-        file = ParquetFile(path, memory_map=True)
+        file = ParquetFile(path)
         schema, rows = file.schema_arrow, file.metadata.num_rows
     return ArrowTable(
         str(path), kinds_of(schema, str(path)), rows, lambda columns: file.iter_batches(ROWS, columns=columns)
