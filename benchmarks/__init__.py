@@ -20,6 +20,7 @@ BENCHMARKS = {
     "views": Benchmark("views per second compared with lightly's SwAV transform", "15 seconds"),
     "start_up": Benchmark("time of every --help and of imports, compared with import torch", "4 minutes"),
     "scale": Benchmark("cost of arbitration as a function of its size, modelled and measured", "2 minutes"),
+    "misfiled_scale": Benchmark("time and memory of uota misfiled, modelled and measured, beside others", "20 minutes"),
     "step": Benchmark("share of an arbiter in a training step; steps compared with lightly's", "20 minutes"),
     "packed": Benchmark("images per second from a folder, tar shards and a saved data set", "2 minutes"),
     "peers": Benchmark("training end to end compared with lightly: speed, memory, time to an accuracy", "30 minutes"),

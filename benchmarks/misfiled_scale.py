@@ -19,14 +19,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import ndarray
 from sklearn.metrics import average_precision_score
 
 from benchmarks.command_line import RESULTS, make_parser, parse, start
@@ -39,11 +38,11 @@ DIM, SIZE, SHARE = 384, 20, 0.05
 # Dimensions in which members differ by more than noise; deviation of members from their groups, a median and the
 # standard deviation of its logarithm; noise.
 LATENT, SPREAD, UNEVEN, NOISE = 48, 1.7, 0.4, 0.1
+WAYS = ("centre", "cleanlab", "uota")
 MEMBERS, TINY = (10_000, 30_000, 60_000, 100_000, 200_000, 1_000_000), (400, 600, 800)
 ROWS = 2**14
 # Bytes of the largest matrix that cleanlab is given; it makes copies of it.
 LARGEST = 2**30
-TEMPERATURE = 0.1
 
 
 class Run(NamedTuple):
@@ -84,65 +83,13 @@ def make(path: Path, members: int) -> None:
             file.write_table(pyarrow.table([names, group[rows], home[rows], lists], schema=file.schema))
 
 
-def batches(path: Path) -> Iterator[tuple[ndarray, ndarray]]:
-    """Read groups and vectors, batch by batch."""
-    from pyarrow.parquet import ParquetFile
-
-    for batch in ParquetFile(path).iter_batches(ROWS, columns=["group", "vector"]):
-        vectors = batch.column("vector").flatten().to_numpy()
-        yield batch.column("group").to_numpy(), vectors.reshape(-1, DIM)
-
-
-def cosines(path: Path) -> tuple[ndarray, ndarray, ndarray, ndarray]:
-    """Return groups, unit vectors, their sums by group, and cosines to the mean of the other members."""
-    parts = list(batches(path))
-    group, z = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    del parts
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(group.max() + 1))
-    sums = np.concatenate(
-        [
-            np.add.reduceat(z[order[part[0] : part[-1] + SIZE]], part - part[0])
-            for part in np.split(starts, [len(starts) // 2])
-        ]
-    )
-    own = np.empty(len(z), np.float32)
-    for first in range(0, len(z), ROWS):
-        rows = slice(first, first + ROWS)
-        others = sums[group[rows]] - z[rows]
-        own[rows] = (z[rows] * others).sum(1) / np.linalg.norm(others, axis=1)
-    return group, z, sums, own
-
-
-def centre(path: Path) -> ndarray:
-    """Return how well members fit, by the cosine to the mean of the other members."""
-    return cosines(path)[-1]
-
-
-def cleanlab(path: Path) -> ndarray:
-    """Return cleanlab's label quality; a member does not count in the centre of its own group."""
-    from cleanlab.rank import get_label_quality_scores
-
-    group, z, sums, own = cosines(path)
-    probabilities = z @ (sums / np.linalg.norm(sums, axis=1, keepdims=True)).T
-    probabilities[np.arange(len(z)), group] = own
-    probabilities -= probabilities.max(1, keepdims=True)
-    np.exp(probabilities / TEMPERATURE, out=probabilities)
-    probabilities /= probabilities.sum(1, keepdims=True)
-    quality: ndarray = get_label_quality_scores(group, probabilities)
-    return quality
-
-
-OTHERS: dict[str, Callable[[Path], ndarray]] = {"centre": centre, "cleanlab": cleanlab}
-
-
 def command_of(way: str, path: Path, out: Path) -> list[str]:
     """Return the command that writes a table, or the scores of another method as .npy."""
     if way == "uota":
         columns = ("--group", "group", "--embedding", "vector", "--id", "file")
         return [sys.executable, "-m", "uota", "misfiled", str(path), *columns, "--table", str(out / "found.parquet")]
-    code = f"import numpy; from benchmarks.misfiled_scale import *; numpy.save({str(out / 'found.npy')!r}, {way}(Path({str(path)!r})))"
-    return [sys.executable, "-c", code]
+    code = "import sys; from benchmarks.misfiled_others import write; write(*sys.argv[1:])"
+    return [sys.executable, "-c", code, way, str(path), str(out / "found.npy")]
 
 
 def measure(run: Run) -> dict[str, Any]:
@@ -218,13 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for needed in ("pyarrow", "faiss", "cleanlab"):
         if find_spec(needed) is None:
             parser.error(f"{needed} is not installed; pip install 'uota[parquet,index]' cleanlab")
-    sizes = TINY if asked.tiny else MEMBERS
-    make_missing(
-        asked.out,
-        [Run(way, members) for members in sizes for way in ("centre", "cleanlab", "uota")],
-        measure,
-        processes=1,
-    )
+    runs = [Run(way, members) for members in (TINY if asked.tiny else MEMBERS) for way in WAYS]
+    make_missing(asked.out, runs, measure, processes=1)
     print(json.dumps(predict([line for line in read_lines(asked.out) if line["way"] == "uota"])))
 
 

@@ -3,6 +3,7 @@
 Ranks may hold different numbers of images, as in a last batch, but at least one each.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,19 @@ def on_this_rank() -> Iterator[None]:
         yield
     finally:
         _alone.reset(token)
+
+
+@contextmanager
+def joined_ranks() -> Iterator[None]:
+    """Exchange with the other processes that torchrun started, if it did, on CPUs; for as long as this lasts."""
+    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def world_size() -> int:

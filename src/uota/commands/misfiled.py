@@ -116,6 +116,7 @@ def _add_eyes(parser: CommandParser) -> None:
 
 def run(options: Namespace) -> None:
     """List the members that do not belong to their group."""
+    from uota.distributed import joined_ranks
     from uota.errors import UotaError
     from uota.io.outputs import path_of
     from uota.membership.command import judge_and_write
@@ -132,8 +133,9 @@ def run(options: Namespace) -> None:
         raise UotaError("--yes and --new-groups belong to --apply; give the list of moves")
     wanted = Wanted(values["group"], values["embedding"], values["id"])
     named = Named(values["source"], wanted, values["eyes"], values["backbone"], take_reading(values))
-    for line in judge_and_write(named, values["table"], values["groups_table"], values["seed"]):
-        print(line)
+    with joined_ranks():
+        for line in judge_and_write(named, values["table"], values["groups_table"], values["seed"]):
+            print(line)
 
 
 COMMAND = Command("list the members of groups that do not belong there, of pictures or any embeddings", parser, run)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from uota.console import printable
+from uota.distributed import rank
 from uota.io.outputs import check_writable, path_of
 from uota.io.tables import check_table
 from uota.membership.api import judge
@@ -12,7 +13,7 @@ from uota.runs.folder import check_output
 
 
 def judge_and_write(named: Named, table: str, groups_table: str | None = None, seed: int = 0) -> Iterator[str]:
-    """Judge members and groups, and write the tables.
+    """Judge members and groups, and write the tables; with several ranks, the first one does.
 
     Args:
         named: where the members are.
@@ -33,6 +34,8 @@ def judge_and_write(named: Named, table: str, groups_table: str | None = None, s
     check_output(*outputs, data=named.source)
     check_inputs_kept(named, outputs)
     found = judge(open_members(named), seed)
+    if rank():
+        return
     found.save(outputs[0])
     if groups_table is not None:
         found.save_groups(outputs[1])

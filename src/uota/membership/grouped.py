@@ -12,7 +12,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.membership.projected import Vectors, row_blocks
+from uota.distributed import sum_over_ranks
+from uota.membership.projected import Vectors
+from uota.membership.shares import of_all_ranks, own_blocks
 
 # A member counts exp(DOUBT · cosine to the other members) in the centre of its group.
 DOUBT = 8.0
@@ -61,19 +63,19 @@ class Grouped:
     def sums(self) -> Float[Tensor, "groups dim"]:
         """Sum of the vectors of each group."""
         found = torch.zeros(self.groups, self.z.shape[1], dtype=self.z.dtype)
-        for rows in row_blocks(len(self.z)):
+        for rows in own_blocks(len(self.z)):
             found.index_add_(0, self.group[rows], self.z[rows])
-        return found
+        return sum_over_ranks(found)
 
     @cached_property
     def counted(self) -> tuple[Float[Tensor, " members"], Float[Tensor, "groups dim"]]:
         """What each member counts in its centre, the less, the less it agrees with the others; and the sums of that."""
-        weight, totals = torch.zeros(len(self.z), dtype=self.z.dtype), torch.zeros_like(self.sums)
-        for rows in row_blocks(len(self.z)):
+        weights, totals = [], torch.zeros_like(self.sums)
+        for rows in own_blocks(len(self.z)):
             z, group = self.z[rows], self.group[rows]
-            weight[rows] = (DOUBT * (cosine(z, self.sums[group] - z) - 1)).exp_()
-            totals.index_add_(0, group, weight[rows, None] * z)
-        return weight, totals
+            weights.append((DOUBT * (cosine(z, self.sums[group] - z) - 1)).exp_())
+            totals.index_add_(0, group, weights[-1][:, None] * z)
+        return of_all_ranks(torch.cat(weights))[0], sum_over_ranks(totals)
 
     @cached_property
     def centres(self) -> Float[Tensor, "groups dim"]:

@@ -15,6 +15,7 @@ from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projected import Features, row_blocks
 from uota.membership.result import MemberVerdicts
+from uota.membership.shares import of_all_ranks, own_share
 from uota.membership.similar import most_similar
 from uota.numerics import seed_of
 
@@ -64,8 +65,8 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
     _check(features, len(group[several].unique()))
     choice = choose(features, group, seed)
     scorer = Scorer(features, choice.best, seed)
-    of_parts = scorer.grouped(group, len(names), torch.nonzero(several)[:, 0])
-    members, observed = of_parts[choice.parts], scorer(of_parts)
+    of_parts = scorer.grouped(group, len(names), own_share(torch.nonzero(several)[:, 0]))
+    members, (observed,) = of_parts[choice.parts], of_all_ranks(scorer(of_parts))
     null = exchange_members(members, scorer, choice.parts, seed)
     of_several, share = probabilities(observed, null.score)
     probability = torch.full((len(group),), share, dtype=torch.float64)
@@ -100,8 +101,8 @@ def exchange_members(members: Grouped, scorer: Scorer, parts: tuple[str, ...], s
     for repeat in range(repeats):
         group, injected = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
         chosen = torch.nonzero(injected)[:, 0]
-        of_parts = scorer.grouped(group, members.groups, chosen)
-        score = scorer(of_parts)
+        of_parts = scorer.grouped(group, members.groups, own_share(chosen))
+        (score,) = of_all_ranks(scorer(of_parts))
         fits, margin = best_other_group(of_parts[parts], chosen)
         own = members.group[chosen]
         found.append((score, own, margin, fits == own))
@@ -115,8 +116,10 @@ def best_other_group(
 
     Members that do not agree with the rest of their group count little in its centre.
     """
-    similar = most_similar(members.z, members.centres, members.group[chosen], chosen)
-    return similar.number[:, 0], similar.similarity[:, 0] - similar.similarity[:, 1]
+    share = own_share(chosen)
+    similar = most_similar(members.z, members.centres, members.group[share], share)
+    fits, lead = of_all_ranks(similar.number[:, 0], similar.similarity[:, 0] - similar.similarity[:, 1])
+    return fits, lead
 
 
 def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:

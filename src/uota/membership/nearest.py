@@ -5,6 +5,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from uota.membership.projected import Vectors
+from uota.membership.shares import of_all_ranks, own_share
 
 # Members that look for their nearest at once.
 ROWS = 512
@@ -24,12 +25,13 @@ def nearest_member(
     """
     filed = group.argsort(stable=True)
     ends = group.bincount().cumsum(0)
-    seekers, found = wanted.argsort(stable=True), torch.full_like(group, -1)
+    seekers, found = own_share(wanted.argsort(stable=True)), []
     for rows in seekers.split(ROWS):
         first, last = int(wanted[rows[0]]), int(wanted[rows[-1]])
         candidates = filed[int(ends[first - 1]) if first else 0 : int(ends[last])]
         cosines = z[rows] @ z[candidates].T
         cosines[(group[candidates] != wanted[rows, None]) | (candidates == rows[:, None])] = -torch.inf
         best = cosines.max(1)
-        found[rows] = torch.where(best.values.isfinite(), candidates[best.indices], -1)
-    return found
+        found.append(torch.where(best.values.isfinite(), candidates[best.indices], -1))
+    rows, nearest = of_all_ranks(seekers, torch.cat(found))
+    return torch.empty_like(nearest).scatter_(0, rows, nearest)

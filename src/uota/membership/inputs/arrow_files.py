@@ -18,8 +18,8 @@ from uota.membership.inputs.arrow import is_number, is_vector, stack_columns, ve
 from uota.membership.inputs.collecting import Part
 from uota.membership.inputs.columns import Columns, Kind
 
-# Rows that are read at once.
-ROWS = 2**14
+# Rows, and bytes of each column of a Parquet file, that are read at once.
+ROWS, BUFFER = 2**14, 2**20
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def open_parquet(path: Path) -> ArrowTable:
     from pyarrow.parquet import ParquetFile
 
     with readable(str(path)):
-        file = ParquetFile(path)
+        # With pyarrow's defaults, all that was read stays in memory, and a row group is read as a whole.
+        file = ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
         schema, rows = file.schema_arrow, file.metadata.num_rows
     return ArrowTable(
         str(path), kinds_of(schema, str(path)), rows, lambda columns: file.iter_batches(ROWS, columns=columns)
