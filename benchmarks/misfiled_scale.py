@@ -5,8 +5,9 @@ Members with 384 dimensions in groups of 20, of which 5 % exchanged their groups
     uota      `uota misfiled`, the command
     centre    the cosine to the mean of the other members, in NumPy
     cleanlab  cleanlab's label quality, given a softmax over the cosines to all groups' centres
+    index     of the groups most similar to a member, the share that the index of uota finds, where it is used
 
-each in a process of its own on two threads, whose time, processor time and peak of resident memory are those that the
+the first three each in a process of its own on two threads, whose time, processor time and peak of resident memory are those that the
 system counts. The processor time of uota is modelled as a sum of a few kinds of work; the costs are fitted to all sizes
 but the largest, which is predicted. cleanlab takes a matrix of members times groups: where it does not fit into memory,
 the line has its size alone. It needs cleanlab (pip install cleanlab), which the package does not.
@@ -26,21 +27,25 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.metrics import average_precision_score
+from torch.nn.functional import normalize
 
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.lines import make_missing, read_lines
 from benchmarks.scale import fitted
-from uota.membership.similar import CELL, EXACT, PROBED
+from uota.membership.similar import CELL, EXACT, PROBED, Index, Products
 
 OUT = RESULTS / "misfiled_scale.jsonl"
 DIM, SIZE, SHARE = 384, 20, 0.05
 # Dimensions in which members differ by more than noise; deviation of members from their groups, a median and the
 # standard deviation of its logarithm; noise.
 LATENT, SPREAD, UNEVEN, NOISE = 48, 1.7, 0.4, 0.1
-WAYS = ("centre", "cleanlab", "uota")
-MEMBERS, TINY = (10_000, 30_000, 60_000, 100_000, 200_000, 1_000_000), (400, 600, 800)
+WAYS = ("centre", "cleanlab", "index", "uota")
+MEMBERS, TINY = (10_000, 30_000, 60_000, 100_000, 200_000, 1_000_000), (400, 800)
 ROWS = 2**14
+# Members whose most similar groups are looked for in both ways.
+QUERIES = 2**12
 # Bytes of the largest matrix that cleanlab is given; it makes copies of it.
 LARGEST = 2**30
 
@@ -83,6 +88,23 @@ def make(path: Path, members: int) -> None:
             file.write_table(pyarrow.table([names, group[rows], home[rows], lists], schema=file.schema))
 
 
+def recall(groups: int, directions: int) -> list[float]:
+    """Return which shares of the most similar and the next most similar groups of some members the index finds.
+
+    Args:
+        groups: number of groups.
+        directions: dimensions in which centres differ; with all, nothing but an exact search finds the next best.
+    """
+    random = torch.Generator().manual_seed(0)
+    centres, home = torch.randn(groups, directions, generator=random), torch.arange(min(groups, QUERIES))
+    members = centres[home] + SPREAD * torch.randn(len(home), directions, generator=random)
+    basis = torch.randn(directions, DIM, generator=random) if directions < DIM else torch.eye(DIM)
+    centres, members = (normalize(each @ basis, dim=-1) for each in (centres, members))
+    nobody = torch.full_like(home, groups - 1)
+    (_, found), (_, best) = (search(centres).two_best(members, nobody) for search in (Index, Products))
+    return [round(float(each), 4) for each in (found == best).double().mean(0)]
+
+
 def command_of(way: str, path: Path, out: Path) -> list[str]:
     """Return the command that writes a table, or the scores of another method as .npy."""
     if way == "uota":
@@ -95,6 +117,8 @@ def command_of(way: str, path: Path, out: Path) -> list[str]:
 def measure(run: Run) -> dict[str, Any]:
     """Make a run and return its line of results."""
     line = run._asdict() | {"groups": run.groups}
+    if run.way == "index":
+        return line | {"few_directions": recall(run.groups, LATENT), "all_directions": recall(run.groups, DIM)}
     matrix = 4 * run.members * run.groups
     if run.way == "cleanlab" and matrix > LARGEST:
         return line | {"matrix_gb": round(matrix / 1e9, 2)}
@@ -166,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if find_spec(needed) is None:
             parser.error(f"{needed} is not installed; pip install 'uota[parquet,index]' cleanlab")
     runs = [Run(way, members) for members in (TINY if asked.tiny else MEMBERS) for way in WAYS]
+    runs = [run for run in runs if run.way != "index" or run.groups > EXACT]
     make_missing(asked.out, runs, measure, processes=1)
     print(json.dumps(predict([line for line in read_lines(asked.out) if line["way"] == "uota"])))
 

@@ -1,6 +1,7 @@
 """Every benchmark is listed and runs in its smallest form."""
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 from unittest.mock import create_autospec
@@ -35,7 +36,7 @@ TINY = [
 ]
 # These need more than --tiny to be quick, and have tests of their own below.
 OTHERS = {
-    *("kill", "hostile", "demo_seeds", "groups", "worth.table", "worth.page", "worth.picture"),
+    *("kill", "hostile", "demo_seeds", "groups", "misfiled_scale", "worth.table", "worth.page", "worth.picture"),
     *("on_device", "on_device.recipes", "on_device.smoke", "on_device.learn"),
 }
 WRONG = [
@@ -197,6 +198,37 @@ def test_groups_runs(tmp_path, monkeypatch):
     lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     assert [line["arm"] for line in lines] == ["learned-features", "pixels", "untrained"]
     assert all(0 < line["ap_cleanlab_centres"] < 1 for line in lines)
+
+
+def test_misfiled_scale_runs(tmp_path, monkeypatch, capsys):
+    from benchmarks import misfiled_others, misfiled_scale
+
+    def in_this_process(command: list[str]) -> dict[str, float]:
+        # Without imports; a process of its own is started below.
+        assert uota(command[3:]) == 0 if "uota" in command else misfiled_others.write(*command[3:]) is None
+        return {"processor_seconds": 1.0}
+
+    if misfiled_scale.find_spec("cleanlab") is None:  # its default quality is the probability of the label
+        monkeypatch.setattr(misfiled_others, "label_quality", lambda members: members.own)
+    monkeypatch.setattr(misfiled_scale, "find_spec", lambda name: name)
+    monkeypatch.setattr(misfiled_scale, "used", in_this_process)
+
+    run("misfiled_scale", ["--tiny", "--out", str(tmp_path / "lines")])
+
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert [(line["way"], line["members"]) for line in lines[:4]] == [
+        *(("centre", 400), ("cleanlab", 400), ("uota", 400), ("centre", 800)),
+    ]
+    assert all(0.3 < line["ap"] <= 1 for line in lines)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["members"] == 800
+
+
+def test_misfiled_scale_counts_time_and_memory():
+    from benchmarks.misfiled_scale import used
+
+    found = used([sys.executable, "-c", "x = bytearray(10**8)"])
+    assert found["peak_gb"] > 0.1
+    assert found["seconds"] >= 0
 
 
 def test_tables_page_and_picture_are_written(tmp_path, capsys):
