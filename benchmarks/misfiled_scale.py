@@ -7,10 +7,10 @@ Members with 384 dimensions in groups of 20, of which 5 % exchanged their groups
     cleanlab  cleanlab's label quality, given a softmax over the cosines to all groups' centres
     index     of the groups most similar to a member, the share that the index of uota finds, where it is used
 
-the first three each in a process of its own on two threads, whose time, processor time and peak of resident memory are those that the
-system counts. The processor time of uota is modelled as a sum of a few kinds of work; the costs are fitted to all sizes
-but the largest, which is predicted. cleanlab takes a matrix of members times groups: where it does not fit into memory,
-the line has its size alone. It needs cleanlab (pip install cleanlab), which the package does not.
+The first three run each in a process of its own on two threads, whose time, processor time and peak of resident memory
+are those that the system counts. The processor time of uota is modelled as a sum of a few kinds of work; the costs are
+fitted to all sizes but the largest, which is predicted. cleanlab takes a matrix of members times groups: where it is
+too large, the line has its size alone. It needs cleanlab (pip install cleanlab), which the package does not.
 
 Runs that have no line yet are made, one after the other.
 """
