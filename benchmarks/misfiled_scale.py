@@ -50,6 +50,15 @@ QUERIES = 2**12
 LARGEST = 2**30
 
 
+# A small process that runs a command and prints what it used: a child of this one would begin with the memory of torch.
+COUNTING = """
+import json, resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+
+
 class Run(NamedTuple):
     """The fields that identify a line of results."""
 
@@ -133,15 +142,14 @@ def used(command: list[str]) -> dict[str, Any]:
     # Threads that wait do not spin, so that processor time is that of work, also on a busy machine.
     environment = os.environ | {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     before = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTING, *command], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    processor, kilobytes = json.loads(done.stdout)
     return {
         "seconds": round(time.perf_counter() - before, 1),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gb": round(usage.ru_maxrss * 1024 / 1e9, 2),
+        "processor_seconds": round(processor, 1),
+        "peak_gb": round(kilobytes * 1024 / 1e9, 2),
         "load": round(os.getloadavg()[0], 1),
     }
 
