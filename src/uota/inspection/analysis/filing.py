@@ -9,8 +9,9 @@ from torch import Tensor
 from uota.data import Groups
 from uota.membership.eyes import FileEyes, default_eyes, file_features
 from uota.membership.files import FileVerdicts
-from uota.membership.injection import Choice, Features
+from uota.membership.injection import Choice
 from uota.membership.members import score_members
+from uota.membership.projection import Features
 
 
 @dataclass(frozen=True)
