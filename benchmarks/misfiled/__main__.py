@@ -1,4 +1,4 @@
-"""How well misfiled members are found, on the same features: python -m benchmarks.misfiled [DATA...] [--seeds 0 1 2 3 4]
+"""How well misfiled members are found: python -m benchmarks.misfiled [DATA...] [--seeds 0 1 2 3 4]
 
 A share of the members of groups is exchanged between them. `uota.misfiled` lists them, and so do methods of others: the
 cosine to the group's centre, the margin to the nearest centre, kNN agreement, PRISM, Beta-SOD, and cleanlab's label
