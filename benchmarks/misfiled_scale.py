@@ -110,7 +110,9 @@ def recall(groups: int, directions: int) -> list[float]:
     basis = torch.randn(directions, DIM, generator=random) if directions < DIM else torch.eye(DIM)
     centres, members = (normalize(each @ basis, dim=-1) for each in (centres, members))
     nobody = torch.full_like(home, groups - 1)
-    (_, found), (_, best) = (search(centres).two_best(members, nobody) for search in (Index, Products))
+    (_, found), (_, best) = (
+        search.two_best(members, nobody) for search in (Index(centres, refined=True), Products(centres))
+    )
     return [round(float(each), 4) for each in (found == best).double().mean(0)]
 
 

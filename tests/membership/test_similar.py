@@ -67,5 +67,5 @@ def test_without_faiss_all_groups_are_compared_and_that_is_said(monkeypatch, cap
     monkeypatch.setattr(similar, "EXACT", 10)
     monkeypatch.setattr(similar, "find_spec", lambda name: None)
     assert isinstance(search_among(vectors(20, 8)), Products)
-    assert "compared with all of 20 groups" in caplog.text
+    assert "all of 20 vectors are compared" in caplog.text
     assert "pip install 'uota[index]'" in caplog.text

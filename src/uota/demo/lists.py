@@ -12,7 +12,7 @@ from uota.demo.archive import is_misfiled
 from uota.inspection.analysis.filing import Filing, judge_files
 from uota.membership.filing import sums
 from uota.membership.grouped import cosine
-from uota.membership.projected import Features, project
+from uota.membership.projection import Features, project
 
 
 class Lists(NamedTuple):
@@ -39,8 +39,8 @@ def make_lists(groups: Groups, features: Features, seed: int) -> Lists:
     """
     filing = judge_files(groups, features, seed)
     wrong = truth(groups)
-    same = project(features, filing.choice.parts)
-    raw = project({"pixels": pixels(groups)}, ["pixels"])
+    same = project(features)[:]
+    raw = project({"pixels": pixels(groups)})[:]
     by = {
         "uota": suspicion(filing),
         "distance to the group's centre, same features": distance_to_centre(same, filing.group),

@@ -8,8 +8,8 @@ from uota.membership.groups import judge_groups
 from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import first_repeated, name_members, number_groups
 from uota.membership.inputs.vectors import as_features, check_lengths
-from uota.membership.members import score_members
-from uota.membership.projected import projected
+from uota.membership.members import check_members, score_vectors
+from uota.membership.projection import project
 from uota.membership.result import Misfiled
 from uota.settings.ranges import RANGES, check_number
 
@@ -64,7 +64,8 @@ def judge(members: Members, seed: int = 0) -> Misfiled:
     repeated = first_repeated(members.ids)
     if repeated is not None:
         logger.warning(f"several members have the {members.id_name} {printable(repeated)}, and perhaps others too")
-    verdicts = score_members(members.features, members.group, seed)
-    z = projected(members.features, verdicts.choice.parts)
+    check_members(members.features, members.group)
+    z = project(members.features, seed)
+    verdicts = score_vectors(z, members.group, seed)
     groups = judge_groups(z, members.group, verdicts.probability, seed)
     return Misfiled(members.ids, members.names, verdicts, groups, members.id_name)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.membership.projected import Vectors, row_blocks
+from uota.membership.projection import Vectors, row_blocks
 
 # Members of a block of whole groups; a larger group is a block of its own.
 BLOCK = 4096

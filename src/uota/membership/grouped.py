@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from uota.distributed import sum_over_ranks
-from uota.membership.projected import Vectors
+from uota.membership.projection import Vectors
 from uota.membership.shares import of_all_ranks, own_blocks
 
 # A member counts exp(DOUBT · cosine to the other members) in the centre of its group.
@@ -78,15 +78,29 @@ class Grouped:
         return of_all_ranks(torch.cat(weights))[0], sum_over_ranks(totals)
 
     @cached_property
+    def mean(self) -> Float[Tensor, " dim"]:
+        """Mean of all vectors."""
+        return (self.sums.sum(0, dtype=torch.float64) / len(self.z)).to(self.z.dtype)
+
+    @property
+    def weight(self) -> Float[Tensor, " members"]:
+        """What each member counts in the centre of its group, which is the less, the less it agrees with the others."""
+        return self.counted[0]
+
+    @property
+    def totals(self) -> Float[Tensor, "groups dim"]:
+        """Sum of what the members count."""
+        return self.counted[1]
+
+    @cached_property
     def centres(self) -> Float[Tensor, "groups dim"]:
         """Unit vector of each group's centre."""
-        return normalize(self.counted[1], dim=-1)
+        return normalize(self.totals, dim=-1)
 
     @cached_property
     def own(self) -> Float[Tensor, " rows"]:
         """Cosine of each member to the centre of the other members of its group; 0 if there are none."""
-        weight, totals = self.counted
-        return self._of_rows(lambda rows, z: cosine(z, totals[self.group[rows]] - weight[rows, None] * z))
+        return self._of_rows(lambda rows, z: cosine(z, self.totals[self.group[rows]] - self.weight[rows, None] * z))
 
     @cached_property
     def plain(self) -> Float[Tensor, " rows"]:
@@ -96,8 +110,7 @@ class Grouped:
     @cached_property
     def to_all(self) -> Float[Tensor, " rows"]:
         """Mean cosine of each member to all members."""
-        mean = (self.sums.sum(0, dtype=torch.float64) / len(self.z)).to(self.z.dtype)
-        return self._of_rows(lambda rows, z: z @ mean)
+        return self._of_rows(lambda rows, z: z @ self.mean)
 
     @cached_property
     def to_partners(self) -> Float[Tensor, "rows partners"]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from uota.membership.filing import file_members
 from uota.membership.merges import find_merges
-from uota.membership.projected import Vectors
+from uota.membership.projection import Vectors
 from uota.membership.result import GroupVerdicts
 from uota.membership.splits import find_splits
 

@@ -1,22 +1,21 @@
 """Members that do not belong to their group, of anything that has features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
-from sklearn.isotonic import IsotonicRegression
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from uota.errors import UotaError
+from uota.membership.destinations import Candidates, Finder, Logit, fit_logit, join
 from uota.membership.grouped import Grouped
-from uota.membership.injection import Scorer, choose, exchange
+from uota.membership.injection import Weighted, choose, exchange
+from uota.membership.metric import PLAIN, by_metrics
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
-from uota.membership.projected import Features, row_blocks
-from uota.membership.result import MemberVerdicts
-from uota.membership.shares import of_all_ranks, own_share
-from uota.membership.similar import most_similar
+from uota.membership.projection import Features, Vectors, project, row_blocks
+from uota.membership.result import LIKELY, MemberVerdicts
+from uota.membership.shares import of_all_ranks, own_blocks, own_share
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
@@ -27,20 +26,20 @@ EXCHANGED, EXCHANGES, SHARE = 1000, 10, 0.05
 
 
 @dataclass(frozen=True)
-class Exchanged:
-    """What is known of members after they were exchanged on purpose.
+class Null:
+    """What is known of members after some were exchanged on purpose.
 
     Attributes:
-        score: how well each fits the group that it was put into.
-        group: the group that it came from.
-        margin: how much nearer the other group that it fits best is than the next one.
-        is_found: whether that is the group that it came from.
+        score: how well each that does not belong fits its group.
+        group: the group that it was in before.
+        moved: the members that were moved.
+        candidates: groups that each of these may come from.
     """
 
     score: Float[Tensor, " exchanged"]
     group: Int64[Tensor, " exchanged"]
-    margin: Float[Tensor, " exchanged"]
-    is_found: Bool[Tensor, " exchanged"]
+    moved: Int64[Tensor, " moved"]
+    candidates: Candidates
 
 
 def score_members(features: Features, groups: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
@@ -48,78 +47,84 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
 
     Nothing is trained. Several scores are tried on members that are exchanged between groups on purpose, and the one
     that finds those best serves, or the weighted sum of all; the scores of exchanged members are also the distribution
-    that outliers' scores are known to have, and show how often a wrong member's right group is found. Time is linear in
-    members, but for the group that each fits best, which is looked for in all groups.
+    that outliers' scores are known to have, and show how a wrong member's right group is found.
 
     Args:
-        features: features of the members, by kind; those of an encoder at the depths of `uota.encoders.eyes.DEPTHS` are
-            tried in several combinations, and those of other kinds together.
-        groups: any number for each group; groups may be of any sizes.
+        features: features of the members, by kind.
+        groups: any number for each group; groups may be of any sizes. Of a group of two, both members do not belong
+            there if they do not belong together.
         seed: of the exchanges and samples.
 
     Raises:
         UotaError: there are fewer than three groups of two or more members, or features are not finite.
     """
     names, group = groups.unique(return_inverse=True)
+    check_members(features, group)
+    verdicts = score_vectors(project(features, seed), group, seed)
+    return replace(verdicts, group=groups, fits=names[verdicts.fits])
+
+
+def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
+    """Do as `score_members`, given unit vectors.
+
+    Args:
+        z: unit vectors.
+        group: number of each member's group, without gaps.
+        seed: of the exchanges and samples.
+    """
     several = group.bincount()[group] > 1
-    _check(features, len(group[several].unique()))
-    choice = choose(features, group, seed)
-    scorer = Scorer(features, choice.best, seed)
-    of_parts = scorer.grouped(group, len(names), own_share(torch.nonzero(several)[:, 0]))
-    members, (observed,) = of_parts[choice.parts], of_all_ranks(scorer(of_parts))
-    null = exchange_members(members, scorer, choice.parts, seed)
+    choice = choose(z, group, seed)
+    members = by_metrics(z, group, int(group.max()) + 1, seed, chosen=own_share(torch.nonzero(several)[:, 0]))
+    (observed,) = of_all_ranks(choice.best(members))
+    null = exchange_members(members[PLAIN], choice.best, seed)
     of_several, share = probabilities(observed, null.score)
     probability = torch.full((len(group),), share, dtype=torch.float64)
     probability[several] = of_several
-    fits, margin = best_other_group(members, torch.arange(len(group)))
+    logit = _fit_logit(null, group, probability)
+    finder = Finder(members)
+    told = [logit(finder(rows)) for rows in own_blocks(len(group))]
+    fits, fits_probability = of_all_ranks(*(torch.cat(each) for each in zip(*told, strict=True)))
     return MemberVerdicts(
-        group=groups,
-        probability=probability.to(members.z.dtype),
-        fdr=false_discoveries(probability).to(members.z.dtype),
-        score=torch.full_like(probability, torch.nan, dtype=members.z.dtype).masked_scatter(several, observed),
-        fits=names[fits],
-        fits_probability=_chance(margin, null).to(members.z.dtype),
-        nearest_own=nearest_member(members.z, group, group),
-        nearest_other=nearest_member(members.z, group, fits),
+        group=group,
+        probability=probability.to(z.dtype),
+        fdr=false_discoveries(probability).to(z.dtype),
+        score=torch.full((len(group),), torch.nan, dtype=z.dtype).masked_scatter(several, observed),
+        fits=fits,
+        fits_probability=fits_probability,
+        nearest_own=nearest_member(z, group, group),
+        nearest_other=nearest_member(z, group, fits),
         share=share,
         interval=share_interval(observed, group[several], null.score, null.group, seed),
         choice=choice,
     )
 
 
-def exchange_members(members: Grouped, scorer: Scorer, parts: tuple[str, ...], seed: int) -> Exchanged:
+def exchange_members(members: Grouped, score: Weighted, seed: int) -> Null:
     """Exchange members on purpose, as often as it takes to know what becomes of them.
 
     Args:
-        members: all members in their groups.
-        scorer: scores them.
-        parts: the features by which the right group is looked for.
-        seed: of the exchanges.
+        members: all members.
+        score: scores them.
+        seed: of the exchanges and samples.
     """
     repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
-    found = []
+    scores, groups, moved, candidates = [], [], [], []
     for repeat in range(repeats):
-        group, injected = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
-        chosen = torch.nonzero(injected)[:, 0]
-        of_parts = scorer.grouped(group, members.groups, own_share(chosen))
-        (score,) = of_all_ranks(scorer(of_parts))
-        fits, margin = best_other_group(of_parts[parts], chosen)
-        own = members.group[chosen]
-        found.append((score, own, margin, fits == own))
-    return Exchanged(*(torch.cat(each) for each in zip(*found, strict=True)))
+        exchanged = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
+        wrong, of_repeat = (torch.nonzero(each)[:, 0] for each in (exchanged.wrong, exchanged.moved))
+        by_metric = by_metrics(members.z, exchanged.group, members.groups, seed, chosen=own_share(wrong))
+        scores += of_all_ranks(score(by_metric))
+        groups.append(members.group[wrong])
+        moved.append(of_repeat)
+        candidates.append(Candidates(*of_all_ranks(*Finder(by_metric)(own_share(of_repeat)))))
+    return Null(torch.cat(scores), torch.cat(groups), torch.cat(moved), join(candidates))
 
 
-def best_other_group(
-    members: Grouped, chosen: Int64[Tensor, " chosen"]
-) -> tuple[Int64[Tensor, " chosen"], Float[Tensor, " chosen"]]:
-    """Return the other group whose centre is most similar to each chosen member, and its lead over the next one.
-
-    Members that do not agree with the rest of their group count little in its centre.
-    """
-    share = own_share(chosen)
-    similar = most_similar(members.z, members.centres, members.group[share], share)
-    fits, lead = of_all_ranks(similar.number[:, 0], similar.similarity[:, 0] - similar.similarity[:, 1])
-    return fits, lead
+def _fit_logit(null: Null, group: Int64[Tensor, " members"], probability: Float[Tensor, " members"]) -> Logit:
+    """Fit what finds the groups that members came from, to those that probably belonged there."""
+    right = probability[null.moved] <= LIKELY
+    chosen = right if bool(right.any()) else torch.ones_like(right)
+    return fit_logit(Candidates(*(each[chosen] for each in null.candidates)), group[null.moved[chosen]])
 
 
 def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:
@@ -131,14 +136,13 @@ def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, "
     return mean[last_of_equals]
 
 
-def _chance(margin: Float[Tensor, " members"], null: Exchanged) -> Tensor:
-    """Return the probability that the group that fits best is right, which rises with its lead over the next."""
-    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    regression.fit(null.margin.double().numpy(), null.is_found.double().numpy())
-    return torch.from_numpy(np.asarray(regression.predict(margin.double().numpy())))
+def check_members(features: Features, group: Int64[Tensor, " members"]) -> None:
+    """Check that members can be compared.
 
-
-def _check(features: Features, groups: int) -> None:
+    Raises:
+        UotaError: there are fewer than three groups of two or more members, or features are not finite.
+    """
+    groups = int((group.bincount() > 1).sum())
     if groups < MIN_COMPARABLE_GROUPS:
         raise UotaError(
             f"there are {groups} groups of two or more members, too few to find those that do not belong; "

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uota.membership.filing import Filing, Totals, halve, some_groups, totals
 from uota.membership.mixture import probabilities
-from uota.membership.projected import Vectors
+from uota.membership.projection import Vectors
 from uota.membership.similar import Similar, most_similar
 from uota.numerics import seed_of
 

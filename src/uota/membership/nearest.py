@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from uota.membership.projected import Vectors
+from uota.membership.projection import Vectors
 from uota.membership.shares import of_all_ranks, own_share
 
 # Members that look for their nearest at once.

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from uota.distributed import gather_rows, rank, world_size
-from uota.membership.projected import ROWS
+from uota.membership.projection import ROWS
 
 
 def own_share(rows: Int64[Tensor, " rows"]) -> Int64[Tensor, " share"]:

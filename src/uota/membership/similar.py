@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from uota.membership.projected import ROWS, Vectors
+from uota.membership.projection import ROWS, Vectors, row_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ EXACT = 4096
 CELL, PROBED, SHORTLIST = 1024, 64, 64
 # Dimensions that a code of 4 bits stands for.
 CODED = 4
+# Vectors that cells, for each, and codes are fitted to.
+TRAINED, CODEBOOK = 64, 2**14
 # Similarities that are held at once.
 HELD = 2**24
 
@@ -72,13 +74,20 @@ def search_among(centres: Float[Tensor, "groups dim"]) -> "Products | Index":
     """Return a search among all centres, or above `EXACT` by an index, if FAISS is there."""
     if len(centres) <= EXACT:
         return Products(centres)
-    if not find_spec("faiss"):
+    if not has_faiss(len(centres)):
+        return Products(centres)
+    return Index(centres, refined=True)
+
+
+def has_faiss(vectors: int) -> bool:
+    """Whether FAISS is there; if not, print that all vectors are compared."""
+    found = find_spec("faiss") is not None
+    if not found:
         logger.warning(
-            f"members are compared with all of {len(centres)} groups, as there is no FAISS; "
+            f"all of {vectors} vectors are compared, as there is no FAISS; "
             "to make that several times faster: pip install 'uota[index]'"
         )
-        return Products(centres)
-    return Index(centres)
+    return found
 
 
 class Products:
@@ -103,22 +112,28 @@ class Index:
     """Comparison with a shortlist, found by FAISS.
 
     Args:
-        centres: of the groups, more than a few.
+        vectors: more than a few.
+        refined: whether a copy of them is kept, by which a shortlist is compared exactly.
     """
 
-    def __init__(self, centres: Float[Tensor, "groups dim"]) -> None:
+    def __init__(self, vectors: Vectors, refined: bool) -> None:
         import faiss
 
         faiss.omp_set_num_threads(torch.get_num_threads())
-        self.rows, self.dtype = ROWS, centres.dtype
-        padded = _padded(centres)
-        cells = -(-len(padded) // CELL)
-        kind = f"IVF{cells},PQ{padded.shape[1] // CODED}x4fs,RFlat"
-        index: Any = faiss.index_factory(padded.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-        index.train(padded)
-        index.add(padded)
-        faiss.extract_index_ivf(index.base_index).nprobe = PROBED
+        self.rows, self.dtype = ROWS, vectors.dtype
+        cells, random = -(-len(vectors) // CELL), torch.Generator().manual_seed(0)
+        sample = _padded(vectors[torch.randperm(len(vectors), generator=random)[: max(TRAINED * cells, CODEBOOK)]])
+        kind = f"IVF{cells},PQ{sample.shape[1] // CODED}x4fs" + refined * ",RFlat"
+        index: Any = faiss.index_factory(sample.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        index.train(sample)
+        for rows in row_blocks(len(vectors)):
+            index.add(_padded(vectors[rows]))
+        faiss.extract_index_ivf(index.base_index if refined else index).nprobe = PROBED
         self.index = index
+
+    def shortlist(self, queries: Float[Tensor, "queries dim"], count: int) -> Int64[Tensor, "queries count"]:
+        """Return the numbers of the vectors whose codes are most similar, best first; −1 where there are too few."""
+        return torch.from_numpy(self.index.search(_padded(queries), count)[1])
 
     def two_best(self, queries: Float[Tensor, "queries dim"], own: Int64[Tensor, " queries"]) -> tuple[Tensor, Tensor]:
         """Return products with the two most similar centres other than the own, and their numbers; −inf: no other."""

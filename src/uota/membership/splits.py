@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from uota.membership.filing import Block, Filing, blocks, halve, some_groups, sums, totals
 from uota.membership.grouped import LEAST_VARIANCE
 from uota.membership.mixture import probabilities
-from uota.membership.projected import Vectors
+from uota.membership.projection import Vectors
 from uota.numerics import seed_of
 
 # Fewest members of a part; one member that differs is a misfiled one.

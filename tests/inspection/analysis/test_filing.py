@@ -70,9 +70,8 @@ def test_files_are_seen_with_the_eyes_that_are_given(filed):
         shapes.append(tuple(images.shape[1:]))
         return {"mean": images.mean((2, 3)), "corner": images[:, :, 0, 0]}
 
-    filing = find_misfiled(filed[0], FileEyes(PRESETS["small"], see), bar=False)
+    find_misfiled(filed[0], FileEyes(PRESETS["small"], see), bar=False)
     assert set(shapes) == {(3, 32, 32)}
-    assert filing.choice.parts == ("mean", "corner")
 
 
 def test_too_few_groups_are_refused_only_if_files_are_requested(filed):

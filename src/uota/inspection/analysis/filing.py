@@ -11,7 +11,7 @@ from uota.membership.eyes import FileEyes, default_eyes, file_features
 from uota.membership.files import FileVerdicts
 from uota.membership.injection import Choice
 from uota.membership.members import score_members
-from uota.membership.projected import Features
+from uota.membership.projection import Features
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from uota.membership.inputs.names import Numbered
-from uota.membership.projected import Features
+from uota.membership.projection import Features
 
 
 @dataclass(frozen=True)
