@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from uota.membership.metric import PLAIN, WHITENED, Metrics
 from uota.membership.projection import Vectors, row_blocks
-from uota.membership.similar import EXACT, HELD, Index, has_faiss
+from uota.membership.similar import EXACT, HELD, SHORTLIST, Index, has_faiss
 
 # Groups with the most similar centres, and most similar members, whose groups are the candidates.
 CENTRES, NEIGHBOURS = 8, 32
@@ -156,9 +156,11 @@ class Neighbours:
         if self.index is None:
             parts = zip(x.split(self.rows), own.split(self.rows), strict=True)
             return torch.cat([self._compared(*part, count) for part in parts])
-        found = self.index.shortlist(x, 2 * count).clamp_min(0)
-        others_first = (self.group[found] == own[:, None]).long().argsort(dim=1, stable=True)
-        return found.gather(1, others_first[:, :count])
+        found = self.index.shortlist(x, max(SHORTLIST, 2 * count)).clamp_min(0)
+        distinct, place = found.unique(return_inverse=True)
+        cosines = (self.y[distinct][place] @ x[:, :, None])[:, :, 0]
+        best = cosines.masked_fill_(self.group[found] == own[:, None], -torch.inf).topk(count, 1)
+        return found.gather(1, best.indices)
 
     def _compared(self, x: Tensor, own: Tensor, count: int) -> Tensor:
         """Compare with all."""
