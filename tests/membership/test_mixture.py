@@ -26,6 +26,16 @@ def test_probabilities_are_those_of_bayes(scores):
     assert float(abs(probability.numpy() - expected).mean()) < 0.01
 
 
+def test_of_few_members_the_only_outlier_does_not_seem_impossible():
+    random = torch.Generator().manual_seed(0)
+    null = torch.randn(1000, generator=random) - 8
+    observed = torch.cat([torch.randn(47, generator=random), torch.tensor([-7.5])])  # above the median of the null
+    probability, share = probabilities(observed, null)
+    assert share == pytest.approx(0, abs=1e-9)
+    assert 0.1 < probability[-1] < 0.9
+    assert probability[:-1].max() < 0.01
+
+
 def test_any_increasing_map_of_the_scores_gives_the_same(scores):
     observed, null = (each.double() for each in scores)
     torch.testing.assert_close(probabilities(observed, null), probabilities(observed.exp(), null.exp()))

@@ -71,5 +71,12 @@ def _histogram(position: Float[Tensor, " scores"], times: Int64[Tensor, " scores
 
 
 def _estimate(observed: Float[Tensor, " bins"], null: Float[Tensor, " bins"]) -> tuple[Tensor, float]:
-    densities = torch.stack([counts.double() / counts.sum().clamp_min(1) for counts in (observed, null, null)])
-    return outlier_probability(densities @ smoothing())
+    """Estimate the probability of each bin, and the share, from counts.
+
+    The share is that below the median of the null. Of few members that are wrong, none may be there, which does not
+    mean that none is wrong; so probabilities are those after one more such member was seen, which is not in the share.
+    """
+    outliers, count = null / null.sum().clamp_min(1), observed.sum()
+    densities = torch.stack([(observed + outliers) / (count + 1), outliers, outliers])
+    of_bin, share = outlier_probability(densities @ smoothing())
+    return of_bin, max(0.0, (share * float(count + 1) - 1) / max(1.0, float(count)))
