@@ -63,4 +63,5 @@ def test_the_picture_shows_the_first_of_the_list(tmp_path, monkeypatch):
     monkeypatch.setattr(picture, "on_white", on_white)
     picture.main(["--out", str(tmp_path / "sheet.png")])
     assert (len(drawn), drawn[0].name) == (picture.SHOWN, "a 7.png")
-    assert Image.open(tmp_path / "sheet.png").size == (10 * picture.CELL[0], 2 * picture.CELL[1])
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (10 * picture.CELL[0], 2 * picture.CELL[1])
