@@ -6,12 +6,13 @@ import re
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.membership.test_move_lists import NAMES
+from tests.membership.test_path_cells import NAMES
 
 from uota.errors import UotaError
 from uota.io.csv_files import csv_text
 from uota.membership.move_apply import carry_out
 from uota.membership.moves import plan_moves
+from uota.membership.path_cells import escape_path
 
 
 def fill(folder, files):
@@ -214,7 +215,8 @@ def test_any_names_are_moved_as_the_table_lists_them_and_moved_back(tmp_path_fac
     before = tree(folder)
     path = folder.with_name("moves.csv")
     to = [data.draw(st.sampled_from([*groups, ""])) for _ in files]
-    path.write_text(csv_text([("file", "to"), *zip(files, to, strict=True)]), encoding="utf-8")
+    rows = zip(map(escape_path, files), map(escape_path, to), strict=True)
+    path.write_text(csv_text([("file", "to"), *rows]), encoding="utf-8")
     error = None
     try:
         plan = plan_moves(folder, path)
