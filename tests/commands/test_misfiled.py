@@ -54,7 +54,7 @@ def test_the_files_of_a_folder_are_listed_worst_first(folder, place, capsys):
     assert len(rows) == 41
     assert list(rows[0]) == ["file", "group", "probability", "fdr", "fits_better", "fits_probability", "nearest_own",
                              "nearest_other"]  # fmt: skip
-    assert rows[0]["file"] == "kind0/thing0/=strange\\xff.png"
+    assert rows[0]["file"] == "kind0/thing0/=strange\\udcff.png"
     assert (rows[0]["group"], rows[0]["fits_better"]) == ("kind0/thing0", "kind1/thing5")
     assert rows[0]["nearest_other"].startswith("kind1/thing5/")
     probability = [float(row["probability"]) for row in rows]
@@ -65,9 +65,9 @@ def test_the_files_of_a_folder_are_listed_worst_first(folder, place, capsys):
     said = capsys.readouterr().out
     assert "41 members of 10 groups; estimated share that does not belong:" in said
     assert "score, chosen on members exchanged on purpose: " in said
-    assert "kind0/thing0/=strange\\xff.png  in kind0/thing0, fits kind1/thing5" in said
+    assert "kind0/thing0/=strange\\udcff.png  in kind0/thing0, fits kind1/thing5" in said
     assert "broken.png" in said
-    assert said.endswith("written: misfiled.csv, groups.csv\n")
+    assert said.endswith("written: misfiled.csv, misfiled.html, groups.csv\n")
 
 
 def test_the_same_command_gives_the_same_table(folder, place):

@@ -68,4 +68,4 @@ def judge(members: Members, seed: int = 0) -> Misfiled:
     features = {name: at_least_float32(each) for name, each in members.features.items()}
     verdicts = score_members(features, members.group, seed)
     groups = judge_groups(project(features, verdicts.choice.parts), members.group, verdicts.probability, seed)
-    return Misfiled(members.ids, members.names, verdicts, groups, members.id_name)
+    return Misfiled(members.ids, members.names, verdicts, groups, members.id_name, members.origin)

@@ -13,7 +13,7 @@ from uota.membership.grouped import ROWS, Grouped
 from uota.membership.injection import Features, Scorer, choose, exchange
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
-from uota.membership.result import MemberVerdicts
+from uota.membership.verdicts import MemberVerdicts
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
