@@ -61,17 +61,17 @@ class MovePaths:
         """Return the file that a cell stands for, or None if it is gone.
 
         Raises:
-            UnfitError: it may not be moved, or the cell stands for several files.
+            UnfitError: it may not be moved.
         """
-        return _only(cell, self._find(cell))
+        return next(iter(self._find(cell)), None)
 
     def find_group(self, cell: str, may_be_new: bool) -> str:
         """Return the folder of a group.
 
         Raises:
-            UnfitError: there is none, or the cell stands for several.
+            UnfitError: there is none.
         """
-        found = _only(cell, [name for name in self._find(cell) if self.path(name).is_dir()])
+        found = next((name for name in self._find(cell) if self.path(name).is_dir()), None)
         if found:
             return str(PurePosixPath(self.inside(f"{found}/file")).parent)  # the folder itself may be a link
         name = self.inside(parse_cell(cell))
@@ -134,15 +134,9 @@ class MovePaths:
         return next((name for name in outermost_first if name in made or not os.path.lexists(self.path(name))), "")
 
     def _find(self, cell: str) -> list[str]:
-        """Return what a cell may stand for: what is written so in tables, and what has that very name, if it exists."""
+        """Return what a cell stands for that exists: what tables write so, then what has that very name."""
         names = dict.fromkeys(self.inside(text) for text in dict.fromkeys([parse_cell(cell), cell]))
         return [name for name in names if name in self._earlier or os.path.lexists(self.path(name))]
-
-
-def _only(cell: str, found: list[str]) -> str | None:
-    if len(found) > 1:
-        raise UnfitError(f"{printable(cell)} stands for {' and '.join(map(ascii, sorted(found)))}")
-    return found[0] if found else None
 
 
 def _is_name(text: str) -> bool:

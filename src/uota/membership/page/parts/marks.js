@@ -51,8 +51,11 @@ function undoMark() {
   return last[0];
 }
 
+const places = new Map(rows.map((row, place) => [row.member, place]));
+const placeOf = (member) => places.get(member) ?? rows.length;
+
 /** The marked members as a list that `uota misfiled FOLDER --apply` reads; a dash alone would mean to set aside. */
 const moveRows = () => [[data.id_name, "to", "mark", "group"],
-  ...[...marks.values()].map(({ id, to, mark, group }) => [id, to === "-" ? "./-" : to, MARKS[mark], group])];
+  ...[...marks].sort(([a], [b]) => placeOf(a) - placeOf(b)).map(([, mark]) => mark).map(({ id, to, mark, group }) => [id, to === "-" ? "./-" : to, MARKS[mark], group])];
 
 const countMarks = (mark) => [...marks.values()].filter((one) => one.mark === mark).length;
