@@ -35,7 +35,7 @@ TINY = [
 ]
 # These need more than --tiny to be quick, and have tests of their own below.
 OTHERS = {
-    *("kill", "hostile", "demo_seeds", "groups", "worth.table", "worth.page", "worth.picture"),
+    *("kill", "hostile", "demo_seeds", "groups", "misfiled", "worth.table", "worth.page", "worth.picture"),
     *("on_device", "on_device.recipes", "on_device.smoke", "on_device.learn"),
 }
 WRONG = [
@@ -197,6 +197,22 @@ def test_groups_runs(tmp_path, monkeypatch):
     lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     assert [line["arm"] for line in lines] == ["learned-features", "pixels", "untrained"]
     assert all(0 < line["ap_cleanlab_centres"] < 1 for line in lines)
+
+
+def test_misfiled_runs(tmp_path, monkeypatch):
+    from benchmarks.misfiled import __main__ as misfiled
+    from benchmarks.misfiled import features, others
+
+    monkeypatch.setattr(features, "FOLDER", tmp_path / "features")
+    if misfiled.find_spec("cleanlab") is None:  # its default quality is the probability of the label
+        monkeypatch.setattr(misfiled, "find_spec", lambda name: name)
+        monkeypatch.setattr(
+            others, "cleanlab", lambda name, p, group: {f"cleanlab {name}": -p[torch.arange(len(group)), group]}
+        )
+    misfiled.main(["--tiny", "--out", str(tmp_path / "lines")])
+    (line,) = (json.loads(line) for line in (tmp_path / "lines").read_text().splitlines())
+    assert (line["data"], line["share"], line["wrong"]) == ("drawings", 0.05, 0.05)
+    assert all(0 < each <= 1 for each in (line["uota"], *line["others"].values()))
 
 
 def test_tables_page_and_picture_are_written(tmp_path, capsys):

@@ -3,10 +3,11 @@
 import torch
 
 from uota.membership.injection import Candidate, Choice, Weighted
+from uota.membership.metric import PLAIN
 from uota.membership.result import Misfiled
 from uota.membership.verdicts import GroupVerdicts, MemberVerdicts
 
-MARGIN = Candidate(("output",), "margin")
+MARGIN = Candidate(PLAIN, "margin")
 
 
 def made() -> Misfiled:
@@ -22,7 +23,7 @@ def made() -> Misfiled:
         torch.tensor([3, 2, 0, 0]),
         0.25,
         (0.1, 0.4),
-        Choice(Weighted("margin of output", {MARGIN: 1.0}), MARGIN.parts, {"margin of output": 0.75}),
+        Choice(Weighted(MARGIN.name, {MARGIN: 1.0}), {MARGIN.name: 0.75}),
     )
     groups = GroupVerdicts(
         torch.tensor([2, 1, 1]),

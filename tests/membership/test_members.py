@@ -16,8 +16,10 @@ def made(sizes, share, seed=0, dim=32, noise=0.6):
     home = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     x = 3 + torch.randn(len(sizes), dim, generator=random)[home]
     x = x + noise * torch.randn(x.shape, generator=random)
-    group, wrong = exchange(home, seed + 1, share) if share else (home, torch.zeros(len(home), dtype=torch.bool))
-    return {"output": x}, group, wrong, home
+    if not share:
+        return {"output": x}, home, torch.zeros(len(home), dtype=torch.bool), home
+    exchanged = exchange(home, seed + 1, share)
+    return {"output": x}, exchanged.group, exchanged.wrong, home
 
 
 @pytest.mark.parametrize("sizes", [[3] * 200, [2] * 150 + [5] * 60 + [200, 40]])
@@ -27,7 +29,8 @@ def test_misfiled_members_come_first_with_the_group_that_they_belong_to(sizes):
     assert average_precision_score(wrong, -found.score) > 0.85
     flagged = (found.probability > 0.5) & wrong
     assert flagged.sum() > 0.7 * wrong.sum()
-    assert (found.fits[flagged] == home[flagged]).double().mean() > 0.8
+    moved = flagged & (group != home)
+    assert (found.fits[moved] == home[moved]).double().mean() > 0.8
     assert (found.fits != group).all()
     assert found.interval[0] <= found.share <= found.interval[1]
 
@@ -85,20 +88,10 @@ def test_the_only_member_of_a_group_has_the_estimated_share_as_probability():
     assert not found.score[:-1].isnan().any()
 
 
-def test_all_depths_are_tried_in_combinations_and_other_kinds_together():
-    features, group, _, _ = made([3] * 15, 0.1)
-    x = features["output"]
-    depths = score_members({"output": x, "last": x.flip(1), "before": x[:, :9]}, group).choice
-    assert len(depths.found) - 1 == 3 * (len(score_members(features, group).choice.found) - 1)  # and a sum of all
-    assert next(iter(depths.found)) == depths.best.name
-    assert score_members({"a": x, "b": x[:, :5]}, group).choice.parts == ("a", "b")
-
-
-def test_the_better_features_are_chosen():
+def test_features_that_say_little_do_not_hide_those_that_say_much():
     features, group, wrong, _ = made([3] * 100, 0.1)
     noise = torch.randn(features["output"].shape, generator=torch.Generator().manual_seed(5))
     found = score_members({"output": noise, "last": features["output"], "before": features["output"] ** 3}, group)
-    assert found.choice.parts == ("last", "before")
     assert average_precision_score(wrong, -found.score) > 0.8
 
 

@@ -15,7 +15,7 @@ from uota.evaluation import Features as Labelled
 from uota.evaluation import evaluate_knn
 from uota.evaluation.retrieval import evaluate_retrieval
 from uota.membership.eyes import default_eyes, encoder_eyes, file_features
-from uota.membership.injection import Features
+from uota.membership.projection import Features
 from uota.runs.encoder import load_encoder
 from uota.settings.evaluation import EncoderSpec
 

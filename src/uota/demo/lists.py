@@ -12,9 +12,9 @@ from uota.demo.archive import is_misfiled
 from uota.membership.api import judge
 from uota.membership.filing import sums
 from uota.membership.grouped import cosine
-from uota.membership.injection import Features, project
 from uota.membership.inputs.pictures import file_members
 from uota.membership.members import score_members
+from uota.membership.projection import Features, project
 from uota.membership.result import Misfiled
 from uota.membership.verdicts import MemberVerdicts
 
@@ -43,8 +43,8 @@ def make_lists(groups: Groups, features: Features, seed: int) -> Lists:
     """
     found = judge(file_members(groups, features, groups.name), seed)
     wrong, group = truth(groups), found.members.group
-    same = project(features, found.members.choice.parts)
-    raw = project({"pixels": pixels(groups)}, ["pixels"])
+    same = project(features)
+    raw = project({"pixels": pixels(groups)})
     by = {
         "uota": suspicion(found.members),
         "distance to the group's centre, same features": distance_to_centre(same, group),

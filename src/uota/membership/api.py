@@ -5,11 +5,11 @@ from typing import Any
 
 from uota.console import printable
 from uota.membership.groups import judge_groups
-from uota.membership.injection import project
 from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import first_repeated, name_members, number_groups
 from uota.membership.inputs.vectors import as_features, check_lengths
-from uota.membership.members import score_members
+from uota.membership.members import check_members, score_vectors
+from uota.membership.projection import project
 from uota.membership.result import Misfiled
 from uota.numerics import at_least_float32
 from uota.settings.ranges import RANGES, check_number
@@ -66,6 +66,8 @@ def judge(members: Members, seed: int = 0) -> Misfiled:
     if repeated is not None:
         logger.warning(f"several members have the {members.id_name} {printable(repeated)}, and perhaps others too")
     features = {name: at_least_float32(each) for name, each in members.features.items()}
-    verdicts = score_members(features, members.group, seed)
-    groups = judge_groups(project(features, verdicts.choice.parts), members.group, verdicts.probability, seed)
+    check_members(features, members.group)
+    z = project(features, seed)
+    verdicts = score_vectors(z, members.group, seed)
+    groups = judge_groups(z, members.group, verdicts.probability, seed)
     return Misfiled(members.ids, members.names, verdicts, groups, members.id_name, members.origin)

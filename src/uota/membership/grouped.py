@@ -51,10 +51,14 @@ class Grouped:
         return self.group.bincount(minlength=self.groups)
 
     @cached_property
+    def weight(self) -> Float[Tensor, " members"]:
+        """What each member counts in the centre of its group, which is the less, the less it agrees with the others."""
+        return (DOUBT * (self.plain - 1)).exp()
+
+    @cached_property
     def counted(self) -> Float[Tensor, "members dim"]:
-        """The vectors times what they count in the centres, which is the less, the less they agree with the others."""
-        agreement = cosine(self.z, self.sum_by_group(self.z)[self.group] - self.z)
-        return (DOUBT * (agreement - 1)).exp()[:, None] * self.z
+        """The vectors times what they count in the centres."""
+        return self.weight[:, None] * self.z
 
     @cached_property
     def totals(self) -> Float[Tensor, "groups dim"]:

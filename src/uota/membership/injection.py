@@ -1,24 +1,23 @@
 """Injection: members exchanged between groups on purpose, which show what outliers score and which scores find them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from uota.arbitration.selection import SHARE, average_precision, not_suspected
-from uota.membership.grouped import Grouped
+from uota.arbitration.selection import SHARE
+from uota.membership.metric import METRICS, PLAIN, Metrics, by_metrics
 from uota.membership.mixture import probabilities
 from uota.membership.scores import SCORES
 from uota.numerics import seed_of
 
-# Depths of an encoder that are combined; of features of other kinds, all are combined.
-COMBINATIONS = (("output",), ("last", "before"), ("output", "last", "before"))
 # Members among whom scores are compared: of more, random groups, and of large groups random members.
 MEMBERS, LARGEST = 4096, 512
 # About how many exchanged members weights are fitted to, and how often members are exchanged for that.
@@ -27,20 +26,22 @@ FITTED, LEAST_EXCHANGES, MOST_EXCHANGES = 1500, 2, 6
 # drawings and garments; boosted trees were worse.
 PENALTY = 0.1
 COMBINED = "all scores, weighted"
-Features = Mapping[str, Float[Tensor, "members _"]]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to score members: which features, and which of `SCORES`."""
+    """A way to score members: one of `METRICS`, and one of `SCORES`."""
 
-    parts: tuple[str, ...]
+    metric: str
     score: str
 
     @property
     def name(self) -> str:
         """Name to show to people."""
-        return f"{self.score} of {' + '.join(self.parts)}"
+        return self.score if self.metric == PLAIN else f"{self.score}, {self.metric}"
+
+
+CANDIDATES = tuple(Candidate(*each) for each in product(METRICS, SCORES))
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Weighted:
     name: str
     weights: Mapping[Candidate, float]
 
+    def __call__(self, members: Metrics) -> Float[Tensor, " members"]:
+        """Score members; higher is better."""
+        scores = [weight * SCORES[each.score](members[each.metric]) for each, weight in self.weights.items()]
+        return torch.stack(scores).sum(0)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -62,147 +68,131 @@ class Choice:
 
     Attributes:
         best: a candidate, or the weighted sum of all.
-        parts: the features with which a single candidate finds them best.
         found: average precision in finding exchanged members by name, the best first.
     """
 
     best: Weighted
-    parts: tuple[str, ...]
     found: dict[str, float]
 
 
-class Scorer:
-    """Scores of the same members in several groupings.
+class Exchanged(NamedTuple):
+    """Groups after some members were exchanged.
 
-    Args:
-        features: features of the members, by kind.
-        weighted: what is summed.
-        seed: of the samples.
+    Attributes:
+        group: number of each member's group.
+        moved: members whose group is another one.
+        wrong: members that do not belong: those, and the other member of a group of two, as nothing says which of two
+            members that do not belong together is wrong.
     """
 
-    def __init__(self, features: Features, weighted: Weighted, seed: int) -> None:
-        self.weighted, self.seed = weighted, seed
-        self.z = {parts: project(features, parts) for parts in dict.fromkeys(each.parts for each in weighted.weights)}
-        self.gram = {parts: z @ z.T if len(z) <= MEMBERS else None for parts, z in self.z.items()}
-
-    def __call__(self, group: Int64[Tensor, " members"], groups: int) -> Float[Tensor, " members"]:
-        """Score all members in these groups; higher is better."""
-        members = {parts: Grouped(z, group, groups, self.seed, self.gram[parts]) for parts, z in self.z.items()}
-        parts = [weight * SCORES[each.score](members[each.parts]) for each, weight in self.weighted.weights.items()]
-        return torch.stack(parts).sum(0)
+    group: Int64[Tensor, " members"]
+    moved: Bool[Tensor, " members"]
+    wrong: Bool[Tensor, " members"]
 
 
-def combinations(features: Features) -> list[tuple[str, ...]]:
-    """Return the kinds of features that are used together."""
-    return [parts for parts in COMBINATIONS if features.keys() >= set(parts)] or [tuple(features)]
-
-
-def project(features: Features, parts: Iterable[str]) -> Float[Tensor, "members dim"]:
-    """Centre each part of the features, scale it to length 1, and concatenate them to unit vectors."""
-    centred = (features[part] - features[part].double().mean(0).to(features[part]) for part in parts)
-    return normalize(torch.cat([normalize(part, dim=-1) for part in centred], -1), dim=-1)
-
-
-def exchange(
-    group: Int64[Tensor, " members"], seed: int, share: float = SHARE
-) -> tuple[Int64[Tensor, " members"], Bool[Tensor, " members"]]:
+def exchange(group: Int64[Tensor, " members"], seed: int, share: float = SHARE) -> Exchanged:
     """Exchange the groups of randomly chosen members.
 
-    Groups of one member stay as they are, and no group changes its size.
-
-    Returns:
-        The groups, and which members are in another one.
+    Groups of one member stay as they are, and no group changes its size. There must be two groups of more.
     """
-    random = torch.Generator().manual_seed(seed)
-    several = torch.nonzero(group.bincount()[group] > 1)[:, 0]
+    random, sizes = torch.Generator().manual_seed(seed), group.bincount()
+    several = torch.nonzero(sizes[group] > 1)[:, 0]
     count = min(len(several), max(2, round(share * len(several))))
-    chosen = several[torch.randperm(len(several), generator=random)[:count]]
-    exchanged = group.scatter(0, chosen, group[chosen.roll(1)])
-    return exchanged, exchanged != group
+    moved = torch.zeros_like(group, dtype=torch.bool)
+    while not moved.any():  # as few members can all be of one group
+        chosen = several[torch.randperm(len(several), generator=random)[:count]]
+        exchanged = group.scatter(0, chosen, group[chosen.roll(1)])
+        moved = exchanged != group
+    broken = torch.zeros_like(sizes, dtype=torch.bool).index_fill(0, exchanged[moved], True) & (sizes == 2)
+    return Exchanged(exchanged, moved, moved | broken[exchanged])
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Scores of some members as they are, and after each exchange.
+    """Scores of some members as they are, and after each of several exchanges.
 
     Attributes:
-        candidates: what made the scores.
-        scores: standardised over all groupings; the first grouping is that of the members as they are.
+        observed: scores by `CANDIDATES` before any exchange.
+        scores: scores after exchanges, standardised over all, as those before.
         scale: standard deviation that each candidate's scores were divided by.
-        injected: which members each exchange put into another group.
-        kept: what most candidates do not suspect before any exchange; the rest is left out.
+        wrong: which members each exchange made wrong.
     """
 
-    candidates: Sequence[Candidate]
-    scores: Float[Tensor, "groupings members candidates"]
+    observed: Float[Tensor, "members candidates"]
+    scores: Float[Tensor, "exchanges members candidates"]
     scale: Float[Tensor, " candidates"]
-    injected: Bool[Tensor, "exchanges members"]
-    kept: Bool[Tensor, " members"]
-
-    def of(self, exchange: int) -> tuple[Float[Tensor, "some candidates"], Bool[Tensor, " some"]]:
-        """Return the scores after an exchange, and which are of exchanged members; without suspected ones."""
-        injected = self.injected[exchange]
-        used = self.kept | injected
-        return self.scores[exchange + 1][used], injected[used]
+    wrong: Bool[Tensor, "exchanges members"]
 
 
-def choose(features: Features, group: Int64[Tensor, " members"], seed: int) -> Choice:
+def choose(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], seed: int) -> Choice:
     """Choose the candidate or the weighted sum of candidates that finds exchanged members best, by average precision.
 
     The weights of the sum are those of a logistic regression of what was exchanged. It is judged by exchanges to which
-    it was not fitted; of equal ones, the first candidate is taken.
+    it was not fitted; of equal ones, the first candidate is taken. Members count the less as right ones, the more
+    probably they were wrong before.
 
     Args:
-        features: features of the members, by kind.
+        z: unit vectors.
         group: their groups, numbered without gaps.
         seed: of the samples and exchanges.
     """
-    trials = run_trials(features, group, seed)
-    every = range(len(trials.injected))
-    each_trial = [trials.of(exchange) for exchange in every]
-    precision = torch.tensor([[_precision(score, wrong) for score in scores.T] for scores, wrong in each_trial])
-    found = dict(zip((each.name for each in trials.candidates), precision.mean(0).tolist(), strict=True))
-    single = max(trials.candidates, key=lambda each: found[each.name])
+    trials = run_trials(z, group, seed)
+    every = range(len(trials.wrong))
+    right = probably_right(trials)
+    precisions = [[_precision(score, trials.wrong[each], right) for score in trials.scores[each].T] for each in every]
+    found = dict(zip((each.name for each in CANDIDATES), np.mean(precisions, 0).tolist(), strict=True))
+    single = max(CANDIDATES, key=lambda each: found[each.name])
     halves = every[::2], every[1::2]
-    found[COMBINED] = float(np.mean([_precision_of_sum(trials, *pair) for pair in (halves, halves[::-1])]))
+    found[COMBINED] = float(np.mean([_precision_of_sum(trials, *pair, right) for pair in (halves, halves[::-1])]))
     best = Weighted(single.name, {single: 1.0})
     if found[COMBINED] > found[single.name]:
         weights = fit_weights(trials, every) / trials.scale
-        best = Weighted(COMBINED, dict(zip(trials.candidates, weights.tolist(), strict=True)))
-    return Choice(best, single.parts, dict(sorted(found.items(), key=lambda pair: -pair[1])))
+        best = Weighted(COMBINED, dict(zip(CANDIDATES, weights.tolist(), strict=True)))
+    return Choice(best, dict(sorted(found.items(), key=lambda pair: -pair[1])))
 
 
-def run_trials(features: Features, group: Int64[Tensor, " members"], seed: int) -> Trials:
-    """Score a sample of the members by all candidates, as they are and after exchanges."""
+def run_trials(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], seed: int) -> Trials:
+    """Score a sample of the members by all candidates as they are, and after exchanges."""
     sample = some_groups(group, seed)
-    group = group[sample].unique(return_inverse=True)[1]
+    group, z = group[sample].unique(return_inverse=True)[1], z[sample]
     wanted = -(-FITTED // max(1, round(SHARE * len(group))))
     repeats = min(max(wanted, LEAST_EXCHANGES), MOST_EXCHANGES)
     exchanges = [exchange(group, seed_of(seed, repeat)) for repeat in range(repeats)]
-    groupings = [group, *(exchanged for exchanged, _ in exchanges)]
-    parts = combinations(features)
-    candidates = [Candidate(each, score) for each, score in product(parts, SCORES)]
-    scores = torch.cat([_all_scores(project(_of(features, each, sample), each), groupings, seed) for each in parts], 2)
-    injected = torch.stack([wrong for _, wrong in exchanges])
-    nulls = [scores[1:, :, place][injected] for place in range(len(candidates))]
-    suspected = [probabilities(each.contiguous(), null)[0] > 0.5 for each, null in zip(scores[0].T, nulls, strict=True)]
-    scale = scores[1:].double().std((0, 1)).clamp_min(1e-9)
-    standardised = (scores - scores[1:].double().mean((0, 1)).to(scores)) / scale.to(scores)
-    return Trials(candidates, standardised, scale, injected, not_suspected(torch.stack(suspected)))
+    groups, gram = int(group.max()) + 1, z @ z.T
+    groupings = [group, *(each.group for each in exchanges)]
+    scores = torch.stack([_all_scores(by_metrics(z, each, groups, seed, gram)) for each in groupings])
+    scale = scores[1:].double().std((0, 1)).clamp_min(1e-9).to(scores)
+    standardised = (scores - scores[1:].double().mean((0, 1)).to(scores)) / scale
+    return Trials(standardised[0], standardised[1:], scale, torch.stack([each.wrong for each in exchanges]))
 
 
 def fit_weights(trials: Trials, exchanges: Sequence[int]) -> Float[Tensor, " candidates"]:
-    """Fit weights of the standardised scores to some exchanges; of a sum of which higher is better."""
-    parts = [trials.of(exchange) for exchange in exchanges]
-    x, y = (np.concatenate([part[place].numpy() for part in parts]) for place in (0, 1))
-    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x.astype(np.float64), ~y)
+    """Fit weights of the standardised scores to some exchanges; of a sum of which higher is better.
+
+    Members that were wrong before stand among the others. If they score as exchanged ones do, this changes no order:
+    the larger the share of exchanged members among all of a score, the larger among right ones.
+    """
+    chosen = list(exchanges)
+    x, y = trials.scores[chosen].flatten(0, 1).double().numpy(), trials.wrong[chosen].flatten().numpy()
+    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x, ~y)
     return torch.from_numpy(fitted.coef_[0]).to(trials.scores)
 
 
-def _precision_of_sum(trials: Trials, fitted: Sequence[int], unseen: Sequence[int]) -> float:
+def probably_right(trials: Trials) -> Float[Tensor, " members"]:
+    """Return the probability of each member to belong to its group before any exchange, by the weighted sum."""
+    weights = fit_weights(trials, range(len(trials.wrong)))
+    return 1 - probabilities(trials.observed @ weights, (trials.scores @ weights)[trials.wrong])[0]
+
+
+def _precision_of_sum(trials: Trials, fitted: Sequence[int], unseen: Sequence[int], right: Tensor) -> float:
     """Return the mean average precision on some exchanges of the sum whose weights are fitted to others."""
     weights = fit_weights(trials, fitted)
-    return float(np.mean([_precision(scores @ weights, wrong) for scores, wrong in map(trials.of, unseen)]))
+    return float(np.mean([_precision(trials.scores[each] @ weights, trials.wrong[each], right) for each in unseen]))
+
+
+def _precision(score: Float[Tensor, " members"], wrong: Bool[Tensor, " members"], right: Tensor) -> float:
+    """Return the average precision in finding exchanged members among those that were probably right."""
+    return float(average_precision_score(wrong, -score, sample_weight=torch.where(wrong, 1, right)))
 
 
 def some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " sample"]:
@@ -219,19 +209,5 @@ def some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " 
     return filed[chosen[group[filed]] & (place < LARGEST)].sort().values
 
 
-def _of(features: Features, parts: Iterable[str], sample: Tensor) -> dict[str, Tensor]:
-    return {part: features[part][sample] for part in parts}
-
-
-def _all_scores(z: Float[Tensor, "members dim"], groupings: Sequence[Tensor], seed: int) -> Tensor:
-    """Compute all scores of all groupings: (groupings, members, scores)."""
-    groups, gram = int(groupings[0].max()) + 1, z @ z.T
-    of_groupings = []
-    for grouping in groupings:
-        members = Grouped(z, grouping, groups, seed, gram)
-        of_groupings.append(torch.stack([score(members) for score in SCORES.values()], 1))
-    return torch.stack(of_groupings)
-
-
-def _precision(score: Float[Tensor, " some"], wrong: Bool[Tensor, " some"]) -> float:
-    return average_precision(-score, wrong)
+def _all_scores(members: Metrics) -> Float[Tensor, "members candidates"]:
+    return torch.stack([SCORES[each.score](members[each.metric]) for each in CANDIDATES], 1)

@@ -1,19 +1,20 @@
 """Members that do not belong to their group, of anything that has features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
-from sklearn.isotonic import IsotonicRegression
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.membership.grouped import ROWS, Grouped
-from uota.membership.injection import Features, Scorer, choose, exchange
+from uota.membership.destinations import Candidates, Logit, find_candidates, fit_logit, join
+from uota.membership.grouped import Grouped
+from uota.membership.injection import Weighted, choose, exchange
+from uota.membership.metric import PLAIN, by_metrics
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
-from uota.membership.verdicts import MemberVerdicts
+from uota.membership.projection import Features, project
+from uota.membership.verdicts import LIKELY, MemberVerdicts
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
@@ -24,20 +25,20 @@ EXCHANGED, EXCHANGES, SHARE = 1000, 10, 0.05
 
 
 @dataclass(frozen=True)
-class Exchanged:
-    """What is known of members after they were exchanged on purpose.
+class Null:
+    """What is known of members after some were exchanged on purpose.
 
     Attributes:
-        score: how well each fits the group that it was put into.
-        group: the group that it came from.
-        margin: how much nearer the other group that it fits best is than the next one.
-        is_found: whether that is the group that it came from.
+        score: how well each that does not belong fits its group.
+        group: the group that it was in before.
+        moved: the members that were moved.
+        candidates: groups that each of these may come from.
     """
 
     score: Float[Tensor, " exchanged"]
     group: Int64[Tensor, " exchanged"]
-    margin: Float[Tensor, " exchanged"]
-    is_found: Bool[Tensor, " exchanged"]
+    moved: Int64[Tensor, " moved"]
+    candidates: Candidates
 
 
 def score_members(features: Features, groups: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
@@ -45,75 +46,81 @@ def score_members(features: Features, groups: Int64[Tensor, " members"], seed: i
 
     Nothing is trained. Several scores are tried on members that are exchanged between groups on purpose, and the one
     that finds those best serves, or the weighted sum of all; the scores of exchanged members are also the distribution
-    that outliers' scores are known to have, and show how often a wrong member's right group is found. Time is linear in
-    members, but for the group that each fits best, which is looked for in all groups.
+    that outliers' scores are known to have, and show how a wrong member's right group is found.
 
     Args:
-        features: features of the members, by kind; those of an encoder at the depths of `uota.encoders.eyes.DEPTHS` are
-            tried in several combinations, and those of other kinds together.
-        groups: any number for each group; groups may be of any sizes.
+        features: features of the members, by kind.
+        groups: any number for each group; groups may be of any sizes. Of a group of two, both members do not belong
+            there if they do not belong together.
         seed: of the exchanges and samples.
 
     Raises:
         UotaError: there are fewer than three groups of two or more members, or features are not finite.
     """
     names, group = groups.unique(return_inverse=True)
+    check_members(features, group)
+    verdicts = score_vectors(project(features, seed), group, seed)
+    return replace(verdicts, group=groups, fits=names[verdicts.fits])
+
+
+def score_vectors(z: Float[Tensor, "members dim"], group: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
+    """Do as `score_members`, given unit vectors.
+
+    Args:
+        z: unit vectors.
+        group: number of each member's group, without gaps.
+        seed: of the exchanges and samples.
+    """
     several = group.bincount()[group] > 1
-    _check(features, len(group[several].unique()))
-    choice = choose(features, group, seed)
-    scorer = Scorer(features, choice.best, seed)
-    members = Grouped(scorer.z[choice.parts], group, len(names), seed)
-    observed = scorer(group, len(names))[several]
-    null = exchange_members(members, scorer, seed)
+    choice = choose(z, group, seed)
+    members = by_metrics(z, group, int(group.max()) + 1, seed)
+    observed = choice.best(members)[several]
+    null = exchange_members(members[PLAIN], choice.best, seed)
     of_several, share = probabilities(observed, null.score)
     probability = torch.full((len(group),), share, dtype=torch.float64)
     probability[several] = of_several
-    fits, margin = best_other_group(members)
+    logit = _fit_logit(null, group, probability)
+    fits, fits_probability = logit(find_candidates(members, torch.arange(len(group))))
     return MemberVerdicts(
-        group=groups,
-        probability=probability.to(members.z),
-        fdr=false_discoveries(probability).to(members.z),
-        score=torch.full_like(members.z[:, 0], torch.nan).masked_scatter(several, observed),
-        fits=names[fits],
-        fits_probability=_chance(margin, null).to(members.z),
-        nearest_own=nearest_member(members.z, group, group),
-        nearest_other=nearest_member(members.z, group, fits),
+        group=group,
+        probability=probability.to(z),
+        fdr=false_discoveries(probability).to(z),
+        score=torch.full_like(z[:, 0], torch.nan).masked_scatter(several, observed),
+        fits=fits,
+        fits_probability=fits_probability,
+        nearest_own=nearest_member(z, group, group),
+        nearest_other=nearest_member(z, group, fits),
         share=share,
         interval=share_interval(observed, group[several], null.score, null.group, seed),
         choice=choice,
     )
 
 
-def exchange_members(members: Grouped, scorer: Scorer, seed: int) -> Exchanged:
-    """Exchange members on purpose, as often as it takes to know what becomes of them."""
-    repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
-    parts = []
-    for repeat in range(repeats):
-        group, injected = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
-        score = scorer(group, members.groups)[injected]
-        fits, margin = best_other_group(Grouped(members.z, group, members.groups, seed), injected)
-        own = members.group[injected]
-        parts.append((score, own, margin, fits == own))
-    return Exchanged(*(torch.cat(each) for each in zip(*parts, strict=True)))
-
-
-def best_other_group(
-    members: Grouped, chosen: Bool[Tensor, " members"] | None = None
-) -> tuple[Int64[Tensor, " chosen"], Float[Tensor, " chosen"]]:
-    """Return the other group whose centre is most similar to each member, and its lead over the next one.
+def exchange_members(members: Grouped, score: Weighted, seed: int) -> Null:
+    """Exchange members on purpose, as often as it takes to know what becomes of them.
 
     Args:
-        members: the members; those that do not agree with the rest of their group count little in its centre.
-        chosen: members to look at; None: all.
+        members: all members.
+        score: scores them.
+        seed: of the exchanges and samples.
     """
-    rows = torch.arange(len(members.z)) if chosen is None else torch.nonzero(chosen)[:, 0]
-    fits, leads = [], []
-    for part in rows.split(ROWS):
-        cosines = members.z[part] @ members.centres.T
-        best = cosines.scatter(1, members.group[part, None], -torch.inf).topk(2, 1)
-        fits.append(best.indices[:, 0])
-        leads.append(best.values[:, 0] - best.values[:, 1])
-    return torch.cat(fits), torch.cat(leads)
+    repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
+    scores, groups, moved, candidates = [], [], [], []
+    for repeat in range(repeats):
+        exchanged = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
+        by_metric = by_metrics(members.z, exchanged.group, members.groups, seed)
+        scores.append(score(by_metric)[exchanged.wrong])
+        groups.append(members.group[exchanged.wrong])
+        moved.append(torch.nonzero(exchanged.moved)[:, 0])
+        candidates.append(find_candidates(by_metric, moved[-1]))
+    return Null(torch.cat(scores), torch.cat(groups), torch.cat(moved), join(candidates))
+
+
+def _fit_logit(null: Null, group: Int64[Tensor, " members"], probability: Float[Tensor, " members"]) -> Logit:
+    """Fit what finds the groups that members came from, to those that probably belonged there."""
+    right = probability[null.moved] <= LIKELY
+    chosen = right if bool(right.any()) else torch.ones_like(right)
+    return fit_logit(Candidates(*(each[chosen] for each in null.candidates)), group[null.moved[chosen]])
 
 
 def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:
@@ -125,14 +132,13 @@ def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, "
     return mean[last_of_equals]
 
 
-def _chance(margin: Float[Tensor, " members"], null: Exchanged) -> Tensor:
-    """Return the probability that the group that fits best is right, which rises with its lead over the next."""
-    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    regression.fit(null.margin.double().numpy(), null.is_found.double().numpy())
-    return torch.from_numpy(np.asarray(regression.predict(margin.double().numpy())))
+def check_members(features: Features, group: Int64[Tensor, " members"]) -> None:
+    """Check that members can be compared.
 
-
-def _check(features: Features, groups: int) -> None:
+    Raises:
+        UotaError: there are fewer than three groups of two or more members, or features are not finite.
+    """
+    groups = int((group.bincount() > 1).sum())
     if groups < MIN_COMPARABLE_GROUPS:
         raise UotaError(
             f"there are {groups} groups of two or more members, too few to find those that do not belong; "

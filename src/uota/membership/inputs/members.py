@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from uota.membership.injection import Features
 from uota.membership.inputs.names import Numbered
 from uota.membership.origin import Origin
+from uota.membership.projection import Features
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from uota.data.open import folder_options
 from uota.errors import UotaError
 from uota.io.outputs import path_of
 from uota.membership.eyes import file_features, open_file_eyes
-from uota.membership.injection import Features
 from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import Numbered, is_missing, number_groups
 from uota.membership.origin import Origin
+from uota.membership.projection import Features
 from uota.membership.verdicts import FILE
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from uota.console import printable
 from uota.errors import UotaError
-from uota.membership.injection import Features
 from uota.membership.inputs.arrow import is_arrow, rows_of_arrow
 from uota.membership.inputs.frames import is_frame, is_series, rows_of_frame, rows_of_series
 from uota.membership.inputs.names import check_length
 from uota.membership.inputs.rows import stack
+from uota.membership.projection import Features
 
 # Rows that are checked at once.
 ROWS = 2**16

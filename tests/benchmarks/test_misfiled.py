@@ -1,0 +1,42 @@
+"""Methods of others that misfiled members are found with, and what the lines are made of."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import beta
+
+from benchmarks.misfiled.__main__ import calibration_error, table_of
+from benchmarks.misfiled.others import beta_mixture, prism
+
+
+def test_prism_is_the_softmax_over_groups():
+    cosines = torch.tensor([[0.9, 0.1], [0.2, 0.4]])
+    expected = np.exp([0.9, 0.4]) / (np.exp([0.9, 0.4]) + np.exp([0.1, 0.2]))
+    torch.testing.assert_close(prism(cosines, torch.tensor([0, 1])), torch.tensor(expected, dtype=torch.float32))
+
+
+def test_a_mixture_of_two_betas_tells_them_apart():
+    random = np.random.default_rng(0)
+    right, wrong = beta(40, 8).rvs(900, random_state=random), beta(20, 20).rvs(100, random_state=random)
+    of_wrong = beta_mixture(torch.from_numpy(2 * np.concatenate([right, wrong]) - 1))
+    ratio = 0.1 * beta(20, 20).pdf(0.6) / (0.1 * beta(20, 20).pdf(0.6) + 0.9 * beta(40, 8).pdf(0.6))
+    at = float(of_wrong[np.abs(np.concatenate([right, wrong]) - 0.6).argmin()])
+    assert at == pytest.approx(ratio, abs=0.15)
+    assert of_wrong[900:].mean() > 0.8 > 0.1 > of_wrong[:900].mean()
+
+
+def test_the_calibration_error_is_the_mean_gap():
+    probability = torch.tensor([0.05, 0.05, 0.95, 1.0])
+    assert calibration_error(probability, torch.tensor([True, False, True, True])) == pytest.approx(0.9 / 4 + 0.05 / 4)
+    assert calibration_error(probability[:0], torch.zeros(0, dtype=torch.bool)) == 0
+
+
+def test_the_table_has_means_over_seeds():
+    line = {
+        "data": "made", "share": 0.1, "members": 9, "wrong": 0.1, "estimated": 0.2, "interval": [0.0, 0.05], "told": 1,
+        "right_group": None, "calibration_error": 0.01,
+    }  # fmt: skip
+    others = {"cosine to the centre": 0.5, "cleanlab a": 0.6, "kNN agreement": 0.7}
+    rows = [line | {"uota": 0.8, "others": others}, line | {"uota": 0.9, "right_group": 0.5, "others": others}]
+    *_, row = table_of(rows)
+    assert "| **0.850** ± 0.071 | 0.700 | kNN agreement | 0.500 | 0.600 | 20.0 % | 0 of 2 | 50 % | 0.010 |" in row
