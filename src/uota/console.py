@@ -17,8 +17,6 @@ Item = TypeVar("Item")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 # Spreadsheets run a cell that starts with one of these as a formula (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
-# Text that starts a formula, or would once the apostrophes before it are taken away.
-FORMULA_LIKE = re.compile(f"'*[{re.escape(''.join(FORMULA))}]")
 
 
 def printable(text: Path | str) -> str:
@@ -54,15 +52,13 @@ def some_of(names: Sequence[str], at_most: int = 5, rest: str = "") -> str:
 def spreadsheet_cell(value: Any) -> Any:
     """Prepare a value for a CSV file: text that a spreadsheet would run as a formula gets an apostrophe before it.
 
-    So does such text after apostrophes, so that different texts stay different.
-
-    >>> spreadsheet_cell("=1+1"), spreadsheet_cell("'=1"), spreadsheet_cell(-1.5), spreadsheet_cell("cat")
-    ("'=1+1", "''=1", -1.5, 'cat')
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-1.5), spreadsheet_cell("cat")
+    ("'=1+1", -1.5, 'cat')
     """
     if not isinstance(value, str | Path):
         return value
     cell = printable(value)
-    return f"'{cell}" if FORMULA_LIKE.match(cell) or str(value).startswith(FORMULA) else cell
+    return f"'{cell}" if cell.startswith(FORMULA) or str(value).startswith(FORMULA) else cell
 
 
 def make_streams_tolerant() -> None:

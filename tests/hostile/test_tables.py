@@ -316,7 +316,7 @@ TEXTS = [
 def as_read(text):
     """Return a cell as a reader of the file gets it: printable, with an apostrophe before a formula."""
     shown = printable(text)
-    return "'" + shown if text.lstrip("'")[:1] in ("=", "+", "-", "@", "\t", "\r") else shown
+    return "'" + shown if text[:1] in ("=", "+", "-", "@", "\t", "\r") else shown
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)

@@ -146,7 +146,7 @@ def test_a_group_named_as_setting_aside_is_asked_about(things):
 def test_a_cell_is_read_as_tables_write_it_and_else_as_the_very_name(things):
     fill(things, ["=cat/1.png", "'=cat/1.png", "a\\x41.png", "dog/\\n.png"])
     assert pairs(planned(things, "'=cat/1.png,dog")) == [("=cat/1.png", "dog/1 (2).png")]
-    assert pairs(planned(things, "''=cat/1.png,dog")) == [("'=cat/1.png", "dog/1 (2).png")]
+    assert pairs(planned(things, "\\x27=cat/1.png,dog")) == [("'=cat/1.png", "dog/1 (2).png")]
     assert pairs(planned(things, "=cat/1.png,dog")) == [("=cat/1.png", "dog/1 (2).png")]
     assert pairs(planned(things, "a\\x41.png,dog", "dog/\\\\n.png,'=cat")) == [
         ("a\\x41.png", "dog/a\\x41.png"), ("dog/\\n.png", "=cat/\\n.png")]  # fmt: skip

@@ -1,6 +1,6 @@
 // CSV files in the dialect that Python writes.
 
-const FORMULA = /^'*[=+\-@＝＋－＠\t\r]/; // a spreadsheet would run such text, once apostrophes before it are gone
+const FORMULA = /^[=+\-@＝＋－＠\t\r]/; // a spreadsheet would run such text
 
 function cell(value) {
   if (value == null) return "";
