@@ -1,5 +1,7 @@
 """Probabilities and shares of outliers, on scores whose distributions are known."""
 
+import math
+
 import pytest
 import torch
 from scipy.stats import norm, rankdata
@@ -51,6 +53,14 @@ def test_the_interval_covers_the_share_and_widens_where_members_of_a_group_are_a
     wide = share_interval(observed[order], alike, null, alike, seed=0)
     assert wide[1] - wide[0] > 2 * (high - low)
     assert share_interval(observed, single, null, single, seed=0) == (low, high)
+
+
+def test_the_interval_has_room_for_outliers_of_which_none_stands_out():
+    random = torch.Generator().manual_seed(0)
+    observed, null = torch.randn(500, generator=random), torch.randn(1000, generator=random) - 50
+    low, high = share_interval(observed, torch.arange(500), null, torch.arange(1000) % 500, seed=0)
+    assert (low, high) == (0, pytest.approx(2 * math.log(40) / 500))  # where exp(−share · 500 / 2) is 0.025
+    assert share_interval(observed[:5], torch.arange(5), null, torch.arange(1000) % 5, seed=0)[1] == 1
 
 
 def test_ranks_are_those_of_scipy_with_ties():

@@ -1,5 +1,7 @@
 """Outlier probabilities of members by the two-groups model, from their scores and from those of exchanged members."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -9,6 +11,9 @@ from uota.arbitration.strengths.two_groups import BINS, outlier_probability, smo
 
 RESAMPLES = 200
 LEVELS = (0.025, 0.975)
+# Most outliers of which, with a probability of 2.5 %, none has a score below the median of the null, where the share is
+# estimated; no resample of members could show them.
+NONE_SEEN = 2 * math.log(40)
 
 
 def probabilities(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]) -> tuple[Tensor, float]:
@@ -48,7 +53,7 @@ def share_interval(
         times = torch.randint(groups, (groups,), generator=random).bincount(minlength=groups)
         shares[place] = _estimate(_histogram(position, times[group]), _histogram(null_position, times[null_group]))[1]
     low, high = shares.quantile(torch.tensor(LEVELS, dtype=torch.float64)).tolist()
-    return low, high
+    return low, max(high, min(1.0, NONE_SEEN / len(observed)))
 
 
 def ranks(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]) -> tuple[Tensor, Tensor]:
