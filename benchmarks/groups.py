@@ -34,7 +34,6 @@ from benchmarks.worth.run import Training
 from uota.data import Groups, SceneOptions, open_source
 from uota.data.memory import TensorSource
 from uota.evaluation import encoder_features, pixel_features
-from uota.membership.files import FileVerdicts
 from uota.membership.members import score_members
 from uota.membership.misfile import misfile
 from uota.methods.build import build_method
@@ -186,7 +185,7 @@ def listed(data: Archive, x: Tensor) -> dict[str, float]:
     """Evaluate the package's list by features of the files: its average precision, and its estimate of the rate."""
     folder = folders(data, len(x))
     found = score_members({"output": x}, folder)
-    suspicion = FileVerdicts(found.probability, found.score).worst_first().argsort().neg()
+    suspicion = torch.tensor(found.worst_first()).argsort().neg()
     return {"listed_rate": round(found.share, 4)} | average_precision(data, outliers=suspicion)
 
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from tests.browser import window
 
+__all__ = ["window"]
 IMAGES = 96
 
 # Random examples are the same on every machine, without a time limit; --hypothesis-profile=many draws far more.

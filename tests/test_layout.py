@@ -12,7 +12,7 @@ ROOT = Path(uota.__file__).parent
 TESTS = Path(__file__).parent
 # Each room may import those before it. `commands` is the top; `training` has everything that trains with a Trainer.
 ROOMS = (
-    *("errors", "numerics", "distributed", "console", "io", "settings", "recipes"),
+    *("errors", "numerics", "distributed", "console", "io", "pages", "settings", "recipes"),
     *("arbitration", "losses", "views", "data", "encoders", "methods", "runs"),
     *("training", "evaluation", "transfer", "comparison", "membership", "inspection", "demo", "commands", "__main__"),
 )

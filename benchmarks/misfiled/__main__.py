@@ -31,7 +31,7 @@ from benchmarks.misfiled.others import suspicions
 from uota.membership.injection import exchange
 from uota.membership.members import score_members
 from uota.membership.projection import project
-from uota.membership.result import LIKELY
+from uota.membership.verdicts import LIKELY
 from uota.numerics import seed_of
 
 OUT = RESULTS / "misfiled.jsonl"

@@ -52,7 +52,7 @@ def garments() -> Pictures:
 
 def stamps() -> Pictures:
     """Return stamps, each photographed eight times: at another angle and size, in another light, beside another one."""
-    files = [file for files in _by_category(STAMPS, THINGS).values() for file in files]
+    files = [file for files in by_category(STAMPS, THINGS).values() for file in files]
     chance = random.Random(0)
     chosen = chance.sample(sorted(files), min(THINGS, len(files)))
     shots = [_shot(file, chance.choice(chosen), chance) for file in chosen for _ in range(SHOTS)]
@@ -88,12 +88,12 @@ PICTURES: dict[str, Callable[[], Pictures]] = {
 
 
 def _categories(name: str, root: Path) -> Pictures:
-    files = _by_category(root, CATEGORY)
-    images = [_on_white(file) for own in files.values() for file in own]
+    files = by_category(root, CATEGORY)
+    images = [on_white(file) for own in files.values() for file in own]
     return _of_images(name, images, [category for category, own in files.items() for _ in own])
 
 
-def _by_category(root: Path, most: int) -> dict[str, list[Path]]:
+def by_category(root: Path, most: int) -> dict[str, list[Path]]:
     """Return up to so many pictures of each top folder that has ten."""
     if not root.is_dir():
         raise UotaError(f"{root} is not there; install the Debian package that the benchmark's help names")
@@ -111,7 +111,8 @@ def _is_light(file: Path) -> bool:
     return file.stat().st_size < HEAVY
 
 
-def _on_white(file: Path) -> Image.Image:
+def on_white(file: Path) -> Image.Image:
+    """Return a picture on a white square."""
     image = Image.open(file).convert("RGBA")
     image.thumbnail((SIDE, SIDE))
     ground = Image.new("RGBA", (SIDE, SIDE), "white")

@@ -36,17 +36,8 @@ TINY = [
 ]
 # These need more than --tiny to be quick, and have tests of their own below.
 OTHERS = {
-    *(
-        "kill",
-        "hostile",
-        "demo_seeds",
-        "groups",
-        "misfiled",
-        "misfiled_scale",
-        "worth.table",
-        "worth.page",
-        "worth.picture",
-    ),
+    *("kill", "hostile", "demo_seeds", "groups", "misfiled", "misfiled.picture", "misfiled_scale"),
+    *("worth.table", "worth.page", "worth.picture"),
     *("on_device", "on_device.recipes", "on_device.smoke", "on_device.learn"),
 }
 WRONG = [

@@ -1,11 +1,16 @@
 """Methods of others that misfiled members are found with, and what the lines are made of."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import beta
 
+from benchmarks.misfiled import picture
 from benchmarks.misfiled.__main__ import calibration_error, table_of
+from benchmarks.misfiled.features import Featured
 from benchmarks.misfiled.others import beta_mixture, prism
 
 
@@ -40,3 +45,23 @@ def test_the_table_has_means_over_seeds():
     rows = [line | {"uota": 0.8, "others": others}, line | {"uota": 0.9, "right_group": 0.5, "others": others}]
     *_, row = table_of(rows)
     assert "| **0.850** ± 0.071 | 0.700 | kNN agreement | 0.500 | 0.600 | 20.0 % | 0 of 2 | 50 % | 0.010 |" in row
+
+
+def test_the_picture_shows_the_first_of_the_list(tmp_path, monkeypatch):
+    group = torch.arange(4).repeat_interleave(10)
+    x = torch.eye(4)[group] + 0.1 * torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    x[7] = x[25]
+    files = {name: [tmp_path / f"{name} {number}.png" for number in range(10)] for name in "abcd"}
+    drawn: list[Path] = []
+
+    def on_white(file):
+        drawn.append(file)
+        return Image.new("RGB", (128, 128), "red")
+
+    monkeypatch.setattr(picture, "featured", lambda name: Featured({"output": x}, group))
+    monkeypatch.setattr(picture, "by_category", lambda root, most: files)
+    monkeypatch.setattr(picture, "on_white", on_white)
+    picture.main(["--out", str(tmp_path / "sheet.png")])
+    assert (len(drawn), drawn[0].name) == (picture.SHOWN, "a 7.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (10 * picture.CELL[0], 2 * picture.CELL[1])

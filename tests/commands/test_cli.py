@@ -162,18 +162,9 @@ def things(tmp_path_factory):
     return folder
 
 
-def listed(path):
-    rows = list(csv.DictReader(path.read_text().splitlines()))
-    assert [row["outlier_probability"] for row in rows] == sorted(
-        (row["outlier_probability"] for row in rows), reverse=True
-    )
-    assert {(row["file"].rpartition("/")[0].endswith(row["group"])) for row in rows} == {True}
-    return rows
-
-
 @pytest.mark.parametrize("arbiter", ["learned", "mahalanobis", "none"])
-def test_a_run_on_groups_is_trained_evaluated_and_lists_its_files(things, tmp_path, capsys, arbiter):
-    run, picture, files = tmp_path / "run", tmp_path / "views.png", tmp_path / "files.csv"
+def test_a_run_on_groups_is_trained_evaluated_and_inspected(things, tmp_path, capsys, arbiter):
+    run, picture = tmp_path / "run", tmp_path / "views.png"
     flags = f"--arbiter={arbiter} --epochs=2 --batch_size=12 --accelerator=cpu --threads=1 --workers=0"
     assert main(["pretrain", f"--data={things}", "--views=groups", f"--out={run}", *flags.split()]) == 0
     assert "left out: kind0/alone/0.png" in capsys.readouterr().out
@@ -181,48 +172,25 @@ def test_a_run_on_groups_is_trained_evaluated_and_lists_its_files(things, tmp_pa
     assert (settings["views"]["preset"], settings["method"]["backbone"]) == ("small-groups", "tiny")
     assert main(["evaluate", "knn", str(run)]) == 0
     assert json.loads((run / "knn.json").read_text())["top1"] >= 0
-    assert main(["inspect", str(run), f"--out={picture}", f"--files={files}", "--images=2"]) == 0
+    assert main(["inspect", str(run), f"--out={picture}", "--images=2"]) == 0
     assert picture.exists()
-    assert "share of files in a wrong folder" in capsys.readouterr().out
-    assert {row["file"] for row in listed(files)} == {str(path) for path in things.glob("kind*/[0-9]*/*.png")}
+    assert f"which files are in the wrong folder: uota misfiled {things}\n" in capsys.readouterr().out
 
 
-def test_files_are_listed_without_a_run(things, tmp_path, capsys):
-    files = tmp_path / "files.csv"
-    flags = [
-        f"--data={things}",
-        "--views=groups",
-        f"--files={files}",
-        f"--out={tmp_path / 'views.png'}",
-        "--eyes=thumbnails",
-    ]
-    assert main(["inspect", *flags]) == 0
-    said = capsys.readouterr().out
-    assert "all files, worst first" in said
-    assert "other --eyes" not in said
-    assert listed(files)[0]["file"] == str(things / "kind0/00/strange.png")
+def test_files_are_listed_by_another_command(things, tmp_path, capsys):
+    assert main(["inspect", str(things), "--views=groups", f"--files={tmp_path / 'files.csv'}"]) == 2
+    assert "--files is gone: use uota misfiled FOLDER --table FILE" in capsys.readouterr().err
 
 
-def test_a_list_by_an_arbiter_that_cannot_tell_is_doubted(tmp_path, capsys):
+def test_an_arbiter_that_cannot_tell_is_doubted(tmp_path, capsys):
     for thing in range(12):
         (tmp_path / "noise" / str(thing)).mkdir(parents=True)
         for number in range(4):
             noise = torch.randint(0, 256, (33, 33, 3), generator=torch.Generator().manual_seed(4 * thing + number))
             Image.fromarray(noise.to(torch.uint8).numpy()).save(tmp_path / "noise" / str(thing) / f"{number}.png")
-    flags = [
-        f"--data={tmp_path / 'noise'}",
-        "--views=groups",
-        f"--files={tmp_path / 'files.csv'}",
-        "--eyes=thumbnails",
-        "--steps=0",
-    ]
+    flags = [f"--data={tmp_path / 'noise'}", "--views=groups", "--eyes=thumbnails", "--steps=0"]
     assert main(["inspect", *flags, f"--out={tmp_path / 'views.png'}"]) == 0
     assert "choose other --eyes" in capsys.readouterr().out
-
-
-def test_files_in_no_groups_are_not_listed(things, tmp_path, capsys):
-    assert main(["inspect", f"--data={things}", f"--files={tmp_path / 'files.csv'}"]) == 2
-    assert "add --views groups" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`uota misfiled`."""
 
 import csv
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -54,7 +55,7 @@ def test_the_files_of_a_folder_are_listed_worst_first(folder, place, capsys):
     assert len(rows) == 41
     assert list(rows[0]) == ["file", "group", "probability", "fdr", "fits_better", "fits_probability", "nearest_own",
                              "nearest_other"]  # fmt: skip
-    assert rows[0]["file"] == "kind0/thing0/=strange\\xff.png"
+    assert rows[0]["file"] == "kind0/thing0/=strange\\udcff.png"
     assert (rows[0]["group"], rows[0]["fits_better"]) == ("kind0/thing0", "kind1/thing5")
     assert rows[0]["nearest_other"].startswith("kind1/thing5/")
     probability = [float(row["probability"]) for row in rows]
@@ -65,9 +66,9 @@ def test_the_files_of_a_folder_are_listed_worst_first(folder, place, capsys):
     said = capsys.readouterr().out
     assert "41 members of 10 groups; estimated share that does not belong:" in said
     assert "score, chosen on members exchanged on purpose: " in said
-    assert "kind0/thing0/=strange\\xff.png  in kind0/thing0, fits kind1/thing5" in said
+    assert "kind0/thing0/=strange\\udcff.png  in kind0/thing0, fits kind1/thing5" in said
     assert "broken.png" in said
-    assert said.endswith("written: misfiled.csv, groups.csv\n")
+    assert said.endswith("written: misfiled.csv, misfiled.html, groups.csv\n")
 
 
 def test_the_same_command_gives_the_same_table(folder, place):
@@ -87,6 +88,9 @@ def test_a_run_gives_its_pictures_and_its_encoder(folder, place):
     table = pyarrow.parquet.read_table(place / "of_run.parquet")
     assert table.num_rows == 41
     assert set(table["group"].to_pylist()) == {f"kind{thing % 2}/thing{thing}" for thing in range(10)}
+    page = (place / "misfiled.html").read_text()
+    assert page.count("data:image/webp") == 41
+    assert f"uota misfiled {folder}" in page  # which --apply needs, rather than the run
 
 
 @pytest.fixture
@@ -105,7 +109,26 @@ def test_the_rows_of_a_table_are_listed(table, place, capsys):
     assert "guessed" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("export", ["fiftyone=labels.json", "lightly-studio=labels"])
+def test_labels_for_other_tools_are_written(folder, place, capsys, export):
+    assert main(["misfiled", str(folder), EYES, f"--export={export}"]) == 0
+    said = capsys.readouterr().out
+    if export.startswith("fiftyone"):
+        labels = json.loads((place / "labels.json").read_text())["labels"]
+        assert len(labels) == 40  # without the file whose name is not in UTF-8
+        assert all(os.path.isfile(path) for path in labels)
+        assert said.endswith("written: misfiled.csv, misfiled.html, labels.json\n")
+    else:
+        assert len(json.loads((place / "labels" / "groups.json").read_text())["annotations"]) == 40
+        assert (place / "labels" / "fits_better.json").exists()
+
+
 REFUSED = [
+    (["t.csv", "--out=page.csv"], "page.csv is no .html file; give --out one, and --table the name of a table"),
+    (["t.csv", "--export=labels.json"], "--export is labels.json; give fiftyone=FILE.json or lightly-studio=FOLDER"),
+    (["t.csv", "--export=fiftyone=t.csv"], "t.csv is read, and would be overwritten"),
+    (["t.csv", "--export=lightly-studio=t.csv"], "t.csv is a file"),
+    (["t.csv", "--export=fiftyone=x.json"], "--export is for files in a folder, and t.csv has none; leave it out"),
     (["t.csv", "--table=t.csv"], "t.csv is read, and would be overwritten; choose another name"),
     (["t.csv", "--groups-table=../{}/t.csv"], "is read, and would be overwritten"),
     (["v.npy", "--group=t.csv:g", "--table=t.csv"], "t.csv is read, and would be overwritten"),

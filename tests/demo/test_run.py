@@ -82,7 +82,7 @@ def test_the_whole_demo(tmp_path, monkeypatch, capsys):
         assert len(list(csv.DictReader(opened))) == 3 * THINGS
     with Image.open(tmp_path / "misfiled.png") as picture:
         assert min(picture.size) > 500
-    assert "misfiled" in (tmp_path / "inspect.html").read_text()
+    assert "uota misfiled" in (tmp_path / "misfiled.html").read_text()
     assert "average precision" in capsys.readouterr().out
 
 

@@ -391,7 +391,7 @@ WRITERS = {
     "export": ("export nowhere --to=timm --out={out}", ".pth"),
     "inspect": ("inspect nowhere --out={out}", ".html"),
     "table": ("inspect nowhere --table={out}", ".csv"),
-    "files": ("inspect nowhere --files={out}", ".csv"),
+    "misfiled": ("misfiled nowhere --out={out}", ".html"),
     "shard": ("shard nowhere --out={out}", ""),
     "transfer": ("transfer detection nowhere --out={out}", ""),
     "demo": ("demo --out={out}", ""),

@@ -26,7 +26,8 @@ from uota.errors import UotaError
 from uota.inspection.export import write_table
 from uota.inspection.table import ViewTable
 from uota.io.csv_files import csv_text, write_csv
-from uota.membership.files import FileVerdicts, write_verdicts
+from uota.membership.api import judge
+from uota.membership.inputs.pictures import file_members
 from uota.settings.pretrain import Pretrain
 from uota.views import PRESETS, ViewPipeline
 
@@ -366,15 +367,16 @@ def test_the_table_of_views_is_the_same_as_parquet(table, tmp_path):
 
 @pytest.mark.parametrize("name", ["=1+1", "@x", "-a", "+b", "a\tb", "a\nb"], ids=ascii)
 def test_the_list_of_files_has_no_formulas(name, tmp_path):
-    for group in (name, "plain"):
+    for group in (name, "plain", "third"):
         (tmp_path / "things" / group).mkdir(parents=True)
         for number in range(2):
             Image.new("RGB", (8, 8)).save(tmp_path / "things" / group / f"{number}.png")
     groups = open_groups(tmp_path / "things", "all")
-    write_verdicts(FileVerdicts(torch.zeros(4), torch.zeros(4)), groups, torch.zeros(4).long(), tmp_path / "list.csv")
+    random = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    judge(file_members(groups, {"output": random}, groups.name)).save(tmp_path / "list.csv")
     with (tmp_path / "list.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert {row["group"] for row in rows} == {as_read(name), "plain"}
+    assert {row["group"] for row in rows} == {as_read(name), "plain", "third"}
 
 
 @pytest.fixture(scope="module")

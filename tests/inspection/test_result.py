@@ -56,7 +56,7 @@ def test_the_views_of_groups_are_made_again(tmp_path):
         place = tmp_path / str(number // 3) / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
         Image.new("RGB", (60, 60), (10 * number, 0, 0)).save(place)
-    found = uota.inspect(tmp_path, views="small-groups", eyes="thumbnails", steps=0, files=False)
+    found = uota.inspect(tmp_path, views="small-groups", eyes="thumbnails", steps=0)
     (pictures,) = found.view_pictures([2])
     files = found.table.parameters.image[:, 2].tolist()
     assert len(pictures) == len(files) == found.table.shape[0]

@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 import uota
 from uota.arbitration import Contrast
+from uota.data import Groups
 from uota.inspection.analysis.share import Share
 from uota.inspection.arbiters import Judge
 from uota.inspection.input import BATCH, MIN_ITEMS, SCORED_EPOCH
@@ -160,3 +161,19 @@ def test_images_that_have_no_others_to_be_compared_with_are_reported(monkeypatch
     monkeypatch.setattr(type(source), "unreadable", lambda self, images: lost[images])
     assert uota.inspect(source, **QUICK).table.shape[1] == 24
     assert "left out: 1 of the images" in capsys.readouterr().err
+
+
+def test_views_of_misfiled_files_are_found_in_all_groups(lit_patterns):
+    """Groups of images of 3×3 colours in five lights; the first file of every fifth group has moved to the next."""
+    members = [list(range(5 * thing, 5 * thing + 5)) for thing in range(32)]
+    moved = [25 * place for place in range(6)]
+    for file in moved:
+        members[file // 5].remove(file)
+        members[file // 5 + 1].append(file)
+    found = uota.inspect(Groups(lit_patterns(32, 5), members), views="small-groups", eyes="thumbnails")
+    assert found.table.item.tolist() == list(range(32))
+    away = torch.isin(found.table.parameters.image, torch.tensor(moved))
+    probability = found.table.outlier_probability
+    assert bool(away.any())
+    assert float(probability[away].mean()) > 0.5
+    assert float(probability[~away].mean()) < 0.1

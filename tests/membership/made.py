@@ -4,7 +4,8 @@ import torch
 
 from uota.membership.injection import Candidate, Choice, Weighted
 from uota.membership.metric import PLAIN
-from uota.membership.result import GroupVerdicts, MemberVerdicts, Misfiled
+from uota.membership.result import Misfiled
+from uota.membership.verdicts import GroupVerdicts, MemberVerdicts
 
 MARGIN = Candidate(PLAIN, "margin")
 

@@ -10,7 +10,8 @@ from PIL import Image
 from uota.errors import UotaError
 from uota.membership.exports import write_fiftyone, write_lightly_studio
 from uota.membership.injection import Choice
-from uota.membership.result import GroupVerdicts, MemberVerdicts, Misfiled
+from uota.membership.result import Misfiled
+from uota.membership.verdicts import GroupVerdicts, MemberVerdicts
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Probabilities and shares of outliers, on scores whose distributions are known."""
 
+import math
+
 import pytest
 import torch
 from scipy.stats import norm, rankdata
@@ -26,6 +28,16 @@ def test_probabilities_are_those_of_bayes(scores):
     assert float(abs(probability.numpy() - expected).mean()) < 0.01
 
 
+def test_of_few_members_the_only_outlier_does_not_seem_impossible():
+    random = torch.Generator().manual_seed(0)
+    null = torch.randn(1000, generator=random) - 8
+    observed = torch.cat([torch.randn(47, generator=random), torch.tensor([-7.5])])  # above the median of the null
+    probability, share = probabilities(observed, null)
+    assert share == pytest.approx(0, abs=1e-9)
+    assert 0.1 < probability[-1] < 0.9
+    assert probability[:-1].max() < 0.01
+
+
 def test_any_increasing_map_of_the_scores_gives_the_same(scores):
     observed, null = (each.double() for each in scores)
     torch.testing.assert_close(probabilities(observed, null), probabilities(observed.exp(), null.exp()))
@@ -41,6 +53,14 @@ def test_the_interval_covers_the_share_and_widens_where_members_of_a_group_are_a
     wide = share_interval(observed[order], alike, null, alike, seed=0)
     assert wide[1] - wide[0] > 2 * (high - low)
     assert share_interval(observed, single, null, single, seed=0) == (low, high)
+
+
+def test_the_interval_has_room_for_outliers_of_which_none_stands_out():
+    random = torch.Generator().manual_seed(0)
+    observed, null = torch.randn(500, generator=random), torch.randn(1000, generator=random) - 50
+    low, high = share_interval(observed, torch.arange(500), null, torch.arange(1000) % 500, seed=0)
+    assert (low, high) == (0, pytest.approx(2 * math.log(40) / 500))  # where exp(−share · 500 / 2) is 0.025
+    assert share_interval(observed[:5], torch.arange(5), null, torch.arange(1000) % 5, seed=0)[1] == 1
 
 
 def test_ranks_are_those_of_scipy_with_ties():

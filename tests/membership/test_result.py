@@ -18,7 +18,7 @@ def test_members_are_listed_worst_first():
         *("file", "group", "probability", "fdr"),
         *("fits_better", "fits_probability", "nearest_own", "nearest_other"),
     ]
-    assert columns["file"].tolist() == ["=b", "caf\\xff", "a\\n", "alone"]
+    assert columns["file"].tolist() == ["=b", "caf\\udcff", "a\\n", "alone"]
     assert columns["group"].tolist() == ["x", "@y", "x", "z"]
     assert columns["fits_better"].tolist() == ["@y", "x", "z", "x"]
     assert columns["nearest_own"].tolist() == ["a\\n", None, "=b", None]
@@ -39,14 +39,14 @@ def test_tables_are_written_as_csv_and_parquet(tmp_path):
     found.save_groups(tmp_path / "groups.csv")
     with (tmp_path / "members.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["file"] for row in rows] == ["'=b", "caf\\xff", "a\\n", "alone"]
+    assert [row["file"] for row in rows] == ["'=b", "caf\\udcff", "a\\n", "alone"]
     assert [row["group"] for row in rows] == ["x", "'@y", "x", "z"]
     assert [row["nearest_own"] for row in rows] == ["a\\n", "", "'=b", ""]
     assert [row["fits_probability"] for row in rows] == ["0.25", "", "0.5", "0.5"]
     assert (tmp_path / "groups.csv").read_text().splitlines()[1] == "x,2,1.0,0.75,'@y,0.5"
     found.save(tmp_path / "members.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "members.parquet")
-    assert table["file"].to_pylist() == ["=b", "caf\\xff", "a\\n", "alone"]
+    assert table["file"].to_pylist() == ["=b", "caf\\udcff", "a\\n", "alone"]
     assert table["nearest_own"].to_pylist() == ["a\\n", None, "=b", None]
     assert table["fits_probability"].to_pylist() == [0.25, None, 0.5, 0.5]
     with pytest.raises(UotaError, match=r"is neither a .csv nor a .parquet file"):

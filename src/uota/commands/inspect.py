@@ -1,5 +1,6 @@
 """`uota inspect`."""
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
@@ -23,7 +24,7 @@ def parser() -> CommandParser:
         (
             "uota inspect photos",
             "uota inspect runs/photos runs/other --out photos.html",
-            "uota inspect photos --views groups --files files.csv",
+            "uota inspect photos --views groups",
         ),
     )
     parser.add_argument(
@@ -44,6 +45,7 @@ def parser() -> CommandParser:
         default=None,
         help="Number of images to inspect, drawn at random, or to draw if a picture is written; null: all, or 8.",
     )
+    parser.replaced = {"files": "uota misfiled FOLDER --table FILE, which lists the files that do not belong"}
     parser.add_argument("--seed", type=int, default=0, help="Seed of the views and of the choice of the arbiter.")
     add_reading(parser)
     add_own_method(parser)
@@ -58,14 +60,6 @@ def _add_outputs(parser: CommandParser) -> None:
         default="inspect.html",
         metavar="FILE",
         help="Page to write; the suffix of a picture, such as .png, writes only the gallery.",
-    )
-    parser.add_argument(
-        "--files",
-        type=str | None,
-        default=None,
-        metavar="FILE",
-        help="For groups (--views groups, or a run on groups): CSV to write, with all files, those most likely to be "
-        "misfiled first.",
     )
     parser.add_argument(
         "--table",
@@ -134,17 +128,14 @@ def run(options: Namespace) -> None:
 
     values = options.as_dict()
     drop_own_method(values)
-    out, files, table = path_of(values.pop("out")), values.pop("files"), values.pop("table")
-    found = inspect_and_write(values.pop("what") or [], out, files, table, **values)
+    out = path_of(values.pop("out"))
+    found = inspect_and_write(values.pop("what") or [], out, **values)
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     shown = f"mean weight by size of view: {means}; written: {printable(out)}"
-    if found.misfiled is not None:
-        listed = f"; all files, worst first: {printable(files)}" if files else ""
-        share = f"{100 * found.misfiled:.1f} %{_doubt(found, found.misfiled)}"
-        print(f"estimated share of files in a wrong folder: {share}{listed}")
-    # files in a wrong folder are outliers too
-    none = "; no outliers found" if found.none_found and found.misfiled is None else ""
+    none = "; no outliers found" if found.none_found else ""
     print(f"estimated share of outlier views: {found.share_in_words}{none}{_doubt(found, found.outlier_rate)}; {shown}")
+    if found.subject.groups is not None:
+        print(f"which files are in the wrong folder: uota misfiled {shlex.quote(printable(found.subject.source.name))}")
 
 
 def _doubt(found: "Inspection", rate: float | None) -> str:

@@ -13,16 +13,16 @@ def parser() -> CommandParser:
     parser = CommandParser(
         "uota misfiled",
         "SOURCE [options]",
-        "List the members of groups that do not belong there, worst first: pictures in folders, or the rows of any "
-        "table with embeddings. Nothing is trained. The same command gives the same list.",
+        "List the members of groups that do not belong there, worst first, as a page and a table: pictures in folders, "
+        "or the rows of any table with embeddings. Nothing is trained. The same command gives the same list.",
         (
             "uota misfiled photos",
+            "uota misfiled photos --apply moves.csv",
             "uota misfiled runs/photos --table misfiled.parquet",
             "uota misfiled table.parquet --group product_id --embedding vector --id file",
             "uota misfiled table.csv --group product_id --embedding emb_",
             "uota misfiled vectors.npy --group table.csv:product_id",
             "uota misfiled 'shards-{000..099}.tar' --group product_id",
-            "uota misfiled photos --apply moves.csv",
         ),
     )
     parser.add_argument(
@@ -45,6 +45,14 @@ def parser() -> CommandParser:
 def _add_outputs(parser: CommandParser) -> None:
     """Add the files to write."""
     parser.add_argument(
+        "--out",
+        type=str,
+        default="misfiled.html",
+        metavar="FILE",
+        help="Page to write, .html: the members that probably do not belong, beside those of both groups. Marks that a "
+        "person sets there are saved as moves.csv, which --apply reads.",
+    )
+    parser.add_argument(
         "--table",
         type=str,
         default="misfiled.csv",
@@ -58,6 +66,14 @@ def _add_outputs(parser: CommandParser) -> None:
         metavar="FILE",
         help="Table to write with one row per group: its size, how many of it are expected to be wrong, whether it "
         "looks like two things or like another group; .csv or .parquet.",
+    )
+    parser.add_argument(
+        "--export",
+        type=str | None,
+        default=None,
+        metavar="FOR=PATH",
+        help="Labels to write for another tool, of files in folders: fiftyone=FILE.json, or lightly-studio=FOLDER for "
+        "two files in COCO's format.",
     )
 
 
@@ -119,7 +135,7 @@ def run(options: Namespace) -> None:
     from uota.distributed import joined_ranks
     from uota.errors import UotaError
     from uota.io.outputs import path_of
-    from uota.membership.command import judge_and_write
+    from uota.membership.command import Outputs, judge_and_write
     from uota.membership.inputs.columns import Wanted
     from uota.membership.inputs.open import Named
 
@@ -133,8 +149,9 @@ def run(options: Namespace) -> None:
         raise UotaError("--yes and --new-groups belong to --apply; give the list of moves")
     wanted = Wanted(values["group"], values["embedding"], values["id"])
     named = Named(values["source"], wanted, values["eyes"], values["backbone"], take_reading(values))
+    outputs = Outputs(values["out"], values["table"], values["groups_table"], values["export"])
     with joined_ranks():
-        for line in judge_and_write(named, values["table"], values["groups_table"], values["seed"]):
+        for line in judge_and_write(named, outputs, values["seed"]):
             print(line)
 
 

@@ -9,22 +9,26 @@ from torch import Tensor
 
 from uota.data import Groups
 from uota.demo.archive import is_misfiled
-from uota.inspection.analysis.filing import Filing, judge_files
+from uota.membership.api import judge
 from uota.membership.filing import sums
 from uota.membership.grouped import cosine
+from uota.membership.inputs.pictures import file_members
+from uota.membership.members import score_members
 from uota.membership.projection import Features, project
+from uota.membership.result import Misfiled
+from uota.membership.verdicts import MemberVerdicts
 
 
 class Lists(NamedTuple):
     """The package's verdicts on all files of an archive, and the average precision of lists.
 
     Attributes:
-        filing: the verdicts.
+        found: the verdicts.
         wrong: True for misfiled files.
         precision: average precision of each list, by what it is made by.
     """
 
-    filing: Filing
+    found: Misfiled
     wrong: Bool[Tensor, " files"]
     precision: dict[str, float]
 
@@ -37,21 +41,22 @@ def make_lists(groups: Groups, features: Features, seed: int) -> Lists:
         features: features of all files, by kind.
         seed: of the package's list.
     """
-    filing = judge_files(groups, features, seed)
-    wrong = truth(groups)
+    found = judge(file_members(groups, features, groups.name), seed)
+    wrong, group = truth(groups), found.members.group
     same = project(features)[:]
     raw = project({"pixels": pixels(groups)})[:]
     by = {
-        "uota": suspicion(filing),
-        "distance to the group's centre, same features": distance_to_centre(same, filing.group),
-        "distance to the group's centre, pixels": distance_to_centre(raw, filing.group),
+        "uota": suspicion(found.members),
+        "distance to the group's centre, same features": distance_to_centre(same, group),
+        "distance to the group's centre, pixels": distance_to_centre(raw, group),
     }
-    return Lists(filing, wrong, {name: average_precision(wrong, each) for name, each in by.items()})
+    return Lists(found, wrong, {name: average_precision(wrong, each) for name, each in by.items()})
 
 
 def precision_of(groups: Groups, features: Features, seed: int) -> float:
     """Return the average precision of the package's list by these features of all files."""
-    return average_precision(truth(groups), suspicion(judge_files(groups, features, seed)))
+    members = file_members(groups, features, groups.name)
+    return average_precision(truth(groups), suspicion(score_members(members.features, members.group, seed)))
 
 
 def truth(groups: Groups) -> Bool[Tensor, " files"]:
@@ -60,9 +65,9 @@ def truth(groups: Groups) -> Bool[Tensor, " files"]:
     return torch.tensor([path is not None and is_misfiled(path) for path in paths])
 
 
-def suspicion(filing: Filing) -> Float[Tensor, " files"]:
+def suspicion(verdicts: MemberVerdicts) -> Float[Tensor, " files"]:
     """Return numbers that are the higher, the earlier a file stands on the list."""
-    return filing.verdicts.worst_first().argsort().neg().double()
+    return torch.tensor(verdicts.worst_first()).argsort().neg().double()
 
 
 def distance_to_centre(z: Float[Tensor, "files dim"], group: Int64[Tensor, " files"]) -> Float[Tensor, " files"]:

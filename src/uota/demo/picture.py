@@ -28,7 +28,7 @@ def draw_list(lists: Lists, out: Path) -> None:
     Raises:
         UotaError: the picture cannot be written.
     """
-    files = lists.filing.verdicts.worst_first()[:ENTRIES].tolist()
+    files = lists.found.members.worst_first()[:ENTRIES]
     rows = -(-len(files) // COLUMNS)
     width, height = COLUMNS * WIDTH, rows * HEIGHT + 0.9
     figure = Figure(figsize=(width * INCHES, height * INCHES))
@@ -52,26 +52,26 @@ def draw_list(lists: Lists, out: Path) -> None:
 
 def _draw_entry(axes: Axes, lists: Lists, file: int, left: float, top: float) -> None:
     """Draw a file, the other members of its group, and those of the group that it fits best."""
-    filing = lists.filing
-    own, best = int(filing.group[file]), int(filing.fits[file])
-    others = [member for member in filing.groups.members[own] if member != file]
-    probability = float(filing.verdicts.probability[file])
+    members = lists.found.members
+    own, best = int(members.group[file]), int(members.fits[file])
+    others = [member for member in _members(lists, own) if member != file]
+    probability = float(members.probability[file])
     is_wrong = bool(lists.wrong[file])
     _draw(axes, lists, file, left, top, RIGHT if is_wrong else WRONG)
     _write(axes, f"{100 * probability:.0f} %", left, top, "black")
     _write(axes, f"filed under {_name(lists, own)}", left + OWN, top, "black")
     for place, member in enumerate(others[:MEMBERS]):
         _draw(axes, lists, member, left + OWN + place, top)
-    shown = filing.groups.files.path(file)
-    fits = shown is not None and thing_of(shown) == _name(lists, best)
+    fits = thing_of(Path(lists.found.ids[file])) == _name(lists, best)
     _write(axes, f"fits best: {_name(lists, best)}", left + BEST, top, RIGHT if fits else WRONG)
-    for place, member in enumerate(filing.groups.members[best][:MEMBERS]):
+    for place, member in enumerate(_members(lists, best)[:MEMBERS]):
         _draw(axes, lists, member, left + BEST + place, top)
 
 
 def _draw(axes: Axes, lists: Lists, file: int, left: float, top: float, frame: str | None = None) -> None:
-    image = lists.filing.groups.files.images([file])[0].permute(1, 2, 0)
-    axes.imshow(torch.as_tensor(image).numpy(), extent=(left, left + 0.92, top + 1.2, top + 0.28), aspect="equal")
+    (image,) = lists.found.origin.images([file])
+    assert image is not None
+    axes.imshow(image.permute(1, 2, 0).numpy(), extent=(left, left + 0.92, top + 1.2, top + 0.28), aspect="equal")
     if frame:
         box = Rectangle((left - 0.02, top + 0.26), 0.96, 0.96, fill=False, edgecolor=frame, linewidth=2.5)
         axes.add_patch(box)
@@ -82,6 +82,11 @@ def _write(axes: Axes, text: str, left: float, top: float, colour: str) -> None:
     axes.text(left, top + 0.14, shown, fontsize=7.5, va="center", color=colour)
 
 
+def _members(lists: Lists, group: int) -> list[int]:
+    members: list[int] = torch.nonzero(lists.found.members.group == group)[:, 0].tolist()
+    return members
+
+
 def _name(lists: Lists, group: int) -> str:
     """Return the name of a group without its category."""
-    return lists.filing.groups.display_name(group).rpartition("/")[2]
+    return lists.found.names[group].rpartition("/")[2]

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from uota.demo.lists import Lists, make_lists
 from uota.demo.picture import draw_list
 from uota.demo.report import print_figures, print_lists
 from uota.demo.training import Job, settings_of, train_side_by_side
-from uota.inspection import inspect
 from uota.io.atomic import write_text_atomically
 from uota.membership.eyes import default_eyes, file_features
-from uota.membership.files import write_verdicts
 
 SHARE, FULL = 0.1, Length()
 BEFORE, WITHOUT, WITH, KNOWING = "before", "without arbitration", "with arbitration", "without the misfiled"
@@ -41,8 +38,7 @@ def run_demo(out: Path, seed: int, length: Length = FULL) -> dict[str, Any]:
     lists = make_lists(groups, features, seed)
     _save_list(lists, out)
     print_lists(console, lists, out)
-    _save_page(lists, archive, out, seed)
-    console.print(f"page      {out / 'inspect.html'}\n\n{PRETRAINING.format(length.steps)}")
+    console.print(f"\n{PRETRAINING.format(length.steps)}")
     before = measure(groups, test, features, file_features(test.files, eyes), seed)
     figures = {BEFORE: before} | _train(archive, out, seed, length)
     print_figures(console, figures)
@@ -53,14 +49,9 @@ def run_demo(out: Path, seed: int, length: Length = FULL) -> dict[str, Any]:
 
 
 def _save_list(lists: Lists, out: Path) -> None:
-    filing = lists.filing
-    write_verdicts(filing.verdicts, filing.groups, filing.fits, out / "misfiled.csv")
+    lists.found.save(out / "misfiled.csv")
+    lists.found.save_page(out / "misfiled.html")
     draw_list(lists, out / "misfiled.png")
-
-
-def _save_page(lists: Lists, archive: Archive, out: Path, seed: int) -> None:
-    found = inspect(archive.drawings / "train", views="groups", eyes="pretrained", seed=seed)
-    replace(found, filing=lists.filing).save(out / "inspect.html")
 
 
 def _train(archive: Archive, out: Path, seed: int, length: Length) -> dict[str, Figures]:
@@ -76,15 +67,15 @@ def _train(archive: Archive, out: Path, seed: int, length: Length) -> dict[str, 
 
 
 def _result(seed: int, length: Length, lists: Lists, figures: dict[str, Figures]) -> dict[str, Any]:
-    filing = lists.filing
+    members = lists.found.members
     return {
         "seed": seed,
         "steps": length.steps,
         "files": len(lists.wrong),
         "misfiled": int(lists.wrong.sum()),
         "precision": {name: round(each, 4) for name, each in lists.precision.items()},
-        "share": round(filing.share, 4),
-        "interval": [round(each, 4) for each in filing.interval],
+        "share": round(members.share, 4),
+        "interval": [round(each, 4) for each in members.interval],
         "encoders": {
             name: {key: round(each, 4) for key, each in found._asdict().items()} for name, found in figures.items()
         },

@@ -70,7 +70,7 @@ def embed(spec: EncoderSpec, out: Path, data: str | None = None, seed: int = 0, 
     The columns are `image`, the path of a file or the index within the split; `split`; `label` and `class`, empty for
     unlabelled images; `mean_weight` and `outlier_probability`, averaged over the image's views (the mean weight of a
     batch is 1), empty if there is no run, its arbiter does not give them or its views are of groups, for which there
-    is `uota inspect --files`; and `embedding`, the encoder's features of the whole image, which take one column each in
+    is `uota misfiled`; and `embedding`, the encoder's features of the whole image, which take one column each in
     a .csv file. There, text that a spreadsheet would run as a formula is escaped with an apostrophe.
 
     Args:
@@ -128,7 +128,7 @@ def _write(subject: _Subject, sources: dict[str, Source], out: Path, seed: int) 
         WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), subject.width)
     warn_skipped(*sources.values())
     if subject.preset.across_images:
-        logger.info("views of groups have no weights here; see uota inspect RUN --files FILES.csv")
+        logger.info("views of groups have no weights here; see uota misfiled RUN")
     return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
 
 

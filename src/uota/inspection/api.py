@@ -1,6 +1,5 @@
 """`inspect`: find the outlier views of any images, before or after pretraining."""
 
-import logging
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +10,6 @@ from PIL import Image
 from uota.data import warn_left_out, warn_skipped
 from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
-from uota.inspection.analysis.filing import find_misfiled
 from uota.inspection.arbiters import build_arbiters
 from uota.inspection.export import write_table
 from uota.inspection.input import open_input
@@ -21,15 +19,11 @@ from uota.inspection.result import Findings
 from uota.inspection.scoring import score_views
 from uota.io.atomic import write_text_atomically
 from uota.io.tables import to_frame
-from uota.membership.eyes import open_file_eyes
-from uota.membership.files import GROUPS_UNASKED
 from uota.runs.eyes import THUMBNAILS
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
 from uota.settings.ranges import OF_COMMANDS, RANGES, check_number
 from uota.views import ViewPreset
-
-logger = logging.getLogger(__name__)
 
 PAGE, TABLES = ".html", (".parquet", ".csv")
 WITHOUT_BACKBONE = ("auto", PRETRAINED, THUMBNAILS)
@@ -132,7 +126,6 @@ def inspect(
     view_options: dict[str, Any] | None = None,
     inject: float = 0.0,
     most: int | None = None,
-    files: bool | None = False,
     compare: bool = True,
     other_runs: Sequence[Run] = (),
     seed: int = 0,
@@ -157,7 +150,6 @@ def inspect(
         view_options: changes to the preset, such as {"local": {"scale": (0.1, 0.3)}}.
         inject: share of views taken from other images, to see whether the arbiter finds them.
         most: number of images, drawn at random if there are more; None: all.
-        files: score every file of the groups; None: if there are groups, and enough of them.
         compare: with a run, also choose an arbiter by injection, for comparison.
         other_runs: further runs whose curves are shown.
         seed: seed of the views and of the choice of the arbiter.
@@ -165,7 +157,7 @@ def inspect(
         image_megabytes: images that are larger than this once decoded are skipped; None: the run's limit, or 256.
 
     Raises:
-        UotaError: there is no such run, source or model, or `files` is set and the images are not in groups.
+        UotaError: there is no such run, source or model.
 
     >>> import torch
     >>> from uota import inspect
@@ -182,21 +174,8 @@ def inspect(
     _check_eyes(model if run is None else None, eyes, backbone)
     reading = Reading(None if pixel_range is None else list(pixel_range), image_megabytes)
     subject = open_input(images, run, views, view_options or {}, inject, seed, reading, most)
-    if files and subject.groups is None:
-        raise UotaError("--files lists files by their group, and the views are not of groups; add --views groups")
     warn_left_out(subject.source)
     arbiters = build_arbiters(subject, eyes if run or model is None else model, backbone, steps, compare)
     table = score_views(subject, arbiters)
-    if files is None:
-        files = subject.groups is not None and len(subject.groups) >= GROUPS_UNASKED
-        if subject.groups is not None and not files:
-            few = f"{len(subject.groups)} groups are few (below {GROUPS_UNASKED})"
-            logger.info(f"{few}, so misfiled files are not looked for; request their list with --files to do so")
-    filing = None
-    if files and subject.groups is not None:
-        seen_by = str(run.folder) if run else eyes if model is None else model
-        filing = find_misfiled(
-            subject.groups, open_file_eyes(seen_by, subject.groups.files, subject.preset, backbone), seed
-        )
     warn_skipped(subject.source)
-    return Inspection(subject, arbiters, table, filing, ([run] if run else []) + list(other_runs))
+    return Inspection(subject, arbiters, table, ([run] if run else []) + list(other_runs))

@@ -6,7 +6,6 @@ from typing import Any
 from uota.errors import UotaError
 from uota.inspection.api import PAGE, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
-from uota.membership.files import write_verdicts
 from uota.runs.folder import check_output
 from uota.runs.run import Run
 
@@ -17,7 +16,6 @@ PICTURED, SCORED_FOR_PICTURE = 8, 128
 def inspect_and_write(
     what: list[str],
     out: Path,
-    files: str | None = None,
     table: str | None = None,
     quality: str | None = None,
     data: str | None = None,
@@ -29,7 +27,6 @@ def inspect_and_write(
     Args:
         what: a run's folder, and further runs whose curves are drawn; or one folder or name of images.
         out: file of the page or the picture.
-        files: CSV file of all files of the groups, by descending outlier probability.
         table: .parquet or .csv file with one row per scored view.
         quality: CSV file of duplicates and of pictures that are empty, dark, blurred, tiny and so on.
         data: a data set's name or a folder of images; None: `what`, the run's, or demo-scenes.
@@ -43,7 +40,7 @@ def inspect_and_write(
     if table is not None and Path(table).suffix not in TABLES:
         raise UotaError(f"{table} is neither a .parquet nor a .csv file; give --table one of these suffixes")
     require_suffix(out)
-    written = [out, *(path_of(other) for other in (files, table, quality) if other is not None)]
+    written = [out, *(path_of(other) for other in (table, quality) if other is not None)]
     check_writable(*written)
     check_output(*written, data=data if data is not None or run is None else run.settings().data.source)
     page = out.suffix == PAGE
@@ -52,14 +49,11 @@ def inspect_and_write(
         data,
         run,
         most=most,
-        files=True if files is not None else None if page else False,
         compare=page,
         other_runs=other_runs,
         **settings,
     )
     found.save(out, images or PICTURED)
-    if files is not None and found.filing is not None:
-        write_verdicts(found.filing.verdicts, found.filing.groups, found.filing.fits, path_of(files))
     if table is not None:
         found.save(path_of(table))
     if quality is not None:

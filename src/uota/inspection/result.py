@@ -11,7 +11,6 @@ from torch import Tensor
 from uota.inspection.analysis.advice import Advice, advise
 from uota.inspection.analysis.calibration import Calibration, calibrations
 from uota.inspection.analysis.causes import Causes, find_causes
-from uota.inspection.analysis.filing import Filing
 from uota.inspection.analysis.history import History, read_history
 from uota.inspection.analysis.plane import Plane, choose_mapped, planes
 from uota.inspection.analysis.quality import Quality, find_flaws
@@ -31,14 +30,12 @@ class Findings:
         subject: the inspected images and their views.
         arbiters: the arbiters that scored the views.
         table: all scored views, with their augmentations and the verdict of each arbiter.
-        filing: verdicts on all files of the groups; None: not requested.
         runs: runs whose curves are shown.
     """
 
     subject: InspectionInput
     arbiters: ArbiterSet
     table: ViewTable
-    filing: Filing | None = None
     runs: list[Run] = field(default_factory=list)
 
     @property
@@ -72,11 +69,6 @@ class Findings:
         """Mean weight of the views of each size: global, then local."""
         sizes = [size.count for size in self.table.preset.sizes]
         return [float(part.mean()) for part in self.table.verdict.weights.split(sizes)]
-
-    @property
-    def misfiled(self) -> float | None:
-        """Estimated share of files in a wrong folder."""
-        return self.filing.share if self.filing else None
 
     @property
     def counted(self) -> Bool[Tensor, "views images"]:

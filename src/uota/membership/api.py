@@ -68,4 +68,4 @@ def judge(members: Members, seed: int = 0) -> Misfiled:
     z = project(members.features, seed)
     verdicts = score_vectors(z, members.group, seed)
     groups = judge_groups(z, members.group, verdicts.probability, seed)
-    return Misfiled(members.ids, members.names, verdicts, groups, members.id_name)
+    return Misfiled(members.ids, members.names, verdicts, groups, members.id_name, members.origin)

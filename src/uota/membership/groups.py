@@ -7,8 +7,8 @@ from torch import Tensor
 from uota.membership.filing import file_members
 from uota.membership.merges import find_merges
 from uota.membership.projection import Vectors
-from uota.membership.result import GroupVerdicts
 from uota.membership.splits import find_splits
+from uota.membership.verdicts import GroupVerdicts
 
 
 def judge_groups(

@@ -14,8 +14,8 @@ from uota.membership.metric import PLAIN, by_metrics
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projection import Features, Vectors, project, row_blocks
-from uota.membership.result import LIKELY, MemberVerdicts
 from uota.membership.shares import of_all_ranks, own_blocks, own_share
+from uota.membership.verdicts import LIKELY, MemberVerdicts
 from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.

@@ -1,5 +1,7 @@
 """Outlier probabilities of members by the two-groups model, from their scores and from those of exchanged members."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -9,6 +11,9 @@ from uota.arbitration.strengths.two_groups import BINS, outlier_probability, smo
 
 RESAMPLES = 200
 LEVELS = (0.025, 0.975)
+# Most outliers of which, with a probability of 2.5 %, none has a score below the median of the null, where the share is
+# estimated; no resample of members could show them.
+NONE_SEEN = 2 * math.log(40)
 
 
 def probabilities(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]) -> tuple[Tensor, float]:
@@ -48,7 +53,7 @@ def share_interval(
         times = torch.randint(groups, (groups,), generator=random).bincount(minlength=groups)
         shares[place] = _estimate(_histogram(position, times[group]), _histogram(null_position, times[null_group]))[1]
     low, high = shares.quantile(torch.tensor(LEVELS, dtype=torch.float64)).tolist()
-    return low, high
+    return low, max(high, min(1.0, NONE_SEEN / len(observed)))
 
 
 def ranks(observed: Float[Tensor, " members"], null: Float[Tensor, " exchanged"]) -> tuple[Tensor, Tensor]:
@@ -71,5 +76,12 @@ def _histogram(position: Float[Tensor, " scores"], times: Int64[Tensor, " scores
 
 
 def _estimate(observed: Float[Tensor, " bins"], null: Float[Tensor, " bins"]) -> tuple[Tensor, float]:
-    densities = torch.stack([counts.double() / counts.sum().clamp_min(1) for counts in (observed, null, null)])
-    return outlier_probability(densities @ smoothing())
+    """Estimate the probability of each bin, and the share, from counts.
+
+    The share is that below the median of the null. Of few members that are wrong, none may be there, which does not
+    mean that none is wrong; so probabilities are those after one more such member was seen, which is not in the share.
+    """
+    outliers, count = null / null.sum().clamp_min(1), observed.sum()
+    densities = torch.stack([(observed + outliers) / (count + 1), outliers, outliers])
+    of_bin, share = outlier_probability(densities @ smoothing())
+    return of_bin, max(0.0, (share * float(count + 1) - 1) / max(1.0, float(count)))

@@ -2,16 +2,16 @@
 
 import csv
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from uota.console import CONTROL, FORMULA, printable
+from uota.console import printable
 from uota.errors import UotaError
 from uota.io.atomic import atomic_write
 from uota.io.reading import read_text
+from uota.membership.path_cells import format_cell, parse_cell
 
 # Columns: a file, the folder of the group that it belongs to, and what a person thinks of where it is.
 FILE, TO, MARK = "file", "to", "mark"
@@ -21,11 +21,6 @@ TO_FILE, MADE = "to_file", "made_folder"
 WRONG, RIGHT = "wrong", "right"
 # Bytes of the largest list that is read.
 LIST_BYTES = 2**30
-
-ESCAPED = re.compile(rf"{CONTROL.pattern}|[\\\ud800-\udfff]")
-ESCAPE = re.compile(r"\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
-# Text that starts a formula, or would once the apostrophes before it are taken away.
-FORMULA_LIKE = re.compile(f"'*[{re.escape(''.join(FORMULA))}]")
 
 
 @dataclass(frozen=True)
@@ -159,22 +154,3 @@ def _undo_rows(moves: Iterable[Move]) -> Iterator[tuple[str, ...]]:
     yield FILE, TO_FILE, MADE
     for move in moves:
         yield format_cell(move.target), format_cell(move.source), format_cell(move.made)
-
-
-def format_cell(text: str) -> str:
-    r"""Prepare text for a list of exact paths, so that `parse_cell` gives it back.
-
-    As by `uota.console.spreadsheet_cell`, control characters are escaped, and text that spreadsheets would run gets an
-    apostrophe. Here backslashes, bytes that are no text, and apostrophes before such text are escaped as well.
-
-    >>> format_cell("=x.png"), format_cell("'=x.png"), format_cell("a\nb"), format_cell("a\\nb")
-    ("'=x.png", "''=x.png", 'a\\nb', 'a\\\\nb')
-    """
-    cell = ESCAPED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-    return f"'{cell}" if FORMULA_LIKE.match(cell) else cell
-
-
-def parse_cell(cell: str) -> str:
-    """Give back the text that `format_cell` prepared."""
-    text = cell[1:] if cell.startswith("'") and FORMULA_LIKE.match(cell) else cell
-    return ESCAPE.sub(lambda found: found[0].encode().decode("unicode_escape"), text)

@@ -1,22 +1,19 @@
 """Paths that a list of moves may name: in the folder of groups, and in the one beside it for what is set aside."""
 
 import os
-import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache, cached_property
+from functools import cache
 from itertools import count
 from pathlib import Path, PurePosixPath
 
-from uota.console import FORMULA, printable, spreadsheet_cell
+from uota.console import printable
 from uota.errors import UotaError
+from uota.membership.path_cells import parse_cell
 
 # What stands for "set it aside"; a dash also as spreadsheets are given it.
 DASHES = ("-", "'-")
 ASIDE_ENDING = "-set-aside"
-# Cells that `spreadsheet_cell` may have changed.
-ESCAPED_FORMULA = tuple(f"'{start}" for start in FORMULA)
-CHANGED = re.compile("'|.*[\\\\\ufffd]", re.DOTALL)
 
 
 class UnfitError(Exception):
@@ -64,20 +61,20 @@ class MovePaths:
         """Return the file that a cell stands for, or None if it is gone.
 
         Raises:
-            UnfitError: it may not be moved, or the cell stands for several files.
+            UnfitError: it may not be moved.
         """
-        return _only(cell, self._find(cell))
+        return next(iter(self._find(cell)), None)
 
     def find_group(self, cell: str, may_be_new: bool) -> str:
         """Return the folder of a group.
 
         Raises:
-            UnfitError: there is none, or the cell stands for several.
+            UnfitError: there is none.
         """
-        found = _only(cell, [name for name in self._find(cell) if self.path(name).is_dir()])
+        found = next((name for name in self._find(cell) if self.path(name).is_dir()), None)
         if found:
             return str(PurePosixPath(self.inside(f"{found}/file")).parent)  # the folder itself may be a link
-        name = self.inside(cell[1:] if cell.startswith(ESCAPED_FORMULA) else cell)
+        name = self.inside(parse_cell(cell))
         if os.path.lexists(self.path(name)):
             raise UnfitError(f"{printable(name)} is no folder")
         if not may_be_new:
@@ -137,25 +134,9 @@ class MovePaths:
         return next((name for name in outermost_first if name in made or not os.path.lexists(self.path(name))), "")
 
     def _find(self, cell: str) -> list[str]:
-        """Return what a cell may stand for: whatever is written so in tables, or else has that very name."""
-        if CHANGED.match(cell) and (written_so := self._written.get(cell)):
-            return [self.inside(name) for name in written_so]
-        name = self.inside(cell)
-        return [name] if name in self._earlier or os.path.lexists(self.path(name)) else []
-
-    @cached_property
-    def _written(self) -> dict[str, set[str]]:
-        """What is in the folder, by how tables write it."""
-        written: dict[str, set[str]] = {}
-        for name in [*_walk(self.root), *self._earlier]:
-            written.setdefault(str(spreadsheet_cell(name)), set()).add(name)
-        return written
-
-
-def _only(cell: str, found: list[str]) -> str | None:
-    if len(found) > 1:
-        raise UnfitError(f"{printable(cell)} stands for {' and '.join(map(ascii, sorted(found)))}")
-    return found[0] if found else None
+        """Return what a cell stands for that exists: what tables write so, then what has that very name."""
+        names = dict.fromkeys(self.inside(text) for text in dict.fromkeys([parse_cell(cell), cell]))
+        return [name for name in names if name in self._earlier or os.path.lexists(self.path(name))]
 
 
 def _is_name(text: str) -> bool:
@@ -164,10 +145,3 @@ def _is_name(text: str) -> bool:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         return False
-
-
-def _walk(root: Path) -> Iterable[str]:
-    """Paths of all folders and files in a folder, relative to it."""
-    for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            yield PurePosixPath(os.path.relpath(os.path.join(folder, name), root)).as_posix()

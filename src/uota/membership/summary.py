@@ -1,10 +1,9 @@
 """What a person reads on the terminal of the verdicts on members and groups."""
 
 from uota.console import printable
-from uota.membership.result import LIKELY, Misfiled
+from uota.membership.result import Misfiled
+from uota.membership.verdicts import LIKELY, TOO_MANY
 
-# An estimated share of members above this says more about the embeddings than about the members.
-TOO_MANY = 0.4
 # Members of the list that are printed.
 FIRST = 10
 

@@ -48,12 +48,14 @@ class Parser(ArgumentParser):
     Attributes:
         aliases: other names of flags, without dashes: {"lr": "optimization.learning_rate"}.
         sections: names of groups of settings, which are no flags themselves.
+        replaced: what does the work of flags that there were once, as a sentence's end: {"files": "uota misfiled …"}.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
         self.aliases: dict[str, str] = {}
         self.sections: tuple[str, ...] = ()
+        self.replaced: dict[str, str] = {}
 
     def parse_args(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parse arguments; a flag may be given by any of its names."""
@@ -66,6 +68,8 @@ class Parser(ArgumentParser):
         flag, equals, value = argument[2:].partition("=")
         flag = flag.replace("-", "_")
         name, dot, key = flag.partition(".")  # of method_options.hidden
+        if flag in self.replaced:
+            raise UotaError(f"--{flag} is gone: use {self.replaced[flag]}")
         if flag in self.aliases:
             flag = self.aliases[flag]
         elif flag in self.sections:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import uota
 from uota.arbitration import effective_sample_size
@@ -32,7 +31,7 @@ CLASSES = ["cat <b>", "dog"]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """An inspection with everything that a page can show except misfiled files: ground truth, causes, two runs."""
+    """An inspection with everything that a page can show: ground truth, causes, two runs."""
     found = uota.inspect("demo-scenes", inject=0.1, most=IMAGES, eyes="thumbnails", steps=50)
     runs = []
     for number in range(2):
@@ -44,7 +43,7 @@ def found(tmp_path_factory):
         (folder / "logs/version_0/metrics.csv").write_text("\n".join(["epoch,loss,step", *lines]))
         (folder / "knn.json").write_text(json.dumps({"top1": 40.0 + number}))
         runs.append(Run(folder))
-    return uota.inspection.Inspection(found.subject, found.arbiters, found.table, None, runs)
+    return uota.inspection.Inspection(found.subject, found.arbiters, found.table, runs)
 
 
 @pytest.fixture(scope="module")
@@ -320,25 +319,6 @@ def test_calibration_and_runs_are_as_found(opened, found):
     assert len(opened.all("#runs figure", "1")) == 1
     assert len(opened.all("#runs figure path", "1")) == 2
     assert opened.all("#runs tbody td:last-child", "e.textContent") == ["40.0", "41.0 (+1.0)"]
-
-
-def test_misfiled_files_are_listed_and_offered_as_csv(window, tmp_path):
-    for thing in range(12):
-        (tmp_path / "things" / f"thing, {thing}").mkdir(parents=True)
-        for file in range(4):
-            pixels = np.full((20, 20, 3), (20 * thing, 255 - 20 * thing, 5 * file), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "things" / f"thing, {thing}" / f"{file}.png")
-    found = uota.inspect(tmp_path / "things", views="groups", eyes="thumbnails", steps=0, files=True)
-    found.filing.verdicts.probability[:] = torch.linspace(0.95, 0.05, 48)
-    window.open(found.save(tmp_path / "files.html"), 400)
-    assert window.log() == []
-    assert window("return document.documentElement.scrollWidth") == 400
-    rows = list(csv.DictReader(window("return csvText(filingRows())").splitlines()))
-    assert [float(row["outlier_probability"]) for row in rows] == pytest.approx(np.linspace(0.95, 0.05, 48), abs=1e-4)
-    assert rows[0]["file"] == found.filing.groups.files.display_name(0)
-    assert rows[0]["group"] == "thing, 0"
-    assert all(row["fits_better"] != row["group"] for row in rows)
-    assert len(window.all(".misfiled", "1")) == 24
 
 
 def test_names_are_escaped_and_large_pages_stay_small(window, tmp_path, monkeypatch):

@@ -3,8 +3,8 @@
 import torch
 
 import uota
-from uota.inspection.page.pictures import QUALITIES
 from uota.inspection.page.shown import ItemPictures, _quality, pictured
+from uota.pages.pictures import QUALITIES
 
 
 def test_pictures_are_of_the_most_unusual_images_until_the_room_is_used():

@@ -66,6 +66,8 @@ def test_without_embeddings_the_images_are_looked_at(tmp_path):
     members = read_samples(name, Wanted("product", id="key"), looking("thumbnails", None, Reading()))
     assert members.ids == [f"k{row}" for row in range(8)]
     assert members.group.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    (picture,) = members.origin.images([3])
+    assert picture.unique().tolist() == [60]
     members = read_samples(name, Wanted("product"), looking("thumbnails", None, Reading()))
     assert members.id_name == "id"
 

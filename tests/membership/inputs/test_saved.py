@@ -63,3 +63,6 @@ def test_without_embeddings_the_images_are_looked_at(saved):
     assert members.ids == [f"row {row}" for row in range(7)]
     assert members.names == [f"thing {number}" for number in range(4)]
     assert len(members.features["thumbnails"]) == 7
+    (picture,) = members.origin.images([3])
+    assert picture is not None
+    assert picture.unique().tolist() == [60]

@@ -1,30 +1,25 @@
 """The HTML page of an inspection: one self-contained file that needs no network."""
 
-import json
-from collections.abc import Sequence
 from importlib.resources import files
-from math import isfinite
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 from torch import Tensor
 
 from uota.comparison import as_html, compare
-from uota.console import printable
 from uota.inspection.analysis.causes import FACTORS, Cause
 from uota.inspection.analysis.history import MEASURES
-from uota.inspection.page.filing_data import filing_data
-from uota.inspection.page.packing import packed
 from uota.inspection.page.quality import quality_data
 from uota.inspection.page.shown import pictured
 from uota.inspection.result import Findings
+from uota.pages.assemble import assemble
+from uota.pages.packing import packed
 
 PARTS = files("uota.inspection.page") / "parts"
 # In order of their dependencies.
 SCRIPTS = (
-    *("numbers", "dom", "chart", "state", "strength", "query", "csv", "pager", "gallery", "single", "list", "detail"),
-    *("causes", "plane", "calibration", "history", "filing", "quality", "main"),
+    *("numbers", "chart", "state", "strength", "query", "views_csv", "gallery", "single", "list", "detail"),
+    *("causes", "plane", "calibration", "history", "quality", "main"),
 )
 # Total length of the data URIs of the pictures of views, in characters: the page stays below 15 MB.
 ROOM = 13_000_000
@@ -39,18 +34,8 @@ ARBITERS = {
 
 def page(found: Findings) -> str:
     """Return the page as text."""
-    data = json.dumps(_plain(page_data(found)), ensure_ascii=False, separators=(",", ":"))
-    parts = {
-        "title": _escaped(f"{found.subject.source.name} · uota inspect"),
-        "style": (PARTS / "style.css").read_text(encoding="utf-8"),
-        "data": data.replace("<", "\\u003c"),
-        "comparison": _comparison(found),
-        "script": "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
-    }
-    text = (PARTS / "page.html").read_text(encoding="utf-8")
-    for name, part in parts.items():
-        text = text.replace(f"<!--{name}-->", part, 1)
-    return text
+    title = f"{found.subject.source.name} · uota inspect"
+    return assemble(PARTS, SCRIPTS, title, page_data(found), comparison=_comparison(found))
 
 
 def page_data(found: Findings) -> dict[str, Any]:
@@ -74,7 +59,6 @@ def page_data(found: Findings) -> dict[str, Any]:
         "calibrations": found.calibrations,
         "histories": found.histories,
         "measures": MEASURES,
-        "filing": None if found.filing is None else filing_data(found.filing, ROOM // 5),
         "quality": quality_data(found.quality),
     }
 
@@ -173,24 +157,3 @@ def _planes(found: Findings) -> list[dict[str, Any]]:
 def _cause(cause: Cause) -> dict[str, Any]:
     factor = FACTORS[cause.key]
     return vars(cause) | {"name": factor.name, "unit": factor.unit, "binary": factor.binary}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _plain(value: Any) -> Any:
-    """Convert a value to JSON types: arrays to lists, numbers to ten digits, and non-finite ones to None."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, str):
-        return "\n".join(printable(line) for line in value.split("\n"))
-    if value is None:
-        return None
-    if isinstance(value, Sequence):
-        return [_plain(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.10g}") if isfinite(value) else None
-    return _plain(vars(value)) if hasattr(value, "__dataclass_fields__") else value

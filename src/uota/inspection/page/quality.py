@@ -4,7 +4,7 @@ from typing import Any
 
 from uota.console import printable
 from uota.inspection.analysis.quality import PROBLEMS, Flaw, Quality
-from uota.inspection.page.pictures import data_uris, fitted
+from uota.pages.pictures import data_uris, fitted
 
 SIDE = 96
 # Flaws listed and pictures shown, of each problem, and the total length of their data URIs in characters.

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from uota.inspection.page.pictures import IMAGE_SIDE, QUALITIES, SMALL_SIDE, VIEW_SIDE, data_uri, fitted
 from uota.inspection.result import Findings
+from uota.pages.pictures import IMAGE_SIDE, QUALITIES, SMALL_SIDE, VIEW_SIDE, data_uri, fitted
 
 BATCH = 24  # images whose pictures are made at a time
 # Columns of the table that describe augmentations other than the crop.

@@ -15,6 +15,7 @@ from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import Numbered, Numbering, as_text, is_missing
 from uota.membership.inputs.storage import allocate
 from uota.membership.inputs.vectors import EMBEDDING, of_array
+from uota.membership.origin import Origin
 
 logger = logging.getLogger(__name__)
 NO_EMBEDDING = "row(s) have no embedding, or one with missing, NaN or infinite entries, and are left out"
@@ -114,7 +115,8 @@ class Collector:
         if self.vectors is None:
             raise UotaError(f"{printable(self.name)} has no rows with an embedding and a group; give a table with some")
         groups = Numbered(self.number[: self.kept], self.numbering.names())
-        return members_of({EMBEDDING: of_array(self.vectors[: self.kept])}, groups, self.ids, id_name)
+        features = {EMBEDDING: of_array(self.vectors[: self.kept])}
+        return members_of(features, groups, self.ids, id_name, Origin(self.name))
 
 
 def say_guesses(table: str, guessed: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from uota.console import printable
 from uota.data import FolderOptions, Groups, Source, open_groups, warn_left_out, warn_skipped
 from uota.data.open import folder_options
 from uota.errors import UotaError
@@ -15,6 +16,9 @@ from uota.io.outputs import path_of
 from uota.membership.eyes import file_features, open_file_eyes
 from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import Numbered, is_missing, number_groups
+from uota.membership.origin import Origin
+from uota.membership.projection import Features
+from uota.membership.verdicts import FILE
 from uota.runs.run import Run
 from uota.settings.pretrain import Reading
 from uota.views import PRESETS
@@ -53,12 +57,26 @@ def read_folder(name: str, looking: Looking) -> Members:
     """
     groups = open_groups(name, "all", looking.options)
     warn_left_out(groups)
+    return file_members(groups, _features(groups.files, looking), name)
+
+
+def file_members(groups: Groups, features: Features, name: str) -> Members:
+    """Return the readable files of groups as members.
+
+    Args:
+        groups: the groups.
+        features: features of all files, by kind.
+        name: folder to which the names of members are relative, or name of the source.
+    """
     of_file = {file: groups.display_name(number) for number, group in enumerate(groups.members) for file in group}
-    ids = [_relative(groups, index, name) for index in range(len(groups.files))]
-    return see(groups.files, [of_file.get(index) for index in range(len(ids))], ids, looking)
+    files = range(len(groups.files))
+    ids = [_relative(groups, index, name) for index in files]
+    folder = path_of(name)
+    origin = Origin(name, folder if folder.is_dir() and groups.files.path(0) else None, groups.files)
+    return _kept(features, [of_file.get(index) for index in files], ids, FILE, origin)
 
 
-def see(files: Source, groups: Sequence[Any], ids: Sequence[str], looking: Looking, id_name: str = "file") -> Members:
+def see(files: Source, groups: Sequence[Any], ids: Sequence[str], looking: Looking, id_name: str = FILE) -> Members:
     """Compute features of pictures; those that cannot be read, or have no group, are left out with a message.
 
     Args:
@@ -71,20 +89,31 @@ def see(files: Source, groups: Sequence[Any], ids: Sequence[str], looking: Looki
     Raises:
         UotaError: there are no such eyes, or no pictures are left.
     """
+    return _kept(_features(files, looking), groups, ids, id_name, Origin(files.name, pictures=files))
+
+
+def _features(files: Source, looking: Looking) -> Features:
     preset = PRESETS["small-grey" if files.channels == 1 else "small"]
-    eyes = open_file_eyes(looking.eyes, files, preset, looking.backbone)
-    features = file_features(files, eyes)
+    features = file_features(files, open_file_eyes(looking.eyes, files, preset, looking.backbone))
     warn_skipped(files)
+    return features
+
+
+def _kept(features: Features, groups: Sequence[Any], ids: Sequence[str], id_name: str, origin: Origin) -> Members:
+    """Return the pictures that can be read and have a group."""
+    files = origin.pictures
+    assert files is not None
     grouped = torch.tensor([not is_missing(group) for group in groups])
     if not bool(grouped.all()):
-        first = ids[int((~grouped).int().argmax())]
+        first = printable(ids[int((~grouped).int().argmax())])
         logger.warning(f"{int((~grouped).sum())} picture(s) have no group, and are left out, such as {first}")
     kept = torch.nonzero(grouped & ~files.unreadable(torch.arange(len(files))))[:, 0]
     if not len(kept):
         raise UotaError(f"{files.name} has no picture with a group; give some")
-    numbered: Numbered = number_groups([groups[place] for place in kept.tolist()])
+    places = kept.tolist()
+    numbered: Numbered = number_groups([groups[place] for place in places])
     chosen = {name: each[kept] for name, each in features.items()}
-    return members_of(chosen, numbered, [ids[place] for place in kept.tolist()], id_name)
+    return members_of(chosen, numbered, [ids[place] for place in places], id_name, replace(origin, place=places))
 
 
 def _relative(groups: Groups, index: int, name: str) -> str:

@@ -1,6 +1,6 @@
 // The header and navigation of the page, and the calls that draw all sections.
 
-const SECTIONS = [["gallery", "Gallery"], ["files", "Files"], ["quality", "Picture quality"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
+const SECTIONS = [["gallery", "Gallery"], ["quality", "Picture quality"], ["causes", "What makes an outlier"], ["map", "Map"], ["calibration", "Calibration"], ["runs", "Runs"]];
 
 const TOO_MANY = 0.4; // an estimated rate above this suggests an arbiter that cannot tell
 
@@ -29,8 +29,7 @@ function drawHead() {
   const rate = data.rate ?? data.arbiters[data.judge].rate, ess = el("dd"), nothing = data.nothing.reduce((sum, one) => sum + one, 0);
   const flagged = data.none_found ? 0 : Array.from({ length: data.views * data.images }, (_, index) => index).filter(isFlagged).length;
   const figures = [
-    data.filing ? ["files estimated to be misfiled", percent(data.filing.share, 1)] : null,
-    data.none_found && !data.filing ? [`outlier views: ${percent(rate, 1)}${intervalWords()}`, "No outliers found"] : [`views estimated to be outliers${intervalWords()}`, percent(rate, 1)],
+    data.none_found ? [`outlier views: ${percent(rate, 1)}${intervalWords()}`, "No outliers found"] : [`views estimated to be outliers${intervalWords()}`, percent(rate, 1)],
     data.none_found ? null : ["views flagged: outlier probability above 50\u00a0%", whole(flagged)],
     [`scored views of ${whole(data.images)} ${WHAT}`, whole(data.views * data.images)],
     nothing ? [`${nothing === 1 ? "view shows" : "views show"} nothing but one colour`, whole(nothing)] : null,
@@ -59,7 +58,7 @@ function drawCandidates() {
 }
 
 function drawGalleryHead() {
-  if (data.none_found) byId("gallery-title").textContent = data.filing ? "The most unusual views" : "No outliers found: the most unusual views";
+  if (data.none_found) byId("gallery-title").textContent = "No outliers found: the most unusual views";
   const order = `in descending order of ${data.none_found ? "score" : "weight"}`;
   const row = data.grouped
     ? `Each group, represented by the image of its most typical view in a red frame, and views of its images ${order}.`
@@ -67,33 +66,14 @@ function drawGalleryHead() {
   byId("of-images").textContent = data.none_found ? `${row} The lower a score, the less a view is like the others of its ${data.grouped ? "group" : "image"}.` : row;
 }
 
-/** Scroll again after rows on the way, whose heights were estimated, have been drawn. */
-const scrollOnceDrawn = (section) => requestAnimationFrame(() => requestAnimationFrame(() => section.scrollIntoView()));
-
-function drawNavigation() {
-  const links = SECTIONS.filter(([id]) => !byId(id).hidden).map(([id, name]) => el("a", { href: `#${id}`, onclick: () => scrollOnceDrawn(byId(id)) }, name));
-  byId("sections").append(el("ul", {}, links.map((link) => el("li", {}, link))));
-  const current = () => {
-    const passed = links.filter((link) => byId(link.hash.slice(1)).getBoundingClientRect().top < 140);
-    links.forEach((link) => link.removeAttribute("aria-current"));
-    const ended = scrollY + innerHeight >= document.documentElement.scrollHeight - 2;
-    const now = (ended ? links : passed).at(-1) ?? links[0];
-    now.setAttribute("aria-current", "true");
-    now.closest("ul").scrollLeft = now.offsetLeft - 60;
-  };
-  addEventListener("scroll", current, { passive: true });
-  current();
-}
-
 choose({});
 drawHead();
 drawStrength();
 drawList();
 listenToDetail();
-drawFiling();
 drawQuality();
 drawCauses();
 drawMap();
 drawCalibration();
 drawHistory();
-drawNavigation();
+drawNavigation(SECTIONS);

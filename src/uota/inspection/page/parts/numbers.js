@@ -1,4 +1,3 @@
-"use strict";
 // The same computations as in Python: uota.arbitration.strengths.temperature and uota.arbitration.result.
 
 /** The paper's weights NM · softmax(−d² / τ), whose mean is 1. */
@@ -22,9 +21,3 @@ function histogram(values, high, bins) {
   for (const value of values) counts[Math.min(bins - 1, Math.floor((value / high) * bins))] += 1;
   return counts;
 }
-
-const percent = (share, digits = 0) => (share == null ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`);
-const whole = (n) => n.toLocaleString("en-US");
-/** Format a number briefly: 3 significant digits, no trailing zeros. */
-const short = (x) => (Math.abs(x) >= 1000 ? whole(Math.round(x)) : String(Number(x.toPrecision(3))));
-const clamp = (x, low, high) => Math.min(high, Math.max(low, x));

@@ -30,8 +30,6 @@ function drawProblem(problem) {
     host, el("div", { class: "buttons" }, pageButtons(items.length, size, problem.name, draw), copy));
 }
 
-const counted = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
-
 /** Lists of rows with the same group, in the order of the rows. */
 function byGroup(rows) {
   const groups = new Map();

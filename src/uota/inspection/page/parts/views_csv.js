@@ -1,18 +1,7 @@
 // Selected views, and CSV files of views in the columns of the table that Python writes.
 
 const selected = new Set();
-const FORMULA = /^[=+\-@＝＋－＠\t\r]/; // a spreadsheet would run such text
 
-function cell(value) {
-  if (value == null) return "";
-  if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value === "number") return String(value);
-  const text = FORMULA.test(value) ? `'${value}` : value;
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-const csvText = (rows) => rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
-const saveCsv = (name, rows) => download(name, csvText(rows), "text/csv");
 /** A number of float32 in its own precision. */
 const brief = (value) => Number(value.toPrecision(7));
 

@@ -3,7 +3,7 @@ from base64 import b64decode
 import numpy as np
 import pytest
 
-from uota.inspection.page.packing import packed
+from uota.pages.packing import packed
 
 
 @pytest.mark.parametrize(

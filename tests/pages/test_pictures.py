@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from uota.inspection.page.pictures import data_uri, data_uris, fitted
+from uota.pages.pictures import data_uri, data_uris, fitted
 
 
 def read(uri):
