@@ -40,9 +40,9 @@ OUT = RESULTS / "misfiled_scale.jsonl"
 DIM, SIZE, SHARE = 384, 20, 0.05
 # Dimensions in which members differ by more than noise; deviation of members from their groups, a median and the
 # standard deviation of its logarithm; noise.
-LATENT, SPREAD, UNEVEN, NOISE = 48, 1.7, 0.4, 0.1
+LATENT, SPREAD, UNEVEN, NOISE = 48, 1.2, 0.4, 0.1
 WAYS = ("centre", "cleanlab", "index", "uota")
-MEMBERS, TINY = (10_000, 30_000, 60_000, 100_000, 200_000, 500_000, 1_000_000), (400, 800)
+MEMBERS, TINY = (10_000, 30_000, 100_000, 300_000, 1_000_000), (400, 800)
 ROWS = 2**14
 # Members whose most similar groups are looked for in both ways.
 QUERIES = 2**12
@@ -120,7 +120,8 @@ def command_of(way: str, path: Path, out: Path) -> list[str]:
     """Return the command that writes a table, or the scores of another method as .npy."""
     if way == "uota":
         columns = ("--group", "group", "--embedding", "vector", "--id", "file")
-        return [sys.executable, "-m", "uota", "misfiled", str(path), *columns, "--table", str(out / "found.parquet")]
+        outputs = ("--table", str(out / "found.parquet"), "--out", str(out / "found.html"))
+        return [sys.executable, "-m", "uota", "misfiled", str(path), *columns, *outputs]
     code = "import sys; from benchmarks.misfiled_others import write; write(*sys.argv[1:])"
     return [sys.executable, "-c", code, way, str(path), str(out / "found.npy")]
 

@@ -21,8 +21,8 @@ from uota.membership.similar import EXACT, HELD, SHORTLIST, Index, has_faiss
 CENTRES, NEIGHBOURS = 8, 32
 # Most members that are all compared with each other.
 EXACT_MEMBERS = 2**15
-# Members whose candidates are compared at once, and that are compared with all others at once.
-ROWS, BLOCK = 256, 1024
+# Members whose candidates are compared at once.
+ROWS = 512
 # Temperature of the sum over the most similar members of a group.
 TEMPERATURE = 0.05
 # Steps of the fit, and strength of the pull of its weights towards those of the whitened centre alone.
@@ -67,10 +67,8 @@ class Logit:
         return candidates.group.gather(1, best.indices[:, None])[:, 0], self.recall * best.values
 
 
-class Finder:
-    """Finds candidates for some members.
-
-    These are the groups with the most similar centres, and those of the most similar members, by whitened vectors.
+class ByCentres:
+    """Finds candidates for some members: the groups with the most similar centres, by whitened vectors.
 
     Args:
         members: all members.
@@ -78,22 +76,53 @@ class Finder:
 
     def __init__(self, members: Metrics) -> None:
         self.members, white = members, members[WHITENED]
-        self.centres = Neighbours(white.centres, torch.arange(white.groups), EXACT)
-        self.near = Neighbours(white.z, white.group, EXACT_MEMBERS)
+        self.search = Neighbours(white.centres, torch.arange(white.groups), EXACT)
 
     def __call__(self, rows: Int64[Tensor, " rows"]) -> Candidates:
         """Find the candidates of these members."""
+        parts = [self._of_block(part) for part in rows.split(ROWS)]
+        return _candidates(self.members, rows, [torch.cat(each) for each in zip(*parts, strict=True)])
+
+    def _of_block(self, rows: Int64[Tensor, " rows"]) -> tuple[Tensor, Tensor]:
+        group = self.near_centres(rows)
+        return group, _to_centres(self.members, rows, group)
+
+    def near_centres(self, rows: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows candidates"]:
+        """Return the groups with the most similar centres."""
         white = self.members[WHITENED]
-        own, group, near = white.group[rows], [], []
-        for part in rows.split(BLOCK):
-            z = white.z[part]
-            near.append(self.near(z, white.group[part], NEIGHBOURS))
-            by_centre = self.centres(z, white.group[part], CENTRES)
-            group.append(torch.cat([by_centre, white.group[near[-1]]], 1))
-        groups = torch.cat(group)
-        split = zip(rows.split(ROWS), groups.split(ROWS), torch.cat(near).split(ROWS), strict=True)
-        similarity = torch.cat([_similarity(self.members, *part) for part in split])
-        return Candidates(groups, first_occurrences(groups) & (groups != own[:, None]), similarity)
+        return self.search(white.z[rows], white.group[rows], CENTRES)
+
+
+class ByNeighbours:
+    """Finds more candidates: also the groups of the most similar members, by whitened vectors.
+
+    Args:
+        members: all members.
+        by_centres: finds the others.
+    """
+
+    def __init__(self, members: Metrics, by_centres: ByCentres) -> None:
+        self.members, self.by_centres, white = members, by_centres, members[WHITENED]
+        self.search = Neighbours(white.z, white.group, EXACT_MEMBERS)
+
+    def __call__(self, rows: Int64[Tensor, " rows"]) -> Candidates:
+        """Find the candidates of these members."""
+        parts = [self._of_block(part) for part in rows.split(ROWS)]
+        return _candidates(self.members, rows, [torch.cat(each) for each in zip(*parts, strict=True)])
+
+    def _of_block(self, rows: Int64[Tensor, " rows"]) -> tuple[Tensor, Tensor]:
+        white = self.members[WHITENED]
+        near = self.search(white.z[rows], white.group[rows], NEIGHBOURS)
+        group = torch.cat([self.by_centres.near_centres(rows), white.group[near]], 1)
+        ways = _to_centres(self.members, rows, group), _to_neighbours(self.members, rows, group, near)
+        return group, torch.cat(ways, 2)
+
+
+def _candidates(members: Metrics, rows: Int64[Tensor, " rows"], found: Sequence[Tensor]) -> Candidates:
+    """Return groups that were found with their similarities as candidates; the own group is none."""
+    group, similarity = found
+    own = members[PLAIN].group[rows]
+    return Candidates(group, first_occurrences(group) & (group != own[:, None]), similarity)
 
 
 def join(parts: Sequence[Candidates]) -> Candidates:
@@ -150,17 +179,15 @@ class Neighbours:
         Args:
             x: unit vectors.
             own: the group of each of these.
-            count: number to return; of fewer vectors, all are. By an index, they are among twice as many of all groups.
+            count: number to return; of fewer vectors, all are. By an index, they are in the order of their codes.
         """
         count = min(count, len(self.y))
         if self.index is None:
             parts = zip(x.split(self.rows), own.split(self.rows), strict=True)
             return torch.cat([self._compared(*part, count) for part in parts])
         found = self.index.shortlist(x, max(SHORTLIST, 2 * count)).clamp_min(0)
-        distinct, place = found.unique(return_inverse=True)
-        cosines = (self.y[distinct][place] @ x[:, :, None])[:, :, 0]
-        best = cosines.masked_fill_(self.group[found] == own[:, None], -torch.inf).topk(count, 1)
-        return found.gather(1, best.indices)
+        others_first = (self.group[found] == own[:, None]).byte().argsort(dim=1, stable=True)[:, :count]
+        return found.gather(1, others_first)
 
     def _compared(self, x: Tensor, own: Tensor, count: int) -> Tensor:
         """Compare with all."""
@@ -176,25 +203,31 @@ def first_occurrences(numbers: Int64[Tensor, "rows numbers"]) -> Bool[Tensor, "r
     return torch.zeros_like(is_first).scatter_(1, order, is_first)
 
 
-def _similarity(
+def _to_centres(
+    members: Metrics, rows: Int64[Tensor, " rows"], group: Int64[Tensor, "rows candidates"]
+) -> Float[Tensor, "rows candidates 3"]:
+    """Return how similar members are to the centres of groups: whitened, as they are, and compared with strangers."""
+    white, plain = (
+        (each.centres[group] @ each.z[rows][:, :, None])[:, :, 0] for each in (members[WHITENED], members[PLAIN])
+    )
+    mean, deviation = members[WHITENED].strangers
+    return torch.stack([white, plain, (white - mean[group]) / deviation[group]], 2)
+
+
+def _to_neighbours(
     members: Metrics,
     rows: Int64[Tensor, " rows"],
     group: Int64[Tensor, "rows candidates"],
     near: Int64[Tensor, "rows neighbours"],
-) -> Float[Tensor, "rows candidates ways"]:
-    """Return how similar members are to the centres of groups, and to those of their neighbours that are in them."""
-    white = members[WHITENED]
-    is_of = group[:, :, None] == white.group[near][:, None]
+) -> Float[Tensor, "rows candidates 4"]:
+    """Return how similar members are to those of their neighbours that are in groups: to the nearest, and to all."""
+    is_of = group[:, :, None] == members[WHITENED].group[near][:, None]
     distinct, place = near.unique(return_inverse=True)
-    mean, deviation = white.strangers
     ways = []
-    for each in (white, members[PLAIN]):
-        z = each.z[rows][:, :, None]
-        to_centre = (each.centres[group] @ z)[:, :, 0]
-        to_near = (each.z[distinct][place] @ z)[:, None, :, 0]
+    for each in (members[WHITENED], members[PLAIN]):
+        to_near = (each.z[distinct][place] @ each.z[rows][:, :, None])[:, None, :, 0]
         floor = to_near.amin(2)
         nearest = to_near.where(is_of, -torch.inf).amax(2).maximum(floor)
         like = ((to_near - 1) / TEMPERATURE).exp().where(is_of, 0).sum(2) + ((floor - 1) / TEMPERATURE).exp()
-        ways += [to_centre, nearest, like.log()]
-    ways.append((ways[0] - mean[group]) / deviation[group])
+        ways += [nearest, like.log()]
     return torch.stack(ways, 2)

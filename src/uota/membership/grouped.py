@@ -21,6 +21,8 @@ DOUBT = 8.0
 # Own members that a member is compared with one by one, and other groups whose centres it is compared with; of more, a
 # random sample.
 PARTNERS, REFERENCES = 32, 1024
+# Members of other groups that a member is compared with one by one, of more than `ROWS`.
+STRANGERS = 2048
 # Members whose vectors are held at once, and whose similarities to others; the latter should stay in a cache.
 ROWS, FEW = 4096, 512
 # Least variance of cosines, so that identical vectors do not divide by 0.
@@ -154,7 +156,8 @@ class Grouped:
 
         Of more than `ROWS` members, a random sample is compared, along with the partners of each.
         """
-        chosen, parts = self._sample(len(self.z), ROWS), list[list[Tensor]]()
+        size = ROWS if len(self.z) <= ROWS else STRANGERS
+        chosen, parts = self._sample(len(self.z), size), list[list[Tensor]]()
         no_partners = torch.empty(len(self.rows), 0, dtype=self.z.dtype)
         partners = self.to_partners if len(chosen) < len(self.z) else no_partners
         z = self.z[chosen]

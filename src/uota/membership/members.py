@@ -1,5 +1,6 @@
 """Members that do not belong to their group, of anything that has features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -7,14 +8,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from uota.errors import UotaError
-from uota.membership.destinations import Candidates, Finder, Logit, fit_logit, join
-from uota.membership.grouped import Grouped
+from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
+from uota.membership.grouped import ROWS, Grouped
 from uota.membership.injection import Weighted, choose, exchange
-from uota.membership.metric import PLAIN, by_metrics
+from uota.membership.metric import PLAIN, Metrics, by_metrics
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projection import Features, Vectors, project, row_blocks
-from uota.membership.shares import of_all_ranks, own_blocks, own_share
+from uota.membership.shares import of_all_ranks, own_share
 from uota.membership.verdicts import LIKELY, MemberVerdicts
 from uota.numerics import seed_of
 
@@ -23,6 +24,11 @@ MIN_COMPARABLE_GROUPS = 3
 # About how many exchanged members show what becomes of outliers, how often members are exchanged for that, and which
 # share of them at a time: the more, the less is left of the groups that they are compared with.
 EXCHANGED, EXCHANGES, SHARE = 1000, 10, 0.05
+# Probability not to belong below which a member is not compared with the members of other groups one by one.
+SURE = 0.01
+
+
+Finder = Callable[[Int64[Tensor, " rows"]], Candidates]
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,14 @@ class Null:
         score: how well each that does not belong fits its group.
         group: the group that it was in before.
         moved: the members that were moved.
-        candidates: groups that each of these may come from.
+        by_centres, by_neighbours: groups that each of these may come from, found in both ways.
     """
 
     score: Float[Tensor, " exchanged"]
     group: Int64[Tensor, " exchanged"]
     moved: Int64[Tensor, " moved"]
-    candidates: Candidates
+    by_centres: Candidates
+    by_neighbours: Candidates
 
 
 def score_members(features: Features, groups: Int64[Tensor, " members"], seed: int = 0) -> MemberVerdicts:
@@ -80,10 +87,7 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
     of_several, share = probabilities(observed, null.score)
     probability = torch.full((len(group),), share, dtype=torch.float64)
     probability[several] = of_several
-    logit = _fit_logit(null, group, probability)
-    finder = Finder(members)
-    told = [logit(finder(rows)) for rows in own_blocks(len(group))]
-    fits, fits_probability = of_all_ranks(*(torch.cat(each) for each in zip(*told, strict=True)))
+    fits, fits_probability = tell_groups(members, null, probability)
     return MemberVerdicts(
         group=group,
         probability=probability.to(z.dtype),
@@ -108,7 +112,7 @@ def exchange_members(members: Grouped, score: Weighted, seed: int) -> Null:
         seed: of the exchanges and samples.
     """
     repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
-    scores, groups, moved, candidates = [], [], [], []
+    scores, groups, moved, found = list[Tensor](), list[Tensor](), list[Tensor](), list[list[Candidates]]()
     for repeat in range(repeats):
         exchanged = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
         wrong, of_repeat = (torch.nonzero(each)[:, 0] for each in (exchanged.wrong, exchanged.moved))
@@ -116,15 +120,48 @@ def exchange_members(members: Grouped, score: Weighted, seed: int) -> Null:
         scores += of_all_ranks(score(by_metric))
         groups.append(members.group[wrong])
         moved.append(of_repeat)
-        candidates.append(Candidates(*of_all_ranks(*Finder(by_metric)(own_share(of_repeat)))))
-    return Null(torch.cat(scores), torch.cat(groups), torch.cat(moved), join(candidates))
+        rows = own_share(of_repeat)
+        found.append([Candidates(*of_all_ranks(*finder(rows))) for finder in _finders(by_metric)])
+    return Null(torch.cat(scores), torch.cat(groups), torch.cat(moved), *map(join, zip(*found, strict=True)))
 
 
-def _fit_logit(null: Null, group: Int64[Tensor, " members"], probability: Float[Tensor, " members"]) -> Logit:
-    """Fit what finds the groups that members came from, to those that probably belonged there."""
-    right = probability[null.moved] <= LIKELY
+def tell_groups(
+    members: Metrics, null: Null, probability: Float[Tensor, " members"]
+) -> tuple[Int64[Tensor, " members"], Float[Tensor, " members"]]:
+    """Return the other group that each member fits best, and the probability that it belongs there.
+
+    Those that belong to their group almost surely are compared with centres only.
+
+    Args:
+        members: all members.
+        null: what is known of exchanged ones.
+        probability: of each member not to belong to its group.
+    """
+    group, unsure = members[PLAIN].group, probability > SURE
+    fits, chance = torch.empty_like(group), torch.empty(len(group), dtype=members[PLAIN].z.dtype)
+    ways = zip((~unsure, unsure), _finders(members), (null.by_centres, null.by_neighbours), strict=True)
+    for chosen, finder, candidates in ways:
+        logit, rows = _fit_logit(candidates, null.moved, group, probability), torch.nonzero(chosen)[:, 0]
+        told = [logit(finder(part)) for part in own_share(rows).split(ROWS)]
+        fits[rows], chance[rows] = of_all_ranks(*(torch.cat(each) for each in zip(*told, strict=True)))
+    return fits, chance
+
+
+def _finders(members: Metrics) -> tuple[Finder, Finder]:
+    by_centres = ByCentres(members)
+    return by_centres, ByNeighbours(members, by_centres)
+
+
+def _fit_logit(
+    candidates: Candidates,
+    moved: Int64[Tensor, " moved"],
+    group: Int64[Tensor, " members"],
+    probability: Float[Tensor, " members"],
+) -> Logit:
+    """Fit what finds the groups that moved members came from, to those that probably belonged there."""
+    right = probability[moved] <= LIKELY
     chosen = right if bool(right.any()) else torch.ones_like(right)
-    return fit_logit(Candidates(*(each[chosen] for each in null.candidates)), group[null.moved[chosen]])
+    return fit_logit(Candidates(*(each[chosen] for each in candidates)), group[moved[chosen]])
 
 
 def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:
