@@ -10,8 +10,9 @@ from uota.membership.destinations import (
     CENTRES,
     EXACT_MEMBERS,
     NEIGHBOURS,
+    ByCentres,
+    ByNeighbours,
     Candidates,
-    Finder,
     Neighbours,
     first_occurrences,
     fit_logit,
@@ -29,13 +30,17 @@ def made(groups=50, size=4, dim=12, noise=0.5):
 
 def test_the_most_similar_of_other_groups_are_those_of_a_naive_loop(monkeypatch):
     members = made()[PLAIN]
-    monkeypatch.setattr(destinations, "BLOCK", 7)
+    monkeypatch.setattr(destinations, "HELD", 1400)
     rows = torch.tensor([3, 150, 0, 77, 199, 12, 41, 9])
     found = Neighbours(members.z, members.group, EXACT_MEMBERS)(members.z[rows], members.group[rows], 5)
     for row, near in zip(rows, found, strict=True):
         others = torch.nonzero(members.group != members.group[row])[:, 0]
         expected = others[(members.z[others] @ members.z[row]).argsort(descending=True)[:5]]
         assert torch.equal(near, expected)
+
+
+def finder(members):
+    return ByNeighbours(members, ByCentres(members))
 
 
 def test_first_occurrences_are_those_of_python():
@@ -47,7 +52,7 @@ def test_first_occurrences_are_those_of_python():
 def test_candidates_are_other_groups_near_in_one_way_or_the_other():
     members = made()
     rows = torch.arange(0, 200, 9)
-    found = Finder(members)(rows)
+    found = finder(members)(rows)
     white = members[WHITENED]
     assert found.group.shape == (len(rows), CENTRES + NEIGHBOURS)
     for place, row in enumerate(rows):
@@ -61,20 +66,27 @@ def test_candidates_are_other_groups_near_in_one_way_or_the_other():
 
 def test_similarities_are_those_of_a_naive_loop():
     members = made()
-    found = Finder(members)(torch.tensor([5]))
+    found = finder(members)(torch.tensor([5]))
     white, plain = members[WHITENED], members[PLAIN]
     near = Neighbours(white.z, white.group, EXACT_MEMBERS)(white.z[5:6], white.group[5:6], NEIGHBOURS)[0]
     mean, deviation = white.strangers
     for group, ways in zip(found.group[0].tolist(), found.similarity[0].tolist(), strict=True):
-        expected = []
+        expected = [each.centres[group] @ each.z[5] for each in (white, plain)]
+        expected.append((expected[0] - mean[group]) / deviation[group])
         for each in (white, plain):
             to_near = each.z[near] @ each.z[5]
             of_group = to_near[white.group[near] == group]
             floor = to_near.min()
             soft = ((of_group - 1) / 0.05).exp().sum() + ((floor - 1) / 0.05).exp()
-            expected += [each.centres[group] @ each.z[5], max([*of_group, floor]), soft.log()]
-        expected.append((white.centres[group] @ white.z[5] - mean[group]) / deviation[group])
+            expected += [max([*of_group, floor]), soft.log()]
         assert ways == pytest.approx([float(each) for each in expected], abs=1e-4)
+
+
+def test_candidates_by_centres_are_the_first_of_those_by_neighbours():
+    members, rows = made(), torch.arange(0, 200, 7)
+    few, many = ByCentres(members)(rows), finder(members)(rows)
+    assert torch.equal(few.group, many.group[:, :CENTRES])
+    torch.testing.assert_close(few.similarity, many.similarity[:, :CENTRES, :3])
 
 
 def test_of_two_groups_the_weights_are_those_of_a_logistic_regression(monkeypatch):
@@ -92,7 +104,7 @@ def test_of_two_groups_the_weights_are_those_of_a_logistic_regression(monkeypatc
 
 def test_the_probability_of_the_best_group_holds():
     members = made(groups=300, noise=0.9)
-    every = Finder(members)(torch.arange(1200))
+    every = finder(members)(torch.arange(1200))
     random = torch.Generator().manual_seed(0)
     chance = (8 * every.similarity[..., 0]).masked_fill(~every.differs, -torch.inf).softmax(1)
     home = every.group.gather(1, chance.multinomial(1, generator=random))[:, 0]
@@ -106,18 +118,18 @@ def test_the_probability_of_the_best_group_holds():
 
 def test_parts_are_joined_in_order():
     members = made()
-    whole = Finder(members)(torch.arange(20))
-    parts = join([Finder(members)(rows) for rows in torch.arange(20).split(7)])
+    whole = finder(members)(torch.arange(20))
+    parts = join([finder(members)(rows) for rows in torch.arange(20).split(7)])
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_an_index_among_many_finds_nearly_the_same(monkeypatch):
     pytest.importorskip("faiss")
-    members = made(200, 5)[PLAIN]
+    members = made(200, 5, dim=48)[PLAIN]
     every = Neighbours(members.z, members.group, EXACT_MEMBERS)(members.z, members.group, 8)
     monkeypatch.setattr(similar, "CELL", 100)
     found = Neighbours(members.z, members.group, 100)(members.z, members.group, 8)
     assert found.shape == every.shape
     assert (members.group[found] != members.group[:, None]).all()
-    assert (found[:, :, None] == every[:, None, :3]).any(1).double().mean() > 0.75
+    assert (found[:, :, None] == every[:, None, :3]).any(1).double().mean() > 0.9

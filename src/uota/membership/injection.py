@@ -12,21 +12,25 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from uota.arbitration.selection import SHARE
 from uota.membership.metric import METRICS, PLAIN, Metrics, by_metrics
 from uota.membership.mixture import probabilities
 from uota.membership.projection import Vectors
 from uota.membership.scores import SCORES
+from uota.membership.shares import of_all_ranks, own_share
 from uota.numerics import seed_of
 
-# Members among whom scores are compared: of more, random groups, and of large groups random members.
-MEMBERS, LARGEST = 4096, 512
-# About how many exchanged members weights are fitted to, and how often members are exchanged for that.
-FITTED, LEAST_EXCHANGES, MOST_EXCHANGES = 1500, 2, 6
+# Share of the members that is exchanged at a time: the more, the less is left of the groups they are compared with.
+SHARE = 0.05
+# Members that stay, among whom exchanged ones are looked for, of more a random sample.
+STAYING = 4096
+# About how many exchanged members are looked at, for the weights and for the rest each; and most exchanges.
+EXCHANGED, EXCHANGES = 1000, 16
 # Inverse strength of the penalty on the weights of standardised scores. Of 0.001 to 0.1, the largest was the best on
 # drawings and garments; boosted trees were worse.
 PENALTY = 0.1
 COMBINED = "all scores, weighted"
+# What stands for a deviation of 0.
+LEAST_DEVIATION = 1e-9
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,9 @@ class Weighted:
     name: str
     weights: Mapping[Candidate, float]
 
-    def __call__(self, members: Metrics) -> Float[Tensor, " members"]:
-        """Score members; higher is better."""
-        scores = [weight * SCORES[each.score](members[each.metric]) for each, weight in self.weights.items()]
-        return torch.stack(scores).sum(0)
+    def __call__(self, scores: Float[Tensor, "members candidates"]) -> Float[Tensor, " members"]:
+        """Sum the scores of members by `CANDIDATES`; higher is better."""
+        return scores @ torch.tensor([self.weights.get(each, 0.0) for each in CANDIDATES], dtype=scores.dtype)
 
 
 @dataclass(frozen=True)
@@ -108,107 +111,107 @@ def exchange(group: Int64[Tensor, " members"], seed: int, share: float = SHARE) 
     return Exchanged(exchanged, moved, moved | broken[exchanged])
 
 
-@dataclass(frozen=True)
-class Trials:
-    """Scores of some members as they are, and after each of several exchanges.
+class Trial(NamedTuple):
+    """Scores of members after an exchange.
 
     Attributes:
-        observed: scores by `CANDIDATES` before any exchange.
-        scores: scores after exchanges, standardised over all, as those before.
-        scale: standard deviation that each candidate's scores were divided by.
-        wrong: which members each exchange made wrong.
+        rows: the members; all that are wrong, and some of the others.
+        scores: by `CANDIDATES`.
+        wrong: which of them do not belong.
     """
 
-    observed: Float[Tensor, "members candidates"]
-    scores: Float[Tensor, "exchanges members candidates"]
-    scale: Float[Tensor, " candidates"]
-    wrong: Bool[Tensor, "exchanges members"]
+    rows: Int64[Tensor, " rows"]
+    scores: Float[Tensor, "rows candidates"]
+    wrong: Bool[Tensor, " rows"]
 
 
-def choose(z: Vectors, group: Int64[Tensor, " members"], seed: int) -> Choice:
-    """Choose the candidate or the weighted sum of candidates that finds exchanged members best, by average precision.
+def exchanges(group: Int64[Tensor, " members"], seed: int) -> list[Exchanged]:
+    """Exchange members as often as it takes to know what becomes of them: an even number of times."""
+    of_each = 1 + int(EXCHANGED / (SHARE * len(group)))
+    return [exchange(group, seed_of(seed, place)) for place in range(min(EXCHANGES, 2 * of_each))]
 
-    The weights of the sum are those of a logistic regression of what was exchanged. It is judged by exchanges to which
-    it was not fitted; of equal ones, the first candidate is taken. Members count the less as right ones, the more
-    probably they were wrong before.
+
+def try_scores(
+    z: Vectors,
+    exchanged: Exchanged,
+    several: Int64[Tensor, " several"],
+    seed: int,
+    gram: Float[Tensor, "members members"] | None = None,
+) -> tuple[Trial, Metrics]:
+    """Score exchanged members, and some of the others.
 
     Args:
-        z: unit vectors.
-        group: their groups, numbered without gaps.
-        seed: of the samples and exchanges.
+        z: unit vectors of all members.
+        exchanged: their groups.
+        several: members of groups of two or more.
+        seed: of the samples.
+        gram: products of all vectors, if they are known.
+
+    Returns:
+        The scores, and the members in their groups.
     """
-    trials = run_trials(z, group, seed)
-    every = range(len(trials.wrong))
-    right = probably_right(trials)
-    precisions = [[_precision(score, trials.wrong[each], right) for score in trials.scores[each].T] for each in every]
+    random = torch.Generator().manual_seed(seed)
+    staying = several[~exchanged.wrong[several]]
+    staying = staying[torch.randperm(len(staying), generator=random)[:STAYING]]
+    rows = torch.cat([torch.nonzero(exchanged.wrong)[:, 0], staying]).sort().values
+    groups = int(exchanged.group.max()) + 1
+    members = by_metrics(z, exchanged.group, groups, seed, gram, own_share(rows))
+    return Trial(rows, score_all(members), exchanged.wrong[rows]), members
+
+
+def score_all(members: Metrics) -> Float[Tensor, "rows candidates"]:
+    """Score members by `CANDIDATES`; ranks share the work."""
+    return of_all_ranks(torch.stack([SCORES[each.score](members[each.metric]) for each in CANDIDATES], 1))[0]
+
+
+def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
+    """Choose the candidate or the weighted sum of candidates that finds exchanged members best, by average precision.
+
+    The weights of the sum are those of a logistic regression of what was exchanged in every other trial. It is judged
+    by those to which it was not fitted; of equal ones, the first candidate is taken. Members count the less as right
+    ones, the more probably they were wrong before.
+
+    Args:
+        observed: scores of members before any exchange; none is known to be wrong.
+        trials: after several.
+    """
+    halves = trials[::2], trials[1::2]
+    weights = fit_weights(halves[0])
+    right = probably_right(observed, halves[1], weights)
+    precisions = [[_precision(score, each, right) for score in each.scores.T] for each in trials]
     found = dict(zip((each.name for each in CANDIDATES), np.mean(precisions, 0).tolist(), strict=True))
     single = max(CANDIDATES, key=lambda each: found[each.name])
-    halves = every[::2], every[1::2]
-    found[COMBINED] = float(np.mean([_precision_of_sum(trials, *pair, right) for pair in (halves, halves[::-1])]))
-    best = Weighted(single.name, {single: 1.0})
-    if found[COMBINED] > found[single.name]:
-        weights = fit_weights(trials, every) / trials.scale
-        best = Weighted(COMBINED, dict(zip(CANDIDATES, weights.tolist(), strict=True)))
+    sums = [_precision(weights(each.scores), each, right) for each in halves[1]]
+    swapped = fit_weights(halves[1])
+    sums += [_precision(swapped(each.scores), each, right) for each in halves[0]]
+    found[COMBINED] = float(np.mean(sums))
+    best = weights if found[COMBINED] > found[single.name] else Weighted(single.name, {single: 1.0})
     return Choice(best, dict(sorted(found.items(), key=lambda pair: -pair[1])))
 
 
-def run_trials(z: Vectors, group: Int64[Tensor, " members"], seed: int) -> Trials:
-    """Score a sample of the members by all candidates as they are, and after exchanges."""
-    sample = some_groups(group, seed)
-    group, some = group[sample].unique(return_inverse=True)[1], z[sample]
-    wanted = -(-FITTED // max(1, round(SHARE * len(group))))
-    repeats = min(max(wanted, LEAST_EXCHANGES), MOST_EXCHANGES)
-    exchanges = [exchange(group, seed_of(seed, repeat)) for repeat in range(repeats)]
-    groups, gram = int(group.max()) + 1, some @ some.T
-    groupings = [group, *(each.group for each in exchanges)]
-    scores = torch.stack([_all_scores(by_metrics(some, each, groups, seed, gram)) for each in groupings])
-    scale = scores[1:].double().std((0, 1)).clamp_min(1e-9).to(scores)
-    standardised = (scores - scores[1:].double().mean((0, 1)).to(scores)) / scale
-    return Trials(standardised[0], standardised[1:], scale, torch.stack([each.wrong for each in exchanges]))
-
-
-def fit_weights(trials: Trials, exchanges: Sequence[int]) -> Float[Tensor, " candidates"]:
-    """Fit weights of the standardised scores to some exchanges; of a sum of which higher is better.
+def fit_weights(trials: Sequence[Trial]) -> Weighted:
+    """Fit weights to what was exchanged; of a sum of which higher is better.
 
     Members that were wrong before stand among the others. If they score as exchanged ones do, this changes no order:
     the larger the share of exchanged members among all of a score, the larger among right ones.
     """
-    chosen = list(exchanges)
-    x, y = trials.scores[chosen].flatten(0, 1).double().numpy(), trials.wrong[chosen].flatten().numpy()
-    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x, ~y)
-    return torch.from_numpy(fitted.coef_[0]).to(trials.scores)
+    scores, wrong = (torch.cat([each[place] for each in trials]) for place in (1, 2))
+    deviation = scores.double().std(0).clamp_min(LEAST_DEVIATION)
+    x = ((scores - scores.double().mean(0)) / deviation).numpy()
+    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x, ~wrong.numpy())
+    weights = torch.from_numpy(fitted.coef_[0]) / deviation
+    return Weighted(COMBINED, dict(zip(CANDIDATES, weights.tolist(), strict=True)))
 
 
-def probably_right(trials: Trials) -> Float[Tensor, " members"]:
-    """Return the probability of each member to belong to its group before any exchange, by the weighted sum."""
-    weights = fit_weights(trials, range(len(trials.wrong)))
-    return 1 - probabilities(trials.observed @ weights, (trials.scores @ weights)[trials.wrong])[0]
+def probably_right(observed: Trial, trials: Sequence[Trial], score: Weighted) -> Float[Tensor, " members"]:
+    """Return the probability of each observed member to belong to its group; of others, 1."""
+    null = torch.cat([score(each.scores[each.wrong]) for each in trials])
+    right = torch.ones(int(observed.rows.max()) + 1, dtype=torch.float64)
+    right[observed.rows] -= probabilities(score(observed.scores), null)[0]
+    return right
 
 
-def _precision_of_sum(trials: Trials, fitted: Sequence[int], unseen: Sequence[int], right: Tensor) -> float:
-    """Return the mean average precision on some exchanges of the sum whose weights are fitted to others."""
-    weights = fit_weights(trials, fitted)
-    return float(np.mean([_precision(trials.scores[each] @ weights, trials.wrong[each], right) for each in unseen]))
-
-
-def _precision(score: Float[Tensor, " members"], wrong: Bool[Tensor, " members"], right: Tensor) -> float:
+def _precision(score: Float[Tensor, " rows"], trial: Trial, right: Float[Tensor, " members"]) -> float:
     """Return the average precision in finding exchanged members among those that were probably right."""
-    return float(average_precision_score(wrong, -score, sample_weight=torch.where(wrong, 1, right)))
-
-
-def some_groups(group: Int64[Tensor, " members"], seed: int) -> Int64[Tensor, " sample"]:
-    """Return the members of random groups, of about `MEMBERS` members together; of large groups, random members."""
-    random = torch.Generator().manual_seed(seed)
-    all_sizes = group.bincount()
-    shuffled = torch.randperm(len(group), generator=random)
-    filed = shuffled[group[shuffled].argsort(stable=True)]
-    place = torch.arange(len(group)) - (all_sizes.cumsum(0) - all_sizes)[group[filed]]
-    sizes = all_sizes.clamp_max(LARGEST)
-    order = torch.randperm(len(sizes), generator=random)
-    before = sizes[order].cumsum(0) - sizes[order]
-    chosen = torch.zeros(len(sizes), dtype=torch.bool).scatter_(0, order, before < MEMBERS)
-    return filed[chosen[group[filed]] & (place < LARGEST)].sort().values
-
-
-def _all_scores(members: Metrics) -> Float[Tensor, "members candidates"]:
-    return torch.stack([SCORES[each.score](members[each.metric]) for each in CANDIDATES], 1)
+    weight = torch.where(trial.wrong, 1, right[trial.rows])
+    return float(average_precision_score(trial.wrong, -score, sample_weight=weight))

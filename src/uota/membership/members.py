@@ -1,7 +1,8 @@
 """Members that do not belong to their group, of anything that has features."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,21 +10,19 @@ from torch import Tensor
 
 from uota.errors import UotaError
 from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
-from uota.membership.grouped import ROWS, Grouped
-from uota.membership.injection import Weighted, choose, exchange
+from uota.membership.grouped import ROWS
+from uota.membership.injection import Trial, choose, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, Metrics, by_metrics
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projection import Features, Vectors, project, row_blocks
 from uota.membership.shares import of_all_ranks, own_share
 from uota.membership.verdicts import LIKELY, MemberVerdicts
-from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
 MIN_COMPARABLE_GROUPS = 3
-# About how many exchanged members show what becomes of outliers, how often members are exchanged for that, and which
-# share of them at a time: the more, the less is left of the groups that they are compared with.
-EXCHANGED, EXCHANGES, SHARE = 1000, 10, 0.05
+# Most moved members of an exchange whose groups are looked for.
+MOVED = 4096
 # Probability not to belong below which a member is not compared with the members of other groups one by one.
 SURE = 0.01
 
@@ -31,20 +30,15 @@ SURE = 0.01
 Finder = Callable[[Int64[Tensor, " rows"]], Candidates]
 
 
-@dataclass(frozen=True)
-class Null:
-    """What is known of members after some were exchanged on purpose.
+class Moved(NamedTuple):
+    """Members that were moved to other groups on purpose.
 
     Attributes:
-        score: how well each that does not belong fits its group.
-        group: the group that it was in before.
-        moved: the members that were moved.
+        rows: the members.
         by_centres, by_neighbours: groups that each of these may come from, found in both ways.
     """
 
-    score: Float[Tensor, " exchanged"]
-    group: Int64[Tensor, " exchanged"]
-    moved: Int64[Tensor, " moved"]
+    rows: Int64[Tensor, " moved"]
     by_centres: Candidates
     by_neighbours: Candidates
 
@@ -79,54 +73,59 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
         group: number of each member's group, without gaps.
         seed: of the exchanges and samples.
     """
-    several = group.bincount()[group] > 1
-    choice = choose(z, group, seed)
-    members = by_metrics(z, group, int(group.max()) + 1, seed, chosen=own_share(torch.nonzero(several)[:, 0]))
-    (observed,) = of_all_ranks(choice.best(members))
-    null = exchange_members(members[PLAIN], choice.best, seed)
-    of_several, share = probabilities(observed, null.score)
+    several = torch.nonzero(group.bincount()[group] > 1)[:, 0]
+    members = by_metrics(z, group, int(group.max()) + 1, seed, chosen=own_share(several))
+    observed = Trial(several, score_all(members), torch.zeros_like(several, dtype=torch.bool))
+    trials, moved = try_exchanges(z, group, several, seed)
+    choice = choose(observed, trials)
+    score, null = choice.best(observed.scores), trials[1::2]  # weights are fitted to the others
+    of_null = torch.cat([choice.best(each.scores[each.wrong]) for each in null])
+    of_several, share = probabilities(score, of_null)
     probability = torch.full((len(group),), share, dtype=torch.float64)
     probability[several] = of_several
-    fits, fits_probability = tell_groups(members, null, probability)
+    fits, fits_probability = tell_groups(members, moved, probability)
     return MemberVerdicts(
         group=group,
         probability=probability.to(z.dtype),
         fdr=false_discoveries(probability).to(z.dtype),
-        score=torch.full((len(group),), torch.nan, dtype=z.dtype).masked_scatter(several, observed),
+        score=torch.full((len(group),), torch.nan, dtype=z.dtype).index_copy(0, several, score),
         fits=fits,
         fits_probability=fits_probability,
         nearest_own=nearest_member(z, group, group),
         nearest_other=nearest_member(z, group, fits),
         share=share,
-        interval=share_interval(observed, group[several], null.score, null.group, seed),
+        interval=share_interval(
+            score, group[several], of_null, torch.cat([group[each.rows[each.wrong]] for each in null]), seed
+        ),
         choice=choice,
     )
 
 
-def exchange_members(members: Grouped, score: Weighted, seed: int) -> Null:
-    """Exchange members on purpose, as often as it takes to know what becomes of them.
+def try_exchanges(
+    z: Vectors, group: Int64[Tensor, " members"], several: Int64[Tensor, " several"], seed: int
+) -> tuple[list[Trial], Moved]:
+    """Exchange members on purpose several times, score them, and look for the groups that they came from.
 
     Args:
-        members: all members.
-        score: scores them.
+        z: unit vectors.
+        group: number of each member's group.
+        several: members of groups of two or more.
         seed: of the exchanges and samples.
     """
-    repeats = min(EXCHANGES, 1 + int(EXCHANGED / (SHARE * len(members.group))))
-    scores, groups, moved, found = list[Tensor](), list[Tensor](), list[Tensor](), list[list[Candidates]]()
-    for repeat in range(repeats):
-        exchanged = exchange(members.group, seed_of(seed, repeat, 1), SHARE)
-        wrong, of_repeat = (torch.nonzero(each)[:, 0] for each in (exchanged.wrong, exchanged.moved))
-        by_metric = by_metrics(members.z, exchanged.group, members.groups, seed, chosen=own_share(wrong))
-        scores += of_all_ranks(score(by_metric))
-        groups.append(members.group[wrong])
-        moved.append(of_repeat)
-        rows = own_share(of_repeat)
-        found.append([Candidates(*of_all_ranks(*finder(rows))) for finder in _finders(by_metric)])
-    return Null(torch.cat(scores), torch.cat(groups), torch.cat(moved), *map(join, zip(*found, strict=True)))
+    trials, moved = list[Trial](), list[Moved]()
+    gram = z[:] @ z[:].T if len(z) <= ROWS else None
+    for exchanged in exchanges(group, seed):
+        trial, members = try_scores(z, exchanged, several, seed, gram)
+        trials.append(trial)
+        some = torch.nonzero(exchanged.moved)[:MOVED, 0]
+        found = [Candidates(*of_all_ranks(*finder(own_share(some)))) for finder in _finders(members)]
+        moved.append(Moved(some, *found))
+    rows, by_centres, by_neighbours = zip(*moved, strict=True)
+    return trials, Moved(torch.cat(rows), join(by_centres), join(by_neighbours))
 
 
 def tell_groups(
-    members: Metrics, null: Null, probability: Float[Tensor, " members"]
+    members: Metrics, moved: Moved, probability: Float[Tensor, " members"]
 ) -> tuple[Int64[Tensor, " members"], Float[Tensor, " members"]]:
     """Return the other group that each member fits best, and the probability that it belongs there.
 
@@ -134,14 +133,14 @@ def tell_groups(
 
     Args:
         members: all members.
-        null: what is known of exchanged ones.
+        moved: what is known of moved ones.
         probability: of each member not to belong to its group.
     """
     group, unsure = members[PLAIN].group, probability > SURE
     fits, chance = torch.empty_like(group), torch.empty(len(group), dtype=members[PLAIN].z.dtype)
-    ways = zip((~unsure, unsure), _finders(members), (null.by_centres, null.by_neighbours), strict=True)
+    ways = zip((~unsure, unsure), _finders(members), (moved.by_centres, moved.by_neighbours), strict=True)
     for chosen, finder, candidates in ways:
-        logit, rows = _fit_logit(candidates, null.moved, group, probability), torch.nonzero(chosen)[:, 0]
+        logit, rows = _fit_logit(candidates, moved.rows, group, probability), torch.nonzero(chosen)[:, 0]
         told = [logit(finder(part)) for part in own_share(rows).split(ROWS)]
         fits[rows], chance[rows] = of_all_ranks(*(torch.cat(each) for each in zip(*told, strict=True)))
     return fits, chance
