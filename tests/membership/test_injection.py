@@ -4,20 +4,26 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import normalize
 
 from uota.arbitration.selection import average_precision
 from uota.membership import injection
 from uota.membership.injection import (
+    CANDIDATES,
     COMBINED,
     PENALTY,
     Candidate,
+    Exchanged,
     Weighted,
     choose,
     exchange,
+    exchanges,
     fit_weights,
     probably_right,
-    run_trials,
+    score_all,
+    try_scores,
 )
 from uota.membership.metric import PLAIN, WHITENED, by_metrics
 from uota.membership.projection import project
@@ -51,22 +57,30 @@ def test_of_two_members_that_do_not_belong_together_both_are_wrong():
     assert int(moved.sum()) < int(wrong.sum()) <= 2 * int(moved.sum())
 
 
-def test_the_choice_is_made_among_a_sample_of_whole_groups(monkeypatch):
-    random = torch.Generator().manual_seed(0)
-    group = torch.arange(300).repeat_interleave(4)
-    x = torch.randn(300, 16, generator=random)[group] + 0.5 * torch.randn(1200, 16, generator=random)
-    monkeypatch.setattr(injection, "MEMBERS", 200)
-    sample = injection.some_groups(group, seed=0)
-    assert len(sample) == 200
-    assert (group[sample].bincount(minlength=300) % 4 == 0).all()
-    monkeypatch.setattr(injection, "LARGEST", 3)
-    some = injection.some_groups(group, seed=0)
-    assert set(group[some].bincount(minlength=300).tolist()) == {0, 3}
-    assert torch.equal(some, some.unique())
-    monkeypatch.undo()
-    found = choose(project({"output": x}), group, seed=0).found
-    assert list(found.values()) == sorted(found.values(), reverse=True)
-    assert all(0.5 < each <= 1 for each in found.values())
+def test_members_are_exchanged_as_often_as_it_takes():
+    few, many = torch.arange(20).repeat_interleave(3), torch.arange(30_000).repeat_interleave(2)
+    assert [len(exchanges(each, seed=0)) for each in (few, many)] == [16, 2]
+    first, second = exchanges(many, seed=0)
+    assert not torch.equal(first.group, second.group)
+    assert torch.equal(first.group, exchanges(many, seed=0)[0].group)
+
+
+def test_all_that_is_wrong_and_some_of_the_others_are_scored(monkeypatch):
+    z, group = two_kinds()
+    exchanged = exchange(group, seed=0)
+    several = torch.arange(len(group))
+    every = trial_of(z, exchanged, several)
+    assert torch.equal(every.rows, several)
+    assert torch.equal(every.wrong, exchanged.wrong)
+    members = by_metrics(z, exchanged.group, 150, 0)
+    expected = torch.stack([SCORES[each.score](members[each.metric]) for each in CANDIDATES], 1)
+    torch.testing.assert_close(every.scores, expected)
+    monkeypatch.setattr(injection, "STAYING", 50)
+    some = trial_of(z, exchanged, several[10:])
+    assert len(some.rows) == int(exchanged.wrong.sum()) + 50
+    assert some.wrong.sum() == exchanged.wrong.sum()
+    assert torch.isin(some.rows[~some.wrong], several[10:]).all()
+    torch.testing.assert_close(some.scores, expected[some.rows])
 
 
 def two_kinds(groups=150, size=4):
@@ -80,25 +94,38 @@ def two_kinds(groups=150, size=4):
     return project(kinds), group
 
 
+def trial_of(z, exchanged, several):
+    return try_scores(z, exchanged, several, 0)[0]
+
+
+def tried(z, group):
+    """Scores of all members before any exchange, and trials."""
+    every, nobody = torch.arange(len(group)), torch.zeros(len(group), dtype=torch.bool)
+    observed = trial_of(z, Exchanged(group, nobody, nobody), every)
+    return observed, [trial_of(z, each, every) for each in exchanges(group, 0)[:6]]
+
+
 def test_the_weights_are_those_of_a_logistic_regression_on_what_was_exchanged():
-    z, group = two_kinds()
-    found = choose(z, group, seed=0)
+    observed, trials = tried(*two_kinds())
+    found = choose(observed, trials)
+    assert list(found.found.values()) == sorted(found.found.values(), reverse=True)
     assert found.found[COMBINED] > 0.97 * max(found.found.values())
-    trials = run_trials(z, group, seed=0)
-    x, wrong = trials.scores.flatten(0, 1).numpy(), trials.wrong.flatten().numpy()
-    expected = LogisticRegression(C=PENALTY, max_iter=5000, tol=1e-8).fit(x.astype(float), ~wrong).coef_[0]
-    np.testing.assert_allclose(fit_weights(trials, range(len(trials.wrong))), expected, atol=0.02)
+    x, wrong = (torch.cat([getattr(each, name) for each in trials[::2]]).numpy() for name in ("scores", "wrong"))
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=5000, tol=1e-8))
+    expected = model.fit(x.astype(float), ~wrong).decision_function(observed.scores.double().numpy())
+    score = fit_weights(trials[::2])(observed.scores).double().numpy()
+    np.testing.assert_allclose(score - score.mean(), expected - expected.mean(), atol=0.05)
 
 
 def test_members_that_were_wrong_before_hardly_count_as_right_ones():
     z, group = two_kinds()
     z = z.clone()
     z[[0, 41]] = z[[41, 0]]  # members of two groups
-    trials = run_trials(z, group, seed=0)
-    right = probably_right(trials)
+    observed, trials = tried(z, group)
+    right = probably_right(observed, trials[1::2], fit_weights(trials[::2]))
     assert right[[0, 41]].max() < 0.55
     assert right.mean() > 0.9
-    assert next(iter(choose(z, group, seed=0).found.values())) > 0.9
+    assert next(iter(choose(observed, trials).found.values())) > 0.85
 
 
 def test_hard_members_of_a_group_are_no_reason_to_choose_another_score():
@@ -109,7 +136,7 @@ def test_hard_members_of_a_group_are_no_reason_to_choose_another_score():
     z = z.clone()
     z[odd] = normalize(torch.randn(len(odd), z.shape[1], generator=random) + 0.7 * z[odd], dim=1)
     exchanged = exchange(group, seed=5)
-    found = choose(z, exchanged.group, seed=0)
+    found = choose(*tried(z, exchanged.group))
     members = by_metrics(z, exchanged.group, 150, 0)
     by_sum, by_centre = (
         average_precision(-each, exchanged.wrong) for each in (found.best(members), members[PLAIN].plain)
@@ -122,5 +149,5 @@ def test_a_sum_of_scores_is_the_sum_of_scores():
     one, other = Candidate(PLAIN, "centre"), Candidate(WHITENED, "rank")
     members = by_metrics(z, group, 150, 3)
     expected = 2 * SCORES["centre"](members[PLAIN]) - 0.5 * SCORES["rank"](members[WHITENED])
-    torch.testing.assert_close(Weighted("both", {one: 2.0, other: -0.5})(members), expected)
+    torch.testing.assert_close(Weighted("both", {one: 2.0, other: -0.5})(score_all(members)), expected)
     assert (one.name, other.name) == ("centre", "rank, whitened within groups")
