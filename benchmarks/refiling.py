@@ -1,7 +1,7 @@
 """What re-filing is worth when a run trains on groups with misfiled files: python -m benchmarks.refiling [RUNS]
 
-A share of the files of each data set is misfiled, each in the folder of another thing, and SimCLR trains 120 steps of 64
-things from the installed weights, with the default settings but for views of 64 pixels. Arms:
+A share of the files of each data set is misfiled, each in the folder of another thing, and SimCLR trains 120 steps of
+64 things from the installed weights, with the default settings but for views of 64 pixels. Arms:
 
     clean    nothing is misfiled; what an oracle that re-files makes
     none     misfiled, uniform weights
@@ -17,6 +17,7 @@ average precision of the list of misfiled files by its features. Runs that have 
 benchmarks/results/refiling.jsonl are not repeated. A run takes about three minutes on a core.
 """
 
+import csv
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,8 +36,7 @@ from torch import Tensor
 
 from benchmarks.command_line import RESULTS, make_parser, parse, positive, start
 from benchmarks.groups import photographs
-from benchmarks.lines import make_missing, read_lines
-from uota.comparison.statistics import Estimate
+from benchmarks.lines import make_missing
 from uota.data import Groups
 from uota.data.demo.drawings import open_drawings_as_groups
 from uota.data.memory import TensorSource
@@ -50,7 +50,6 @@ from uota.runs.encoder import load_encoder
 from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
-from uota.views import PRESETS
 
 OUT = RESULTS / "refiling.jsonl"
 DATA, RATES, SEEDS = ("drawings", "garments"), (0.25, 0.0, 0.5, 0.1), (0, 1, 2, 3, 4)
@@ -58,6 +57,8 @@ ARMS = ("clean", "none", "drop", "both", "listed", "refiled", "arbiter")
 WITHOUT_MISFILED = ("none", "both", "arbiter")
 # Arms in which the run weighs views by the default arbiter; the others have uniform weights.
 WEIGHTED = ("arbiter", "both")
+# Arms in which it re-files.
+REFILED = ("refiled", "both")
 SIDE = 64
 
 
@@ -88,7 +89,7 @@ class Size(NamedTuple):
     things: int | None = None
 
 
-FULL, TINY = Size(), Size(steps=3, batch=8, garments=24, photographs=3, things=24)
+FULL, TINY = Size(), Size(steps=6, batch=8, garments=24, photographs=3, things=24)
 
 
 class Archive(NamedTuple):
@@ -162,13 +163,34 @@ def measure(run: Run, size: Size = FULL) -> dict[str, Any]:
         write(folder / "test", test, torch.ones(len(test.files), dtype=torch.bool))
         with patch("uota.training.pretrain.Baseline", _NoBaseline):
             made = pretrain(settings_of(run, folder, size), out, bar=False, lines=False)
+        fates = judge_fates(made.refiled_file, train) if run.arm in REFILED else {}
         loaded = load_encoder(EncoderSpec(str(made.folder)))
         seconds = time.monotonic() - began
     eyes = encoder_eyes(loaded, replace(loaded.preset, evaluation_size=SIDE, evaluation_resize=None))
-    found = evaluate(archive, test, eyes, run.seed)
+    found = evaluate(archive, test, eyes, run.seed) | fates
     if run.rate:
         found["ap_frozen"] = precision(archive, frozen_features(run.data, run.seed, size), run.seed)
     return run._asdict() | {"steps": size.steps} | found | {"seconds": round(seconds)}
+
+
+def judge_fates(table: Path, groups: Groups) -> dict[str, int]:
+    """Count the files that a run moved and left out, and how many of them it moved to where they belong, or rightly."""
+    thing = {
+        groups.files.display_name(file): groups.display_name(number)
+        for number, members in enumerate(groups.members)
+        for file in members
+    }
+    counts = dict.fromkeys(("moved", "moved_right", "left_out", "left_out_wrong"), 0)
+    with table.open(newline="", encoding="utf-8") as opened:
+        for row in csv.DictReader(opened):
+            belongs = thing[Path(row["file"]).stem]
+            if row["fate"] == "moved":
+                counts["moved"] += 1
+                counts["moved_right"] += Path(row["moved_to"]).name == belongs
+            elif row["fate"] == "left out":
+                counts["left_out"] += 1
+                counts["left_out_wrong"] += Path(row["group"]).name != belongs
+    return counts
 
 
 class _NoBaseline(pl.Callback):
@@ -179,6 +201,7 @@ class _NoBaseline(pl.Callback):
 
 def settings_of(run: Run, folder: Path, size: Size) -> Pretrain:
     """Return the settings of a run."""
+    refile = {} if run.arm in REFILED else {"refile": False}
     arbiter = {} if run.arm in WEIGHTED else {"arbiter": "none"}
     return Pretrain.from_flat(
         data=str(folder),
@@ -192,6 +215,7 @@ def settings_of(run: Run, folder: Path, size: Size) -> Pretrain:
         threads=1,
         workers=0,
         accelerator="cpu",
+        **refile,
         **arbiter,
     )
 
@@ -211,7 +235,7 @@ def verdicts(archive: Archive, features: dict[str, Tensor], seed: int) -> Member
 
 
 def evaluate(archive: Archive, test: Groups, eyes: FileEyes, seed: int) -> dict[str, float]:
-    """Return retrieval and kNN in per cent on things that were not trained on, and the average precision of the list."""
+    """Return retrieval and kNN in per cent on things that were not trained on, and the precision of the list."""
     unseen, seen = see(test, eyes), see(archive.groups, eyes)
     queried, known = make_archive(test, 0.0, seed), archive.thing >= 0
     of = queried.thing >= 0
@@ -264,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     asked = parse(parser, arguments, OUT)
     if asked.tiny:
-        runs = [Run(data, 0.25, "listed", 0) for data in DATA]
+        runs = [Run(data, 0.25, arm, 0) for data, arm in zip(DATA, ("both", "listed"), strict=True)]
         make_missing(asked.out, runs, partial(measure, size=TINY), processes=1)
     else:
         wanted = [

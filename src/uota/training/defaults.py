@@ -41,6 +41,9 @@ FROZEN_STAGES = 3
 # Steps from given weights, by number of cores: some minutes with the default views. In trials, 90 gained no more than
 # 60.
 STEPS = {1: 40, 2: 60, 4: 120}
+# Least passes over groups in which files are re-filed: looking at all files takes a fraction of a pass, and an encoder
+# has to come back to what it judged. And fewest groups, as a verdict rests on a comparison with others.
+PASSES, FEWEST_GROUPS = 2, 6
 # Of 641 images each of three runs gained, of fewer nothing was tried.
 FEW_IMAGES = 500
 
@@ -166,6 +169,21 @@ def choose_kept_share(asked: Pretrain, settings: Pretrain, source: Source) -> li
         return []
     share = KEPT_SHARE_OF_GROUPS if source.unit == "group" else KEPT_SHARE
     return [Choice("kept_share", share, "a short run from given weights")]
+
+
+def choose_refile(settings: Pretrain, source: Source) -> list[Choice]:
+    """Choose whether misfiled files of groups are re-filed; nothing if they are not, or there are no groups.
+
+    Args:
+        settings: of the run, with its length.
+        source: images of the run, or groups.
+    """
+    if source.unit != "group" or settings.method.init == RANDOM or len(source) < FEWEST_GROUPS:
+        return []
+    epoch_steps = max(1, len(source) // settings.optimization.batch)
+    if settings.optimization.total_steps(epoch_steps) < PASSES * epoch_steps:
+        return []
+    return [Choice("refile", True, "groups, from given weights")]
 
 
 @rank_zero_only
