@@ -14,8 +14,6 @@ from uota.membership.result import LIKELY
 
 # A member that is told wrong is moved if the group that it fits best is right with a higher probability than this.
 SURE = 0.4
-# How often members are judged by the same features: each time in the groups that the time before has left.
-ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,7 @@ class Refiled:
 def refile(given: Int64[Tensor, " files"], features: Features, known: Bool[Tensor, " files"], seed: int) -> Refiled:
     """Judge all files, move those that are told wrong and whose group is told with confidence, and drop the others.
 
-    They are judged again in the groups that this leaves, by the same features, since a group of which wrong members are
-    gone tells better what belongs to it. Every group keeps at least one of its files, the most probable one.
+    Every group keeps at least one of its files, the most probable one.
 
     Args:
         given: number of each file's group; -1: it is in none.
@@ -67,28 +64,20 @@ def refile(given: Int64[Tensor, " files"], features: Features, known: Bool[Tenso
     judged = known & (given >= 0)
     chosen = {name: each[judged] for name, each in features.items()}
     names, own = given[judged].unique(return_inverse=True)
-    group = own
-    for number in range(ROUNDS):
-        # A member of no group is judged as the only one of a group of its own.
-        alone = len(names) + torch.arange(len(group))
-        found = score_members(chosen, torch.where(group < 0, alone, group), seed)
-        if number == 0:
-            first = found
-        wrong = (found.probability > LIKELY) | (group < 0)
-        sure = (found.fits_probability > SURE) & (found.fits < len(names))
-        group = torch.where(wrong, torch.where(sure, found.fits, -1), group)
-    group = keep_one(group, own, first.probability)
+    found = score_members(chosen, own, seed)
+    goal = torch.where(found.fits_probability > SURE, found.fits, -1)
+    group = keep_one(torch.where(found.probability > LIKELY, goal, own), own, found.probability)
 
-    def of_files(values: Tensor, unknown: float) -> Tensor:
+    def of_files(values: Tensor, unknown: float = -1.0) -> Tensor:
         return values.new_full(given.shape, unknown).masked_scatter(judged, values)
 
     return Refiled(
         given=given,
-        group=torch.where(judged, of_files(torch.where(group < 0, -1, names[group]), -1), given),
-        probability=of_files(first.probability, torch.nan),
-        fits=of_files(names[first.fits], -1),
-        fits_probability=of_files(first.fits_probability, torch.nan),
-        share=first.share,
+        group=torch.where(judged, of_files(torch.where(group < 0, -1, names[group])), given),
+        probability=of_files(found.probability, torch.nan),
+        fits=of_files(names[found.fits]),
+        fits_probability=of_files(found.fits_probability, torch.nan),
+        share=found.share,
     )
 
 

@@ -52,7 +52,8 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
 def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> tuple[Pretrain, list[Choice]]:
     """Resolve settings as `resolve_auto` does; also return the choices made."""
     asked = settings
-    _check_refile(asked, source)
+    if not trained:
+        _check_refile(asked, source)
     init = _init(settings, source)
     from_weights = init.value != RANDOM
     method = _method(source, from_weights)
