@@ -57,6 +57,7 @@ def settings(things, weights):
     def make(**changes):
         flags = {"data": str(things), "views": "small-groups", "local_views": 0, "method": "simclr", "batch_size": 4}
         flags |= {"init": weights, "backbone": "tiny", "arbiter": "none", "norm_adaptation": 0.0, "steps": 16}
+        flags |= {"learning_rate": 1e-5}
         return Pretrain.from_flat(**flags | {"workers": 0, "accelerator": "cpu", "threads": 1} | changes)
 
     return make
@@ -107,7 +108,7 @@ def test_a_run_moves_misfiled_files_and_says_so_in_its_last_line(settings, seen,
     assert len(moved) - len(right) <= 1
     kept = [row for row in rows if row["fate"] == "kept"]
     assert len(kept) >= THINGS * FILES - 2 * MISFILED
-    last = capsys.readouterr().err.strip().splitlines()[-1]
+    last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.startswith("groups after 8 steps: about ")
     assert f"of 64 files do not belong; {len(moved)} moved to another group" in last
     group = groups_of(run)

@@ -14,9 +14,9 @@ from uota.console import printable
 from uota.data import Groups, Source
 from uota.data.files.members import SharedMembers
 from uota.distributed import on_this_rank
-from uota.io.outputs import path_of
+from uota.encoders.pretrained import PRETRAINED
 from uota.io.tables import write_columns
-from uota.membership.eyes import FileEyes, encoder_eyes, file_features, open_file_eyes
+from uota.membership.eyes import FileEyes, default_preset, encoder_eyes, file_features
 from uota.membership.injection import Features
 from uota.membership.refiling import Refiled, refile, together
 from uota.numerics import seed_of
@@ -37,10 +37,10 @@ def share_members(groups: Groups) -> Groups:
 class Refiling(pl.Callback):
     """Judges the files of groups, and has the next pass over the groups show each file where it belongs.
 
-    The first verdict is that of the weights that the run starts from, before the first step, and the later ones are by
-    the features of these and of the encoder that is trained, side by side, which tell more right groups than either.
-    Each is on the groups as they were given. A checkpoint has the groups of the step after it, so that a resumed run
-    goes on with these.
+    The first verdict is that of the weights that the run starts from, before the first step. The later ones are by the
+    features of these and of the encoder that is trained, side by side, which tell more right groups than either. Each
+    is on the groups as they were given. A checkpoint has the groups of the step after it, so that a resumed run goes on
+    with these.
 
     Args:
         settings: of the run, without `auto`.
@@ -64,47 +64,54 @@ class Refiling(pl.Callback):
     ) -> None:
         self.settings, self.source, self.members, self.file = settings, source, members, file
         self.begun, self.given, self.line = begun, members.group, ""
-        self._frozen: Features = {}
         passes = {-(-int(share * total_steps) // epoch_steps) for share in JUDGED_AT}
         self.due = {number * epoch_steps for number in passes} - {0}
+        self.start: nn.Module = nn.Identity()
+        self._seen_at_start: Features = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run has to know: the group of each file, and what the last verdict was."""
-        return {"group": self.members.group, "line": self.line}
+        """Return what a resumed run has to know: groups, the last verdict, and the weights before the first step."""
+        return {"group": self.members.group, "line": self.line, "start": self.start.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the groups of an interrupted run."""
+        """Take over what an interrupted run knew."""
         self.members.refile(state_dict["group"])
         self.line = state_dict["line"]
+        if not state_dict["start"]:  # after the last verdict
+            self.start = nn.Identity()
+        self.start.load_state_dict(state_dict["start"])
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         """Judge the files by the weights that the run starts from, before the first batch is made."""
+        self.start = frozen_copy(module)
         if not self.begun:
             self._judge(trainer, None)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         """Judge the files if that is due; a checkpoint of this step comes after it."""
-        if trainer.global_step in self.due and self.line:
-            self._judge(trainer, module.get_submodule("method.encoder"))
+        if trainer.global_step in self.due and self.line:  # a run of an earlier version has no verdict
+            self._judge(trainer, frozen_copy(module))
+        if trainer.global_step >= max(self.due):
+            self.start = nn.Identity()
 
-    def _judge(self, trainer: pl.Trainer, encoder: nn.Module | None) -> None:
+    def _judge(self, trainer: pl.Trainer, trained: nn.Module | None) -> None:
         """Judge the files on the first rank, and have all ranks follow."""
         told: Any = None
         if trainer.is_global_zero:
             with on_this_rank():
-                found = self._verdict(encoder, seed_of(self.settings.runtime.seed, trainer.global_step))
+                found = self._verdict(trained, seed_of(self.settings.runtime.seed, trainer.global_step))
             write_refiled(found, self.source, self.file)
             told = found.group, describe(found, trainer.global_step)
         group, self.line = trainer.strategy.broadcast(told)
         self.members.refile(group)
 
-    def _verdict(self, encoder: nn.Module | None, seed: int) -> Refiled:
+    def _verdict(self, trained: nn.Module | None, seed: int) -> Refiled:
         files = self.source.files
-        if not self._frozen:  # nor after a resumption
-            self._frozen = file_features(files, initial_eyes(self.settings, files), bar=False)
-        features = self._frozen
-        if encoder is not None:
-            features = together(features, file_features(files, trained_eyes(encoder, self.settings), bar=False))
+        if not self._seen_at_start:  # also after a resumption
+            self._seen_at_start = file_features(files, eyes_at_start(self.start, self.settings, files), bar=False)
+        features = self._seen_at_start
+        if trained is not None:
+            features = together(features, file_features(files, eyes_of(trained, self.settings), bar=False))
         readable = ~self.source.unreadable(torch.arange(len(self.given)))
         return refile(self.given, features, readable, seed)
 
@@ -128,22 +135,28 @@ def build_refiling(
     return [Refiling(settings, source, trained.members, run.refiled_file, epoch_steps, total_steps, begun)]
 
 
-def initial_eyes(settings: Pretrain, files: Source) -> FileEyes:
-    """Return the encoder that a run starts from as eyes.
+def frozen_copy(module: pl.LightningModule) -> nn.Module:
+    """Return a copy of the encoder that is trained, since eyes are frozen."""
+    return copy.deepcopy(module.get_submodule("method.encoder")).float().cpu()
 
-    Raises:
-        UotaError: it is unavailable.
+
+def eyes_at_start(encoder: nn.Module, settings: Pretrain, files: Source) -> FileEyes:
+    """Return the encoder that a run starts from as eyes; the embedded one sees files as in `default_eyes`."""
+    size = default_preset(files).evaluation_size if settings.method.init == PRETRAINED else None
+    return eyes_of(encoder, settings, size)
+
+
+def eyes_of(encoder: nn.Module, settings: Pretrain, size: int | None = None) -> FileEyes:
+    """Return an encoder of a run as eyes.
+
+    Args:
+        encoder: it is frozen.
+        settings: of the run.
+        size: side in pixels to which files are resized; None: that of the views.
     """
-    own = settings.method
-    backbone = own.backbone if path_of(own.init).is_file() else None
-    return open_file_eyes(own.init, files, preset_of(settings), backbone)
-
-
-def trained_eyes(encoder: nn.Module, settings: Pretrain) -> FileEyes:
-    """Return a copy of an encoder that is trained as eyes, which see files in the size of its views."""
     preset = preset_of(settings)
-    whole = replace(preset, evaluation_size=preset.sizes[0].size, evaluation_resize=None)
-    return encoder_eyes(LoadedEncoder("", copy.deepcopy(encoder), settings.method.backbone, preset), whole)
+    whole = replace(preset, evaluation_size=size or preset.sizes[0].size, evaluation_resize=None)
+    return encoder_eyes(LoadedEncoder(settings.method.init, encoder, settings.method.backbone, preset), whole)
 
 
 def describe(found: Refiled, step: int) -> str:

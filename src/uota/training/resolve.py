@@ -52,8 +52,6 @@ def resolve_auto(settings: Pretrain, source: Source, trained: bool = False) -> P
 def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> tuple[Pretrain, list[Choice]]:
     """Resolve settings as `resolve_auto` does; also return the choices made."""
     asked = settings
-    if not trained:
-        _check_refile(asked, source)
     init = _init(settings, source)
     from_weights = init.value != RANDOM
     method = _method(source, from_weights)
@@ -79,6 +77,7 @@ def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> t
     chosen += choose_kept_share(asked, settings, source) + choose_refile(settings, source)
     settings = _with(settings, chosen)
     if not trained:
+        _check_refile(settings, source)
         counted = _options_from_data(card, settings.method.options, source)
         settings = settings.replace_flat(method_options=settings.method.options | counted)
     return settings, [choice for choice in chosen if _is_open(asked, choice)]

@@ -1,6 +1,7 @@
 """Which images are in which group, in memory that the processes of a run share."""
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import torch
 from jaxtyping import Int64
@@ -29,8 +30,9 @@ class SharedMembers(Sequence[Sequence[int]]):
         """Number of groups."""
         return len(self._ends)
 
-    def __getitem__(self, group: int) -> list[int]:  # type: ignore[override]
+    def __getitem__(self, group: SupportsIndex) -> list[int]:  # type: ignore[override]
         """The images of a group."""
+        group = int(group)
         start, end = self._ends[group - 1] if group else 0, self._ends[group]
         return self._files[int(start) : int(end)].tolist()
 
