@@ -189,12 +189,12 @@ def test_files_are_judged_at_the_ends_of_passes_at_a_quarter_and_half_of_a_run(s
     [
         ({}, True),
         ({"refile": False}, False),
-        ({"steps": 7}, None),
-        ({"steps": 7, "refile": True}, True),
+        ({"steps": 15}, None),
+        ({"steps": 15, "refile": True}, True),
         ({"init": "random"}, None),
     ],
 )
-def test_by_default_groups_are_refiled_in_runs_of_two_passes_from_given_weights(settings, changes, refile):
+def test_by_default_groups_are_refiled_in_runs_that_show_every_file_twice(settings, changes, refile):
     asked = settings(**changes)
     source = open_items(asked.data.source, asked.views.preset)
     resolved = resolve_auto(asked, source)

@@ -41,9 +41,8 @@ FROZEN_STAGES = 3
 # Steps from given weights, by number of cores: some minutes with the default views. In trials, 90 gained no more than
 # 60.
 STEPS = {1: 40, 2: 60, 4: 120}
-# Least passes over groups in which files are re-filed: looking at all files takes a fraction of a pass, and an encoder
-# has to come back to what it judged. And fewest groups, as a verdict rests on a comparison with others.
-PASSES, FEWEST_GROUPS = 2, 6
+# Fewest groups in which files are re-filed, as a verdict rests on a comparison with others.
+FEWEST_GROUPS = 6
 # Of 641 images each of three runs gained, of fewer nothing was tried.
 FEW_IMAGES = 500
 
@@ -181,7 +180,8 @@ def choose_refile(settings: Pretrain, source: Source) -> list[Choice]:
     if source.unit != "group" or settings.method.init == RANDOM or len(source) < FEWEST_GROUPS:
         return []
     epoch_steps = max(1, len(source) // settings.optimization.batch)
-    if settings.optimization.total_steps(epoch_steps) < PASSES * epoch_steps:
+    samples = settings.optimization.total_steps(epoch_steps) * settings.optimization.batch
+    if samples < len(source.files):  # looking at all files three times would take longer than the training
         return []
     return [Choice("refile", True, "groups, from given weights")]
 
