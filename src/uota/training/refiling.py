@@ -65,7 +65,7 @@ class Refiling(pl.Callback):
         self.settings, self.source, self.members, self.file = settings, source, members, file
         self.begun, self.given, self.line = begun, members.group, ""
         passes = {-(-int(share * total_steps) // epoch_steps) for share in JUDGED_AT}
-        self.due = {number * epoch_steps for number in passes} - {0}
+        self.due = {number * epoch_steps for number in passes if 0 < number * epoch_steps < total_steps}
         self.start: nn.Module = nn.Identity()
         self._seen_at_start: Features = {}
 
@@ -91,7 +91,7 @@ class Refiling(pl.Callback):
         """Judge the files if that is due; a checkpoint of this step comes after it."""
         if trainer.global_step in self.due and self.line:  # a run of an earlier version has no verdict
             self._judge(trainer, frozen_copy(module))
-        if trainer.global_step >= max(self.due):
+        if trainer.global_step >= max(self.due, default=0):
             self.start = nn.Identity()
 
     def _judge(self, trainer: pl.Trainer, trained: nn.Module | None) -> None:
