@@ -97,7 +97,7 @@ class Size(NamedTuple):
     things: int | None = None
 
 
-FULL, TINY = Size(), Size(steps=6, batch=8, garments=24, photographs=3, things=24)
+FULL, TINY = Size(), Size(steps=9, batch=8, garments=24, photographs=3, things=24)
 
 
 class Archive(NamedTuple):
