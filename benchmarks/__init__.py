@@ -38,6 +38,7 @@ BENCHMARKS = {
     "worth.page": Benchmark("the same tables as docs/worth-figures.md", "seconds"),
     "worth.picture": Benchmark("the same gains as docs/worth.png", "seconds"),
     "groups": Benchmark("what arbitration is worth for folders with misfiled files", "1 hour"),
+    "refiling": Benchmark("what re-filing is worth in runs on groups with misfiled files", "5 hours"),
     "third_party_loop": Benchmark("what a ViewSampler is worth in lightly's SwAV and DINO", "1 hour"),
     "transfer": Benchmark("what a pretrained encoder is worth for boxes and masks", "40 minutes"),
     "on_device": Benchmark("everything that needs an accelerator, with one table", "9 minutes, accelerator"),

@@ -14,7 +14,7 @@ TESTS = Path(__file__).parent
 ROOMS = (
     *("errors", "numerics", "distributed", "console", "io", "pages", "settings", "recipes"),
     *("arbitration", "losses", "views", "data", "encoders", "methods", "runs"),
-    *("training", "evaluation", "transfer", "comparison", "membership", "inspection", "demo", "commands", "__main__"),
+    *("membership", "training", "evaluation", "transfer", "comparison", "inspection", "demo", "commands", "__main__"),
 )
 # What another trainer may take alone.
 ALONE = {"arbitration": {"numerics", "distributed"}, "losses": {"numerics", "distributed"}}

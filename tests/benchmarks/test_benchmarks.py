@@ -31,6 +31,7 @@ TINY = [
     ("learns", []),
     ("defaults", []),
     ("worth", []),
+    ("refiling", []),
     ("third_party_loop", []),
     ("transfer", []),
 ]
@@ -48,6 +49,7 @@ WRONG = [
     ("step", ["cost", "tiny"], "cost takes no backbones"),
     ("views", ["--images", "0"], "'0' is not a whole number of at least 1"),
     ("worth", ["ten"], "'ten' is not a whole number of at least 1"),
+    ("refiling", ["--rates", "0.3"], "invalid choice: 0.3"),
     ("learns", ["swa"], "there is no method 'swa'"),
     ("hostile", ["--kinds", "image"], "there is no kind 'image'"),
     ("packed", ["no-such-folder"], "no-such-folder is not a folder"),
@@ -97,7 +99,7 @@ def test_the_smallest_form_runs(name: str, arguments: list[str], tmp_path: Path)
 
 
 # Their results are lines of JSON.
-LINES = ("learns", "worth", "third_party_loop", "transfer")
+LINES = ("learns", "worth", "refiling", "third_party_loop", "transfer")
 
 
 @pytest.mark.parametrize(("name", "arguments", "said"), WRONG)

@@ -19,7 +19,7 @@ from uota.settings.pretrain import Pretrain
 from uota.training.pretrain import pretrain
 
 # Two views of each thing, as large as the pretrained encoder wants drawings of 64 pixels.
-VIEWS = {"views": "groups", "size": 96, "local_views": 0}
+VIEWS = {"views": "groups", "size": 96, "local_views": 0, "refile": False}
 RUNTIME = {"threads": 1, "workers": 0, "accelerator": "cpu"}
 
 
@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
 
 def settings_of(data: Path, seed: int, length: Length) -> Pretrain:
-    """Return the settings of a run with the default arbiter, from the embedded weights.
+    """Return the settings of a run with the default arbiter, from the embedded weights, on the groups as they are.
 
     Args:
         data: folder of drawings.

@@ -72,11 +72,16 @@ def default_eyes(files: Source) -> FileEyes:
     It serves for small files too: of 2,400 photographs of garments (40 pixels, eight of each, 10 % misfiled) the
     average precision of the list is 0.86, and by thumbnails 0.20.
     """
+    return encoder_eyes(load_eyes(PRETRAINED), default_preset(files))
+
+
+def default_preset(files: Source) -> ViewPreset:
+    """Return the size and the normalisation in which the embedded pretrained encoder sees files."""
     step = max(1, len(files) // SAMPLE)
     sides = [min(files.images([index])[0].shape[1:]) for index in range(0, len(files), step)]
     whole = PRESETS["small-grey" if files.channels == 1 else "small"]
     side = SIDE if median(sides) >= LARGE else SMALL_SIDE
-    return encoder_eyes(load_eyes(PRETRAINED), replace(whole, evaluation_size=side))
+    return replace(whole, evaluation_size=side)
 
 
 def encoder_eyes(loaded: LoadedEncoder, preset: ViewPreset | None = None) -> FileEyes:

@@ -20,7 +20,10 @@ EVALUATION = TRAINING | {"identity.json": None}
 TRANSFER = TRAINING | {"detections.json": None, "result.json": None, "settings.json": None}
 RUN = TRANSFER | {
     **dict.fromkeys(
-        ("data.json", "skipped.txt", "arbiter.json", "baseline.json", "linear.json", "knn.json", "linear-sgd.json")
+        (
+            *("data.json", "skipped.txt", "refiled.csv", "arbiter.json", "baseline.json"),
+            *("linear.json", "knn.json", "linear-sgd.json"),
+        )
     ),
     "finetune-*.json": None,
     **dict.fromkeys(("linear-sgd", "finetune-*"), EVALUATION),

@@ -6,6 +6,7 @@ checkpoint.ckpt          the last checkpoint, in Lightning's format
 checkpoint.before.ckpt   the previous checkpoint, in case the last one is damaged
 arbiter.json             the arbiter that was chosen, if it has frozen eyes (`uota.training.arbiter_choice`)
 baseline.json            what the encoder can do without and with its training (`uota.training.baseline`)
+refiled.csv              files of groups that do not belong, and what became of them (`uota.training.refiling`)
 logs/                    CSV (and TensorBoard) logs
 skipped.txt              the files that could not be read, if any
 linear.json, knn.json …  results of evaluations; linear-sgd/ and finetune-*/ contain their checkpoints
@@ -55,6 +56,10 @@ class Run:
     @property
     def arbiter_file(self) -> Path:
         return self.folder / "arbiter.json"
+
+    @property
+    def refiled_file(self) -> Path:
+        return self.folder / "refiled.csv"
 
     @property
     def skipped_file(self) -> Path:

@@ -51,6 +51,10 @@ class DataSettings:
     the images, and written down."""
     image_megabytes: int = IMAGE_MEGABYTES
     """Skip images that take more megabytes than this once decoded."""
+    refile: bool | None = None
+    """Of groups: judge all files before and during the training, move those that do not belong to the group where they
+    do, and leave out those of which that is not certain (the files themselves stay where they are); null: for groups
+    from given weights, in runs that show every file twice and more."""
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -41,6 +41,8 @@ FROZEN_STAGES = 3
 # Steps from given weights, by number of cores: some minutes with the default views. In trials, 90 gained no more than
 # 60.
 STEPS = {1: 40, 2: 60, 4: 120}
+# Fewest groups in which files are re-filed, as a verdict rests on a comparison with others.
+FEWEST_GROUPS = 6
 # Of 641 images each of three runs gained, of fewer nothing was tried.
 FEW_IMAGES = 500
 
@@ -166,6 +168,22 @@ def choose_kept_share(asked: Pretrain, settings: Pretrain, source: Source) -> li
         return []
     share = KEPT_SHARE_OF_GROUPS if source.unit == "group" else KEPT_SHARE
     return [Choice("kept_share", share, "a short run from given weights")]
+
+
+def choose_refile(settings: Pretrain, source: Source) -> list[Choice]:
+    """Choose whether misfiled files of groups are re-filed; nothing if they are not, or there are no groups.
+
+    Args:
+        settings: of the run, with its length.
+        source: images of the run, or groups.
+    """
+    if source.unit != "group" or settings.method.init == RANDOM or len(source) < FEWEST_GROUPS:
+        return []
+    epoch_steps = max(1, len(source) // settings.optimization.batch)
+    samples = settings.optimization.total_steps(epoch_steps) * settings.optimization.batch
+    if samples < len(source.files):  # looking at all files three times would take longer than the training
+        return []
+    return [Choice("refile", True, "groups, from given weights")]
 
 
 @rank_zero_only

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from uota.console import printable
-from uota.data import Source, describe_skipped, warn_left_out
+from uota.data import Groups, Source, describe_skipped, warn_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
 from uota.data.open import folder_options, open_items
 from uota.data.places import located, places_of
@@ -38,6 +38,7 @@ from uota.training.given_weights import GivenWeights
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
+from uota.training.refiling import Refiling, build_refiling, share_members
 from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
@@ -121,6 +122,7 @@ class _Job(NamedTuple):
     data: ViewsOfRank
     trainer: pl.Trainer
     monitor: Monitor
+    refiling: list[Refiling]
     threads: int | None
 
 
@@ -133,11 +135,12 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
         settings.views.inject,
         settings.views.inject_from,
     )
-    views = ViewDataset(source, pipeline)
+    begun = resume and find_intact_checkpoint(run.checkpoint) is not None  # then the weights are in the checkpoint
+    trained = share_members(source) if settings.data.refile and isinstance(source, Groups) else source
+    views = ViewDataset(trained, pipeline)
     size, seed = settings.optimization.batch, settings.runtime.seed
     batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.devices, int)
     total = settings.optimization.total_steps(len(batches))
-    begun = resume and find_intact_checkpoint(run.checkpoint) is not None  # then the weights are in the checkpoint
     initial, choice = (None, _choice_of(run, settings)) if begun else (read_initial(settings), None)
     module = build_module(settings, total, len(batches), initial, choice)
     module.configure_optimizers()
@@ -147,13 +150,14 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     monitor = Monitor(list(SIZE_NAMES[: len(preset.sizes)]), total, quiet=not lines)
     estimate = Estimate(total, quiet=not lines)
     baseline = Baseline(settings, source, run.baseline_file, total, quiet=not lines)
-    trial = ArbiterTrial(source, replace(pipeline, preset=preset), run.arbiter_file)
+    refiling = build_refiling(settings, source, trained, run, len(batches), total, begun)
+    trial = ArbiterTrial(trained, replace(pipeline, preset=preset), run.arbiter_file)
     given = GivenWeights(settings, source, total)
-    callbacks = [trial, baseline, given, checkpoints, monitor, DamageWatch(source), estimate]
+    callbacks = [*refiling, trial, baseline, given, checkpoints, monitor, DamageWatch(source), estimate]
     trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts)
-    return _Job(source, module, data, trainer, monitor, settings.runtime.threads)
+    return _Job(source, module, data, trainer, monitor, refiling, settings.runtime.threads)
 
 
 def _choice_of(run: Run, settings: Pretrain) -> ArbiterChoice | None:
@@ -180,6 +184,8 @@ def _log_summary(job: _Job, run: Run) -> None:
         logger.info(line)
     if found := read_comparison(run.baseline_file):
         logger.info(found.line())
+    for each in job.refiling:
+        logger.info(each.line)
 
 
 @rank_zero_only

@@ -20,6 +20,7 @@ from uota.training.defaults import (
     choose_init,
     choose_kept_share,
     choose_length,
+    choose_refile,
 )
 from uota.views import ViewPreset
 from uota.views.presets import GROUPS, preset_of
@@ -73,12 +74,25 @@ def explain_auto(settings: Pretrain, source: Source, trained: bool = False) -> t
     settings = _with(settings, chosen)
     chosen += choose_length(settings, len(source))
     settings = _with(settings, chosen)
-    chosen += choose_kept_share(asked, settings, source)
+    chosen += choose_kept_share(asked, settings, source) + choose_refile(settings, source)
     settings = _with(settings, chosen)
     if not trained:
+        _check_refile(settings, source)
         counted = _options_from_data(card, settings.method.options, source)
         settings = settings.replace_flat(method_options=settings.method.options | counted)
     return settings, [choice for choice in chosen if _is_open(asked, choice)]
+
+
+def _check_refile(settings: Pretrain, source: Source) -> None:
+    """Require groups, and weights to see them with, if files are to be re-filed.
+
+    Raises:
+        UotaError: there are none.
+    """
+    if settings.data.refile and source.unit != "group":
+        raise UotaError("refile is set, and the images have no groups; set views to groups, or leave refile out")
+    if settings.data.refile and settings.method.init == RANDOM:
+        raise UotaError("refile is set, and init is random, which tells no files apart; set init to pretrained")
 
 
 def _is_open(settings: Pretrain, choice: Choice) -> bool:

@@ -88,6 +88,11 @@ class Groups(Source):
         folder = self.files.display_name(self.members[index][0]).rpartition("/")[0]
         return folder or str(index)
 
+    def with_members(self, members: Sequence[Sequence[int]]) -> "Groups":
+        """The same groups, with the same names and labels, of other images."""
+        names = [self.display_name(number) for number in range(len(self))]
+        return Groups(self.files, members, self.alone, names, self.labels)
+
     def belongs(
         self, images: Int64[Tensor, "views batch"], items: Int64[Tensor, " batch"]
     ) -> Bool[Tensor, "views batch"]:

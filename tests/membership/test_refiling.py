@@ -1,0 +1,107 @@
+"""Re-filing of members of made-up groups, whose right groups are known."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from uota.membership.refiling import keep_one, refile, together
+
+GROUPS, SIZE, WRONG = 40, 6, 24
+
+
+def made(noise, seed=0):
+    """Return the features of groups of six members, where they are filed, and where they belong; some are misfiled."""
+    random = torch.Generator().manual_seed(seed)
+    belongs = torch.arange(GROUPS).repeat_interleave(SIZE)
+    centres = normalize(torch.randn(GROUPS, 16, generator=random), dim=1)
+    z = centres[belongs] + noise * torch.randn(len(belongs), 16, generator=random) / 4
+    chosen = torch.randperm(len(belongs), generator=random)[:WRONG]
+    return {"output": z}, belongs.scatter(0, chosen, belongs[chosen.roll(1)]), belongs
+
+
+def everything(group):
+    return torch.ones(len(group), dtype=torch.bool)
+
+
+def test_misfiled_members_are_moved_to_where_they_belong():
+    features, given, belongs = made(noise=0.5)
+    found = refile(given, features, everything(given), 0)
+    wrong = given != belongs
+    assert bool((found.group == belongs)[wrong].double().mean() > 0.9)
+    assert bool((found.group == belongs)[~wrong].double().mean() > 0.99)
+    assert torch.equal(found.moved, found.group != given)
+    assert abs(found.share - float(wrong.double().mean())) < 0.05
+    assert bool(found.probability[wrong].min() > found.probability[~wrong].median())
+
+
+def test_members_whose_group_cannot_be_told_are_left_out_and_not_moved():
+    features, given, belongs = made(noise=0.5)
+    wrong = torch.nonzero(given != belongs)[:, 0]
+    centres = torch.stack([features["output"][belongs == group].mean(0) for group in range(GROUPS)])
+    features["output"][wrong] = centres[belongs[wrong]] + centres[(belongs[wrong] + 1) % GROUPS]  # of two things
+    found = refile(given, features, everything(given), 0)
+    assert int(found.dropped[wrong].sum()) > 0.7 * len(wrong)
+    assert int(found.dropped.sum()) < len(wrong) + 5
+
+
+def test_files_that_are_not_known_or_in_no_group_stay():
+    features, given, belongs = made(noise=0.5)
+    wrong = torch.nonzero(given != belongs)[:, 0]
+    known = everything(given)
+    known[wrong[0]] = False
+    given[wrong[1]] = -1
+    found = refile(given, features, known, 0)
+    assert found.group[wrong[0]] == given[wrong[0]]
+    assert found.group[wrong[1]] == -1
+    assert found.probability[wrong[:2]].isnan().all()
+    assert found.fits[wrong[:2]].tolist() == [-1, -1]
+    assert not found.moved[wrong[:2]].any()
+    assert not found.dropped[wrong[:2]].any()
+
+
+def test_numbers_of_groups_and_the_same_seed_play_no_part():
+    features, given, _ = made(noise=1.0)
+    found, again = (refile(given, features, everything(given), 3) for _ in range(2))
+    assert torch.equal(found.group, again.group)
+    renamed = refile(2 * given + 7, features, everything(given), 3)
+    assert torch.equal(renamed.group, torch.where(found.group < 0, -1, 2 * found.group + 7))
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2]),
+        ([0, 0, -1, -1, 2, 2], [0, 0, 1, -1, 2, 2]),  # the member that is less probably wrong
+        ([0, 0, -1, 2, 2, 2], [0, 0, 1, 2, 2, 2]),  # rather than one that is in another group
+        ([0, 0, 0, 2, 2, 2], [0, 0, 1, 2, 2, 2]),
+        ([1, 1, 0, 0, 2, 2], [1, 1, 0, 0, 2, 2]),
+        ([1, -1, -1, -1, -1, -1], [1, 0, -1, -1, 2, -1]),
+        ([1, 1, 2, 2, -1, 1], [0, 1, 2, 2, -1, 1]),
+        ([-1, -1, 0, -1, 2, 2], [-1, -1, 0, 1, 2, 2]),
+        ([1, 1, 2, 2, 2, 2], [0, 1, 2, 2, 2, 2]),
+        ([1, -1, 2, 2, 2, 2], [1, 0, 2, 2, 2, 2]),
+    ],
+)
+def test_every_group_keeps_a_member(group, expected):
+    given = torch.tensor([0, 0, 1, 1, 2, 2])
+    probability = torch.tensor([0.6, 0.7, 0.8, 0.9, 0.55, 0.95])
+    kept = keep_one(torch.tensor(group), given, probability)
+    assert kept.tolist() == expected
+    assert len(kept[kept >= 0].unique()) == 3
+
+
+def test_a_member_is_returned_to_a_group_that_its_return_leaves_empty():
+    # Group 1 holds only a member of group 0, which is returned there; then group 1 gets one of its own again.
+    kept = keep_one(torch.tensor([1, 2, 2, -1]), torch.tensor([0, 1, 1, 2]), torch.tensor([0.9, 0.8, 0.7, 0.6]))
+    assert kept.tolist() == [0, 2, 1, -1]
+
+
+def test_features_of_two_encoders_stand_side_by_side_with_equal_weight():
+    random = torch.Generator().manual_seed(0)
+    one = {"output": 5 * torch.randn(30, 4, generator=random) + 3, "last": torch.randn(30, 3, generator=random)}
+    other = {"output": torch.randn(30, 7, generator=random), "thumbnails": torch.randn(30, 2, generator=random)}
+    found = together(one, other)
+    assert found.keys() == {"output"}
+    centred = [(each["output"] - each["output"].mean(0)).double() for each in (one, other)]
+    cosines = [each @ each.T / each.norm(dim=1)[:, None] / each.norm(dim=1) for each in centred]
+    torch.testing.assert_close((found["output"] @ found["output"].T).double(), sum(cosines), atol=1e-5, rtol=1e-5)
