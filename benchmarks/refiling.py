@@ -49,7 +49,7 @@ from uota.evaluation.retrieval import evaluate_retrieval
 from uota.membership.eyes import FileEyes, default_eyes, encoder_eyes, file_features
 from uota.membership.members import score_members
 from uota.membership.misfile import misfile
-from uota.membership.result import LIKELY, MemberVerdicts
+from uota.membership.verdicts import LIKELY, MemberVerdicts
 from uota.runs.encoder import load_encoder
 from uota.settings.evaluation import EncoderSpec
 from uota.settings.pretrain import Pretrain

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from uota.membership.injection import Features
 from uota.membership.members import score_members
-from uota.membership.result import LIKELY
+from uota.membership.projection import Features
+from uota.membership.verdicts import LIKELY
 
 # A member that is told wrong is moved if the group that it fits best is right with a higher probability than this.
 SURE = 0.4

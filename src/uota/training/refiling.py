@@ -17,7 +17,7 @@ from uota.distributed import on_this_rank
 from uota.encoders.pretrained import PRETRAINED
 from uota.io.tables import write_columns
 from uota.membership.eyes import FileEyes, default_preset, encoder_eyes, file_features
-from uota.membership.injection import Features
+from uota.membership.projection import Features
 from uota.membership.refiling import Refiled, refile, together
 from uota.numerics import seed_of
 from uota.runs.encoder import LoadedEncoder
