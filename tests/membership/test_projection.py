@@ -30,6 +30,11 @@ def test_of_many_dimensions_the_principal_ones_are_kept():
     assert torch.equal(project({"x": x}), z)
 
 
+def test_every_seed_of_a_run_will_do():
+    x = torch.randn(600, 600, generator=torch.Generator().manual_seed(0))
+    assert project({"x": x}, 2**62 + 1)[:].shape == (600, DIRECTIONS)
+
+
 def test_of_fewer_members_than_directions_nothing_is_lost():
     x = torch.randn(20, 600, generator=torch.Generator().manual_seed(0))
     unit = normalize(x - x.mean(0), dim=1)

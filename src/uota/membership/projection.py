@@ -39,7 +39,7 @@ class Projected:
         self.dtype = self.means[0].dtype
         if self.shape[1] > DIRECTIONS:
             sample = self[torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:SAMPLE]]
-            directions = randomized_svd(sample.numpy(), min(DIRECTIONS, len(sample)), random_state=seed)[2]
+            directions = randomized_svd(sample.numpy(), min(DIRECTIONS, len(sample)), random_state=seed % 2**32)[2]
             self.directions = torch.from_numpy(directions).to(self.dtype)
             self.shape = (len(self), len(self.directions))
 
