@@ -117,11 +117,16 @@ def try_exchanges(
     for exchanged in exchanges(group, seed):
         trial, members = try_scores(z, exchanged, several, seed, gram)
         trials.append(trial)
-        some = torch.nonzero(exchanged.moved)[:MOVED, 0]
+        some = _sample_of(torch.nonzero(exchanged.moved)[:, 0], seed)
         found = [Candidates(*of_all_ranks(*finder(own_share(some)))) for finder in _finders(members)]
         moved.append(Moved(some, *found))
     rows, by_centres, by_neighbours = zip(*moved, strict=True)
     return trials, Moved(torch.cat(rows), join(by_centres), join(by_neighbours))
+
+
+def _sample_of(rows: Int64[Tensor, " rows"], seed: int) -> Int64[Tensor, " some"]:
+    """Return up to `MOVED` random rows, in ascending order."""
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOVED]].sort().values
 
 
 def tell_groups(
