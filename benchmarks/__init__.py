@@ -29,6 +29,7 @@ BENCHMARKS = {
     "eyes": Benchmark("how well an inspection finds injected views, by what it sees with", "1 hour"),
     "telling_outliers": Benchmark("how well each arbiter detects outliers, and estimates their rate", "5 minutes each"),
     "misfiled": Benchmark("how well misfiled members are found, beside methods of others", "1 hour"),
+    "misfiled.strangers": Benchmark("how well members of no group are found", "2 minutes"),
     "misfiled.picture": Benchmark("what is misfiled in Open Clip Art as it is", "1 minute"),
     "demo_seeds": Benchmark("what make demo prints, for three seeds", "15 minutes"),
     "learns": Benchmark("whether every method learns, with and without arbitration", "5 hours"),

@@ -38,6 +38,7 @@ TINY = [
 # These need more than --tiny to be quick, and have tests of their own below.
 OTHERS = {
     *("kill", "hostile", "demo_seeds", "groups", "misfiled", "misfiled.picture", "misfiled_scale"),
+    *("misfiled.strangers",),
     *("worth.table", "worth.page", "worth.picture"),
     *("on_device", "on_device.recipes", "on_device.smoke", "on_device.learn"),
 }

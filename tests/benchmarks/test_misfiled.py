@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from scipy.stats import beta
 
-from benchmarks.misfiled import picture
+from benchmarks.misfiled import picture, strangers
 from benchmarks.misfiled.__main__ import calibration_error, table_of
 from benchmarks.misfiled.features import Featured
 from benchmarks.misfiled.others import beta_mixture, prism
@@ -65,3 +65,14 @@ def test_the_picture_shows_the_first_of_the_list(tmp_path, monkeypatch):
     assert (len(drawn), drawn[0].name) == (picture.SHOWN, "a 7.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (10 * picture.CELL[0], 2 * picture.CELL[1])
+
+
+def test_strangers_are_of_no_group(tmp_path, monkeypatch):
+    group = torch.arange(60).repeat_interleave(4)
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(60, 16, generator=random)[group] + 0.2 * torch.randn(240, 16, generator=random)
+    monkeypatch.setattr(strangers, "featured", lambda name: Featured({"output": x}, group))
+    monkeypatch.setattr(strangers, "STRANGERS", 20)
+    line = strangers.measure(strangers.Run("made", 0))
+    assert (line["members"], line["wrong"]) == (240, round(20 / 240, 4))
+    assert line["ap"] > 0.8
