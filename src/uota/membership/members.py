@@ -11,7 +11,7 @@ from torch import Tensor
 from uota.errors import UotaError
 from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
 from uota.membership.grouped import ROWS
-from uota.membership.injection import Exchanged, Trial, choose, exchanges, score_all, try_scores
+from uota.membership.injection import Trial, choose, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, Metrics, by_metrics
 from uota.membership.mixture import probabilities, share_interval
 from uota.membership.nearest import nearest_member
@@ -74,9 +74,9 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
         seed: of the exchanges and samples.
     """
     several = torch.nonzero(group.bincount()[group] > 1)[:, 0]
-    trials, moved = try_exchanges(z, group, several, seed)
     members = by_metrics(z, group, int(group.max()) + 1, seed, chosen=own_share(several))
     observed = Trial(several, score_all(members), torch.zeros_like(several, dtype=torch.bool))
+    trials, moved = try_exchanges(z, group, several, seed)
     choice = choose(observed, trials)
     score, null = choice.best(observed.scores), trials[1::2]  # weights are fitted to the others
     of_null = torch.cat([choice.best(each.scores[each.wrong]) for each in null])
@@ -112,30 +112,16 @@ def try_exchanges(
         several: members of groups of two or more.
         seed: of the exchanges and samples.
     """
+    trials, moved = list[Trial](), list[Moved]()
     gram = z[:] @ z[:].T if len(z) <= ROWS else None
-    tried = [_try_exchange(z, exchanged, several, seed, gram) for exchanged in exchanges(group, seed)]
-    trials, moved = zip(*tried, strict=True)
+    for exchanged in exchanges(group, seed):
+        trial, members = try_scores(z, exchanged, several, seed, gram)
+        trials.append(trial)
+        some = torch.nonzero(exchanged.moved)[:MOVED, 0]
+        found = [Candidates(*of_all_ranks(*finder(own_share(some)))) for finder in _finders(members)]
+        moved.append(Moved(some, *found))
     rows, by_centres, by_neighbours = zip(*moved, strict=True)
-    return list(trials), Moved(torch.cat(rows), join(by_centres), join(by_neighbours))
-
-
-def _try_exchange(
-    z: Vectors,
-    exchanged: Exchanged,
-    several: Int64[Tensor, " several"],
-    seed: int,
-    gram: Float[Tensor, "members members"] | None,
-) -> tuple[Trial, Moved]:
-    """Score members after an exchange; sums over all groups are forgotten before the next one."""
-    trial, members = try_scores(z, exchanged, several, seed, gram)
-    some = _sample_of(torch.nonzero(exchanged.moved)[:, 0], seed)
-    by_centres, by_neighbours = (Candidates(*of_all_ranks(*finder(own_share(some)))) for finder in _finders(members))
-    return trial, Moved(some, by_centres, by_neighbours)
-
-
-def _sample_of(rows: Int64[Tensor, " rows"], seed: int) -> Int64[Tensor, " some"]:
-    """Return up to `MOVED` random rows, in ascending order."""
-    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOVED]].sort().values
+    return trials, Moved(torch.cat(rows), join(by_centres), join(by_neighbours))
 
 
 def tell_groups(
