@@ -108,6 +108,8 @@ def test_too_few_groups_and_broken_features_are_refused():
     with pytest.raises(UotaError, match=r"2 groups of two or more members, too few .* at least 3"):
         score_members(features, group)
     features, group, _, _ = made([3] * 5, 0)
+    with pytest.raises(UotaError, match="all members have the same embedding"):
+        score_members({"output": torch.ones(15, 4)}, group)
     features["output"][4, 0] = torch.nan
     with pytest.raises(UotaError, match="features output have NaN"):
         score_members(features, group)

@@ -30,6 +30,12 @@ def test_of_many_dimensions_the_principal_ones_are_kept():
     assert torch.equal(project({"x": x}), z)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_scale_plays_no_part(scale):
+    x = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(project({"x": scale * x}), project({"x": x}))
+
+
 def test_every_seed_of_a_run_will_do():
     x = torch.randn(600, 600, generator=torch.Generator().manual_seed(0))
     assert project({"x": x}, 2**62 + 1)[:].shape == (600, DIRECTIONS)

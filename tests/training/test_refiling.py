@@ -118,7 +118,7 @@ def test_a_run_moves_misfiled_files_and_says_so_in_its_last_line(settings, seen,
     assert len(kept) >= THINGS * FILES - 2 * MISFILED
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.startswith("groups after 16 steps: about ")
-    assert f"of 64 files do not belong; {len(moved)} moved to another group" in last
+    assert f"of 64 files do not belong; in training, {len(moved)} are in another group" in last
     assert not run.state()["callbacks"]["Refiling"]["start"]  # nothing that only a verdict needs
     group = groups_of(run)
     later = set().union(*seen[16:])

@@ -176,7 +176,7 @@ def check_members(features: Features, group: Int64[Tensor, " members"]) -> None:
     """Check that members can be compared.
 
     Raises:
-        UotaError: there are fewer than three groups of two or more members, or features are not finite.
+        UotaError: there are fewer than three groups of two or more members, or features are not finite or all the same.
     """
     groups = int((group.bincount() > 1).sum())
     if groups < MIN_COMPARABLE_GROUPS:
@@ -187,3 +187,5 @@ def check_members(features: Features, group: Int64[Tensor, " members"]) -> None:
     for name, each in features.items():
         if not all(bool(each[rows].isfinite().all()) for rows in row_blocks(len(each))):
             raise UotaError(f"features {name} have NaN or infinite entries; give finite ones")
+    if all(bool((each[rows] == each[:1]).all()) for each in features.values() for rows in row_blocks(len(each))):
+        raise UotaError("all members have the same embedding, which tells nothing of them; give others")

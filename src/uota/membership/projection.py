@@ -34,6 +34,7 @@ class Projected:
     def __init__(self, features: Features, seed: int) -> None:
         self.parts = tuple(features.values())
         self.means = tuple(_mean(part) for part in self.parts)
+        self.scales = tuple(_largest(part) for part in self.parts)  # so that no square is infinite, or rounded to 0
         self.directions: Tensor | None = None
         self.shape = (len(self.parts[0]), sum(len(mean) for mean in self.means))
         self.dtype = self.means[0].dtype
@@ -48,7 +49,8 @@ class Projected:
 
     def __getitem__(self, rows: slice | Int64[Tensor, " rows"]) -> Float[Tensor, "_ dim"]:
         parts = [part[rows].contiguous() for part in self.parts]  # sums of rows and of columns are rounded differently
-        centred = [at_least_float32(part) - mean for part, mean in zip(parts, self.means, strict=True)]
+        described = zip(parts, self.means, self.scales, strict=True)
+        centred = [at_least_float32(part) / scale - mean / scale for part, mean, scale in described]
         z = normalize(torch.cat([normalize(part, dim=-1) for part in centred], -1), dim=-1)
         return z if self.directions is None else normalize(z @ self.directions.T, dim=-1)
 
@@ -119,3 +121,8 @@ def _mean(part: Float[Tensor, "members dim"]) -> Float[Tensor, " dim"]:
     for rows in row_blocks(len(part)):
         total += part[rows].contiguous().sum(0, dtype=torch.float64)
     return (total / len(part)).to(wide(part.dtype))
+
+
+def _largest(part: Float[Tensor, "members dim"]) -> float:
+    """Return the largest magnitude; 1 if all are 0."""
+    return max(float(part[rows].abs().max()) for rows in row_blocks(len(part))) or 1.0

@@ -111,7 +111,8 @@ def _checked(vectors: Tensor, what: str) -> Tensor:
         if not bool(finite.all()):
             row = start + int((~finite).int().argmax())
             raise UotaError(
-                f"row {row} of {what} has missing, NaN or infinite entries; leave such rows out, groups and all"
+                f"row {row} of {what} has missing, NaN or infinite entries, or such that are too large for single "
+                "precision; leave such rows out, groups and all"
             )
     return vectors
 
