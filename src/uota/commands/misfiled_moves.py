@@ -24,7 +24,8 @@ def add_apply_arguments(parser: CommandParser) -> None:
         help="Instead of looking for files: move those of a list that a person approved. It is a CSV with the columns "
         "file (relative to FOLDER) and to (folder of the group; nothing or -: FOLDER-set-aside, beside FOLDER). If it "
         "has a column mark, only rows marked wrong are moved. Nothing is overwritten: where a name is taken, the file "
-        "becomes NAME (2). Moves are undone by applying the file that is written beside the list: moves-undo.csv for moves.csv. "
+        "becomes NAME (2). Moves are undone by applying the file that is written beside the list, "
+        "which is moves-undo.csv for moves.csv. "
         "Without --yes, only says what would be moved.",
     )
     moving.add_argument("--yes", action="store_true", help="With --apply: move the files.")

@@ -164,8 +164,9 @@ def describe(found: Refiled, step: int) -> str:
     files, moved, dropped = (int(each.sum()) for each in (found.given >= 0, found.moved, found.dropped))
     when = f"after {step} steps" if step else "before training"
     return (
-        f"groups {when}: about {100 * found.share:.1f} % of {files} files do not belong; in training, {moved} are in another "
-        f"group, {dropped} are left out, {files - moved - dropped} stay (each in refiled.csv; no file was moved on disk)"
+        f"groups {when}: about {100 * found.share:.1f} % of {files} files do not belong; in training, {moved} are in "
+        f"another group, {dropped} are left out, {files - moved - dropped} stay (each in refiled.csv; no file was moved "
+        "on disk)"
     )
 
 

@@ -90,7 +90,7 @@ WRONG = {
     "sparse": (scipy.sparse.eye(3).tocsr(), "sparse matrix; give a dense one"),
     "a sparse tensor": (torch.eye(3).to_sparse(), "sparse tensor; give a dense one"),
     "masked": (np.ma.masked_invalid(NAN), "masked entries"),
-    "NaN": (NAN, "row 4 of embeddings has missing, NaN or infinite entries; leave such rows out"),
+    "NaN": (NAN, "row 4 of embeddings has missing, NaN or infinite entries, or such that are too large"),
     "too large": (np.full((2, 2), 1e300), "row 0 of embeddings has missing, NaN or infinite entries"),
     "None in a row": ([[1.0, 2.0], [None, 1.0]], "row 1 of embeddings has missing"),
     "no rows": (np.zeros((0, 3)), "have 0 rows of 3 numbers"),
