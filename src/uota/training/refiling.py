@@ -165,8 +165,8 @@ def describe(found: Refiled, step: int) -> str:
     when = f"after {step} steps" if step else "before training"
     return (
         f"groups {when}: about {100 * found.share:.1f} % of {files} files do not belong; in training, {moved} are in "
-        f"another group, {dropped} are left out, {files - moved - dropped} stay (each in refiled.csv; no file was moved "
-        "on disk)"
+        f"another group, {dropped} are left out, {files - moved - dropped} stay (each in refiled.csv; no file was "
+        "moved on disk)"
     )
 
 
