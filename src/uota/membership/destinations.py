@@ -4,7 +4,7 @@ Some groups are candidates for each member. A conditional logit (McFadden, *Cond
 choice behavior*, 1974) chooses among them, whose weights are fitted to members that were exchanged on purpose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,8 +80,7 @@ class ByCentres:
 
     def __call__(self, rows: Int64[Tensor, " rows"]) -> Candidates:
         """Find the candidates of these members."""
-        parts = [self._of_block(part) for part in rows.split(ROWS)]
-        return _candidates(self.members, rows, [torch.cat(each) for each in zip(*parts, strict=True)])
+        return _candidates(self.members, rows, self._of_block)
 
     def _of_block(self, rows: Int64[Tensor, " rows"]) -> tuple[Tensor, Tensor]:
         group = self.near_centres(rows)
@@ -107,8 +106,7 @@ class ByNeighbours:
 
     def __call__(self, rows: Int64[Tensor, " rows"]) -> Candidates:
         """Find the candidates of these members."""
-        parts = [self._of_block(part) for part in rows.split(ROWS)]
-        return _candidates(self.members, rows, [torch.cat(each) for each in zip(*parts, strict=True)])
+        return _candidates(self.members, rows, self._of_block)
 
     def _of_block(self, rows: Int64[Tensor, " rows"]) -> tuple[Tensor, Tensor]:
         white = self.members[WHITENED]
@@ -118,9 +116,12 @@ class ByNeighbours:
         return group, torch.cat(ways, 2)
 
 
-def _candidates(members: Metrics, rows: Int64[Tensor, " rows"], found: Sequence[Tensor]) -> Candidates:
-    """Return groups that were found with their similarities as candidates; the own group is none."""
-    group, similarity = found
+def _candidates(
+    members: Metrics, rows: Int64[Tensor, " rows"], find: Callable[[Tensor], tuple[Tensor, Tensor]]
+) -> Candidates:
+    """Find groups and how similar members are to them, block by block; the own group is no candidate."""
+    parts = [find(part) for part in rows.split(ROWS)]
+    group, similarity = (torch.cat(each) for each in zip(*parts, strict=True))
     own = members[PLAIN].group[rows]
     return Candidates(group, first_occurrences(group) & (group != own[:, None]), similarity)
 

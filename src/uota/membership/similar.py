@@ -72,11 +72,8 @@ def most_similar(
 
 def search_among(centres: Float[Tensor, "groups dim"]) -> "Products | Index":
     """Return a search among all centres, or above `EXACT` by an index, if FAISS is there."""
-    if len(centres) <= EXACT:
-        return Products(centres)
-    if not has_faiss(len(centres)):
-        return Products(centres)
-    return Index(centres, refined=True)
+    compares_all = len(centres) <= EXACT or not has_faiss(len(centres))
+    return Products(centres) if compares_all else Index(centres, refined=True)
 
 
 def has_faiss(vectors: int) -> bool:
