@@ -58,7 +58,8 @@ def measure(run: Run, things: int | None = None) -> dict[str, Any]:
     if things is not None:
         few = data.group < things
         data = Featured({name: each[few] for name, each in data.features.items()}, data.group[few])
-    group, _, wrong = exchange(data.group, seed_of(run.seed, 1000), run.share)
+    exchanged = exchange(data.group, seed_of(run.seed, 1000), run.share)
+    group, wrong = exchanged.group, exchanged.wrong
     found = score_members(data.features, group, run.seed)
     order = torch.tensor(found.worst_first())
     moved = group != data.group

@@ -2,7 +2,8 @@
 
 import torch
 
-from uota.membership.injection import Candidate, Choice, Weighted
+from uota.membership.choice import Choice, Weighted
+from uota.membership.injection import Candidate
 from uota.membership.metric import PLAIN
 from uota.membership.result import Misfiled
 from uota.membership.verdicts import GroupVerdicts, MemberVerdicts

@@ -41,7 +41,8 @@ class Grouped:
         groups: number of groups.
         seed: of the samples.
         gram: cosines of all members to each other, if they are known.
-        chosen: members that are scored, each once; None: all.
+        chosen: members that are scored; None: all.
+        absent: of each of these, the number of a group that it is not compared with, or -1; None: no such groups.
     """
 
     z: Vectors
@@ -50,6 +51,12 @@ class Grouped:
     seed: int = 0
     gram: Float[Tensor, "members members"] | None = None
     chosen: Int64[Tensor, " rows"] | None = None
+    absent: Int64[Tensor, " rows"] | None = None
+
+    @cached_property
+    def hidden(self) -> Int64[Tensor, " rows"]:
+        """The group that each scored member is not compared with; -1: none."""
+        return torch.full_like(self.rows, -1) if self.absent is None else self.absent
 
     @cached_property
     def rows(self) -> Int64[Tensor, " rows"]:
@@ -144,8 +151,8 @@ class Grouped:
         """Cosines of each member to the centres of other groups, summarised; of many groups, of a random sample."""
         chosen = self._sample(self.groups, REFERENCES)
         centres, parts = self.centres[chosen], []
-        for rows, to_own in zip(self.rows.split(FEW), self.own.split(FEW), strict=True):
-            own = self.group[rows, None] == chosen
+        for rows, to_own, hidden in zip(*(each.split(FEW) for each in (self.rows, self.own, self.hidden)), strict=True):
+            own = (self.group[rows, None] == chosen) | (hidden[:, None] == chosen)
             parts.append(_summarised(self.z[rows] @ centres.T, own, to_own))
         mean, deviation, nearest, nearer, *soft = (torch.cat(each) for each in zip(*parts, strict=True))
         return Crowd(mean, deviation, nearest, nearer, dict(zip(TEMPERATURES, soft, strict=True)))
@@ -161,17 +168,18 @@ class Grouped:
         no_partners = torch.empty(len(self.rows), 0, dtype=self.z.dtype)
         partners = self.to_partners if len(chosen) < len(self.z) else no_partners
         z = self.z[chosen]
-        for rows, near in zip(self.rows.split(FEW), partners.split(FEW), strict=True):
+        for rows, near, hidden in zip(*(each.split(FEW) for each in (self.rows, partners, self.hidden)), strict=True):
             cosines = self.z[rows] @ z.T if self.gram is None else self.gram[rows][:, chosen]
             same = self.group[rows, None] == self.group[chosen]
             self_or_others = ~same | (rows[:, None] == chosen)
+            no_other = same | (hidden[:, None] == self.group[chosen])
             near = near.masked_fill(near == -1, -torch.inf)
-            count = (~self_or_others).sum(1) + near.isfinite().sum(1), (~same).sum(1)
+            count = (~self_or_others).sum(1) + near.isfinite().sum(1), (~no_other).sum(1)
             parts.append([])
             for t in NEAR:
                 like = ((cosines - 1) / t).exp_()
                 own = like.masked_fill(self_or_others, 0).sum(1) + ((near - 1) / t).exp().sum(1)
-                others = like.masked_fill_(same, 0).sum(1)
+                others = like.masked_fill_(no_other, 0).sum(1)
                 soft = [_soft(total, number, t) for total, number in zip((own, others), count, strict=True)]
                 parts[-1].append(soft[0] - soft[1])
         return {t: torch.cat(each) for t, each in zip(NEAR, zip(*parts, strict=True), strict=True)}

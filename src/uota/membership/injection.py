@@ -1,19 +1,14 @@
 """Injection: members exchanged between groups on purpose, which show what outliers score and which scores find them."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from uota.membership.metric import METRICS, PLAIN, Metrics, by_metrics
-from uota.membership.mixture import probabilities
 from uota.membership.projection import Vectors
 from uota.membership.scores import SCORES
 from uota.membership.shares import of_all_ranks, own_share
@@ -25,12 +20,6 @@ SHARE = 0.05
 STAYING = 4096
 # About how many exchanged members are looked at, for the weights and for the rest each; and most exchanges.
 EXCHANGED, EXCHANGES = 1000, 16
-# Inverse strength of the penalty on the weights of standardised scores. Of 0.001 to 0.1, the largest was the best on
-# drawings and garments; boosted trees were worse.
-PENALTY = 0.1
-COMBINED = "all scores, weighted"
-# What stands for a deviation of 0.
-LEAST_DEVIATION = 1e-9
 
 
 @dataclass(frozen=True)
@@ -49,36 +38,6 @@ class Candidate:
 CANDIDATES = tuple(Candidate(*each) for each in product(METRICS, SCORES))
 
 
-@dataclass(frozen=True)
-class Weighted:
-    """A weighted sum of scores; a single score has the weight 1.
-
-    Attributes:
-        name: name to show to people.
-        weights: weight of each candidate.
-    """
-
-    name: str
-    weights: Mapping[Candidate, float]
-
-    def __call__(self, scores: Float[Tensor, "members candidates"]) -> Float[Tensor, " members"]:
-        """Sum the scores of members by `CANDIDATES`; higher is better."""
-        return scores @ torch.tensor([self.weights.get(each, 0.0) for each in CANDIDATES], dtype=scores.dtype)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What finds exchanged members best.
-
-    Attributes:
-        best: a candidate, or the weighted sum of all.
-        found: average precision in finding exchanged members by name, the best first.
-    """
-
-    best: Weighted
-    found: dict[str, float]
-
-
 class Exchanged(NamedTuple):
     """Groups after some members were exchanged.
 
@@ -87,11 +46,13 @@ class Exchanged(NamedTuple):
         moved: members whose group is another one.
         wrong: members that do not belong: those, and the other member of a group of two, as nothing says which of two
             members that do not belong together is wrong.
+        home: number of the group where each wrong member's own group is now.
     """
 
     group: Int64[Tensor, " members"]
     moved: Bool[Tensor, " members"]
     wrong: Bool[Tensor, " members"]
+    home: Int64[Tensor, " members"]
 
 
 def exchange(group: Int64[Tensor, " members"], seed: int, share: float = SHARE) -> Exchanged:
@@ -108,7 +69,14 @@ def exchange(group: Int64[Tensor, " members"], seed: int, share: float = SHARE) 
         exchanged = group.scatter(0, chosen, group[chosen.roll(1)])
         moved = exchanged != group
     broken = torch.zeros_like(sizes, dtype=torch.bool).index_fill(0, exchanged[moved], True) & (sizes == 2)
-    return Exchanged(exchanged, moved, moved | broken[exchanged])
+    return Exchanged(exchanged, moved, moved | broken[exchanged], _homes(group, exchanged))
+
+
+def _homes(group: Int64[Tensor, " members"], exchanged: Int64[Tensor, " members"]) -> Int64[Tensor, " members"]:
+    """Return where each member's group is after an exchange: of two members, that of the other one."""
+    sizes, numbers = group.bincount(), torch.arange(len(group))
+    other = torch.zeros_like(sizes).index_add_(0, group, numbers)[group] - numbers
+    return torch.where(sizes[group] == 2, exchanged[other.clamp(0, len(group) - 1)], group)
 
 
 class Trial(NamedTuple):
@@ -118,11 +86,22 @@ class Trial(NamedTuple):
         rows: the members; all that are wrong, and some of the others.
         scores: by `CANDIDATES`.
         wrong: which of them do not belong.
+        foreign: which of these were not compared with the group that they belong to, as if there were no such group.
     """
 
     rows: Int64[Tensor, " rows"]
     scores: Float[Tensor, "rows candidates"]
     wrong: Bool[Tensor, " rows"]
+    foreign: Bool[Tensor, " rows"]
+
+    @property
+    def misplaced(self) -> Bool[Tensor, " rows"]:
+        """Which of those that do not belong were compared with the group that they belong to."""
+        return self.wrong & ~self.foreign
+
+    def weight(self, foreign: float) -> Float[Tensor, " rows"]:
+        """Return what each counts if foreign members are this fraction of the wrong ones."""
+        return torch.where(self.foreign, foreign, torch.where(self.wrong, 1 - foreign, 1.0)).double()
 
 
 def exchanges(group: Int64[Tensor, " members"], seed: int) -> list[Exchanged]:
@@ -153,65 +132,14 @@ def try_scores(
     random = torch.Generator().manual_seed(seed)
     staying = several[~exchanged.wrong[several]]
     staying = staying[torch.randperm(len(staying), generator=random)[:STAYING]]
-    rows = torch.cat([torch.nonzero(exchanged.wrong)[:, 0], staying]).sort().values
-    groups = int(exchanged.group.max()) + 1
-    members = by_metrics(z, exchanged.group, groups, seed, gram, own_share(rows))
-    return Trial(rows, score_all(members), exchanged.wrong[rows]), members
+    wrong = torch.nonzero(exchanged.wrong)[:, 0]
+    rows, order = torch.cat([wrong, wrong, staying]).sort(stable=True)
+    foreign = (order >= len(wrong)) & (order < 2 * len(wrong))
+    absent, groups = exchanged.home[rows].where(foreign, -1), int(exchanged.group.max()) + 1
+    members = by_metrics(z, exchanged.group, groups, seed, gram, own_share(rows), own_share(absent))
+    return Trial(rows, score_all(members), exchanged.wrong[rows], foreign), members
 
 
 def score_all(members: Metrics) -> Float[Tensor, "rows candidates"]:
     """Score members by `CANDIDATES`; ranks share the work."""
     return of_all_ranks(torch.stack([SCORES[each.score](members[each.metric]) for each in CANDIDATES], 1))[0]
-
-
-def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
-    """Choose the candidate or the weighted sum of candidates that finds exchanged members best, by average precision.
-
-    The weights of the sum are those of a logistic regression of what was exchanged in every other trial. It is judged
-    by those to which it was not fitted; of equal ones, the first candidate is taken. Members count the less as right
-    ones, the more probably they were wrong before.
-
-    Args:
-        observed: scores of members before any exchange; none is known to be wrong.
-        trials: after several.
-    """
-    halves = trials[::2], trials[1::2]
-    weights = fit_weights(halves[0])
-    right = probably_right(observed, halves[1], weights)
-    precisions = [[_precision(score, each, right) for score in each.scores.T] for each in trials]
-    found = dict(zip((each.name for each in CANDIDATES), np.mean(precisions, 0).tolist(), strict=True))
-    single = max(CANDIDATES, key=lambda each: found[each.name])
-    sums = [_precision(weights(each.scores), each, right) for each in halves[1]]
-    swapped = fit_weights(halves[1])
-    sums += [_precision(swapped(each.scores), each, right) for each in halves[0]]
-    found[COMBINED] = float(np.mean(sums))
-    best = weights if found[COMBINED] > found[single.name] else Weighted(single.name, {single: 1.0})
-    return Choice(best, dict(sorted(found.items(), key=lambda pair: -pair[1])))
-
-
-def fit_weights(trials: Sequence[Trial]) -> Weighted:
-    """Fit weights to what was exchanged; of a sum of which higher is better.
-
-    Members that were wrong before stand among the others. If they score as exchanged ones do, this changes no order:
-    the larger the share of exchanged members among all of a score, the larger among right ones.
-    """
-    scores, wrong = (torch.cat([each[place] for each in trials]) for place in (1, 2))
-    deviation = scores.double().std(0).clamp_min(LEAST_DEVIATION)
-    x = ((scores - scores.double().mean(0)) / deviation).numpy()
-    fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x, ~wrong.numpy())
-    weights = torch.from_numpy(fitted.coef_[0]) / deviation
-    return Weighted(COMBINED, dict(zip(CANDIDATES, weights.tolist(), strict=True)))
-
-
-def probably_right(observed: Trial, trials: Sequence[Trial], score: Weighted) -> Float[Tensor, " members"]:
-    """Return the probability of each observed member to belong to its group; of others, 1."""
-    null = torch.cat([score(each.scores[each.wrong]) for each in trials])
-    right = torch.ones(int(observed.rows.max()) + 1, dtype=torch.float64)
-    right[observed.rows] -= probabilities(score(observed.scores), null)[0]
-    return right
-
-
-def _precision(score: Float[Tensor, " rows"], trial: Trial, right: Float[Tensor, " members"]) -> float:
-    """Return the average precision in finding exchanged members among those that were probably right."""
-    weight = torch.where(trial.wrong, 1, right[trial.rows])
-    return float(average_precision_score(trial.wrong, -score, sample_weight=weight))

@@ -9,11 +9,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from uota.errors import UotaError
+from uota.membership.choice import choose, known_outliers
 from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
 from uota.membership.grouped import ROWS
-from uota.membership.injection import Trial, choose, exchanges, score_all, try_scores
+from uota.membership.injection import Trial, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, Metrics, by_metrics
-from uota.membership.mixture import probabilities, share_interval
+from uota.membership.mixture import estimate, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projection import Features, Vectors, project, row_blocks
 from uota.membership.shares import of_all_ranks, own_share
@@ -75,14 +76,16 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
     """
     several = torch.nonzero(group.bincount()[group] > 1)[:, 0]
     members = by_metrics(z, group, int(group.max()) + 1, seed, chosen=own_share(several))
-    observed = Trial(several, score_all(members), torch.zeros_like(several, dtype=torch.bool))
+    none = torch.zeros_like(several, dtype=torch.bool)
+    observed = Trial(several, score_all(members), none, none)
     trials, moved = try_exchanges(z, group, several, seed)
     choice = choose(observed, trials)
-    score, null = choice.best(observed.scores), trials[1::2]  # weights are fitted to the others
-    of_null = torch.cat([choice.best(each.scores[each.wrong]) for each in null])
-    of_several, share = probabilities(score, of_null)
-    probability = torch.full((len(group),), share, dtype=torch.float64)
-    probability[several] = of_several
+    score, judged = choice.best(observed.scores), trials[1::2]  # weights are fitted to the others
+    nulls = known_outliers(judged, choice.best)
+    nulls = nulls if choice.foreign else nulls._replace(foreign=None)
+    found = estimate(score, nulls)
+    probability, elsewhere = (torch.full((len(group),), of_one, dtype=torch.float64) for of_one in (found.share, 1.0))
+    probability[several], elsewhere[several] = found.probability, found.elsewhere
     fits, fits_probability = tell_groups(members, moved, probability)
     return MemberVerdicts(
         group=group,
@@ -90,12 +93,12 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
         fdr=false_discoveries(probability).to(z.dtype),
         score=torch.full((len(group),), torch.nan, dtype=z.dtype).index_copy(0, several, score),
         fits=fits,
-        fits_probability=fits_probability,
+        fits_probability=(elsewhere * fits_probability).to(z.dtype),
         nearest_own=nearest_member(z, group, group),
         nearest_other=nearest_member(z, group, fits),
-        share=share,
+        share=found.share,
         interval=share_interval(
-            score, group[several], of_null, torch.cat([group[each.rows[each.wrong]] for each in null]), seed
+            score, group[several], nulls, torch.cat([group[each.rows[each.misplaced]] for each in judged]), seed
         ),
         choice=choice,
     )

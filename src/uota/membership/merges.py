@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from uota.membership.filing import Filing, Totals, halve, some_groups, totals
-from uota.membership.mixture import probabilities
+from uota.membership.mixture import Nulls, estimate
 from uota.membership.projection import Vectors
 from uota.membership.similar import Similar, most_similar
 from uota.numerics import seed_of
@@ -61,7 +61,7 @@ def find_merges(z: Vectors, probability: Float[Tensor, " members"], filing: Fili
         _cut(z, weight, filing, able, seed_of(seed, repeat, 4), centres, similar, agreement)
         for repeat in range(min(REPEATS, 1 + CUT // len(able)))
     ]
-    return Merges(probabilities(distinctness(similar, back), torch.cat(null))[0].to(z.dtype), twin)
+    return Merges(estimate(distinctness(similar, back), Nulls(torch.cat(null))).probability.to(z.dtype), twin)
 
 
 def pooled_agreement(groups: Totals) -> float:

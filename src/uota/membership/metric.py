@@ -30,6 +30,7 @@ def by_metrics(
     seed: int,
     gram: Float[Tensor, "members members"] | None = None,
     chosen: Int64[Tensor, " rows"] | None = None,
+    absent: Int64[Tensor, " rows"] | None = None,
 ) -> Metrics:
     """Return the members in these groups by both metrics.
 
@@ -40,12 +41,13 @@ def by_metrics(
         seed: of the samples that they are compared with.
         gram: products of all vectors, if they are known, which then are few.
         chosen: members that are scored; None: all.
+        absent: of each of these, the number of a group that it is not compared with, or -1; None: no such groups.
     """
-    plain = Grouped(z, group, groups, seed, gram, chosen)
+    plain = Grouped(z, group, groups, seed, gram, chosen, absent)
     white = whiten(plain)
     if gram is not None:
         gram = white[:] @ white[:].T
-    return {PLAIN: plain, WHITENED: Grouped(white, group, groups, seed, gram, chosen)}
+    return {PLAIN: plain, WHITENED: Grouped(white, group, groups, seed, gram, chosen, absent)}
 
 
 def whiten(members: Grouped) -> Vectors:

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from uota.membership.filing import Block, Filing, blocks, halve, some_groups, sums, totals
 from uota.membership.grouped import LEAST_VARIANCE
-from uota.membership.mixture import probabilities
+from uota.membership.mixture import Nulls, estimate
 from uota.membership.projection import Vectors
 from uota.numerics import seed_of
 
@@ -82,7 +82,7 @@ def find_splits(z: Vectors, probability: Float[Tensor, " members"], filing: Fili
     others = Others(centres[number], number)
     observed, part_of_able = cohesion(z, weight, some_groups(filing, able), others, able[:, None])
     null = _mixed(z, weight, filing, able, others, seed)
-    found[able] = probabilities(observed, null)[0].to(z.dtype)
+    found[able] = estimate(observed, Nulls(null)).probability.to(z.dtype)
     part[torch.isin(filing.group, able)] = part_of_able
     return Splits(found, part)
 

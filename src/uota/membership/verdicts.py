@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from uota.console import printable
-from uota.membership.injection import Choice
+from uota.membership.choice import Choice
 from uota.membership.origin import Origin
 from uota.membership.path_cells import escape_path
 
