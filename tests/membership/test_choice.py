@@ -1,7 +1,6 @@
 """The candidate or sum of candidates is chosen that finds exchanged members."""
 
 import numpy as np
-import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -9,22 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import normalize
 
 from uota.arbitration.selection import average_precision
-from uota.membership import injection
-from uota.membership.injection import (
-    CANDIDATES,
-    COMBINED,
-    PENALTY,
-    Candidate,
-    Exchanged,
-    Weighted,
-    choose,
-    exchange,
-    exchanges,
-    fit_weights,
-    probably_right,
-    score_all,
-    try_scores,
-)
+from uota.membership.choice import COMBINED, PENALTY, Weighted, choose, fit_weights, probably_right
+from uota.membership.injection import Candidate, Exchanged, exchange, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, WHITENED, by_metrics
 from uota.membership.projection import project
 from uota.membership.scores import SCORES
@@ -48,7 +33,7 @@ def trial_of(z, exchanged, several):
 def tried(z, group):
     """Scores of all members before any exchange, and trials."""
     every, nobody = torch.arange(len(group)), torch.zeros(len(group), dtype=torch.bool)
-    observed = trial_of(z, Exchanged(group, nobody, nobody), every)
+    observed = trial_of(z, Exchanged(group, nobody, nobody, group), every)
     return observed, [trial_of(z, each, every) for each in exchanges(group, 0)[:6]]
 
 
@@ -57,7 +42,9 @@ def test_the_weights_are_those_of_a_logistic_regression_on_what_was_exchanged():
     found = choose(observed, trials)
     assert list(found.found.values()) == sorted(found.found.values(), reverse=True)
     assert found.found[COMBINED] > 0.97 * max(found.found.values())
-    x, wrong = (torch.cat([getattr(each, name) for each in trials[::2]]).numpy() for name in ("scores", "wrong"))
+    x, wrong = (
+        torch.cat([getattr(each, name)[~each.foreign] for each in trials[::2]]).numpy() for name in ("scores", "wrong")
+    )
     model = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=5000, tol=1e-8))
     expected = model.fit(x.astype(float), ~wrong).decision_function(observed.scores.double().numpy())
     score = fit_weights(trials[::2])(observed.scores).double().numpy()

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from uota.errors import UotaError
-from uota.membership.exports import write_fiftyone, write_lightly_studio
 from uota.membership.choice import Choice
+from uota.membership.exports import write_fiftyone, write_lightly_studio
 from uota.membership.result import Misfiled
 from uota.membership.verdicts import GroupVerdicts, MemberVerdicts
 

@@ -45,6 +45,19 @@ def test_the_share_and_the_probabilities_hold():
     assert float(sum(gaps)) / len(wrong) < 0.03
 
 
+def test_members_of_no_group_are_found_and_no_group_is_promised_to_them():
+    features, group, _, _ = made([8] * 150, 0, noise=1.2)
+    x, random = features["output"].clone(), torch.Generator().manual_seed(1)
+    wrong = torch.rand(len(x), generator=random) < 0.08
+    x[wrong] = 3 + 1.56 * torch.randn(int(wrong.sum()), x.shape[1], generator=random)  # a group and noise of its own
+    found = score_members({"output": x}, group)
+    assert found.choice.foreign > 0.5
+    assert found.interval[0] < float(wrong.double().mean()) < found.interval[1]
+    assert average_precision_score(wrong, -found.score) > 0.9
+    assert found.probability[wrong].mean() > 0.7
+    assert found.fits_probability[wrong].mean() < 0.3
+
+
 def test_nothing_is_found_where_nothing_is_wrong():
     features, group, _, _ = made([4] * 150, 0)
     found = score_members(features, group)
