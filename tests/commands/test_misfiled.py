@@ -164,6 +164,13 @@ def test_a_share_that_is_too_large_is_doubted():
     assert "so many that the embeddings probably cannot tell" in summarise(many)[0]
 
 
+def test_members_of_no_group_are_told():
+    found = made()
+    assert "none of the groups" not in summarise(found)[0]
+    members = replace(found.members, choice=replace(found.members.choice, foreign=0.625))
+    assert "; of these, about 62 % belong to none of the groups" in summarise(replace(found, members=members))[0]
+
+
 def test_a_list_that_a_person_approved_is_applied(folder, tmp_path, monkeypatch, capsys):
     archive = tmp_path / "archive"
     shutil.copytree(folder, archive)

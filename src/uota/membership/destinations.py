@@ -45,6 +45,21 @@ class Candidates(NamedTuple):
     similarity: Float[Tensor, "rows candidates ways"]
 
 
+class Block(NamedTuple):
+    """Some members.
+
+    Attributes:
+        rows: their numbers.
+        own: number of each one's group.
+        white, plain: their vectors by both metrics.
+    """
+
+    rows: Int64[Tensor, " rows"]
+    own: Int64[Tensor, " rows"]
+    white: Float[Tensor, "rows dim"]
+    plain: Float[Tensor, "rows dim"]
+
+
 @dataclass(frozen=True)
 class Logit:
     """Chooses among candidates.
@@ -82,14 +97,13 @@ class ByCentres:
         """Find the candidates of these members."""
         return _candidates(self.members, rows, self._of_block)
 
-    def _of_block(self, rows: Int64[Tensor, " rows"]) -> tuple[Tensor, Tensor]:
-        group = self.near_centres(rows)
-        return group, _to_centres(self.members, rows, group)
+    def _of_block(self, block: Block) -> tuple[Tensor, Tensor]:
+        group = self.near_centres(block)
+        return group, _to_centres(self.members, block, group)
 
-    def near_centres(self, rows: Int64[Tensor, " rows"]) -> Int64[Tensor, "rows candidates"]:
+    def near_centres(self, block: Block) -> Int64[Tensor, "rows candidates"]:
         """Return the groups with the most similar centres."""
-        white = self.members[WHITENED]
-        return self.search(white.z[rows], white.group[rows], CENTRES)
+        return self.search(block.white, block.own, CENTRES)
 
 
 class ByNeighbours:
@@ -108,22 +122,21 @@ class ByNeighbours:
         """Find the candidates of these members."""
         return _candidates(self.members, rows, self._of_block)
 
-    def _of_block(self, rows: Int64[Tensor, " rows"]) -> tuple[Tensor, Tensor]:
-        white = self.members[WHITENED]
-        near = self.search(white.z[rows], white.group[rows], NEIGHBOURS)
-        group = torch.cat([self.by_centres.near_centres(rows), white.group[near]], 1)
-        ways = _to_centres(self.members, rows, group), _to_neighbours(self.members, rows, group, near)
+    def _of_block(self, block: Block) -> tuple[Tensor, Tensor]:
+        near = self.search(block.white, block.own, NEIGHBOURS)
+        group = torch.cat([self.by_centres.near_centres(block), self.members[PLAIN].group[near]], 1)
+        ways = _to_centres(self.members, block, group), _to_neighbours(self.members, block, group, near)
         return group, torch.cat(ways, 2)
 
 
 def _candidates(
-    members: Metrics, rows: Int64[Tensor, " rows"], find: Callable[[Tensor], tuple[Tensor, Tensor]]
+    members: Metrics, rows: Int64[Tensor, " rows"], find: Callable[[Block], tuple[Tensor, Tensor]]
 ) -> Candidates:
     """Find groups and how similar members are to them, block by block; the own group is no candidate."""
-    parts = [find(part) for part in rows.split(ROWS)]
+    white, plain = members[WHITENED], members[PLAIN]
+    parts = [find(Block(part, plain.group[part], white.z[part], plain.z[part])) for part in rows.split(ROWS)]
     group, similarity = (torch.cat(each) for each in zip(*parts, strict=True))
-    own = members[PLAIN].group[rows]
-    return Candidates(group, first_occurrences(group) & (group != own[:, None]), similarity)
+    return Candidates(group, first_occurrences(group) & (group != plain.group[rows][:, None]), similarity)
 
 
 def join(parts: Sequence[Candidates]) -> Candidates:
@@ -205,11 +218,12 @@ def first_occurrences(numbers: Int64[Tensor, "rows numbers"]) -> Bool[Tensor, "r
 
 
 def _to_centres(
-    members: Metrics, rows: Int64[Tensor, " rows"], group: Int64[Tensor, "rows candidates"]
+    members: Metrics, block: Block, group: Int64[Tensor, "rows candidates"]
 ) -> Float[Tensor, "rows candidates 3"]:
     """Return how similar members are to the centres of groups: whitened, as they are, and compared with strangers."""
     white, plain = (
-        (each.centres[group] @ each.z[rows][:, :, None])[:, :, 0] for each in (members[WHITENED], members[PLAIN])
+        (members[metric].centres[group] @ z[:, :, None])[:, :, 0]
+        for metric, z in ((WHITENED, block.white), (PLAIN, block.plain))
     )
     mean, deviation = members[WHITENED].strangers
     return torch.stack([white, plain, (white - mean[group]) / deviation[group]], 2)
@@ -217,7 +231,7 @@ def _to_centres(
 
 def _to_neighbours(
     members: Metrics,
-    rows: Int64[Tensor, " rows"],
+    block: Block,
     group: Int64[Tensor, "rows candidates"],
     near: Int64[Tensor, "rows neighbours"],
 ) -> Float[Tensor, "rows candidates 4"]:
@@ -225,8 +239,8 @@ def _to_neighbours(
     is_of = group[:, :, None] == members[WHITENED].group[near][:, None]
     distinct, place = near.unique(return_inverse=True)
     ways = []
-    for each in (members[WHITENED], members[PLAIN]):
-        to_near = (each.z[distinct][place] @ each.z[rows][:, :, None])[:, None, :, 0]
+    for metric, z in ((WHITENED, block.white), (PLAIN, block.plain)):
+        to_near = (members[metric].z[distinct][place] @ z[:, :, None])[:, None, :, 0]
         floor = to_near.amin(2)
         nearest = to_near.where(is_of, -torch.inf).amax(2).maximum(floor)
         like = ((to_near - 1) / TEMPERATURE).exp().where(is_of, 0).sum(2) + ((floor - 1) / TEMPERATURE).exp()

@@ -197,7 +197,7 @@ class Grouped:
         """Mean and standard deviation of each centre's cosines to members of other groups, sampled from many."""
         chosen = self._sample(len(self.z), ROWS)
         z, group, parts = self.z[chosen], self.group[chosen], []
-        for rows in torch.arange(self.groups).split(ROWS):
+        for rows in torch.arange(self.groups).split(FEW):
             parts.append(moments(self.centres[rows] @ z.T, rows[:, None] == group))
         mean, deviation = (torch.cat(each) for each in zip(*parts, strict=True))
         return mean, deviation

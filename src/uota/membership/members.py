@@ -12,17 +12,18 @@ from uota.errors import UotaError
 from uota.membership.choice import choose, known_outliers
 from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
 from uota.membership.grouped import ROWS
-from uota.membership.injection import Trial, exchanges, score_all, try_scores
+from uota.membership.injection import Exchanged, Trial, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, Metrics, by_metrics
 from uota.membership.mixture import estimate, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projection import Features, Vectors, project, row_blocks
 from uota.membership.shares import of_all_ranks, own_share
 from uota.membership.verdicts import LIKELY, MemberVerdicts
+from uota.numerics import seed_of
 
 # Fewest groups of at least two members: a member is compared with the spread of at least two other groups.
 MIN_COMPARABLE_GROUPS = 3
-# Most moved members of an exchange whose groups are looked for.
+# Most moved members of an exchange whose groups are looked for, of more a random sample.
 MOVED = 4096
 # Probability not to belong below which a member is not compared with the members of other groups one by one.
 SURE = 0.01
@@ -115,16 +116,27 @@ def try_exchanges(
         several: members of groups of two or more.
         seed: of the exchanges and samples.
     """
-    trials, moved = list[Trial](), list[Moved]()
     gram = z[:] @ z[:].T if len(z) <= ROWS else None
-    for exchanged in exchanges(group, seed):
-        trial, members = try_scores(z, exchanged, several, seed, gram)
-        trials.append(trial)
-        some = torch.nonzero(exchanged.moved)[:MOVED, 0]
-        found = [Candidates(*of_all_ranks(*finder(own_share(some)))) for finder in _finders(members)]
-        moved.append(Moved(some, *found))
+    tried = [_try(z, each, several, seed, gram) for each in exchanges(group, seed)]
+    trials, moved = zip(*tried, strict=True)
     rows, by_centres, by_neighbours = zip(*moved, strict=True)
-    return trials, Moved(torch.cat(rows), join(by_centres), join(by_neighbours))
+    return list(trials), Moved(torch.cat(rows), join(by_centres), join(by_neighbours))
+
+
+def _try(
+    z: Vectors,
+    exchanged: Exchanged,
+    several: Int64[Tensor, " several"],
+    seed: int,
+    gram: Float[Tensor, "members members"] | None,
+) -> tuple[Trial, Moved]:
+    """Try one exchange; what is known of all members after it takes much memory, and is gone after it."""
+    trial, members = try_scores(z, exchanged, several, seed, gram)
+    moved = torch.nonzero(exchanged.moved)[:, 0]
+    random = torch.Generator().manual_seed(seed_of(seed, len(moved)))
+    some = moved[torch.randperm(len(moved), generator=random)[:MOVED].sort().values]
+    found = [Candidates(*of_all_ranks(*finder(own_share(some)))) for finder in _finders(members)]
+    return trial, Moved(some, *found)
 
 
 def tell_groups(

@@ -13,10 +13,11 @@ def summarise(found: Misfiled, first: int = FIRST) -> list[str]:
     members = found.members
     low, high = (100 * end for end in members.interval)
     doubt = ", so many that the embeddings probably cannot tell: choose others" if members.share > TOO_MANY else ""
-    best = members.choice.best.name
+    best, foreign = members.choice.best.name, members.choice.foreign
+    none = f"; of these, about {100 * foreign:.0f} % belong to none of the groups" if foreign else ""
     return [
         f"{len(found.ids)} members of {len(found.names)} groups; estimated share that does not belong: "
-        f"{100 * members.share:.1f} % (95 % interval {low:.1f} to {high:.1f} %){doubt}",
+        f"{100 * members.share:.1f} % (95 % interval {low:.1f} to {high:.1f} %){none}{doubt}",
         f"score, chosen on members exchanged on purpose: {best} "
         f"(average precision {members.choice.found[best]:.2f} in finding them)",
         *_of_groups(found),

@@ -1,13 +1,13 @@
 // The header of the page, and the calls that draw all sections.
 
 function drawHead() {
-  byId("list-title").textContent = `${NOUN === "file" ? "Files" : "Members"} that probably do not belong`;
+  byId("list-title").textContent = `${NOUN === "file" ? "Files" : "Members"}${data.likely ? " that probably do not belong" : ", the least fitting first"}`;
   byId("source").append(...breakable(data.source || "Members of groups"));
   byId("lead").textContent = `${counted(data.members, NOUN)} in ${counted(data.groups_total, "group")} were compared with the others of their group and with all other groups. Nothing was trained.`;
   const [low, high] = data.interval.map((end) => (100 * end).toFixed(1));
   const precision = new Map(data.found).get(data.score);
   const figures = [
-    [`of the ${NOUN}s estimated not to belong (95\u00a0% interval ${low} to ${high}\u00a0%)`, percent(data.share, 1)],
+    [`of the ${NOUN}s estimated not to belong (95\u00a0% interval ${low} to ${high}\u00a0%)${data.foreign ? `; of these, about ${percent(data.foreign)} to none of the groups` : ""}`, percent(data.share, 1)],
     [`${NOUN}s with a probability above 50\u00a0%${data.likely ? `, of which ${percent(data.likely_fdr)} are expected to be false alarms` : ""}`, whole(data.likely)],
     [`average precision of the score in finding ${NOUN}s that were exchanged on purpose`, precision == null ? "–" : precision.toFixed(2)],
   ];
