@@ -21,7 +21,7 @@ from uota.settings.pretrain import Pretrain
 from uota.training.module import Pretraining
 from uota.training.pretrain import pretrain
 from uota.training.refiling import Refiling
-from uota.training.resolve import resolve_auto
+from uota.training.resolve import explain_auto, resolve_auto
 
 THINGS, FILES, MISFILED = 16, 4, 5
 
@@ -200,16 +200,17 @@ def test_files_are_judged_at_the_ends_of_passes_at_a_quarter_and_half_of_a_run(s
     [
         ({}, True),
         ({"refile": False}, False),
-        ({"steps": 15}, None),
+        ({"steps": 15}, False),
         ({"steps": 15, "refile": True}, True),
-        ({"init": "random"}, None),
+        ({"init": "random"}, False),
     ],
 )
 def test_by_default_groups_are_refiled_in_runs_that_show_every_file_twice(settings, changes, refile):
     asked = settings(**changes)
     source = open_items(asked.data.source, asked.views.preset)
-    resolved = resolve_auto(asked, source)
+    resolved, choices = explain_auto(asked, source)
     assert resolved.data.refile is refile
+    assert ("refile" in {choice.name for choice in choices}) == ("refile" not in changes)
     assert resolve_auto(resolved, source) == resolved
 
 

@@ -171,18 +171,22 @@ def choose_kept_share(asked: Pretrain, settings: Pretrain, source: Source) -> li
 
 
 def choose_refile(settings: Pretrain, source: Source) -> list[Choice]:
-    """Choose whether misfiled files of groups are re-filed; nothing if they are not, or there are no groups.
+    """Choose whether misfiled files of groups are re-filed; nothing if there are no groups.
 
     Args:
         settings: of the run, with its length.
         source: images of the run, or groups.
     """
-    if source.unit != "group" or settings.method.init == RANDOM or len(source) < FEWEST_GROUPS:
+    if source.unit != "group":
         return []
+    if settings.method.init == RANDOM:
+        return [Choice("refile", False, "random weights tell no files apart")]
+    if len(source) < FEWEST_GROUPS:
+        return [Choice("refile", False, f"fewer than {FEWEST_GROUPS} groups")]
     epoch_steps = max(1, len(source) // settings.optimization.batch)
     samples = settings.optimization.total_steps(epoch_steps) * settings.optimization.batch
-    if samples < len(source.files):  # looking at all files three times would take longer than the training
-        return []
+    if samples < len(source.files):
+        return [Choice("refile", False, "three looks at all files would take longer than so short a run")]
     return [Choice("refile", True, "groups, from given weights")]
 
 
