@@ -56,8 +56,8 @@ class Choice:
 def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
     """Choose the candidate or the weighted sum of candidates that finds exchanged members best.
 
-    If some members seem to belong to no group, the choice is made again for finding such members, too. They count half
-    of what they are estimated to be of all outliers, as that is known less well than what exchanged members look like.
+    If most outliers seem to belong to no group, the choice is made again for finding both kinds. If fewer do, it is not:
+    that costs some average precision in finding the others, and the estimate may be wrong.
 
     Args:
         observed: scores of members before any exchange; none is known to be wrong.
@@ -65,7 +65,7 @@ def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
     """
     choice = _choose(observed, trials, 0.0)
     fraction = foreign_fraction(choice.best(observed.scores), known_outliers(trials[1::2], choice.best))
-    return replace(_choose(observed, trials, fraction / 2), foreign=fraction) if fraction else choice
+    return replace(_choose(observed, trials, 0.5) if fraction > 0.5 else choice, foreign=fraction)
 
 
 def _choose(observed: Trial, trials: Sequence[Trial], foreign: float) -> Choice:
