@@ -162,6 +162,8 @@ def test_a_share_that_is_too_large_is_doubted():
     assert not any("so many that" in line for line in summarise(found))
     many = replace(found, members=replace(found.members, share=0.6))
     assert "so many that the embeddings probably cannot tell" in summarise(many)[0]
+    few = replace(found, members=replace(found.members, share=0.1, interval=(0.0, 1.0)))
+    assert summarise(few)[0].endswith("as members are too few to tell")
 
 
 def test_members_of_no_group_are_told():

@@ -86,8 +86,8 @@ def test_names_that_are_repeated_are_said(capsys):
     [
         ((VECTORS, GROUP[:-1]), "there are 99 groups and 100 embeddings; give one for each, in the same order"),
         ((VECTORS, GROUP, ["a"]), "there are 1 ids and 100 embeddings"),
-        ((VECTORS, GROUP // 10), "there are 2 groups of two or more members, too few"),
-        ((VECTORS, np.arange(100)), "there are 0 groups of two or more members, too few"),
+        ((VECTORS, GROUP // 10), "groups of two or more members: 2; to find"),
+        ((VECTORS, np.arange(100)), "groups of two or more members: 0; to find"),
         ((VECTORS, [None, *GROUP[1:]]), "row 0 has no group"),
     ],
 )

@@ -56,8 +56,8 @@ class Choice:
 def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
     """Choose the candidate or the weighted sum of candidates that finds exchanged members best.
 
-    If most outliers seem to belong to no group, the choice is made again for finding both kinds. If fewer do, it is not:
-    that costs some average precision in finding the others, and the estimate may be wrong.
+    If most outliers seem to belong to no group, the choice is made again for finding both kinds. If fewer do, it is
+    not: that costs some average precision in finding the others, and the estimate may be wrong.
 
     Args:
         observed: scores of members before any exchange; none is known to be wrong.

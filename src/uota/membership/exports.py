@@ -110,7 +110,7 @@ def _files(found: Misfiled, folder: Path) -> Iterator[tuple[int, Path]]:
     """Files with their indices, worst first; those whose names are not in UTF-8, which JSON needs, are left out."""
     left_out = []
     for index in found.members.worst_first():
-        path = folder.absolute() / found.ids[index]
+        path = folder.resolve() / found.ids[index]
         if _is_text(str(path)):
             yield index, path
         else:

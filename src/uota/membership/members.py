@@ -196,8 +196,8 @@ def check_members(features: Features, group: Int64[Tensor, " members"]) -> None:
     groups = int((group.bincount() > 1).sum())
     if groups < MIN_COMPARABLE_GROUPS:
         raise UotaError(
-            f"there are {groups} groups of two or more members, too few to find those that do not belong; "
-            f"give at least {MIN_COMPARABLE_GROUPS}"
+            f"groups of two or more members: {groups}; to find those that do not belong, give at least "
+            f"{MIN_COMPARABLE_GROUPS}"
         )
     for name, each in features.items():
         if not all(bool(each[rows].isfinite().all()) for rows in row_blocks(len(each))):

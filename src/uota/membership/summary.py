@@ -6,13 +6,15 @@ from uota.membership.verdicts import LIKELY, TOO_MANY
 
 # Members of the list that are printed.
 FIRST = 10
+# Width in per cent of an interval of the share that says nearly nothing.
+WIDE = 50
 
 
 def summarise(found: Misfiled, first: int = FIRST) -> list[str]:
     """Return sentences on the share, the score and the groups, and lines with the first members, worst first."""
     members = found.members
     low, high = (100 * end for end in members.interval)
-    doubt = ", so many that the embeddings probably cannot tell: choose others" if members.share > TOO_MANY else ""
+    doubt = _doubt(members.share, high - low)
     best, foreign = members.choice.best.name, members.choice.foreign
     none = f"; of these, about {100 * foreign:.0f} % belong to none of the groups" if foreign else ""
     return [
@@ -23,6 +25,13 @@ def summarise(found: Misfiled, first: int = FIRST) -> list[str]:
         *_of_groups(found),
         *_first(found, first),
     ]
+
+
+def _doubt(share: float, width: float) -> str:
+    """Return why the share, with an interval of this width in per cent, says little; empty if it does not."""
+    if share > TOO_MANY:
+        return ", so many that the embeddings probably cannot tell: choose others"
+    return ", as members are too few to tell" if width > WIDE else ""
 
 
 def _of_groups(found: Misfiled) -> list[str]:
