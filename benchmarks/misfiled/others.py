@@ -45,9 +45,7 @@ def prism(cosines: Float[Tensor, "members groups"], group: Int64[Tensor, " membe
     Source: Liu et al., *Noise-resistant deep metric learning with ranking-based instance selection* (CVPR 2021), eq. 2:
     the softmax over the groups of the similarity to the centres in memory; here, over all members.
     """
-    return (
-        cosines.exp().softmax(1).gather(1, group[:, None])[:, 0] if False else cosines.softmax(1)[_rows(group), group]
-    )
+    return cosines.softmax(1)[_rows(group), group]
 
 
 def beta_mixture(own: Float[Tensor, " members"]) -> Float[Tensor, " members"]:

@@ -10,13 +10,13 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from uota.console import printable
 from uota.data import Groups, Source
 from uota.data.files.members import SharedMembers
 from uota.distributed import on_this_rank
 from uota.encoders.pretrained import PRETRAINED
 from uota.io.tables import write_columns
 from uota.membership.eyes import FileEyes, default_preset, encoder_eyes, file_features
+from uota.membership.path_cells import escape_path
 from uota.membership.projection import Features
 from uota.membership.refiling import Refiled, refile, together
 from uota.numerics import seed_of
@@ -178,7 +178,7 @@ def write_refiled(found: Refiled, groups: Groups, out: Path) -> None:
     """
     places = torch.nonzero((found.given >= 0) & found.probability.isfinite())[:, 0]
     places = places[found.probability[places].argsort(descending=True, stable=True)]
-    names = np.array([printable(groups.display_name(number)) for number in range(len(groups))], dtype=object)
+    names = np.array([escape_path(groups.display_name(number)) for number in range(len(groups))], dtype=object)
     fate = np.where(found.moved[places], "moved", np.where(found.dropped[places], "left out", "kept"))
     columns = {
         "file": np.array([_name(groups, index) for index in places.tolist()], dtype=object),
@@ -193,4 +193,4 @@ def write_refiled(found: Refiled, groups: Groups, out: Path) -> None:
 
 
 def _name(groups: Groups, index: int) -> str:
-    return printable(groups.files.path(index) or groups.files.display_name(index))
+    return escape_path(str(groups.files.path(index) or groups.files.display_name(index)))
