@@ -17,8 +17,8 @@ from uota.membership.mixture import Nulls, estimate, foreign_fraction
 # drawings and garments; boosted trees were worse.
 PENALTY = 0.1
 COMBINED = "all scores, weighted"
-# Fraction of the outliers above which weights are fitted to members of no group, too. Where all belong to another group,
-# fractions up to 0.7 were estimated, and it cost 0.06 on sentences.
+# Fraction of the outliers above which weights are fitted to members of no group, too. Where all belong to another
+# group, fractions up to 0.7 were estimated, and it cost 0.06 on sentences.
 NEARLY_ALL = 0.8
 # What stands for a deviation of 0.
 LEAST_DEVIATION = 1e-9
