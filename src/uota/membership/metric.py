@@ -56,7 +56,8 @@ def whiten(members: Grouped) -> Vectors:
     Source: Hatch, Kajarekar and Stolcke, *Within-class covariance normalization for SVM-based speaker recognition*
     (Interspeech 2006), with the covariance shrunk to a spherical one.
     """
-    return held(Whitened(members.z, members.mean, torch.linalg.cholesky(covariance_within(members))))
+    variance, directions = torch.linalg.eigh(covariance_within(members).double())
+    return held(Whitened(members.z, members.mean, (directions / variance.sqrt()).to(members.z.dtype)))
 
 
 def covariance_within(members: Grouped) -> Float[Tensor, "dim dim"]:

@@ -62,19 +62,18 @@ class Whitened:
     Attributes:
         z: unit vectors.
         mean: what is subtracted from them.
-        root: lower triangular; what they are then divided by.
+        directions: what they are then multiplied with.
     """
 
     z: "Vectors"
     mean: Float[Tensor, " dim"]
-    root: Float[Tensor, "dim dim"]
+    directions: Float[Tensor, "dim dim"]
 
     def __len__(self) -> int:
         return len(self.z)
 
     def __getitem__(self, rows: slice | Int64[Tensor, " rows"]) -> Float[Tensor, "_ dim"]:
-        x = (self.z[rows] - self.mean).T
-        return normalize(torch.linalg.solve_triangular(self.root, x, upper=False).T, dim=-1)
+        return normalize((self.z[rows] - self.mean) @ self.directions, dim=-1)
 
     @property
     def shape(self) -> tuple[int, int]:
