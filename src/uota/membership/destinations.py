@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from uota.membership.in_blocks import in_blocks
 from uota.membership.metric import PLAIN, WHITENED, Metrics
 from uota.membership.projection import Vectors, row_blocks
 from uota.membership.similar import EXACT, HELD, SHORTLIST, Index, has_faiss
@@ -134,8 +135,12 @@ def _candidates(
 ) -> Candidates:
     """Find groups and how similar members are to them, block by block; the own group is no candidate."""
     white, plain = members[WHITENED], members[PLAIN]
-    parts = [find(Block(part, plain.group[part], white.z[part], plain.z[part])) for part in rows.split(ROWS)]
-    group, similarity = (torch.cat(each) for each in zip(*parts, strict=True))
+
+    def find_some(block: slice) -> tuple[Tensor, Tensor]:
+        some = rows[block]
+        return find(Block(some, plain.group[some], white.z[some], plain.z[some]))
+
+    group, similarity = in_blocks(len(rows), ROWS, find_some)
     return Candidates(group, first_occurrences(group) & (group != plain.group[rows][:, None]), similarity)
 
 
@@ -197,8 +202,7 @@ class Neighbours:
         """
         count = min(count, len(self.y))
         if self.index is None:
-            parts = zip(x.split(self.rows), own.split(self.rows), strict=True)
-            return torch.cat([self._compared(*part, count) for part in parts])
+            return in_blocks(len(x), self.rows, lambda block: [self._compared(x[block], own[block], count)])[0]
         found = self.index.shortlist(x, max(SHORTLIST, 2 * count)).clamp_min(0)
         others_first = (self.group[found] == own[:, None]).byte().argsort(dim=1, stable=True)[:, :count]
         return found.gather(1, others_first)

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from uota.distributed import sum_over_ranks
+from uota.membership.in_blocks import in_blocks
 from uota.membership.projection import Vectors
-from uota.membership.shares import of_all_ranks, own_blocks
+from uota.membership.shares import of_all_ranks, own_blocks, own_share
 
 # A member counts exp(DOUBT · cosine to the other members) in the centre of its group.
 DOUBT = 8.0
@@ -79,12 +80,15 @@ class Grouped:
     @cached_property
     def counted(self) -> tuple[Float[Tensor, " members"], Float[Tensor, "groups dim"]]:
         """What each member counts in its centre, the less, the less it agrees with the others; and the sums of that."""
-        weights, totals = [], torch.zeros_like(self.sums)
-        for rows in own_blocks(len(self.z)):
-            z, group = self.z[rows], self.group[rows]
-            weights.append((DOUBT * (cosine(z, self.sums[group] - z) - 1)).exp_())
-            totals.index_add_(0, group, weights[-1][:, None] * z)
-        return of_all_ranks(torch.cat(weights))[0], sum_over_ranks(totals)
+        own, totals = own_share(torch.arange(len(self.z))), torch.zeros_like(self.sums)
+
+        def count(block: slice) -> tuple[Tensor]:
+            z, group = self.z[own[block]], self.group[own[block]]
+            weight = (DOUBT * (cosine(z, self.sums[group] - z) - 1)).exp_()
+            totals.index_add_(0, group, weight[:, None] * z)
+            return (weight,)
+
+        return of_all_ranks(*in_blocks(len(own), ROWS, count))[0], sum_over_ranks(totals)
 
     @cached_property
     def mean(self) -> Float[Tensor, " dim"]:
@@ -150,11 +154,14 @@ class Grouped:
     def crowd(self) -> "Crowd":
         """Cosines of each member to the centres of other groups, summarised; of many groups, of a random sample."""
         chosen = self._sample(self.groups, REFERENCES)
-        centres, parts = self.centres[chosen], []
-        for rows, to_own, hidden in zip(*(each.split(FEW) for each in (self.rows, self.own, self.hidden)), strict=True):
-            own = (self.group[rows, None] == chosen) | (hidden[:, None] == chosen)
-            parts.append(_summarised(self.z[rows] @ centres.T, own, to_own))
-        mean, deviation, nearest, nearer, *soft = (torch.cat(each) for each in zip(*parts, strict=True))
+        centres = self.centres[chosen]
+
+        def summarise(block: slice) -> list[Tensor]:
+            rows = self.rows[block]
+            no_other = (self.group[rows, None] == chosen) | (self.hidden[block, None] == chosen)
+            return _summarised(self.z[rows] @ centres.T, no_other, self.own[block])
+
+        mean, deviation, nearest, nearer, *soft = in_blocks(len(self.rows), FEW, summarise)
         return Crowd(mean, deviation, nearest, nearer, dict(zip(TEMPERATURES, soft, strict=True)))
 
     @cached_property
@@ -164,25 +171,29 @@ class Grouped:
         Of more than `ROWS` members, a random sample is compared, along with the partners of each.
         """
         size = ROWS if len(self.z) <= ROWS else STRANGERS
-        chosen, parts = self._sample(len(self.z), size), list[list[Tensor]]()
+        chosen = self._sample(len(self.z), size)
         no_partners = torch.empty(len(self.rows), 0, dtype=self.z.dtype)
         partners = self.to_partners if len(chosen) < len(self.z) else no_partners
         z = self.z[chosen]
-        for rows, near, hidden in zip(*(each.split(FEW) for each in (self.rows, partners, self.hidden)), strict=True):
+
+        def compare(block: slice) -> list[Tensor]:
+            rows, near = self.rows[block], partners[block]
             cosines = self.z[rows] @ z.T if self.gram is None else self.gram[rows][:, chosen]
             same = self.group[rows, None] == self.group[chosen]
             self_or_others = ~same | (rows[:, None] == chosen)
-            no_other = same | (hidden[:, None] == self.group[chosen])
+            no_other = same | (self.hidden[block, None] == self.group[chosen])
             near = near.masked_fill(near == -1, -torch.inf)
             count = (~self_or_others).sum(1) + near.isfinite().sum(1), (~no_other).sum(1)
-            parts.append([])
+            margins = []
             for t in NEAR:
                 like = ((cosines - 1) / t).exp_()
                 own = like.masked_fill(self_or_others, 0).sum(1) + ((near - 1) / t).exp().sum(1)
                 others = like.masked_fill_(no_other, 0).sum(1)
                 soft = [_soft(total, number, t) for total, number in zip((own, others), count, strict=True)]
-                parts[-1].append(soft[0] - soft[1])
-        return {t: torch.cat(each) for t, each in zip(NEAR, zip(*parts, strict=True), strict=True)}
+                margins.append(soft[0] - soft[1])
+            return margins
+
+        return dict(zip(NEAR, in_blocks(len(self.rows), FEW, compare), strict=True))
 
     def _cosines(self, rows: Int64[Tensor, " rows"], others: Int64[Tensor, " others"]) -> Tensor:
         """Return the cosines of some members to others."""
@@ -190,16 +201,16 @@ class Grouped:
 
     def _of_rows(self, of: Callable[[Int64[Tensor, " part"], Tensor], Tensor]) -> Float[Tensor, " rows"]:
         """Compute something of the members that are scored and their vectors, part by part."""
-        return torch.cat([of(rows, self.z[rows]) for rows in self.rows.split(ROWS)])
+        return in_blocks(len(self.rows), ROWS, lambda block: [of(self.rows[block], self.z[self.rows[block]])])[0]
 
     @cached_property
     def strangers(self) -> tuple[Float[Tensor, " groups"], Float[Tensor, " groups"]]:
         """Mean and standard deviation of each centre's cosines to members of other groups, sampled from many."""
         chosen = self._sample(len(self.z), ROWS)
-        z, group, parts = self.z[chosen], self.group[chosen], []
-        for rows in torch.arange(self.groups).split(FEW):
-            parts.append(moments(self.centres[rows] @ z.T, rows[:, None] == group))
-        mean, deviation = (torch.cat(each) for each in zip(*parts, strict=True))
+        z, group, number = self.z[chosen], self.group[chosen], torch.arange(self.groups)
+        mean, deviation = in_blocks(
+            self.groups, FEW, lambda block: moments(self.centres[block] @ z.T, number[block, None] == group)
+        )
         return mean, deviation
 
     def _sample(self, count: int, size: int) -> Int64[Tensor, " sample"]:

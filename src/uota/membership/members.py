@@ -12,6 +12,7 @@ from uota.errors import UotaError
 from uota.membership.choice import choose, known_outliers
 from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
 from uota.membership.grouped import ROWS
+from uota.membership.in_blocks import in_blocks
 from uota.membership.injection import Exchanged, Trial, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, Metrics, by_metrics
 from uota.membership.mixture import estimate, share_interval
@@ -156,9 +157,12 @@ def tell_groups(
     ways = zip((~unsure, unsure), _finders(members), (moved.by_centres, moved.by_neighbours), strict=True)
     for chosen, finder, candidates in ways:
         logit, rows = _fit_logit(candidates, moved.rows, group, probability), torch.nonzero(chosen)[:, 0]
-        told = [logit(finder(part)) for part in own_share(rows).split(ROWS)]
-        fits[rows], chance[rows] = of_all_ranks(*(torch.cat(each) for each in zip(*told, strict=True)))
+        fits[rows], chance[rows] = of_all_ranks(*_tell(logit, finder, own_share(rows)))
     return fits, chance
+
+
+def _tell(logit: Logit, finder: Finder, rows: Int64[Tensor, " rows"]) -> list[Tensor]:
+    return in_blocks(len(rows), ROWS, lambda block: logit(finder(rows[block])))
 
 
 def _finders(members: Metrics) -> tuple[Finder, Finder]:

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from uota.membership.in_blocks import in_blocks
 from uota.membership.projection import Vectors
 from uota.membership.shares import of_all_ranks, own_share
 
@@ -25,13 +26,16 @@ def nearest_member(
     """
     filed = group.argsort(stable=True)
     ends = group.bincount().cumsum(0)
-    seekers, found = own_share(wanted.argsort(stable=True)), []
-    for rows in seekers.split(ROWS):
+    seekers = own_share(wanted.argsort(stable=True))
+
+    def find(block: slice) -> list[Tensor]:
+        rows = seekers[block]
         first, last = int(wanted[rows[0]]), int(wanted[rows[-1]])
         candidates = filed[int(ends[first - 1]) if first else 0 : int(ends[last])]
         cosines = z[rows] @ z[candidates].T
         cosines[(group[candidates] != wanted[rows, None]) | (candidates == rows[:, None])] = -torch.inf
         best = cosines.max(1)
-        found.append(torch.where(best.values.isfinite(), candidates[best.indices], -1))
-    rows, nearest = of_all_ranks(seekers, torch.cat(found))
+        return [torch.where(best.values.isfinite(), candidates[best.indices], -1)]
+
+    rows, nearest = of_all_ranks(seekers, *in_blocks(len(seekers), ROWS, find))
     return torch.empty_like(nearest).scatter_(0, rows, nearest)

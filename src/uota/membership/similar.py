@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
+from uota.membership.in_blocks import in_blocks
 from uota.membership.projection import ROWS, Vectors, row_blocks
 
 logger = logging.getLogger(__name__)
@@ -61,11 +62,9 @@ def most_similar(
     """
     search = search_among(centres)
     chosen = torch.arange(len(queries)) if chosen is None else chosen
-    parts = [
-        search.two_best(queries[rows], of_rows)
-        for rows, of_rows in zip(chosen.split(search.rows), own.split(search.rows), strict=True)
-    ]
-    similarity, number = (torch.cat(each) for each in zip(*parts, strict=True))
+    similarity, number = in_blocks(
+        len(chosen), search.rows, lambda block: search.two_best(queries[chosen[block]], own[block])
+    )
     exists = similarity.isfinite()
     return Similar(similarity.where(exists, 0), number.where(exists, -1))
 
