@@ -71,7 +71,7 @@ def measure(run: Run, things: int | None = None) -> dict[str, Any]:
         "wrong": _rounded(wrong.double().mean()),
         "uota": average_precision(order.argsort().neg(), wrong),
         "estimated": _rounded(found.share),
-        "foreign": _rounded(found.choice.foreign),
+        "foreign": _rounded(found.choice.foreign.expected),
         "interval": [_rounded(end) for end in found.interval],
         "told": int(told.sum()),
         "right_group": _rounded(right[told].mean()) if told.any() else None,

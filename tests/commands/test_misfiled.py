@@ -14,6 +14,7 @@ from tests.membership.made import made
 
 from uota.commands.cli import main
 from uota.io.csv_files import write_csv
+from uota.membership.foreign import Foreign
 from uota.membership.summary import summarise
 
 EYES = "--eyes=thumbnails"
@@ -169,7 +170,7 @@ def test_a_share_that_is_too_large_is_doubted():
 def test_members_of_no_group_are_told():
     found = made()
     assert "none of the groups" not in summarise(found)[0]
-    members = replace(found.members, choice=replace(found.members.choice, foreign=0.625))
+    members = replace(found.members, choice=replace(found.members.choice, foreign=Foreign(1.0, 0.625)))
     assert "; of these, about 62 % belong to none of the groups" in summarise(replace(found, members=members))[0]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import norm, rankdata
 
-from uota.membership.mixture import Nulls, estimate, foreign_fraction, ranks, share_interval
+from uota.membership.mixture import Nulls, estimate, ranks, share_interval
 
 MEMBERS, SHARE, GAP = 20_000, 0.1, 3.0
 
@@ -82,7 +82,6 @@ def of_two_kinds():
 
 def test_members_of_no_group_are_told_from_members_of_other_groups(of_two_kinds):
     observed, nulls = of_two_kinds
-    assert foreign_fraction(observed, nulls) == pytest.approx(2 / 3, abs=0.1)
     found = estimate(observed, nulls)
     assert found.share == pytest.approx(0.12, abs=0.01)
     density = [share * norm.pdf(observed.numpy() + gap) for share, gap in ((0.88, 0), (0.04, 6), (0.08, 4))]
@@ -95,7 +94,16 @@ def test_members_of_no_group_are_told_from_members_of_other_groups(of_two_kinds)
     assert interval[0] < 0.12 < interval[1]
 
 
-def test_no_member_seems_to_belong_to_no_group_where_none_does(scores):
-    observed, null = scores
-    assert foreign_fraction(observed, Nulls(null[:2000], null[2000:4000] + 1.5)) == 0
-    assert estimate(observed, Nulls(null)).elsewhere.unique().tolist() == [1]
+def test_probabilities_are_means_over_whether_there_are_members_of_no_group(of_two_kinds):
+    observed, (misplaced, foreign, _) = of_two_kinds
+    alone, half, both = (estimate(observed, Nulls(misplaced, foreign, trust)) for trust in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(alone.probability, estimate(observed, Nulls(misplaced)).probability)
+    torch.testing.assert_close(2 * half.probability, alone.probability + both.probability)
+    assert 2 * half.share == pytest.approx(alone.share + both.share)
+    assert alone.elsewhere.unique().tolist() == [1]
+    place = torch.arange(MEMBERS), torch.arange(2000)
+    intervals = [
+        share_interval(observed, place[0], Nulls(misplaced, foreign, trust), place[1], seed=0) for trust in (0, 0.5, 1)
+    ]
+    assert intervals[1][0] == pytest.approx(intervals[0][0], abs=0.01)
+    assert intervals[1][1] == pytest.approx(intervals[2][1], abs=0.01)

@@ -10,8 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from uota.membership.foreign import NONE, Foreign, find_foreign
 from uota.membership.injection import CANDIDATES, Candidate, Trial
-from uota.membership.mixture import Nulls, estimate, foreign_fraction
+from uota.membership.mixture import Nulls, estimate
 
 # Inverse strength of the penalty on the weights of standardised scores. Of 0.001 to 0.1, the largest was the best on
 # drawings and garments; boosted trees were worse.
@@ -48,12 +49,12 @@ class Choice:
     Attributes:
         best: a candidate, or the weighted sum of all.
         found: average precision in finding exchanged members by name, the best first.
-        foreign: estimated fraction of the outliers that belong to no group.
+        foreign: what is known of members that belong to no group.
     """
 
     best: Weighted
     found: dict[str, float]
-    foreign: float = 0.0
+    foreign: Foreign = NONE
 
 
 def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
@@ -67,8 +68,9 @@ def choose(observed: Trial, trials: Sequence[Trial]) -> Choice:
         trials: after several.
     """
     choice = _choose(observed, trials, 0.0)
-    fraction = foreign_fraction(choice.best(observed.scores), known_outliers(trials[1::2], choice.best))
-    return replace(_choose(observed, trials, 0.5) if fraction > NEARLY_ALL else choice, foreign=fraction)
+    nulls = known_outliers(trials[1::2], choice.best)
+    foreign = find_foreign(*(each.double().numpy() for each in (choice.best(observed.scores), *nulls)))
+    return replace(_choose(observed, trials, 0.5) if foreign.expected > NEARLY_ALL else choice, foreign=foreign)
 
 
 def _choose(observed: Trial, trials: Sequence[Trial], foreign: float) -> Choice:
@@ -117,16 +119,16 @@ def fit_weights(trials: Sequence[Trial], foreign: float = 0.0) -> Weighted:
     return Weighted(COMBINED, dict(zip(CANDIDATES, weights.tolist(), strict=True)))
 
 
-def known_outliers(trials: Sequence[Trial], score: Weighted) -> Nulls:
+def known_outliers(trials: Sequence[Trial], score: Weighted) -> tuple[Tensor, Tensor]:
     """Return the scores of exchanged members, with and without the groups that they belong to."""
     of_each = [[score(each.scores[kind]) for kind in (each.misplaced, each.foreign)] for each in trials]
     misplaced, foreign = map(torch.cat, zip(*of_each, strict=True))
-    return Nulls(misplaced, foreign)
+    return misplaced, foreign
 
 
 def probably_right(observed: Trial, trials: Sequence[Trial], score: Weighted) -> Float[Tensor, " members"]:
     """Return the probability of each observed member to belong to its group; of others, 1."""
-    nulls = known_outliers(trials, score)._replace(foreign=None)
+    nulls = Nulls(known_outliers(trials, score)[0])
     right = torch.ones(int(observed.rows.max()) + 1, dtype=torch.float64)
     right[observed.rows] -= estimate(score(observed.scores), nulls).probability
     return right

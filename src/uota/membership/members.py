@@ -15,7 +15,7 @@ from uota.membership.grouped import ROWS
 from uota.membership.in_blocks import in_blocks
 from uota.membership.injection import Exchanged, Trial, exchanges, score_all, try_scores
 from uota.membership.metric import PLAIN, Metrics, by_metrics
-from uota.membership.mixture import estimate, share_interval
+from uota.membership.mixture import Nulls, estimate, share_interval
 from uota.membership.nearest import nearest_member
 from uota.membership.projection import Features, Vectors, project, row_blocks
 from uota.membership.shares import of_all_ranks, own_share
@@ -83,8 +83,8 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
     trials, moved = try_exchanges(z, group, several, seed)
     choice = choose(observed, trials)
     score, judged = choice.best(observed.scores), trials[1::2]  # weights are fitted to the others
-    nulls = known_outliers(judged, choice.best)
-    nulls = nulls if choice.foreign else nulls._replace(foreign=None)
+    misplaced, foreign = known_outliers(judged, choice.best)
+    nulls = Nulls(misplaced, foreign if choice.foreign.trust else None, choice.foreign.trust)
     found = estimate(score, nulls)
     probability, elsewhere = (torch.full((len(group),), of_one, dtype=torch.float64) for of_one in (found.share, 1.0))
     probability[several], elsewhere[several] = found.probability, found.elsewhere

@@ -6,9 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from numpy import ndarray
-from scipy.optimize import nnls
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from uota.arbitration.strengths.two_groups import BINS, outlier_probability, outlier_shares, smoothing
@@ -18,13 +15,6 @@ LEVELS = (0.025, 0.975)
 # Most outliers of which, with a probability of 2.5 %, none has a score below the median of the null, where the share is
 # estimated; no resample of members could show them.
 NONE_SEEN = 2 * math.log(40)
-# Ranges of scores in which members are counted to tell whether some belong to no group, and how much better counts must
-# be explained with such members than without: chi-squared with one degree of freedom, at 1 %.
-RANGES, SIGNIFICANT = 10, 6.63
-# Quantile of the scores above which hardly any member is an outlier, and least area under the curve with which members
-# of no group are told from what is seen above it, mirrored. In folders of varied pictures it is 0.88, and one member in
-# six would seem to belong to no group.
-HARDLY_ANY, TOLD = 0.6, 0.98
 # Added to densities before they are divided.
 LEAST = 1e-12
 
@@ -34,11 +24,13 @@ class Nulls(NamedTuple):
 
     Attributes:
         misplaced: of members that belong to another group.
-        foreign: of the same, as if there were no such group; None: no member belongs to no group.
+        foreign: of the same, as if there were no such group; None: of none.
+        trust: probability that some members belong to no group.
     """
 
     misplaced: Float[Tensor, " exchanged"]
     foreign: Float[Tensor, " exchanged"] | None = None
+    trust: float = 1.0
 
 
 class Estimate(NamedTuple):
@@ -62,45 +54,25 @@ def estimate(observed: Float[Tensor, " members"], nulls: Nulls) -> Estimate:
         observed: scores of the members.
         nulls: scores of members that are known to be outliers.
     """
-    position, *null_positions = ranks(observed, *_both(nulls))
+    found = _estimate_with(observed, nulls.misplaced)
+    if nulls.foreign is None:
+        return found
+    both = _estimate_with(observed, nulls.misplaced, nulls.foreign)
+    return Estimate(
+        torch.lerp(found.probability, both.probability, nulls.trust),
+        torch.lerp(found.elsewhere, both.elsewhere, nulls.trust),
+        (1 - nulls.trust) * found.share + nulls.trust * both.share,
+    )
+
+
+def _estimate_with(observed: Float[Tensor, " members"], *nulls: Float[Tensor, " exchanged"]) -> Estimate:
+    position, *null_positions = ranks(observed, *nulls)
     of_bin, elsewhere, share = _estimate(*map(_histogram, (position, *null_positions)))
     centres = (np.arange(BINS) + 0.5) / BINS
     probability, elsewhere = (
         torch.from_numpy(np.interp(position.numpy(), centres, each.numpy())) for each in (of_bin, elsewhere)
     )
     return Estimate(probability, elsewhere, share)
-
-
-def foreign_fraction(observed: Float[Tensor, " members"], nulls: Nulls) -> float:
-    """Estimate which fraction of the outliers belongs to no group; 0 unless the scores say so with confidence.
-
-    Below the median of foreign members' scores, counts of members are explained as a sum of counts of misplaced and of
-    foreign ones, and of misplaced ones alone (non-negative least squares, weighted by the inverse of the counts). Right
-    members have to be rare there.
-    """
-    assert nulls.foreign is not None
-    misplaced, foreign, seen = (each.double().numpy() for each in (nulls.misplaced, nulls.foreign, observed))
-    if _told_from_right(foreign, seen) < TOLD:
-        return 0.0
-    edges = [-np.inf, *np.quantile(foreign, np.linspace(0, 0.5, RANGES + 1)[1:])]
-    counts = [np.histogram(each, edges)[0] for each in (misplaced, foreign, seen)]
-    root = np.maximum(counts[2], 1) ** 0.5
-    x, y = np.stack(counts[:2], 1) / root[:, None], counts[2] / root
-    factors, unexplained = nnls(x, y)
-    gain = nnls(x[:, :1], y)[1] ** 2 - unexplained**2
-    return float(factors[1] / factors.sum()) if gain > SIGNIFICANT else 0.0
-
-
-def _told_from_right(foreign: ndarray, seen: ndarray) -> float:
-    """Return the area under the curve of foreign members' scores against those of right ones.
-
-    Of these, the lower half is not seen without outliers, and the upper one is mirrored.
-    """
-    middle = np.quantile(seen, HARDLY_ANY)
-    upper = seen[seen >= middle]
-    right = np.concatenate([upper, 2 * middle - upper])
-    is_right = np.repeat([False, True], [len(foreign), len(right)])
-    return float(roc_auc_score(is_right, np.concatenate([foreign, right])))
 
 
 def share_interval(
@@ -112,6 +84,8 @@ def share_interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of the share of outliers, by a bootstrap over groups.
 
+    In as many of the resamples as there are probably members of no group, such are looked for.
+
     Args:
         observed: scores of the members.
         group: their groups.
@@ -119,12 +93,14 @@ def share_interval(
         null_group: the groups that these came from.
         seed: of the bootstrap.
     """
-    position, *null_positions = ranks(observed, *_both(nulls))
+    kinds = [(nulls.misplaced,)] if nulls.foreign is None else [(nulls.misplaced,), (nulls.misplaced, nulls.foreign)]
+    positions = [ranks(observed, *each) for each in kinds]
     groups = int(group.max()) + 1
     random = torch.Generator().manual_seed(seed)
     shares = torch.zeros(RESAMPLES, dtype=torch.float64)
     for place in range(RESAMPLES):
         times = torch.randint(groups, (groups,), generator=random).bincount(minlength=groups)
+        position, *null_positions = positions[len(kinds) > 1 and place < nulls.trust * RESAMPLES]
         null_counts = (_histogram(each, times[null_group]) for each in null_positions)
         shares[place] = _estimate(_histogram(position, times[group]), *null_counts)[-1]
     low, high = shares.quantile(torch.tensor(LEVELS, dtype=torch.float64)).tolist()
@@ -143,10 +119,6 @@ def ranks(*kinds: Float[Tensor, " _"]) -> list[Float[Tensor, " _"]]:
         return (below + upto).double() / (2 * len(pooled))
 
     return [rank(each) for each in kinds]
-
-
-def _both(nulls: Nulls) -> tuple[Tensor, ...]:
-    return (nulls.misplaced,) if nulls.foreign is None else (nulls.misplaced, nulls.foreign)
 
 
 def _histogram(position: Float[Tensor, " scores"], times: Int64[Tensor, " scores"] | None = None) -> Tensor:
