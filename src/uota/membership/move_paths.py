@@ -78,7 +78,7 @@ class MovePaths:
         if os.path.lexists(self.path(name)):
             raise UnfitError(f"{printable(name)} is no folder")
         if not may_be_new:
-            raise UnfitError(f"there is no group {printable(name)} (--new_groups would make it)")
+            raise UnfitError(f"there is no group {printable(name)} (--new-groups would make it)")
         return name
 
     def is_aside(self, cell: str) -> bool:

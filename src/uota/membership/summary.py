@@ -42,9 +42,13 @@ def _of_groups(found: Misfiled) -> list[str]:
 
 def _first(found: Misfiled, first: int) -> list[str]:
     columns = {name: column[:first] for name, column in found.columns().items()}
-    rows = zip(*(columns[name] for name in ("probability", found.id_name, "group", "fits_better")), strict=True)
+    names = ("probability", found.id_name, "group", "fits_better", "fits_probability")
+    rows = zip(*(columns[name] for name in names), strict=True)
     heading = f"the first {min(first, len(found.ids))}, worst first, by the probability not to belong:"
     return [
         heading,
-        *(f"  {100 * p:5.1f} %  {printable(own)}  in {group}, fits {other}" for p, own, group, other in rows),
+        *(
+            f"  {100 * p:5.1f} %  {printable(own)}  in {group}, {'fits' if chance >= LIKELY else 'most like'} {other}"
+            for p, own, group, other, chance in rows
+        ),
     ]

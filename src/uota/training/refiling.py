@@ -16,6 +16,7 @@ from uota.distributed import on_this_rank
 from uota.encoders.pretrained import PRETRAINED
 from uota.io.tables import write_columns
 from uota.membership.eyes import FileEyes, default_preset, encoder_eyes, file_features
+from uota.membership.inputs.pictures import relative_name
 from uota.membership.path_cells import escape_path
 from uota.membership.projection import Features
 from uota.membership.refiling import Refiled, refile, together
@@ -100,7 +101,7 @@ class Refiling(pl.Callback):
         if trainer.is_global_zero:
             with on_this_rank():
                 found = self._verdict(trained, seed_of(self.settings.runtime.seed, trainer.global_step))
-            write_refiled(found, self.source, self.file)
+            write_refiled(found, self.source, self.settings.data.source, self.file)
             told = found.group, describe(found, trainer.global_step)
         group, self.line = trainer.strategy.broadcast(told)
         self.members.refile(group)
@@ -170,8 +171,14 @@ def describe(found: Refiled, step: int) -> str:
     )
 
 
-def write_refiled(found: Refiled, groups: Groups, out: Path) -> None:
+def write_refiled(found: Refiled, groups: Groups, folder: str, out: Path) -> None:
     """Write what becomes of each file as .csv, the most probable misfiled ones first.
+
+    Args:
+        found: the verdict.
+        groups: the groups, in which the files were given.
+        folder: their source; names of files are relative to it.
+        out: the table to write.
 
     Raises:
         UotaError: the file cannot be written.
@@ -181,7 +188,9 @@ def write_refiled(found: Refiled, groups: Groups, out: Path) -> None:
     names = np.array([escape_path(groups.display_name(number)) for number in range(len(groups))], dtype=object)
     fate = np.where(found.moved[places], "moved", np.where(found.dropped[places], "left out", "kept"))
     columns = {
-        "file": np.array([_name(groups, index) for index in places.tolist()], dtype=object),
+        "file": np.array(
+            [escape_path(relative_name(groups, index, folder)) for index in places.tolist()], dtype=object
+        ),
         "group": names[found.given[places]],
         "probability": found.probability[places].numpy(),
         "fits_better": names[found.fits[places]],
@@ -190,7 +199,3 @@ def write_refiled(found: Refiled, groups: Groups, out: Path) -> None:
         "moved_to": np.where(found.moved[places], names[found.group[places]], None),
     }
     write_columns(columns, out)
-
-
-def _name(groups: Groups, index: int) -> str:
-    return escape_path(str(groups.files.path(index) or groups.files.display_name(index)))

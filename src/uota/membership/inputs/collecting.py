@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from uota.console import printable
 from uota.data.files.left_out import LeftOut
+from uota.distributed import rank
 from uota.errors import UotaError
 from uota.membership.inputs.members import Members, members_of
 from uota.membership.inputs.names import Numbered, Numbering, as_text, is_missing
@@ -121,6 +122,6 @@ class Collector:
 
 def say_guesses(table: str, guessed: Mapping[str, str]) -> None:
     """Print which columns were guessed."""
-    if guessed:
+    if guessed and rank() == 0:
         options = " ".join(f"--{option} {printable(name)}" for option, name in guessed.items())
         logger.info(f"{printable(table)}: guessed, as the only columns that fit: {options}")

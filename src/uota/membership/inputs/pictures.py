@@ -70,7 +70,7 @@ def file_members(groups: Groups, features: Features, name: str) -> Members:
     """
     of_file = {file: groups.display_name(number) for number, group in enumerate(groups.members) for file in group}
     files = range(len(groups.files))
-    ids = [_relative(groups, index, name) for index in files]
+    ids = [relative_name(groups, index, name) for index in files]
     folder = path_of(name)
     origin = Origin(name, folder if folder.is_dir() and groups.files.path(0) else None, groups.files)
     return _kept(features, [of_file.get(index) for index in files], ids, FILE, origin)
@@ -116,7 +116,7 @@ def _kept(features: Features, groups: Sequence[Any], ids: Sequence[str], id_name
     return members_of(chosen, numbered, [ids[place] for place in places], id_name, replace(origin, place=places))
 
 
-def _relative(groups: Groups, index: int, name: str) -> str:
+def relative_name(groups: Groups, index: int, name: str) -> str:
     """Return the path of a file relative to the folder that the user named, and of what is no file, its name."""
     path = groups.files.path(index)
     try:

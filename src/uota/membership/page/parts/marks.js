@@ -27,8 +27,11 @@ function keepMarks() {
 
 const markOf = (member) => marks.get(member) ?? null;
 
+/** The group that a wrong member is moved to unless a person says otherwise; empty if that would be wrong more often than right. */
+const goalOf = (row) => (row.fitsProbability >= 0.5 ? nameOf(row.fits) : "");
+
 /** Mark a member, or take its mark away; `to` is the group that it is moved to, empty to set it aside. */
-function setMark(row, mark, to = nameOf(row.fits)) {
+function setMark(row, mark, to = goalOf(row)) {
   const before = markOf(row.member);
   const next = mark && { mark, to: mark === "wrong" ? to : "", id: idOf(row.member), group: nameOf(row.group) };
   if (before?.mark === next?.mark && before?.to === next?.to) return;
