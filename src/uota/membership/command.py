@@ -67,14 +67,15 @@ def judge_and_write(named: Named, outputs: Outputs, seed: int = 0) -> Iterator[s
     members = open_members(named)
     if export is not None and members.origin.folder is None:
         raise UotaError(f"--export is for files in a folder, and {printable(named.source)} has none; leave it out")
-    found = judge(members, seed)
+    folder, found = members.origin.folder, judge(members, seed)
+    del members  # embeddings may take more memory than all that is written
     if rank():
         return
     written = [found.save(table), found.save_page(page)]
     if groups is not None:
         written.append(found.save_groups(groups))
-    if export is not None and members.origin.folder is not None:
-        EXPORTS[export[0]](found, members.origin.folder, export[1])
+    if export is not None and folder is not None:
+        EXPORTS[export[0]](found, folder, export[1])
         written.append(export[1])
     yield from summarise(found)
     yield f"written: {', '.join(map(printable, written))}"
