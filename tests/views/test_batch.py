@@ -82,7 +82,15 @@ def test_crops_travel_as_bytes_except_those_of_small_images(small_source, large_
 def test_rand_augment_and_what_precedes_it_is_done_before(large_source):
     unfinished = ViewPipeline(reduced(AUGMENTED)).cut(large_source, samples(large_source))
     assert unfinished.crops[0].dtype == torch.uint8
-    assert [operation.work for operation in unfinished.operations[0] if "rand" in str(operation.work)] == []
+    assert not [work for work, _, _ in unfinished.plans[0].steps if "rand" in str(work)]
+
+
+def test_a_plan_needs_two_tensors_however_many_operations_it_has(large_source):
+    """Each tensor that a process sends is an open file until it is used, and a copy to the device."""
+    unfinished, tensors = ViewPipeline(reduced("swav")).cut(large_source, samples(large_source)), []
+    assert len(list(unfinished.plans[0].operations())) > 10
+    unfinished.plans[0].each(lambda tensor: tensors.append(tensor) or tensor)
+    assert len(tensors) == 2
 
 
 def test_a_data_set_of_crops_gives_what_is_left_of_a_data_set_of_views(large_source):

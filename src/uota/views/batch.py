@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor
 
+from uota.views.operations import Plan
 from uota.views.parameters import ViewParameters
-from uota.views.photometric import Operation, finish_photometric
+from uota.views.photometric import finish_photometric
 
 
 @dataclass
@@ -77,24 +78,24 @@ class UnfinishedViews:
     Attributes:
         crops: one tensor (views of that size, batch, channels, h, w) per size, global views first; uint8, or floats
             in [0, 1] if the images are small.
-        operations: those that remain of each size.
+        plans: what remains to be done of each size.
         rest: the views that will be, without pixels.
     """
 
     crops: list[Num[Tensor, "_views batch channels _h _w"]]
-    operations: list[list[Operation]]
+    plans: list[Plan]
     rest: Views
 
     def finish(self) -> Views:
         """Make the views on the device that the crops are on; float crops are overwritten."""
-        pairs = zip(self.crops, self.operations, strict=True)
-        made = [finish_photometric(crops.flatten(0, 1), left).view_as(crops) for crops, left in pairs]
+        pairs = zip(self.crops, self.plans, strict=True)
+        made = [finish_photometric(crops.flatten(0, 1), plan).view_as(crops) for crops, plan in pairs]
         return replace(self.rest, by_size=made)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "UnfinishedViews":
         """Return the same with changed tensors, such as moved ones."""
-        operations = [[operation.each(change) for operation in left] for left in self.operations]
-        return UnfinishedViews([change(crops) for crops in self.crops], operations, self.rest.each(change))
+        plans = [plan.each(change) for plan in self.plans]
+        return UnfinishedViews([change(crops) for crops in self.crops], plans, self.rest.each(change))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "UnfinishedViews":
         """Move all tensors to `device`."""

@@ -5,18 +5,19 @@ touches only the views that need it. Values equal torchvision's float operations
 TensorFlow or Pillow if the preset asks for them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Num, UInt8
+from jaxtyping import Bool, Float, Num, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from uota.views.blur import blur_, box_reach
 from uota.views.colours import JITTER, Work, grey_, on_device, scale_, solarise_
+from uota.views.operations import Operation, Plan
 from uota.views.parameters import BRIGHTNESS, CONTRAST, ViewParameters
 from uota.views.rand_augment import rand_augment_
 from uota.views.view_preset import ColourLike, ViewSizePreset
@@ -44,24 +45,6 @@ class Step(NamedTuple):
     on_cpu: bool = False
 
 
-class Operation(NamedTuple):
-    """A step as a device does it, which needs to ask nothing: which views need it has been found out before.
-
-    Attributes:
-        work: operation on views in place, given a value for each.
-        rows: the views that need it; None: all.
-        values: their values.
-    """
-
-    work: Work
-    rows: Int64[Tensor, " needed"] | None
-    values: Num[Tensor, "needed 1 1 1 *rest"]
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Operation":
-        """Return the same operation with changed tensors, such as moved ones."""
-        return Operation(self.work, None if self.rows is None else change(self.rows), change(self.values))
-
-
 def photometric(
     crops: Crops, parameters: ViewParameters, preset: ViewSizePreset, mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "n channels size size"]:
@@ -75,11 +58,11 @@ def photometric(
 
 def plan_photometric(
     crops: Crops, parameters: ViewParameters, preset: ViewSizePreset, mean: Sequence[float], std: Sequence[float]
-) -> tuple[Crops, list[Operation]]:
+) -> tuple[Crops, Plan]:
     """Leave to `finish_photometric` on any device what need not be done on the CPU.
 
     Returns:
-        The crops, and the operations that remain. RandAugment works on Pillow's images, so that it and what precedes it
+        The crops, and the plan of what remains. RandAugment works on Pillow's images, so that it and what precedes it
         is done; its pixels are whole numbers, and come as uint8.
     """
     steps = _steps(parameters, preset, crops.shape[1], tuple(mean), tuple(std))
@@ -87,14 +70,14 @@ def plan_photometric(
     if done:
         crops = _in_chunks(crops, steps[:done]).mul_(255).round_().to(torch.uint8)
     whole = slice(0, len(crops))
-    return crops, [operation for step in steps[done:] for operation in _operations(step, whole)]
+    return crops, Plan.of([operation for step in steps[done:] for operation in _operations(step, whole)])
 
 
-def finish_photometric(crops: Crops, operations: Sequence[Operation]) -> Float[Tensor, "n channels size size"]:
+def finish_photometric(crops: Crops, plan: Plan) -> Float[Tensor, "n channels size size"]:
     """Make views of crops, all at once, on the device that they are on; float crops are overwritten."""
     out = crops if crops.is_floating_point() else crops.float().mul_(1 / 255)
-    for operation in operations:
-        _apply(out, operation)
+    for operation in plan.operations():
+        operation.apply(out)
     return out
 
 
@@ -108,7 +91,7 @@ def _in_chunks(crops: Tensor, steps: Sequence[Step]) -> Tensor:
             chunk.copy_(crops[part]).mul_(1 / 255)
         for step in steps:
             for operation in _operations(step, part):
-                _apply(chunk, operation)
+                operation.apply(chunk)
     return out
 
 
@@ -193,17 +176,6 @@ def _operations(step: Step, part: slice) -> list[Operation]:
         return [Operation(step.work, None, torch.from_numpy(values)[:, None, None, None])]
     rows = torch.from_numpy(needed.nonzero()[0])
     return [Operation(step.work, rows, torch.from_numpy(values[needed])[:, None, None, None])]
-
-
-def _apply(x: Tensor, operation: Operation) -> None:
-    """Apply an operation to the views that need it; they are copied only if some views do not."""
-    work, rows, values = operation
-    if rows is None:
-        work(x, values)
-        return
-    part = x[rows]
-    work(part, values)
-    x[rows] = part
 
 
 def _normalise_(x: Tensor, _: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:

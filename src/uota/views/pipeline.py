@@ -16,8 +16,9 @@ from uota.errors import UotaError
 from uota.views.batch import UnfinishedViews, Views
 from uota.views.colours import GREY
 from uota.views.crops import are_small, crop_any, crop_small, resized_aliased
+from uota.views.operations import Plan
 from uota.views.parameters import ViewParameters, column, sample_uniforms, view_parameters
-from uota.views.photometric import Operation, normalise, photometric, plan_photometric
+from uota.views.photometric import normalise, photometric, plan_photometric
 from uota.views.view_preset import EvaluationLike, ViewPreset, ViewSizePreset
 
 Sample = tuple[int, int]  # (epoch, index)
@@ -97,12 +98,12 @@ class ViewPipeline:
         """Make the crops of the same views, for another device to finish."""
         images, which, views = self._draw(source, samples)
         crops: list[Tensor] = []
-        operations: list[list[Operation]] = []
+        plans: list[Plan] = []
         for cut, part, view_size in _crops(images, which, views.parameters, self.preset):
-            left, remaining = plan_photometric(cut, part, view_size, self.preset.mean, self.preset.std)
+            left, plan = plan_photometric(cut, part, view_size, self.preset.mean, self.preset.std)
             crops.append(left.view(view_size.count, views.batch, *left.shape[1:]))
-            operations.append(remaining)
-        return UnfinishedViews(crops, operations, views)
+            plans.append(plan)
+        return UnfinishedViews(crops, plans, views)
 
     def _draw(self, source: ImageSource, samples: Sequence[Sample]) -> tuple[list[Tensor], Tensor, Views]:
         """Return the images, which of them each view shows (views, batch), and the views without pixels."""
