@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parse(parser, arguments, OUT)
     if asked.before is not None and not (asked.before / "uota").is_dir():
         parser.error(f"{asked.before} has no package uota; give the folder src of a checkout")
-    presets = ["medium"] if asked.tiny else ["swav", "medium", "barlow", "mocov2"]
+    presets = ["medium"] if asked.tiny else ["swav", "medium", "barlow"]
     size = TINY if asked.tiny else FULL
     runs = [Run(preset) for preset in presets]
     make_missing(asked.out, runs, partial(measure, size=size, before=asked.before), processes=1)
