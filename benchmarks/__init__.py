@@ -23,6 +23,7 @@ BENCHMARKS = {
     "misfiled_scale": Benchmark("time and memory of uota misfiled, modelled and measured, beside others", "20 minutes"),
     "step": Benchmark("share of an arbiter in a training step; steps compared with lightly's", "20 minutes"),
     "packed": Benchmark("images per second from a folder, tar shards and a saved data set", "2 minutes"),
+    "loader": Benchmark("images per second from JPEG files to a batch, by part, beside torchvision's", "10 minutes"),
     "peers": Benchmark("training end to end compared with lightly: speed, memory, time to an accuracy", "30 minutes"),
     "kill": Benchmark("that kills do not change the result of pretraining and evaluation", "5 minutes"),
     "hostile": Benchmark("how many of many invalid inputs end in a clear error", "20 minutes"),

@@ -25,6 +25,7 @@ TINY = [
     ("step", ["cost"]),
     ("step", ["peers"]),
     ("packed", []),
+    ("loader", []),
     ("peers", []),
     ("eyes", []),
     ("telling_outliers", ["injected-25"]),
@@ -54,6 +55,7 @@ WRONG = [
     ("learns", ["swa"], "there is no method 'swa'"),
     ("hostile", ["--kinds", "image"], "there is no kind 'image'"),
     ("packed", ["no-such-folder"], "no-such-folder is not a folder"),
+    ("loader", ["--before", "no-such-folder"], "no-such-folder has no package uota"),
     ("transfer", ["tables"], "invalid choice: 'tables'"),
     ("peers", ["once", "lightly", "byol"], "invalid choice: 'byol'"),
     ("on_device", [], "the following arguments are required: --out"),
@@ -100,7 +102,7 @@ def test_the_smallest_form_runs(name: str, arguments: list[str], tmp_path: Path)
 
 
 # Their results are lines of JSON.
-LINES = ("learns", "worth", "refiling", "third_party_loop", "transfer")
+LINES = ("loader", "learns", "worth", "refiling", "third_party_loop", "transfer")
 
 
 @pytest.mark.parametrize(("name", "arguments", "said"), WRONG)

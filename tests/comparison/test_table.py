@@ -99,7 +99,14 @@ def test_runs_of_different_methods_are_not_paired(make_run):
 
 
 def test_settings_that_affect_only_speed_are_ignored(make_run):
-    others = {"workers": 3, "accelerator": "cpu", "devices": 2, "threads": 1, "checkpoint_every": 7}
+    others = {
+        "workers": 3,
+        "accelerator": "cpu",
+        "devices": 2,
+        "threads": 1,
+        "checkpoint_every": 7,
+        "views_on": "device",
+    }
     plain = make_run("plain", results=linear(60.0))
     found = compare([plain, make_run("learned", results=linear(61.0), **ARBITRATED, **others)])
     assert cells(found)[1][2] == 1.0

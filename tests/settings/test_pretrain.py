@@ -30,7 +30,7 @@ FLAT_FILE = {
     "zero_init_last": True, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
     "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup_steps": 7, "drops": [0.6, 0.8],
     "late_factor": 2.0, "weight_decay": 1e-6, "decay_all": True, "momentum": 0.8, "start": 0.25, "tau": None,
-    "ess": None, "anchors": None, "covariance": "oas", "candidates": 2, "checkpoint_every": 50,
+    "ess": None, "anchors": None, "covariance": "oas", "candidates": 2, "checkpoint_every": 50, "views_on": "cpu",
 }  # fmt: skip
 NESTED_FILE = {
     "data": {"source": "FOLDER", "pixel_range": [0.0, 4095.0], "image_megabytes": 300, "refile": False},
@@ -55,7 +55,7 @@ NESTED_FILE = {
     },
     "runtime": {
         "seed": 5, "accelerator": "cpu", "devices": 2, "precision": "bf16", "workers": 1, "threads": 2,
-        "compile": True, "checkpoint_every": 50,
+        "compile": True, "checkpoint_every": 50, "views_on": "cpu",
     },
 }  # fmt: skip
 # Settings that only go with others.

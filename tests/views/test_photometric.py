@@ -9,8 +9,9 @@ from PIL import Image, ImageFilter
 from torchvision.transforms.v2 import functional as F
 
 from uota.views import PRESETS, ViewPreset, ViewSizePreset, unnormalise
+from uota.views.blur import blur_matrices
 from uota.views.parameters import sample_uniforms, view_parameters
-from uota.views.photometric import blur_matrices, photometric
+from uota.views.photometric import photometric
 
 MEAN, STD = {1: (0.3,), 3: (0.485, 0.456, 0.406)}, {1: (0.35,), 3: (0.229, 0.224, 0.225)}
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)

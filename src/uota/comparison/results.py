@@ -25,7 +25,7 @@ MAX_DEPTH = 3  # levels of nesting that are searched for figures
 MAX_PERCENT = 100.001  # 100 % and the rounding error of float32
 # Settings that do not change what is computed, apart from chance; runs that differ only in these are averaged.
 OPERATIONAL = {"seed", "workers", "accelerator", "devices", "threads", "compile", "checkpoint_every"}
-OPERATIONAL |= {"image_megabytes"}
+OPERATIONAL |= {"image_megabytes", "views_on"}
 
 
 class Column(NamedTuple):

@@ -279,6 +279,10 @@ class RuntimeSettings:
     """Precision of the computation; 64 bits are for comparisons free of rounding."""
     workers: int | None = None
     """Processes that load images; null: as many as are useful."""
+    views_on: Literal["auto", "cpu", "device"] = "auto"
+    """Where jitter, blur and the other operations after the crop are done: by the processes that load images (cpu), or
+    for a whole batch on the device of the training, where the next batch is made during a step. Both give the same
+    views. auto: device, unless the accelerator is the CPU."""
     threads: int | None = None
     """CPU threads of each process; null: torch's choice."""
     compile: bool = False

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,8 +12,9 @@ from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
+from uota.training.device_views import views_on
 from uota.training.loader import Loader
-from uota.views import identity_collate
+from uota.views import CropDataset, ViewDataset, identity_collate
 from uota.views.pipeline import Sample
 
 # Number of large files that are read at a time: enough to mix their images, and few enough for the disk cache.
@@ -93,6 +95,7 @@ class ViewsOfRank(pl.LightningDataModule):
         dataset: sized dataset that makes a batch of a list of (epoch, index): a `ViewDataset`, or images with targets.
         in_memory: whether its images are in memory.
         parts: numbers of images in larger files, as `GlobalBatches` takes them.
+        views_on: where a `ViewDataset`'s views are made of their crops; auto: on the device, unless that is a CPU.
     """
 
     def __init__(
@@ -101,17 +104,19 @@ class ViewsOfRank(pl.LightningDataModule):
         dataset: Dataset[Any],
         in_memory: bool,
         parts: Int64[np.ndarray, " parts"] | None = None,
+        views_on: Literal["auto", "cpu", "device"] = "cpu",
     ) -> None:
         super().__init__()
         self.settings = settings
         self.dataset = dataset
         self.in_memory = in_memory
         self.parts = parts
+        self.views_on = views_on
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of this rank's batches, starting at the trainer's step."""
         assert self.trainer is not None
-        trainer = self.trainer
+        trainer, device = self.trainer, self.trainer.strategy.root_device
         batches = GlobalBatches(
             len(self.dataset),  # type: ignore[arg-type]
             self.settings.batch_size,
@@ -123,13 +128,21 @@ class ViewsOfRank(pl.LightningDataModule):
         )
         workers = resolve_workers(self.settings.workers, self.in_memory, trainer.world_size)
         return Loader(
-            self.dataset,
+            self._dataset_for(device),
             batch_sampler=batches,
             collate_fn=identity_collate,  # the dataset makes whole batches
             num_workers=workers,
             persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=device.type == "cuda",
+            prepare=partial(views_on, device) if isinstance(self.dataset, ViewDataset) else iter,
         )
+
+    def _dataset_for(self, device: torch.device) -> Dataset[Any]:
+        """Return the data set, or one of crops that the device finishes."""
+        wanted = "cpu" if self.views_on == "auto" and device.type == "cpu" else self.views_on
+        if isinstance(self.dataset, ViewDataset) and wanted != "cpu":
+            return CropDataset(self.dataset.source, self.dataset.pipeline)
+        return self.dataset
 
 
 def resolve_workers(wanted: int | None, in_memory: bool, ranks: int = 1) -> int:

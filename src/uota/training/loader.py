@@ -1,7 +1,7 @@
 """A DataLoader whose worker processes leave signals to their parent and report errors as sentences."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader, Dataset
@@ -24,15 +24,23 @@ class Loader(DataLoader[Any]):
     Args:
         dataset: makes a batch of a list of indices, or an item of an index.
         num_workers: number of worker processes.
+        prepare: what is done to the batches in this process, such as `device_views.views_on`.
         options: further options of torch's DataLoader.
     """
 
-    def __init__(self, dataset: Dataset[Any], num_workers: int, **options: Any) -> None:
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        num_workers: int,
+        prepare: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+        **options: Any,
+    ) -> None:
         if num_workers > 0:
             dataset = _Reporting(dataset)
             options["worker_init_fn"] = _begin
             options.setdefault("multiprocessing_context", START_METHOD)
         super().__init__(dataset, num_workers=num_workers, **options)
+        self.prepare = prepare
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield batches.
@@ -40,6 +48,9 @@ class Loader(DataLoader[Any]):
         Raises:
             UotaError: a worker process raised one.
         """
+        return self.prepare(self._batches())
+
+    def _batches(self) -> Iterator[Any]:
         with hold_back_signals():
             batches = super().__iter__()
         request = current_request()

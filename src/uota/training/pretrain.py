@@ -156,7 +156,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     callbacks = [*refiling, trial, baseline, given, checkpoints, monitor, DamageWatch(source), estimate]
     trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
-    data = ViewsOfRank(loading, views, source.in_memory, source.parts)
+    data = ViewsOfRank(loading, views, source.in_memory, source.parts, settings.runtime.views_on)
     return _Job(source, module, data, trainer, monitor, refiling, settings.runtime.threads)
 
 

@@ -68,14 +68,13 @@ class ViewParameters:
         """Select the parameters of some views, e.g. `parameters[:2]`, `[views, images]` or `[:, images]`."""
         return ViewParameters(*(getattr(self, field.name)[views] for field in fields(self)))
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "ViewParameters":
-        """Move all fields to `device`."""
-        moved = (getattr(self, field.name).to(device, non_blocking=non_blocking) for field in fields(self))
-        return ViewParameters(*moved)
+    def each(self, change: Callable[[Tensor], Tensor]) -> "ViewParameters":
+        """Return the same parameters with changed tensors, such as moved ones."""
+        return ViewParameters(*(change(getattr(self, field.name)) for field in fields(self)))
 
-    def pin_memory(self) -> "ViewParameters":
-        """Copy all fields to page-locked memory."""
-        return ViewParameters(*(getattr(self, field.name).pin_memory() for field in fields(self)))
+    def to(self, device: torch.device | str) -> "ViewParameters":
+        """Move all fields to `device`."""
+        return self.each(lambda tensor: tensor.to(device))
 
 
 def sample_uniforms(seed: int, samples: Sequence[tuple[int, int]], views: int) -> Float64[ndarray, "views batch k"]:

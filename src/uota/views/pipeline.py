@@ -1,7 +1,7 @@
 """The pipeline from images of a source to views with the parameters that made them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,10 +13,13 @@ from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 
 from uota.errors import UotaError
+from uota.views.batch import UnfinishedViews, Views
+from uota.views.colours import GREY
 from uota.views.crops import are_small, crop_any, crop_small, resized_aliased
+from uota.views.operations import Plan
 from uota.views.parameters import ViewParameters, column, sample_uniforms, view_parameters
-from uota.views.photometric import GREY, normalise, photometric
-from uota.views.view_preset import EvaluationLike, ViewPreset
+from uota.views.photometric import normalise, photometric, plan_photometric
+from uota.views.view_preset import EvaluationLike, ViewPreset, ViewSizePreset
 
 Sample = tuple[int, int]  # (epoch, index)
 
@@ -57,61 +60,6 @@ class GroupedSource(ImageSource, Protocol):
     members: Sequence[Sequence[int]]
 
 
-@dataclass
-class Views:
-    """The views of a batch of images and the parameters that made them.
-
-    Attributes:
-        by_size: normalised views, one tensor (views of that size, batch, channels, h, w) per size, global views first.
-        parameters: augmentation parameters of each view, (views, batch), in the order of `by_size`.
-        index: (batch,), index of each image in its source, or of each item if the source is grouped.
-        wrong: (views, batch), ground truth: True for an outlier (injected, or known by the source); None if unknown.
-        labels: (batch,), classes of the requested images; None if they are unlabelled.
-    """
-
-    by_size: list[Float[Tensor, "_views batch channels _h _w"]]
-    parameters: ViewParameters
-    index: Int64[Tensor, " batch"]
-    wrong: Bool[Tensor, "views batch"] | None
-    labels: Int64[Tensor, " batch"] | None = None
-
-    @property
-    def views(self) -> int:
-        """Number of views of each image."""
-        return sum(len(views) for views in self.by_size)
-
-    @property
-    def batch(self) -> int:
-        """Number of images."""
-        return len(self.index)
-
-    def select(self, chosen: Int64[Tensor, "kept batch"], by_size: list[Tensor]) -> "Views":
-        """Return a subset of the views: `chosen` indexes them among all views, `by_size` holds their tensors."""
-        rows = (chosen, torch.arange(self.batch, device=chosen.device))
-        wrong = None if self.wrong is None else self.wrong[rows]
-        return Views(by_size, self.parameters[rows], self.index, wrong, self.labels)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Views":
-        """Move all tensors to `device`."""
-        return Views(
-            [views.to(device, non_blocking=non_blocking) for views in self.by_size],
-            self.parameters.to(device, non_blocking),
-            self.index.to(device, non_blocking=non_blocking),
-            None if self.wrong is None else self.wrong.to(device, non_blocking=non_blocking),
-            None if self.labels is None else self.labels.to(device, non_blocking=non_blocking),
-        )
-
-    def pin_memory(self) -> "Views":
-        """Copy all tensors to page-locked memory; torch's DataLoader calls this."""
-        return Views(
-            [views.pin_memory() for views in self.by_size],
-            self.parameters.pin_memory(),
-            self.index.pin_memory(),
-            None if self.wrong is None else self.wrong.pin_memory(),
-            None if self.labels is None else self.labels.pin_memory(),
-        )
-
-
 @dataclass(frozen=True)
 class ViewPipeline:
     """Makes the views of a preset; all randomness is a function of (seed, epoch, index).
@@ -143,6 +91,22 @@ class ViewPipeline:
 
     def __call__(self, source: ImageSource, samples: Sequence[Sample]) -> Views:
         """Make the views of each (epoch, index)."""
+        images, which, views = self._draw(source, samples)
+        return replace(views, by_size=make_views(images, which, views.parameters, self.preset))
+
+    def cut(self, source: ImageSource, samples: Sequence[Sample]) -> UnfinishedViews:
+        """Make the crops of the same views, for another device to finish."""
+        images, which, views = self._draw(source, samples)
+        crops: list[Tensor] = []
+        plans: list[Plan] = []
+        for cut, part, view_size in _crops(images, which, views.parameters, self.preset):
+            left, plan = plan_photometric(cut, part, view_size, self.preset.mean, self.preset.std)
+            crops.append(left.view(view_size.count, views.batch, *left.shape[1:]))
+            plans.append(plan)
+        return UnfinishedViews(crops, plans, views)
+
+    def _draw(self, source: ImageSource, samples: Sequence[Sample]) -> tuple[list[Tensor], Tensor, Views]:
+        """Return the images, which of them each view shows (views, batch), and the views without pixels."""
         if not samples:
             raise UotaError("the list of samples is empty; a batch of views needs at least one sample (epoch, index)")
         uniforms = sample_uniforms(self.seed, samples, self.preset.views)
@@ -156,14 +120,13 @@ class ViewPipeline:
         which = which.reshape(shown.shape)
         height, width = (np.array([image.shape[axis] for image in images])[which] for axis in (-2, -1))
         parameters = view_parameters(self.preset, uniforms, torch.from_numpy(shown), height, width)
-        by_size = make_views(images, torch.from_numpy(which), parameters, self.preset)
         index = torch.from_numpy(requested)
         wrong = source.truth(index, parameters.box)
         if self.inject:
             known = torch.from_numpy(injected)
             wrong = known if wrong is None else wrong | known
         labels = None if source.labels is None else source.labels[index]
-        return Views(by_size, parameters, index, wrong, labels)
+        return images, torch.from_numpy(which), Views([], parameters, index, wrong, labels)
 
     def render(
         self, source: ImageSource, parameters: ViewParameters
@@ -223,18 +186,25 @@ def make_views(
     preset: ViewPreset,
 ) -> list[Float[Tensor, "_views batch channels _h _w"]]:
     """Make view (v, b) from `images[which[v, b]]` by its parameters; returns one normalised tensor per view size."""
+    return [
+        photometric(crops, part, view_size, preset.mean, preset.std).unflatten(0, (view_size.count, -1))
+        for crops, part, view_size in _crops(images, which, parameters, preset)
+    ]
+
+
+def _crops(
+    images: Sequence[Tensor], which: Tensor, parameters: ViewParameters, preset: ViewPreset
+) -> Iterator[tuple[Tensor, ViewParameters, ViewSizePreset]]:
+    """Yield the crops of each view size, (views * batch, channels, size, size), with their parameters."""
     small = are_small(images)
     stack = torch.stack(list(images)).float().mul_(1 / 255) if small else torch.empty(0)
-    by_size, start = [], 0
+    start = 0
     for view_size in preset.sizes:
         views = slice(start, start + view_size.count)
         part = parameters[views]
         cut = which[views], part.box, part.flip, view_size.size, view_size.interpolation
-        crops = crop_small(stack, *cut) if small else crop_any(images, *cut)
-        made = photometric(crops, part, view_size, preset.mean, preset.std)
-        by_size.append(made.unflatten(0, (view_size.count, -1)))
+        yield crop_small(stack, *cut) if small else crop_any(images, *cut), part, view_size
         start += view_size.count
-    return by_size
 
 
 def evaluation_view(
@@ -271,6 +241,22 @@ class ViewDataset(Dataset[Views]):
     def __getitems__(self, samples: list[Sample]) -> Views:
         """Make the views of a list of (epoch, index) as one batch."""
         return self.pipeline(self.source, samples)
+
+
+class CropDataset(Dataset[UnfinishedViews]):
+    """A source and a pipeline as a data set of crops that another device finishes; otherwise like `ViewDataset`."""
+
+    def __init__(self, source: ImageSource, pipeline: ViewPipeline) -> None:
+        """Store both; no image is read yet."""
+        self.source, self.pipeline = source, pipeline
+
+    def __len__(self) -> int:
+        """Number of images of the source."""
+        return len(self.source)
+
+    def __getitems__(self, samples: list[Sample]) -> UnfinishedViews:
+        """Cut the views of a list of (epoch, index) as one batch."""
+        return self.pipeline.cut(self.source, samples)
 
 
 def identity_collate(batch: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from uota.data.files.formats import HEAD, REMEDIES, format_of_content, kind_of_picture, readable_formats
+from uota.data.files.jpeg import decode_usual_jpeg, frame_of
 from uota.data.files.pixels import WHITE, Colour, PixelRange, from_pillow, is_deep
 from uota.data.files.png import head_of, without_texts
 from uota.io.reading import NotRegularError, open_regular
 from uota.settings.pretrain import IMAGE_MEGABYTES
 
-JPEG_MODES = {1: ImageReadMode.GRAY, 3: ImageReadMode.RGB}
 # Bytes of a pixel by Pillow's mode; 4 for other modes.
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 3}
 # Every row of an image takes some memory besides its pixels, as does every column when it is shrunk.
@@ -91,8 +90,11 @@ def decode_image(
         UnreadableError: the image is incomplete, damaged or too large.
     """
     try:
-        with _opened(data, channels, megabytes) as image:
-            return shrunk(_decoded(data, image, channels, background, pixel_range), max_side)
+        image = _usual_jpeg(data, channels, megabytes)
+        if image is None:
+            with _opened(data, channels, megabytes) as opened:
+                image = from_pillow(opened, channels, background, pixel_range)
+        return shrunk(image, max_side)
     except Exception as error:  # on hostile bytes decoders raise almost anything
         raise UnreadableError(_reason(data, error)) from error
 
@@ -189,9 +191,13 @@ def _lifted_pillow_limit(megabytes: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
+def _size_of(height: int, width: int, channels: int) -> int:
+    """Bytes that an image takes once decoded."""
+    return max(height, LEAST_SIDE) * max(width, LEAST_SIDE) * channels
+
+
 def _check_size(image: Image.Image, channels: int, megabytes: int) -> None:
-    pixels = max(image.width, LEAST_SIDE) * max(image.height, LEAST_SIDE)
-    size = pixels * max(BYTES.get(image.mode, 4), channels)
+    size = _size_of(image.height, image.width, max(BYTES.get(image.mode, 4), channels))
     if size > megabytes * 2**20:
         raise ValueError(
             f"its {image.width}×{image.height} pixels would take {size / 2**20:.0f} MB, more than the "
@@ -203,13 +209,12 @@ def _allowed(megabytes: int) -> str:
     return f"{megabytes} MB that --image-megabytes allows"
 
 
-def _decoded(
-    data: NDArray[np.uint8], image: Image.Image, channels: int, background: Colour, pixel_range: PixelRange | None
-) -> Tensor:
-    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-        with suppress(RuntimeError):  # Pillow decodes a few files that this decoder rejects
-            return decode_jpeg(torch.from_numpy(data), JPEG_MODES[channels], apply_exif_orientation=True)
-    return from_pillow(image, channels, background, pixel_range)
+def _usual_jpeg(data: NDArray[np.uint8], channels: int, megabytes: int) -> Tensor | None:
+    """Decode a JPEG file that Pillow need not look at: neither in CMYK nor damaged nor too large; None otherwise."""
+    frame = frame_of(data)
+    if frame is None or _size_of(frame.height, frame.width, max(frame.channels, channels)) > megabytes * 2**20:
+        return None
+    return decode_usual_jpeg(data, channels)
 
 
 def _reason(data: NDArray[np.uint8] | bytes, error: Exception) -> str:
