@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 def frame_of(data: NDArray[np.uint8]) -> Frame | None:
     """The frame of a usual JPEG file: grey or in colours of 8 bits; None for anything else."""
-    content, place = memoryview(data), len(START)
+    content, place = data.data, len(START)
     if content[:place] != START:
         return None
     while place + 10 <= len(content) and content[place] == MARK:
