@@ -109,7 +109,7 @@ def test_planning_changes_nothing(things):
         ("out/x.png,dog", "'out/x.png' leads out of things through a link"),
         ("cat/1.png,out/deep", "'out/deep' leads out of things through a link"),
         ("cat/1.png,out", "'out/file' leads out of things through a link"),
-        ("cat/1.png,owl", "there is no group owl (--new_groups would make it)"),
+        ("cat/1.png,owl", "there is no group owl (--new-groups would make it)"),
         ("cat/1.png,dog/1.png", "dog/1.png is no folder"),
         ("cat/1.png,dog\n./cat/1.png,owl", "line 3: there is no group owl"),
         ("cat/1.png,dog\ncat//1.png,dog", "line 3: cat/1.png is named twice"),

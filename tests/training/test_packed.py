@@ -60,7 +60,8 @@ def packed(request):
 def seen_by(rank, source, settings, step=0):
     """Indices of the batches of a rank with two workers, from a step to the end of its epoch."""
     data = ViewsOfRank(settings, ViewDataset(source, ViewPipeline(PRESETS["small"])), False, source.parts)
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=2, global_step=step)
+    on_cpu = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(global_rank=rank, world_size=2, global_step=step, strategy=on_cpu)
     return [views.index for views in data.train_dataloader()]
 
 
