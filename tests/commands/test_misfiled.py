@@ -172,6 +172,8 @@ def test_members_of_no_group_are_told():
     assert "none of the groups" not in summarise(found)[0]
     members = replace(found.members, choice=replace(found.members.choice, foreign=Foreign(1.0, 0.625)))
     assert "; of these, about 62 % belong to none of the groups" in summarise(replace(found, members=members))[0]
+    members = replace(found.members, choice=replace(found.members.choice, foreign=Foreign(0.8, 0.625)))
+    assert "none of the groups" not in summarise(replace(found, members=members))[0]
 
 
 def test_a_list_that_a_person_approved_is_applied(folder, tmp_path, monkeypatch, capsys):

@@ -21,6 +21,8 @@ LEAST = 1e-9
 HARDLY_ANY, TOLD = 0.6, 0.98
 # Expected fraction of the outliers below which members of no group are left out of account.
 IGNORED = 0.1
+# Probability from which people are told of them.
+SURE = 0.9
 
 
 class Foreign(NamedTuple):
@@ -38,6 +40,11 @@ class Foreign(NamedTuple):
     def expected(self) -> float:
         """Expected fraction of the outliers that belong to no group."""
         return self.trust * self.fraction
+
+    @property
+    def told(self) -> float:
+        """What people are told: the fraction, or 0 where it is not sure that there are any."""
+        return self.fraction if self.trust > SURE else 0.0
 
 
 NONE = Foreign(trust=0.0, fraction=0.0)

@@ -15,7 +15,7 @@ def summarise(found: Misfiled, first: int = FIRST) -> list[str]:
     members = found.members
     low, high = (100 * end for end in members.interval)
     doubt = _doubt(members.share, high - low)
-    best, foreign = members.choice.best.name, members.choice.foreign.expected
+    best, foreign = members.choice.best.name, members.choice.foreign.told
     none = f"; of these, about {100 * foreign:.0f} % belong to none of the groups" if foreign else ""
     return [
         f"{len(found.ids)} members of {len(found.names)} groups; estimated share that does not belong: "

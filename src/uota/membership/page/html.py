@@ -67,7 +67,7 @@ def _summary(found: Verdicts, origin: Origin) -> dict[str, Any]:
         "members": len(found.ids),
         "groups_total": len(found.names),
         "share": members.share,
-        "foreign": choice.foreign.expected,
+        "foreign": choice.foreign.told,
         "is_doubtful": members.share > TOO_MANY,
         "interval": list(members.interval),
         "likely": int(likely.sum()),

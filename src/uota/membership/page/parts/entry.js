@@ -18,7 +18,7 @@ function makeEntry(row) {
     el("div", { class: "what" },
       el("p", { class: "name", title: name }, el("b", {}, breakable(data.id_name === "file" ? short : name))),
       el("p", { class: "muted" }, el("strong", { class: "probability" }, percent(row.probability)), " probability not to belong · down to here, ", el("strong", { class: "fdr" }, percent(row.fdr, 1)), " are expected to be false alarms")),
-    el("div", { class: "sides" }, side("filed in", row.group, own, alone), side(row.fitsProbability >= 0.5 ? "fits better in" : "of the other groups, most like", row.fits, other, row.fitsProbability == null ? "" : `belongs there with probability ${percent(row.fitsProbability)}`)),
+    el("div", { class: "sides" }, side("filed in", row.group, own, alone), side(row.fitsProbability >= 0.5 ? "fits better in" : "of the other groups, most like", row.fits, other, row.fitsProbability == null ? "" : `· belongs there with probability ${percent(row.fitsProbability)}`)),
     marking(row));
   updateEntry(node, row);
   return node;
