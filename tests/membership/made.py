@@ -1,10 +1,11 @@
-"""A result that is made by hand."""
+"""A result, and members, that are made by hand."""
 
 import torch
 
 from uota.membership.choice import Choice, Weighted
-from uota.membership.injection import Candidate
+from uota.membership.injection import Candidate, try_scores
 from uota.membership.metric import PLAIN
+from uota.membership.projection import project
 from uota.membership.result import Misfiled
 from uota.membership.verdicts import GroupVerdicts, MemberVerdicts
 
@@ -34,3 +35,18 @@ def made() -> Misfiled:
         torch.tensor([0.5, 0.0, 0.25]),
     )
     return Misfiled(["a\n", "=b", "caf\udcff", "alone"], ["x", "@y", "z"], members, groups, "file")
+
+
+def two_kinds(groups=150, size=4):
+    """Vectors of members of which several kinds of features tell different things of their group."""
+    random = torch.Generator().manual_seed(0)
+    group = torch.arange(groups).repeat_interleave(size)
+    kinds = {
+        name: torch.randn(groups, 8, generator=random)[group] + 0.5 * torch.randn(len(group), 8, generator=random)
+        for name in ("output", "last", "before")
+    }
+    return project(kinds), group
+
+
+def trial_of(z, exchanged, several):
+    return try_scores(z, exchanged, several, 0)[0]

@@ -5,29 +5,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.membership.made import trial_of, two_kinds
 from torch.nn.functional import normalize
 
 from uota.arbitration.selection import average_precision
 from uota.membership.choice import COMBINED, PENALTY, Weighted, choose, fit_weights, probably_right
-from uota.membership.injection import Candidate, Exchanged, exchange, exchanges, score_all, try_scores
+from uota.membership.injection import Candidate, Exchanged, exchange, exchanges, score_all
 from uota.membership.metric import PLAIN, WHITENED, by_metrics
-from uota.membership.projection import project
 from uota.membership.scores import SCORES
-
-
-def two_kinds(groups=150, size=4):
-    """Vectors of members of which several kinds of features tell different things of their group."""
-    random = torch.Generator().manual_seed(0)
-    group = torch.arange(groups).repeat_interleave(size)
-    kinds = {
-        name: torch.randn(groups, 8, generator=random)[group] + 0.5 * torch.randn(len(group), 8, generator=random)
-        for name in ("output", "last", "before")
-    }
-    return project(kinds), group
-
-
-def trial_of(z, exchanged, several):
-    return try_scores(z, exchanged, several, 0)[0]
 
 
 def tried(z, group):

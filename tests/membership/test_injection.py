@@ -2,16 +2,15 @@
 
 import pytest
 import torch
+from tests.membership.made import trial_of, two_kinds
 
 from uota.membership import injection
 from uota.membership.injection import (
     CANDIDATES,
     exchange,
     exchanges,
-    try_scores,
 )
 from uota.membership.metric import PLAIN, by_metrics
-from uota.membership.projection import project
 from uota.membership.scores import SCORES
 
 
@@ -91,18 +90,3 @@ def test_foreign_members_are_scored_as_if_their_group_were_not_there():
         score = SCORES[CANDIDATES[number].score](members[PLAIN])[place]
         foreign = found.scores[found.foreign & (found.rows == member), number][0]
         assert foreign == pytest.approx(float(score), abs=0.02), CANDIDATES[number]  # other means, as fewer are there
-
-
-def two_kinds(groups=150, size=4):
-    """Vectors of members of which several kinds of features tell different things of their group."""
-    random = torch.Generator().manual_seed(0)
-    group = torch.arange(groups).repeat_interleave(size)
-    kinds = {
-        name: torch.randn(groups, 8, generator=random)[group] + 0.5 * torch.randn(len(group), 8, generator=random)
-        for name in ("output", "last", "before")
-    }
-    return project(kinds), group
-
-
-def trial_of(z, exchanged, several):
-    return try_scores(z, exchanged, several, 0)[0]

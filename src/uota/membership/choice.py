@@ -108,10 +108,10 @@ def fit_weights(trials: Sequence[Trial], foreign: float = 0.0) -> Weighted:
         trials: scores of exchanged members and others.
         foreign: fraction that those count that look like members of no group.
     """
-    weight = torch.cat([each.weight(foreign) for each in trials])
-    scores, wrong, weight = (
-        torch.cat(each)[weight > 0] for each in ([t.scores for t in trials], [t.wrong for t in trials], [weight])
-    )
+    every = [(each.scores, each.wrong, each.weight(foreign)) for each in trials]
+    scores, wrong, weight = map(torch.cat, zip(*every, strict=True))
+    counted = weight > 0
+    scores, wrong, weight = scores[counted], wrong[counted], weight[counted]
     deviation = scores.double().std(0).clamp_min(LEAST_DEVIATION)
     x = ((scores - scores.double().mean(0)) / deviation).numpy()
     fitted = LogisticRegression(C=PENALTY, max_iter=1000).fit(x, ~wrong.numpy(), weight.numpy())

@@ -46,8 +46,8 @@ class Candidates(NamedTuple):
     similarity: Float[Tensor, "rows candidates ways"]
 
 
-class Block(NamedTuple):
-    """Some members.
+class Seekers(NamedTuple):
+    """Members whose candidates are looked for at once.
 
     Attributes:
         rows: their numbers.
@@ -98,13 +98,13 @@ class ByCentres:
         """Find the candidates of these members."""
         return _candidates(self.members, rows, self._of_block)
 
-    def _of_block(self, block: Block) -> tuple[Tensor, Tensor]:
-        group = self.near_centres(block)
-        return group, _to_centres(self.members, block, group)
+    def _of_block(self, seekers: Seekers) -> tuple[Tensor, Tensor]:
+        group = self.near_centres(seekers)
+        return group, _to_centres(self.members, seekers, group)
 
-    def near_centres(self, block: Block) -> Int64[Tensor, "rows candidates"]:
+    def near_centres(self, seekers: Seekers) -> Int64[Tensor, "rows candidates"]:
         """Return the groups with the most similar centres."""
-        return self.search(block.white, block.own, CENTRES)
+        return self.search(seekers.white, seekers.own, CENTRES)
 
 
 class ByNeighbours:
@@ -123,22 +123,22 @@ class ByNeighbours:
         """Find the candidates of these members."""
         return _candidates(self.members, rows, self._of_block)
 
-    def _of_block(self, block: Block) -> tuple[Tensor, Tensor]:
-        near = self.search(block.white, block.own, NEIGHBOURS)
-        group = torch.cat([self.by_centres.near_centres(block), self.members[PLAIN].group[near]], 1)
-        ways = _to_centres(self.members, block, group), _to_neighbours(self.members, block, group, near)
+    def _of_block(self, seekers: Seekers) -> tuple[Tensor, Tensor]:
+        near = self.search(seekers.white, seekers.own, NEIGHBOURS)
+        group = torch.cat([self.by_centres.near_centres(seekers), self.members[PLAIN].group[near]], 1)
+        ways = _to_centres(self.members, seekers, group), _to_neighbours(self.members, seekers, group, near)
         return group, torch.cat(ways, 2)
 
 
 def _candidates(
-    members: Metrics, rows: Int64[Tensor, " rows"], find: Callable[[Block], tuple[Tensor, Tensor]]
+    members: Metrics, rows: Int64[Tensor, " rows"], find: Callable[[Seekers], tuple[Tensor, Tensor]]
 ) -> Candidates:
     """Find groups and how similar members are to them, block by block; the own group is no candidate."""
     white, plain = members[WHITENED], members[PLAIN]
 
     def find_some(block: slice) -> tuple[Tensor, Tensor]:
         some = rows[block]
-        return find(Block(some, plain.group[some], white.z[some], plain.z[some]))
+        return find(Seekers(some, plain.group[some], white.z[some], plain.z[some]))
 
     group, similarity = in_blocks(len(rows), ROWS, find_some)
     return Candidates(group, first_occurrences(group) & (group != plain.group[rows][:, None]), similarity)
@@ -222,12 +222,12 @@ def first_occurrences(numbers: Int64[Tensor, "rows numbers"]) -> Bool[Tensor, "r
 
 
 def _to_centres(
-    members: Metrics, block: Block, group: Int64[Tensor, "rows candidates"]
+    members: Metrics, seekers: Seekers, group: Int64[Tensor, "rows candidates"]
 ) -> Float[Tensor, "rows candidates 3"]:
     """Return how similar members are to the centres of groups: whitened, as they are, and compared with strangers."""
     white, plain = (
         (members[metric].centres[group] @ z[:, :, None])[:, :, 0]
-        for metric, z in ((WHITENED, block.white), (PLAIN, block.plain))
+        for metric, z in ((WHITENED, seekers.white), (PLAIN, seekers.plain))
     )
     mean, deviation = members[WHITENED].strangers
     return torch.stack([white, plain, (white - mean[group]) / deviation[group]], 2)
@@ -235,7 +235,7 @@ def _to_centres(
 
 def _to_neighbours(
     members: Metrics,
-    block: Block,
+    seekers: Seekers,
     group: Int64[Tensor, "rows candidates"],
     near: Int64[Tensor, "rows neighbours"],
 ) -> Float[Tensor, "rows candidates 4"]:
@@ -243,7 +243,7 @@ def _to_neighbours(
     is_of = group[:, :, None] == members[WHITENED].group[near][:, None]
     distinct, place = near.unique(return_inverse=True)
     ways = []
-    for metric, z in ((WHITENED, block.white), (PLAIN, block.plain)):
+    for metric, z in ((WHITENED, seekers.white), (PLAIN, seekers.plain)):
         to_near = (members[metric].z[distinct][place] @ z[:, :, None])[:, None, :, 0]
         floor = to_near.amin(2)
         nearest = to_near.where(is_of, -torch.inf).amax(2).maximum(floor)
