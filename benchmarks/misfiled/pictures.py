@@ -71,9 +71,13 @@ def clip_art_categories() -> Pictures:
 
 def glyphs() -> Pictures:
     """Return characters, each written in thirty fonts."""
+    return _of_images("glyphs", write(CHARACTERS), [character for character in CHARACTERS for _ in range(FACES)])
+
+
+def write(characters: str) -> list[Image.Image]:
+    """Write each character in thirty fonts, one after the other."""
     faces = _faces()
-    written = [(character, face) for character in CHARACTERS for face in faces]
-    return _of_images("glyphs", [_glyph(*each) for each in written], [character for character, _ in written])
+    return [_glyph(character, face) for character in characters for face in faces]
 
 
 PICTURES: dict[str, Callable[[], Pictures]] = {
