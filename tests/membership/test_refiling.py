@@ -1,10 +1,13 @@
 """Re-filing of members of made-up groups, whose right groups are known."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from uota.membership import refiling
+from uota.membership.members import score_members
 from uota.membership.refiling import keep_one, refile, together
 
 GROUPS, SIZE, WRONG = 150, 6, 90
@@ -35,14 +38,32 @@ def test_misfiled_members_are_moved_to_where_they_belong():
     assert bool(found.probability[wrong].min() > found.probability[~wrong].median())
 
 
-def test_members_whose_group_cannot_be_told_are_left_out_and_not_moved(monkeypatch):
+def test_members_that_are_told_wrong_and_whose_group_is_not_told_are_left_out(monkeypatch):
     features, given, belongs = made(noise=0.5)
     wrong = given != belongs
-    monkeypatch.setattr(refiling, "SURE", 1.0)
+
+    def with_doubt(*arguments):
+        found = score_members(*arguments)
+        return replace(found, fits_probability=torch.full_like(found.fits_probability, 0.49))
+
+    monkeypatch.setattr(refiling, "score_members", with_doubt)
     found = refile(given, features, everything(given), 0)
     assert int(found.dropped[wrong].sum()) > 0.7 * int(wrong.sum())
     assert int(found.dropped.sum()) < int(wrong.sum()) + 5
     assert not found.moved.any()
+
+
+def test_members_are_moved_if_they_more_probably_belong_there_than_not(monkeypatch):
+    features, given, belongs = made(noise=0.5)
+    found = score_members(features, given, 0)
+    known = torch.nonzero((given != belongs) & (found.probability > 0.9))[:3, 0]
+    probability, sure = torch.full_like(found.probability, 0.1), torch.full_like(found.probability, 0.9)
+    probability[known] = sure[known] = torch.tensor([0.8, 0.7, 0.6])
+    judged = replace(found, probability=probability, fits_probability=sure)
+    monkeypatch.setattr(refiling, "score_members", lambda *_: judged)
+    refiled = refile(given, features, everything(given), 0)
+    assert refiled.moved.nonzero()[:, 0].tolist() == [int(known[0])]  # 0.64, and not 0.49 and 0.36
+    assert refiled.dropped.nonzero()[:, 0].tolist() == known[1:].tolist()
 
 
 def test_files_that_are_not_known_or_in_no_group_stay():

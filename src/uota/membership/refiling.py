@@ -12,9 +12,6 @@ from uota.membership.members import score_members
 from uota.membership.projection import Features
 from uota.membership.verdicts import LIKELY
 
-# A member that is told wrong is moved if the group that it fits best is right with a higher probability than this.
-SURE = 0.4
-
 
 @dataclass(frozen=True)
 class Refiled:
@@ -48,7 +45,7 @@ class Refiled:
 
 
 def refile(given: Int64[Tensor, " files"], features: Features, known: Bool[Tensor, " files"], seed: int) -> Refiled:
-    """Judge all files, move those that are told wrong and whose group is told with confidence, and drop the others.
+    """Judge all files, move those that probably belong to another group, and drop those that are only told wrong.
 
     Every group keeps at least one of its files, the most probable one.
 
@@ -65,7 +62,8 @@ def refile(given: Int64[Tensor, " files"], features: Features, known: Bool[Tenso
     chosen = {name: each[judged] for name, each in features.items()}
     names, own = given[judged].unique(return_inverse=True)
     found = score_members(chosen, own, seed)
-    goal = torch.where(found.fits_probability > SURE, found.fits, -1)
+    belongs_there = found.probability * found.fits_probability
+    goal = torch.where(belongs_there > LIKELY, found.fits, -1)
     group = keep_one(torch.where(found.probability > LIKELY, goal, own), own, found.probability)
 
     def of_files(values: Tensor, unknown: float = -1.0) -> Tensor:
