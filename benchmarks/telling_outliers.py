@@ -73,7 +73,8 @@ class Watching:
         for name, (at, arbiter) in self.watchers.items():
             verdict = arbiter(arbiter_input(at, embedded))
             auroc = roc_auc_score(truth, -verdict.scores.flatten())
-            self.seen[name].append(Seen(auroc, verdict.outlier_rate, float(truth.float().mean())))
+            rate = None if verdict.outlier_rate is None else float(verdict.outlier_rate)
+            self.seen[name].append(Seen(auroc, rate, float(truth.float().mean())))
         return uniform(embedded, views, progress)
 
 

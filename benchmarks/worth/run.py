@@ -158,7 +158,7 @@ class Training:
         """Keep how well the judge detected wrong views in this step."""
         done = (self.step + 1) / self.total
         if verdict.outlier_rate is not None:
-            self.rate = verdict.outlier_rate
+            self.rate = float(verdict.outlier_rate)
         for when, (first, last) in {"early": EARLY, "late": LATE}.items():
             # AUROC needs wrong views, and scores that are not all zero.
             if wrong is not None and bool(wrong.any()) and first <= done <= last and bool(verdict.scores.any()):

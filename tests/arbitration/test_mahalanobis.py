@@ -59,7 +59,7 @@ def test_shrinkage_equals_scikit_learn(embeddings, name, fit):
 def test_the_effective_sample_size_is_reached(embeddings, share):
     result = uota.arbitrate(embeddings(wrong=0.1)[0], ess=share)
     assert result.ess == pytest.approx(share, rel=2e-3)
-    assert uota.arbitrate(embeddings(wrong=0.1)[0], tau=result.tau).ess == pytest.approx(share, rel=2e-3)
+    assert uota.arbitrate(embeddings(wrong=0.1)[0], tau=float(result.tau)).ess == pytest.approx(share, rel=2e-3)
 
 
 def test_outliers_lose_weight(embeddings):

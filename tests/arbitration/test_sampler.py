@@ -25,7 +25,7 @@ class Knows(torch.nn.Module):
         super().__init__()
         self.probability = probability
 
-    def forward(self, x):
+    def forward(self, x, check_finite):
         ones = torch.ones_like(self.probability)
         return Arbitration(ones, scores=ones, outlier_probability=self.probability)
 

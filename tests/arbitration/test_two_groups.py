@@ -17,11 +17,14 @@ def test_falling_equals_scikit_learns_isotonic_regression():
 
 def test_shares_equal_scipys_nonnegative_least_squares():
     random = torch.Generator().manual_seed(1)
-    for _ in range(50):
-        target, first, second = torch.randn(3, 12, generator=random, dtype=torch.float64)
-        expected, _ = nnls(torch.stack([first, second], 1).numpy(), target.numpy())
-        found = nonnegative_shares(target, first, second)
-        torch.testing.assert_close(torch.tensor(found).double(), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
+    target, first, second = torch.randn(3, 50, 12, generator=random, dtype=torch.float64)
+    second[0], first[1], second[2] = 2 * first[0], 0, 0  # one of them cannot be told, or does not count
+    found = nonnegative_shares(target, first, second)
+    for one, at, *nulls in zip(found, target, first, second, strict=True):
+        expected = torch.from_numpy(nnls(torch.stack(nulls, 1).numpy(), at.numpy())[0])
+        fitted, wanted = (each @ torch.stack(nulls) for each in (one, expected))
+        torch.testing.assert_close(fitted, wanted, rtol=1e-6, atol=1e-6)  # shares that cannot be told may differ
+        assert bool((one >= 0).all())
 
 
 def test_counts_divide_each_score_between_the_two_nearest_bins_of_its_image():

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from uota.arbitration.inputs import check_views, detached_float, finite_total, is_number
+from uota.arbitration.inputs import check_views, detached_float, is_number, require_finite
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.scores.contrast import DOUBT
@@ -99,7 +99,7 @@ def arbitrate(
     score, strength = mahalanobis(tau, ess, anchors, covariance, eps)
     x = check_views(z)
     with own_modes(x.device):
-        return _verdict(score, strength, _prepared(x)[0])
+        return _verdict(score, strength, _prepared(x, check_finite=True)[0])
 
 
 class Arbiter(nn.Module):
@@ -139,11 +139,11 @@ class Arbiter(nn.Module):
         self.start = start
         self._recall = Recall()
 
-    def __call__(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
-        return super().__call__(x, progress)
+    def __call__(self, x: ViewTensors, progress: float | None = None, *, check_finite: bool = True) -> Arbitration:
+        return super().__call__(x, progress, check_finite=check_finite)
 
     @never_compiled("an arbiter decides on values and learns in each call; compile what is around it")
-    def forward(self, x: ViewTensors, progress: float | None = None) -> Arbitration:
+    def forward(self, x: ViewTensors, progress: float | None = None, *, check_finite: bool = True) -> Arbitration:
         """Weigh the views of a batch.
 
         A single image, a collapsed batch and, for the two-groups strength, a batch of fewer than three images get
@@ -154,6 +154,8 @@ class Arbiter(nn.Module):
                 (batch, dim) per view. They are detached, and the computation is in float32 (in float64 for float64,
                 except for the learned head).
             progress: share of training that is done; required if `start` is above 0.
+            check_finite: require finite entries. This is all that a call waits for the device for; a training that
+                checks its loss can leave it out, and then gets NaN where entries are.
 
         Raises:
             ValueError: `x` is not a dense tensor of floats, has fewer than two views or has NaN or infinite entries,
@@ -165,7 +167,7 @@ class Arbiter(nn.Module):
             raise ValueError(f"start is {self.start}, and progress is missing; call arbiter(x, progress=step / steps)")
         x, repeatable = check_views(x), may_be_repeated()
         with own_modes(x.device):
-            prepared, total = _prepared(x)
+            prepared, total = _prepared(x, check_finite)
             compute = partial(_verdict, self.score, self.strength, prepared)
             verdict = self._recall(prepared, total, compute, repeatable)
             if progress is not None and progress < self.start:
@@ -215,8 +217,11 @@ def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
     )
 
 
-def _prepared(x: Tensor) -> tuple[Tensor, float]:
+def _prepared(x: Tensor, check_finite: bool) -> tuple[Tensor, Tensor]:
     """Return the views in the dtype of the computation, and the sum of their entries."""
     x = detached_float(x)
-    remedy = "the training has diverged (lower the learning rate) or an image is broken (leave it out)"
-    return x, finite_total(x, "entries", remedy)
+    total = x.sum()
+    if check_finite:
+        remedy = "the training has diverged (lower the learning rate) or an image is broken (leave it out)"
+        require_finite(x, total, "entries", remedy)
+    return x, total

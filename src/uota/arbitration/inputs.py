@@ -1,5 +1,6 @@
 """Checks of an arbiter's input; each message says what was wrong and what to do."""
 
+import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -63,15 +64,20 @@ def detached_float(x: Tensor) -> Tensor:
     return x.clone() if x.is_inference() else x
 
 
-def finite_total(x: Tensor, what: str, remedy: str) -> float:
-    """Sum all entries of (views, batch, …); this is the one number for which a call waits for the device.
+def require_finite(x: Tensor, total: Tensor, what: str, remedy: str) -> None:
+    """Require finite entries of (views, batch, …); this is the one number for which a call waits for the device.
+
+    Args:
+        x: the entries.
+        total: their sum.
+        what: name of the entries.
+        remedy: what to do otherwise.
 
     Raises:
         ValueError: an entry is NaN or infinite.
     """
-    total = float(x.sum())
-    if total - total == 0 or bool(torch.isfinite(x).all()):  # the sum of finite numbers may be infinite
-        return total
+    if math.isfinite(total) or bool(torch.isfinite(x).all()):  # the sum of finite numbers may be infinite
+        return
     broken = int((~torch.isfinite(x)).flatten(2).any(-1).sum())
     raise ValueError(f"{broken} of {x.shape[0] * x.shape[1]} views have NaN or infinite {what}; {remedy}")
 

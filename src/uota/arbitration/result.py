@@ -9,6 +9,8 @@ from torch import Tensor
 
 from uota.distributed import count_over_ranks, sum_over_ranks
 
+Number = float | Float[Tensor, ""]
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Scores:
@@ -37,14 +39,15 @@ class Weighing:
 
     Attributes:
         weights: one per view.
-        tau: the temperature used; None if the strength has none.
+        tau: the temperature used; None if the strength has none. Like `outlier_rate`, it is a tensor if it was computed
+            on the device, which `float` waits for.
         outlier_probability, outlier_rate: estimates of the two-groups strength; otherwise None.
     """
 
     weights: Float[Tensor, "views batch"]
-    tau: float | None = None
+    tau: Number | None = None
     outlier_probability: Float[Tensor, "views batch"] | None = None
-    outlier_rate: float | None = None
+    outlier_rate: Number | None = None
 
     def __repr__(self) -> str:
         return f"Weighing({_weights_in_short(self)})"
@@ -58,20 +61,21 @@ class Arbitration:
         weights: one per view, mean 1 over the global batch, no gradient.
         scores: what the weights were computed from; higher is better.
         distances: squared Mahalanobis distances, for the paper's score; otherwise None.
-        tau: the temperature used; None if the strength has none.
+        tau: the temperature used; None if the strength has none. Like `outlier_rate`, it is a tensor if it was computed
+            on the device, which `float` waits for.
         outlier_probability, outlier_rate: estimates of the two-groups strength; otherwise None.
     """
 
     weights: Float[Tensor, "views batch"]
     scores: Float[Tensor, "views batch"]
     distances: Float[Tensor, "views batch"] | None = None
-    tau: float | None = None
+    tau: Number | None = None
     outlier_probability: Float[Tensor, "views batch"] | None = None
-    outlier_rate: float | None = None
+    outlier_rate: Number | None = None
 
     @property
     def ess(self) -> float:
-        """Effective sample size of the weights over the global batch."""
+        """Effective sample size of the weights over the global batch; reading it waits for the device."""
         return effective_sample_size(self.weights)
 
     def __repr__(self) -> str:
@@ -80,8 +84,13 @@ class Arbitration:
 
 def effective_sample_size(weights: Float[Tensor, "views batch"]) -> float:
     """Compute (Σw)² / (Σw² · NM) over the global batch, in (0, 1]; 1 means that all weights are equal."""
+    return float(ess_on_device(weights))
+
+
+def ess_on_device(weights: Float[Tensor, "views batch"]) -> Float[Tensor, ""]:
+    """Compute `effective_sample_size` without waiting for the device."""
     sums = sum_over_ranks(torch.stack([weights.sum(), weights.square().sum()]))
-    return float(sums[0].square() / (sums[1] * count_over_ranks(weights)))
+    return sums[0].square() / (sums[1] * count_over_ranks(weights))
 
 
 def rescaled_to_mean_one(weights: Float[Tensor, "views batch"]) -> Float[Tensor, "views batch"]:

@@ -90,18 +90,23 @@ class ViewSampler(nn.Module):
         self.arbiter = Arbiter("learned", seed=seed)
         with torch.inference_mode(False):
             self.register_buffer("draws", torch.zeros((), dtype=torch.long))
+        self._drawn: int | None = None  # `draws` on the host, which spares waiting for the device
         self._lock = Lock()
         self._recall = Recall()
+        self.register_load_state_dict_post_hook(_forget_count)
 
-    def __call__(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
-        return super().__call__(candidates)
+    def __call__(
+        self, candidates: list[Float[Tensor, "_ batch channels _ _"]], *, check_finite: bool = True
+    ) -> Sampled:
+        return super().__call__(candidates, check_finite=check_finite)
 
     @never_compiled("a view sampler draws and learns in each call; compile what is around it")
-    def forward(self, candidates: list[Float[Tensor, "_ batch channels _ _"]]) -> Sampled:
+    def forward(self, candidates: list[Float[Tensor, "_ batch channels _ _"]], *, check_finite: bool = True) -> Sampled:
         """Choose the views to keep.
 
         Args:
             candidates: views, one tensor per size, in the order of `keep`.
+            check_finite: require finite pixels, which waits for the device.
 
         Raises:
             ValueError: `candidates` is not a list of float tensors of views, does not match `keep`, has fewer
@@ -116,7 +121,7 @@ class ViewSampler(nn.Module):
             )
         if any(count < kept for count, kept in zip(counts, self.keep, strict=True)):
             raise ValueError(f"there are {counts} candidates and {self.keep} are to be kept; give at least as many")
-        seen, total = thumbnails_and_total(checked)
+        seen, total = thumbnails_and_total(checked, check_finite)
         sampled = self._recall(seen, total, lambda: self._choose(seen, counts), may_be_repeated())
         parts = zip(checked, sampled.chosen.split(self.keep), firsts(counts), strict=True)
         with torch.no_grad():
@@ -124,7 +129,7 @@ class ViewSampler(nn.Module):
 
     def _choose(self, seen: Float[Tensor, "views batch dim"], counts: list[int]) -> Sampled:
         """Choose candidates by their thumbnails; the result has no pixels yet."""
-        verdict = self.arbiter(seen)
+        verdict = self.arbiter(seen, check_finite=False)
         with own_modes(seen.device):
             keys = (self._log_probability(verdict) + self._gumbel(verdict.weights)).split(counts)
             chosen = [
@@ -147,7 +152,8 @@ class ViewSampler(nn.Module):
         uniform = torch.rand(views, images, generator=generator, dtype=torch.float32, device="cpu")[
             :, first : first + batch
         ]
-        return -(-uniform.clamp_min(torch.finfo(torch.float32).tiny).log()).log().to(like)
+        gumbel = -(-uniform.clamp_min(torch.finfo(torch.float32).tiny).log()).log()
+        return gumbel.to(like.device, like.dtype, non_blocking=True)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ViewSampler":
         """Move or cast, except for the integer that counts draws."""
@@ -163,10 +169,17 @@ class ViewSampler(nn.Module):
             )
         if self.draws.is_inference():
             self.draws = self.draws.clone()
-        number = int(self.draws)
-        if self.training and not in_backward():
+        number = int(self.draws) if self._drawn is None else self._drawn
+        counts = self.training and not in_backward()
+        if counts:
             self.draws += 1
+        self._drawn = number + counts
         return number
+
+
+def _forget_count(module: ViewSampler, _: object) -> None:
+    """After loading, read the number of draws again."""
+    module._drawn = None
 
 
 def firsts(counts: list[int]) -> list[int]:

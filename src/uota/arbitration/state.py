@@ -129,15 +129,16 @@ class Call:
 
     shape: torch.Size
     dtype: torch.dtype
-    total: float
+    total: Tensor
     result: Any
     versions: list[int]
 
-    def distance(self, total: float) -> float:
+    def distance(self, total: Tensor) -> float:
         """Difference between the sums of this input and another; a recomputed input may differ by rounding."""
-        if self.total == total:
+        own, other = float(self.total), float(total)
+        if own == other:
             return 0.0
-        distance = abs(self.total - total)
+        distance = abs(own - other)
         return distance if distance == distance else math.inf
 
     def again(self) -> Any:
@@ -157,15 +158,14 @@ class Call:
 class Recall:
     """Results of the latest calls, returned again when gradient checkpointing repeats a call in the backward pass.
 
-    A repeated call is recognised by its input: of the calls with the same shape it is the one with the nearest sum. The
-    sum costs nothing extra, as it is needed to find NaN and infinite entries. A copy or a pickle of the owner starts
-    without results.
+    A repeated call is recognised by its input: of the calls with the same shape it is the one with the nearest sum.
+    Only then are sums read from the device. A copy or a pickle of the owner starts without results.
     """
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque(maxlen=REMEMBERED)
 
-    def __call__(self, x: Tensor, total: float, compute: Callable[[], T], repeatable: bool) -> T:
+    def __call__(self, x: Tensor, total: Tensor, compute: Callable[[], T], repeatable: bool) -> T:
         """Return `compute()`, or, in a backward pass, the result of the same call in the forward pass.
 
         Args:

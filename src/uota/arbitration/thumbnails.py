@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
-from uota.arbitration.inputs import check_views_by_size, detached_float, finite_total
+from uota.arbitration.inputs import check_views_by_size, detached_float, require_finite
 from uota.arbitration.state import own_modes
 from uota.numerics import at_least_float32
 
@@ -16,7 +16,9 @@ EDGES_SIDE, CELLS = 24, 4
 NOTHING = 1e-3
 
 
-def thumbnails(by_size: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Tensor, "views batch dim"]:
+def thumbnails(
+    by_size: list[Float[Tensor, "_ batch channels _ _"]], *, check_finite: bool = True
+) -> Float[Tensor, "views batch dim"]:
     """Describe every view by 12×12 pixels and by its edges in a grid of 4×4 cells; the result is detached.
 
     Both are independent of the view's brightness and contrast, which augmentations change without changing what is
@@ -24,6 +26,7 @@ def thumbnails(by_size: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Te
 
     Args:
         by_size: views, one tensor per size.
+        check_finite: require finite pixels, which waits for the device.
 
     Returns:
         A row of width channels · 144 + 64 for each view.
@@ -31,15 +34,20 @@ def thumbnails(by_size: list[Float[Tensor, "_ batch channels _ _"]]) -> Float[Te
     Raises:
         ValueError: `by_size` is not a list of float tensors of views of the same images, or has NaN or infinite pixels.
     """
-    return thumbnails_and_total(by_size)[0]
+    return thumbnails_and_total(by_size, check_finite)[0]
 
 
-def thumbnails_and_total(by_size: object) -> tuple[Float[Tensor, "views batch dim"], float]:
+def thumbnails_and_total(
+    by_size: object, check_finite: bool
+) -> tuple[Float[Tensor, "views batch dim"], Float[Tensor, ""]]:
     """Compute thumbnails, and the sum of all their entries."""
     checked = check_views_by_size(by_size)
     with own_modes(checked[0].device):
         found = torch.cat([_described(detached_float(views)) for views in checked])
-        return found, finite_total(found, "pixels", "an image or an augmentation is broken, leave it out")
+        total = found.sum()
+        if check_finite:
+            require_finite(found, total, "pixels", "an image or an augmentation is broken, leave it out")
+        return found, total
 
 
 def _described(views: Float[Tensor, "views batch channels _ _"]) -> Float[Tensor, "views batch dim"]:

@@ -41,7 +41,8 @@ class Findings:
     @property
     def outlier_rate(self) -> float | None:
         """Estimated share of outlier views; None if the primary arbiter does not estimate it."""
-        return self.table.verdict.outlier_rate
+        rate = self.table.verdict.outlier_rate
+        return None if rate is None else float(rate)
 
     @property
     def interval(self) -> tuple[float, float] | None:

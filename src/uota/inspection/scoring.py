@@ -41,7 +41,8 @@ class _Scored:
         observed = torch.cat(self.observed, 1)
         total = torch.cat(self.counts).sum(0, dtype=torch.float64)
         weighing = weigh_by_densities(total / total.sum(1, keepdim=True).clamp_min(1), self._scores(observed))
-        return Arbitration(weighing.weights, observed, None, None, weighing.outlier_probability, weighing.outlier_rate)
+        rate = None if weighing.outlier_rate is None else float(weighing.outlier_rate)
+        return Arbitration(weighing.weights, observed, None, None, weighing.outlier_probability, rate)
 
     def _scores(self, observed: Tensor) -> Scores:
         return Scores(observed, None, self.position)

@@ -62,7 +62,7 @@ class ViewTable:
         """Temperature of the weights by the paper's rule."""
         tau = self.verdicts["mahalanobis"].tau
         assert tau is not None
-        return tau
+        return float(tau)
 
     @property
     def outlier_probability(self) -> Float[Tensor, "views images"]:

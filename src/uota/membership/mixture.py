@@ -135,13 +135,13 @@ def _estimate(observed: Float[Tensor, " bins"], *nulls: Float[Tensor, " bins"]) 
     known, count = [null / null.sum().clamp_min(1) for null in nulls], observed.sum()
     seen = (observed + torch.stack(known).mean(0)) / (count + 1)
     misplaced, foreign = known[0], known[-1]
-    densities = torch.stack([seen, foreign, misplaced]) @ smoothing()
+    densities = torch.stack([seen, foreign, misplaced]) @ smoothing(seen.device)
     of_bin, share = outlier_probability(densities)
     elsewhere = torch.ones_like(of_bin) if len(nulls) == 1 else _elsewhere(densities)
-    return of_bin, elsewhere, max(0.0, (share * float(count + 1) - 1) / max(1.0, float(count)))
+    return of_bin, elsewhere, max(0.0, (float(share) * float(count + 1) - 1) / max(1.0, float(count)))
 
 
 def _elsewhere(densities: Float[Tensor, "3 bins"]) -> Float[Tensor, " bins"]:
     """Return the probability of outliers in each bin to be misplaced ones."""
-    kinds = torch.tensor(outlier_shares(densities), dtype=densities.dtype)[:, None] * densities[1:]
+    kinds = outlier_shares(densities)[:, None] * densities[1:]
     return (kinds[1] + LEAST) / (kinds.sum(0) + 2 * LEAST)

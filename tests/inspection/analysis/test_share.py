@@ -26,7 +26,7 @@ def share_of(scores, seed=0):
 
 def test_the_estimate_is_that_of_the_two_groups_strength():
     scores = gaussian_scores(0.1, 0)
-    expected = TwoGroups().eval()(scores).outlier_rate
+    expected = float(TwoGroups().eval()(scores).outlier_rate)
     assert share_of(scores).estimate == pytest.approx(expected, rel=1e-5)
     assert expected == pytest.approx(0.1, abs=0.04)
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from uota.arbitration.inputs import is_number
 from uota.arbitration.result import Scores
-from uota.arbitration.scores.contrast import DOUBT, Cosines, cosines
+from uota.arbitration.scores.contrast import DOUBT, Cosines, cosines, of_other_images
 from uota.distributed import sum_over_ranks
 
 # Scores are in standard deviations; nearly all lie between these bounds.
@@ -67,7 +67,7 @@ def cohort_scores(cosines: Cosines) -> Scores:
 
     def nulls() -> tuple[Tensor, Tensor]:
         every = (by_view.of((..., None)).standardise(images) + by_image.standardise(images)) / 2
-        scores = every[:, others].unflatten(1, (batch, count - 1))
+        scores = of_other_images(every, home)
         return scores, scores
 
     return Scores(observed, nulls, _position)

@@ -100,10 +100,13 @@ def _nulls(
     rest = _sum_of_others(likeness)
     stranger = images - temperature * _log_mean(rest, count - 2, temperature) - 1
     resident = images - temperature * _log_mean(rest + home, count - 1, temperature) - 1
-    other = torch.ones_like(images[0], dtype=torch.bool)
-    other[torch.arange(own.shape[1], device=own.device), column] = False
-    shape = own.shape[1], count - 1
-    return stranger[:, other].unflatten(1, shape), resident[:, other].unflatten(1, shape)
+    return of_other_images(stranger, column), of_other_images(resident, column)
+
+
+def of_other_images(x: Float[Tensor, "views batch images"], home: Int64[Tensor, " batch"]) -> Tensor:
+    """Leave out each row's entry of its own image: (views, batch, images) to (views, batch, others)."""
+    others = torch.arange(x.shape[-1] - 1, device=x.device)
+    return x.gather(-1, (others + (others >= home[:, None])).expand(len(x), -1, -1))
 
 
 def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows images"]:

@@ -43,23 +43,23 @@ class EffectiveSampleSize:
         return Weighing(softmax_weights(scores.observed, tau), tau=tau)
 
 
-def temperature_for(scores: Float[Tensor, "views batch"], share: float) -> float:
-    """Find the τ at which softmax(scores / τ) has this effective sample size.
+def temperature_for(scores: Float[Tensor, "views batch"], share: float) -> Float[Tensor, ""]:
+    """Find the τ at which softmax(scores / τ) has this effective sample size, infinity if scores differ by rounding.
 
     The effective sample size grows with τ, so the solution is enclosed by ever finer grids. Ranks exchange two numbers
     per candidate in each round, never the scores.
     """
     below_best = (scores - max_over_ranks(scores.max())).double()
     count = count_over_ranks(below_best)
-    spread = float((sum_over_ranks(below_best.square().sum()) / count).sqrt())
-    if spread <= ROUNDING * float(max_over_ranks(scores.abs().max())) or share == 1:
-        return math.inf
-    low, high = math.log(NARROWEST * spread), math.log(WIDEST * spread)
+    spread = (sum_over_ranks(below_best.square().sum()) / count).sqrt()
+    is_even = (spread <= ROUNDING * max_over_ranks(scores.abs().max())) | (share == 1)
+    low, high = (torch.log(each * torch.where(is_even, 1.0, spread)) for each in (NARROWEST, WIDEST))
+    steps = torch.linspace(0, 1, CANDIDATES, dtype=torch.float64, device=scores.device)
     for _ in range(ROUNDS):
-        grid = torch.linspace(low, high, CANDIDATES, dtype=torch.float64, device=scores.device)
+        grid = torch.lerp(low, high, steps)
         likelihood = (below_best.flatten() / grid.exp()[:, None]).exp()
         sums = sum_over_ranks(torch.stack([likelihood.sum(1), likelihood.square().sum(1)]))
         reached = sums[0].square() / (sums[1] * count) >= share
-        first = int(reached.int().argmax()) if bool(reached.any()) else CANDIDATES - 1
-        low, high = float(grid[max(first - 1, 0)]), float(grid[first])
-    return math.exp((low + high) / 2)
+        first = torch.where(reached.any(), reached.int().argmax(), CANDIDATES - 1)
+        low, high = grid.gather(0, torch.stack([(first - 1).clamp_min(0), first])).unbind()
+    return torch.where(is_even, math.inf, ((low + high) / 2).exp())

@@ -3,15 +3,13 @@
 Wang et al., NeurIPS 2021, section 3, equation 11.
 """
 
-import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from uota.arbitration.inputs import is_number
-from uota.arbitration.result import Scores, Weighing
+from uota.arbitration.result import Number, Scores, Weighing
 from uota.distributed import count_over_ranks, max_over_ranks, sum_over_ranks
 
 
@@ -34,9 +32,7 @@ class Temperature:
         return Weighing(softmax_weights(scores.observed, self.tau), tau=self.tau)
 
 
-def softmax_weights(scores: Float[Tensor, "views batch"], tau: float) -> Float[Tensor, "views batch"]:
+def softmax_weights(scores: Float[Tensor, "views batch"], tau: Number) -> Float[Tensor, "views batch"]:
     """Compute NM · softmax(scores / τ) over the global batch; ranks exchange a maximum, a sum and a count."""
-    if math.isinf(tau):
-        return torch.ones_like(scores)
     likelihood = ((scores - max_over_ranks(scores.max())) / tau).exp()
     return likelihood * (count_over_ranks(scores) / sum_over_ranks(likelihood.sum()))

@@ -18,7 +18,7 @@ from uota.arbitration.inputs import detached_float
 from uota.arbitration.result import Scores, Weighing, rescaled_to_mean_one
 from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
 from uota.distributed import sum_over_ranks
-from uota.numerics import wide
+from uota.numerics import exact_device, wide
 
 BINS = 256
 # Resolution with which the count of a score is divided between two bins.
@@ -64,7 +64,8 @@ class TwoGroups(nn.Module):
             kinds = (scores.observed, *scores.nulls())
             counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
             with self._lock:
-                densities = self._updated_densities(counts).to("cpu", torch.float64, copy=True)
+                device = exact_device(counts.device)
+                densities = self._updated_densities(counts).to(device, torch.float64, copy=True)
             return weigh_by_densities(densities, scores)
 
     def _updated_densities(self, counts: Int64[Tensor, "3 bins"]) -> Tensor:
@@ -75,16 +76,13 @@ class TwoGroups(nn.Module):
             )
         if self.densities.is_inference() or self.densities.dtype != wide(self.densities.dtype):
             self.densities = detached_float(self.densities)  # made in inference mode, or cast by a wrapper
-        learns = self.training and not in_backward()
-        started = bool(self.densities.any())
-        if started and not learns:
-            return self.densities
         counts = counts.to(self.densities)
         fresh = counts / counts.sum(1, keepdim=True)
-        if not learns:
-            return fresh
-        self.densities.copy_(MEMORY * self.densities + (1 - MEMORY) * fresh if started else fresh)
-        return self.densities
+        started = self.densities.any()
+        if in_backward() or not self.training:
+            return torch.where(started, self.densities, fresh)
+        mixed = MEMORY * self.densities + (1 - MEMORY) * fresh
+        return self.densities.copy_(torch.where(started, mixed, fresh))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TwoGroups":
         """Move or cast the densities, but not below float32."""
@@ -94,51 +92,63 @@ class TwoGroups(nn.Module):
 
 
 def weigh_by_densities(densities: Float[Tensor, "3 bins"], scores: Scores) -> Weighing:
-    """Weigh views by the densities of observed scores and of both nulls, on the CPU and not yet smoothed."""
-    of_bin, rate = outlier_probability(densities @ smoothing())
+    """Weigh views by the densities of observed scores and of both nulls in float64, not yet smoothed."""
+    of_bin, rate = outlier_probability(densities @ smoothing(densities.device))
     left, beyond = _between_bins(scores.position(scores.observed))
     of_bin = of_bin.to(scores.observed)
     probability = torch.lerp(of_bin[left], of_bin[left + 1], beyond)
     return Weighing(rescaled_to_mean_one(1 - probability), None, probability, rate)
 
 
-def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, " bins"], float]:
+def outlier_probability(densities: Float[Tensor, "3 bins"]) -> tuple[Float[Tensor, " bins"], Float[Tensor, ""]]:
     """Estimate P(outlier) in every bin, decreasing from left to right, and the rate of outliers.
 
     Args:
-        densities: densities of the observed scores, of the strangers' null and of the residents' null, on the CPU.
+        densities: densities of the observed scores, of the strangers' null and of the residents' null.
     """
-    observed, stranger, resident = densities
+    observed, *nulls = densities
     shares = outlier_shares(densities)
-    rate = min(sum(shares), 1.0)
-    outliers = (shares[0] * stranger + shares[1] * resident) * min(1.0, HIGHEST_RATE / max(rate, HIGHEST_RATE))
+    rate = shares.sum().clamp(max=1)
+    outliers = (shares[0] * nulls[0] + shares[1] * nulls[1]) * (HIGHEST_RATE / rate.clamp_min(HIGHEST_RATE))
     nothing = torch.finfo(observed.dtype).eps
     ratio = (outliers / observed.clamp_min(nothing)).clamp(max=1 / nothing)
     return falling(ratio, observed + nothing).clamp(0, 1), rate
 
 
-def outlier_shares(densities: Float[Tensor, "3 bins"]) -> tuple[float, float]:
+def outlier_shares(densities: Float[Tensor, "*samples 3 bins"]) -> Float[Tensor, "*samples 2"]:
     """Estimate which shares of the scores are strangers' and residents', where inliers have no mass.
 
     Args:
-        densities: as for `outlier_probability`.
+        densities: as for `outlier_probability`, of any number of samples.
     """
-    observed, stranger, resident = densities
-    lower_tail = stranger.cumsum(0) <= 0.5 * stranger.sum()
-    return nonnegative_shares(observed[lower_tail], stranger[lower_tail], resident[lower_tail])
+    stranger = densities[..., 1, :]
+    lower_tail = stranger.cumsum(-1) <= 0.5 * stranger.sum(-1, keepdim=True)
+    return nonnegative_shares(*(densities * lower_tail.unsqueeze(-2)).unbind(-2))
 
 
-def nonnegative_shares(target: Tensor, first: Tensor, second: Tensor) -> tuple[float, float]:
+def nonnegative_shares(
+    target: Float[Tensor, "*samples bins"],
+    first: Float[Tensor, "*samples bins"],
+    second: Float[Tensor, "*samples bins"],
+) -> Float[Tensor, "*samples 2"]:
     """Solve target ≈ a · first + b · second by least squares under a, b ≥ 0."""
-    aa, ab, bb = float(first @ first), float(first @ second), float(second @ second)
-    at, bt = float(first @ target), float(second @ target)
+    moments = torch.stack([first, second], -2)
+    (aa, ab), (_, bb) = (row.unbind(-1) for row in (moments @ moments.mT).unbind(-2))
+    at, bt = (moments @ target.unsqueeze(-1)).squeeze(-1).unbind(-1)
     determinant = aa * bb - ab * ab
-    candidates = [(max(at / aa, 0.0) if aa else 0.0, 0.0), (0.0, max(bt / bb, 0.0) if bb else 0.0)]
-    if determinant > 1e-9 * aa * bb:
-        free = ((at * bb - bt * ab) / determinant, (bt * aa - at * ab) / determinant)
-        if min(free) >= 0:
-            return free
-    return min(candidates, key=lambda ab: float((target - ab[0] * first - ab[1] * second).square().sum()))
+    solvable = determinant > 1e-9 * aa * bb
+    free = torch.stack([at * bb - bt * ab, bt * aa - at * ab], -1) / _nonzero(determinant, solvable).unsqueeze(-1)
+    # Otherwise one of them is 0, and the other solves its own equation.
+    a, b = ((found / _nonzero(own, own > 0)).clamp_min(0) for found, own in ((at, aa), (bt, bb)))
+    errors = [(target - share.unsqueeze(-1) * part).square().sum(-1) for share, part in ((a, first), (b, second))]
+    by_first = errors[0] <= errors[1]
+    alone = torch.stack([torch.where(by_first, a, 0.0), torch.where(by_first, 0.0, b)], -1)
+    return torch.where((solvable & (free >= 0).all(-1)).unsqueeze(-1), free, alone)
+
+
+def _nonzero(x: Tensor, is_known: Tensor) -> Tensor:
+    """Replace a denominator by 1 where it is not known to be above 0."""
+    return torch.where(is_known, x, 1.0)
 
 
 def falling(values: Float[Tensor, " bins"], weights: Float[Tensor, " bins"]) -> Float[Tensor, " bins"]:
@@ -197,7 +207,7 @@ def _sums(left: Tensor, left_parts: Tensor, right_parts: Tensor, size: int) -> I
 def _between_bins(position: Tensor) -> tuple[Tensor, Tensor]:
     """Index of the bin to the left of a score, and the score's place between that bin's centre and the next one's."""
     place = (position * BINS - 0.5).clamp(0, BINS - 1)
-    left = place.floor().long().clamp(max=BINS - 2)
+    left = place.floor().long().clamp(0, BINS - 2)  # from 0 on, as of NaN a whole number may be anything
     return left, place - left
 
 
@@ -213,10 +223,10 @@ def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: 
 
 
 @cache
-def smoothing() -> Float[Tensor, "bins bins"]:
-    """Return the matrix that smooths histograms, `counts @ smoothing()`, in float64 on the CPU."""
+def smoothing(device: torch.device) -> Float[Tensor, "bins bins"]:
+    """Return the matrix that smooths histograms, `counts @ smoothing(counts.device)`, in float64."""
     with torch.inference_mode(False):
-        return _gaussian_band(BINS, SMOOTHING).float().double()
+        return _gaussian_band(BINS, SMOOTHING).float().double().to(device)
 
 
 def _gaussian_band(size: int, deviation: float) -> Tensor:

@@ -67,7 +67,8 @@ def _calibration(verdict: Arbitration, wrong: Bool[ndarray, " n"]) -> Calibratio
     probability = verdict.outlier_probability
     diagram = None if probability is None else reliability(probability.flatten().double().numpy(), wrong)
     auroc = float(roc_auc_score(wrong, badness))
-    return Calibration(false_positives[kept], true_positives[kept], auroc, verdict.outlier_rate, diagram)
+    rate = None if verdict.outlier_rate is None else float(verdict.outlier_rate)
+    return Calibration(false_positives[kept], true_positives[kept], auroc, rate, diagram)
 
 
 def reliability(probability: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> Reliability:

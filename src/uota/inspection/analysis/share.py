@@ -72,8 +72,8 @@ def share_of_counts(counts: Float[Tensor, "images 3 bins"], views: int, seed: in
 
 def _rates(counts: Float[Tensor, "samples 3 bins"]) -> Float[ndarray, " samples"]:
     counts = counts.double()
-    densities = counts / counts.sum(-1, keepdim=True) @ smoothing()
-    return np.array([min(sum(outlier_shares(each)), 1.0) for each in densities])
+    densities = counts / counts.sum(-1, keepdim=True) @ smoothing(counts.device)
+    return outlier_shares(densities).sum(-1).clamp(max=1).numpy()
 
 
 def _bca(
