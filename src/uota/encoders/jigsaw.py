@@ -37,7 +37,7 @@ def pieces(
     order = torch.rand(len(views), images, SIDE**2, generator=random, dtype=torch.float32).argsort(-1)
     cuts = torch.randint(cell - piece + 1, (*order.shape, 2), generator=random)
     corners = cell * torch.stack([order // SIDE, order % SIDE], -1) + cuts
-    top, left = corners[:, first : first + own].to(views.device).unbind(-1)
+    top, left = corners[:, first : first + own].to(views.device, non_blocking=True).unbind(-1)
     windows = views.unfold(-2, piece, 1).unfold(-2, piece, 1)
     view, image = (torch.arange(n, device=views.device) for n in views.shape[:2])
     return windows[view[:, None, None], image[:, None], :, top, left]

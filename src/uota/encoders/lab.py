@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
-from uota.numerics import at_least_float32
-from uota.views.photometric import unnormalise
+from uota.numerics import at_least_float32, constant
 from uota.views.presets import IMAGENET_MEAN, IMAGENET_STD
 
 # Linear sRGB to CIE XYZ under D65, each row divided by the X, Y or Z of that white point (IEC 61966-2-1).
@@ -24,7 +23,7 @@ def rgb_to_lab(images: Float[Tensor, "*rest 3 height width"]) -> Float[Tensor, "
     """Convert sRGB in [0, 1] to L (0 to 100), a and b."""
     images = at_least_float32(images)
     linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055).clamp_min(0) ** 2.4, images / 12.92)
-    xyz = torch.einsum("xc,...chw->...xhw", linear.new_tensor(TO_XYZ), linear)
+    xyz = torch.einsum("xc,...chw->...xhw", constant(TO_XYZ, linear), linear)
     x, y, z = torch.where(xyz > 216 / 24389, xyz.clamp_min(1e-6) ** (1 / 3), xyz * 841 / 108 + 4 / 29).unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
 
@@ -71,7 +70,8 @@ def _halves(
     images: Float[Tensor, "rows 3 height width"],
 ) -> tuple[Float[Tensor, "rows 1 height width"], Float[Tensor, "rows 2 height width"]]:
     """Split normalised images into lightness and colour, each from -1 to 1."""
-    lab = rgb_to_lab(unnormalise(images, IMAGENET_MEAN, IMAGENET_STD))
-    least, greatest = (lab.new_tensor(ends)[:, None, None] for ends in (LEAST, GREATEST))
+    mean, std = (constant(each, images)[:, None, None] for each in (IMAGENET_MEAN, IMAGENET_STD))
+    lab = rgb_to_lab((images * std + mean).clamp(0, 1))
+    least, greatest = (constant(ends, lab)[:, None, None] for ends in (LEAST, GREATEST))
     lab = (2 * (lab - least) / (greatest - least) - 1).to(images.dtype)
     return lab[:, :1], lab[:, 1:]

@@ -28,7 +28,7 @@ class MemoryBank(nn.Module):
         self.register_buffer("rows", torch.empty(images, dim).uniform_(-bound, bound))
         self.register_buffer("constant", torch.zeros(()))  # 0: not yet set
         self.momentum, self.temperature = momentum, temperature
-        self._has_constant = False  # host-side flag, which avoids a device synchronisation in every step
+        self._has_constant = False  # on the host: the constant is set once
 
     def probabilities(
         self, anchors: Float[Tensor, "views batch dim"], among: Int64[Tensor, "batch drawn"]
@@ -44,10 +44,9 @@ class MemoryBank(nn.Module):
         return scores / self.constant
 
     def _set_constant(self, scores: Tensor) -> None:
-        """Estimate the constant unless a checkpoint restored it; only the first step synchronises with the device."""
-        if not self.constant:
-            (mean,) = mean_over_ranks(scores.mean())
-            self.constant.copy_(len(self.rows) * mean)
+        """Estimate the constant unless a checkpoint restored it."""
+        (mean,) = mean_over_ranks(scores.mean())
+        self.constant.copy_(torch.where(self.constant == 0, len(self.rows) * mean, self.constant))
         self._has_constant = True
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ from torch import Tensor, einsum, logaddexp, stack
 from torch.nn.functional import linear
 
 from uota.losses.pairs import Pairs
+from uota.numerics import rows_at
 
 
 def info_nce_terms(
@@ -23,8 +24,8 @@ def info_nce_terms(
         temperature: of the softmax.
     """
     asking = sorted(set(pairs.predictor))  # no other views, since each has as many logits as the queue is long
-    away = (linear(queries[asking], negatives) / temperature).logsumexp(-1)
-    away = away[[asking.index(p) for p in pairs.predictor]]
+    away = (linear(rows_at(queries, asking), negatives) / temperature).logsumexp(-1)
+    away = rows_at(away, [asking.index(p) for p in pairs.predictor])
     cosines = [(queries[p] * keys[t]).sum(-1) for p, t in zip(pairs.predictor, pairs.target, strict=True)]
     positive = stack(cosines) / temperature
     return logaddexp(positive, away) - positive

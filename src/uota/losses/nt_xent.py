@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from uota.distributed import gather_rows
 from uota.losses.pairs import Pairs
 from uota.losses.weights import log_negative_weights
-from uota.numerics import at_least_float32
+from uota.numerics import at_least_float32, indices, rows_at
 
 
 def nt_xent_terms(
@@ -41,5 +41,5 @@ def nt_xent_terms(
     own_image = torch.zeros(similarity.shape[1], similarity.shape[3], dtype=torch.bool, device=z.device)
     own_image[images, own] = True
     negatives = similarity.masked_fill(own_image[:, None], -torch.inf).flatten(2).logsumexp(-1)
-    chosen = positive[pairs.predictor, pairs.target]
-    return torch.logaddexp(chosen, negatives[pairs.predictor]) - chosen
+    chosen = positive[indices(pairs.predictor, z), indices(pairs.target, z)]
+    return torch.logaddexp(chosen, rows_at(negatives, pairs.predictor)) - chosen

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from uota.distributed import gather_rows
 from uota.losses.weights import log_negative_weights
-from uota.numerics import at_least_float32
+from uota.numerics import at_least_float32, indices
 
 
 def patch_prediction_terms(
@@ -28,10 +28,10 @@ def patch_prediction_terms(
     logits = torch.einsum("rbd,gpd->rbgp", predictions, everyone)
     images = torch.arange(predictions.shape[1], device=logits.device)
     row = torch.arange(len(predicted), device=logits.device)[:, None]
-    patch = torch.tensor(predicted, device=logits.device)[:, None]
+    patch = indices(predicted, logits)[:, None]
     own = (row, images, images + first, patch)
     positive = logits[own]
     if negative_weights is not None:
         logits = logits + log_negative_weights(negative_weights)
-    negatives = logits.index_put(own, logits.new_tensor(-torch.inf)).flatten(2).logsumexp(-1)
+    negatives = logits.index_put(own, torch.full_like(logits[:1, 0, 0, 0], -torch.inf)).flatten(2).logsumexp(-1)
     return torch.logaddexp(positive, negatives) - positive

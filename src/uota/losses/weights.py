@@ -10,6 +10,7 @@ from torch import Tensor
 
 from uota.distributed import count_over_ranks, gather_rows, part_of_mean, sum_over_ranks
 from uota.losses.pairs import Pairs
+from uota.numerics import rows_at
 
 # The views of a pair that are weighed: the predicting one, as in the UOTA paper, or both.
 Side = Literal["predictor", "both"]
@@ -63,7 +64,7 @@ class ViewWeights:
 
         With several ranks, this and the other means are a rank's part of the mean over all (`part_of_mean`).
         """
-        return self.mean_of_rows(terms, pairs.predictor, self.values[pairs.target])
+        return self.mean_of_rows(terms, pairs.predictor, rows_at(self.values, pairs.target))
 
     def mean_of_rows(
         self,
@@ -79,7 +80,7 @@ class ViewWeights:
             target_weights: joint weight of the targets of each row, which enters if both sides are weighed; None: the
                 targets are not views of this batch.
         """
-        weights = self.values[list(predictor)]
+        weights = rows_at(self.values, predictor)
         if self.side == "predictor":
             return part_of_mean(weights * terms)
         if target_weights is not None:
@@ -95,7 +96,9 @@ class ViewWeights:
             pairs: for moments of two views at once, where the weight of an image is the product of its two weights;
                 None: for moments of single views.
         """
-        return self.values if pairs is None else self.values[pairs.predictor] * self.values[pairs.target]
+        if pairs is None:
+            return self.values
+        return rows_at(self.values, pairs.predictor) * rows_at(self.values, pairs.target)
 
     def mean_of_moments(self, losses: Float[Tensor, " pairs"], pairs: Pairs) -> Float[Tensor, ""]:
         """Mean of losses that were each computed with the `moments` of a pair, weighted by the mean of these."""

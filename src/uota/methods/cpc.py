@@ -8,6 +8,7 @@ done in four directions. Batch norm would leak the answer between patches, so th
 from copy import deepcopy
 from math import isqrt
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -97,16 +98,16 @@ class CPC(nn.Module):
     def _predict(self, seen: Float[Tensor, "views batch features"]) -> tuple[Float[Tensor, "rows batch dim"], Pairs]:
         """Predict in all directions; the pairs hold each predicted patch and the patch at which its context ends."""
         side = isqrt(len(seen))
-        numbers = torch.arange(len(seen)).view(side, side)
+        numbers = np.arange(len(seen)).reshape(side, side)
         predictions, about, at = [], [], []
         for turn, (context, predictor) in enumerate(zip(self.contexts, self.predictors, strict=True)):
-            order = torch.rot90(numbers, turn)  # so that every direction goes from top to bottom
-            grid = seen[order].permute(2, 3, 0, 1)
+            order = np.rot90(numbers, turn)  # so that every direction goes from top to bottom
+            grid = torch.rot90(seen.unflatten(0, (side, side)), turn).permute(2, 3, 0, 1)
             made = predictor(context(grid).permute(2, 3, 0, 1)).unflatten(-1, (-1, self.dim))
             for step, distance in enumerate(self.distances):
                 predictions.append(made[:-distance, :, :, step].flatten(0, 1))
-                about += order[distance:].flatten().tolist()
-                at += order[:-distance].flatten().tolist()
+                about += order[distance:].ravel().tolist()
+                at += order[:-distance].ravel().tolist()
         return torch.cat(predictions), Pairs(about, at)
 
 

@@ -17,6 +17,7 @@ from uota.losses import ViewWeights, info_nce_terms, pairs_between
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
 from uota.methods.momentum_queue import MomentumQueue, roles_of
+from uota.numerics import rows_at
 
 
 class InfoMin(MomentumQueue):
@@ -73,7 +74,7 @@ class InfoMin(MomentumQueue):
             solved = unit(self._solve(embedded.by_size[0][: self.queries], step.number)[0])
             jigsaws = range(len(solved))
         roles = roles_of(self.queries, views, embedded.globals)
-        self.enqueue(keys[roles.keys])
+        self.enqueue(rows_at(keys, roles.keys))
         losses = []
         for queries, asking in ((embedded.z, roles.queries), (solved, jigsaws)):
             pairs = pairs_between(asking, roles.keys)

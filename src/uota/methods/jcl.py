@@ -14,6 +14,7 @@ from uota.losses import ViewWeights, joint_contrastive_terms
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
 from uota.methods.momentum_queue import MomentumQueue, Roles, roles_of
+from uota.numerics import rows_at
 
 
 class JCL(MomentumQueue):
@@ -64,11 +65,12 @@ class JCL(MomentumQueue):
         """
         assert embedded.targets is not None
         roles = roles_of(self.queries, len(embedded.projected), embedded.globals)
-        queries, keys = embedded.z[roles.queries], unit(embedded.targets)
+        queries, targets = rows_at(embedded.z, roles.queries), unit(embedded.targets)
+        keys = rows_at(targets, roles.keys)
         shares, key_weights = key_shares(weights.moments(), roles)
         strength = strength_at(step.progress, self.strength, self.ramp)
-        terms = joint_contrastive_terms(queries, keys[roles.keys], shares, self.negatives(), self.temperature, strength)
-        self.enqueue(mean_keys(keys, weights.moments(), roles)[None])
+        terms = joint_contrastive_terms(queries, keys, shares, self.negatives(), self.temperature, strength)
+        self.enqueue(mean_keys(targets, weights.moments(), roles)[None])
         return weights.mean_of_rows(terms, roles.queries, key_weights)
 
 
@@ -84,9 +86,9 @@ def key_shares(
     weights: Float[Tensor, "views batch"], roles: Roles
 ) -> tuple[Float[Tensor, "queries keys batch"], Float[Tensor, "queries batch"]]:
     """Share of each key in a query's moments, 0 for the key of its own view; and the mean weight of a query's keys."""
-    views = torch.tensor(list(roles.keys), device=weights.device)
-    other = torch.tensor(list(roles.queries), device=weights.device)[:, None] != views
-    weight = weights[views] * other[..., None]
+    keys, queries = (torch.arange(each.start, each.stop, device=weights.device) for each in (roles.keys, roles.queries))
+    other = queries[:, None] != keys
+    weight = rows_at(weights, roles.keys) * other[..., None]
     total = weight.sum(1)
     return weight / total.clamp_min(1e-12)[:, None], total / other.sum(1)[:, None]
 
@@ -95,8 +97,8 @@ def mean_keys(
     keys: Float[Tensor, "targets batch dim"], weights: Float[Tensor, "views batch"], roles: Roles
 ) -> Float[Tensor, "batch dim"]:
     """Weighted mean of each image's keys; it is not normalised, so the less they agree, the shorter it is."""
-    weight = weights[roles.keys]
-    return (weight[..., None] * keys[roles.keys]).sum(0) / weight.sum(0).clamp_min(1e-12)[:, None]
+    weight = rows_at(weights, roles.keys)
+    return (weight[..., None] * rows_at(keys, roles.keys)).sum(0) / weight.sum(0).clamp_min(1e-12)[:, None]
 
 
 CARD = Card(

@@ -13,6 +13,7 @@ from uota.losses import ViewWeights, info_nce_terms, pairs_between
 from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
 from uota.methods.momentum_queue import MomentumQueue, roles_of
+from uota.numerics import rows_at
 
 
 class MoCo(MomentumQueue):
@@ -57,7 +58,7 @@ class MoCo(MomentumQueue):
         roles = roles_of(self.queries, len(embedded.projected), embedded.globals)
         pairs = pairs_between(roles.queries, roles.keys)
         terms = info_nce_terms(embedded.z, keys, self.negatives(), pairs, self.temperature)
-        self.enqueue(keys[roles.keys])
+        self.enqueue(rows_at(keys, roles.keys))
         return weights.mean(terms, pairs)
 
 
