@@ -24,7 +24,7 @@ def thumbnails_and_features(embedded: Embedded) -> Float[Tensor, "views batch di
 
 
 ARBITER_INPUTS: dict[str, Callable[[Embedded], Tensor]] = {
-    "thumbnails": lambda embedded: thumbnails(embedded.by_size),
+    "thumbnails": lambda embedded: thumbnails(embedded.by_size, check_finite=False),
     "features": early_and_late,
     "both": thumbnails_and_features,
     "embeddings": lambda embedded: embedded.z.detach(),

@@ -11,6 +11,8 @@ from pytorch_lightning.callbacks.progress.rich_progress import (
 )
 from rich.progress import ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from uota.training.monitor import Monitor
+
 # Columns of a terminal that the bar itself takes; the rest is for text.
 WIDTH = 10
 # The time left is estimated from so many seconds, by default 30, which a slow step can exceed.
@@ -40,6 +42,10 @@ class RunBar(RichProgressBar):
         """Return the metrics to show, without the number of the log."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
+        # Through `module.log`, Lightning would read them from the device in every step.
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        for monitor in (callback for callback in callbacks if isinstance(callback, Monitor)):
+            metrics |= monitor.in_bar
         return metrics
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -29,6 +29,8 @@ class Estimate(pl.Callback):
     ) -> None:
         """Time the first steps."""
         self.done += 1
+        if self.done in (FIRST, FIRST + TIMED):
+            float(outputs["loss"])  # waits for the device, which otherwise only has been told what to do
         if self.done == FIRST:
             self.began = time.perf_counter()
         if self.done == FIRST + TIMED:

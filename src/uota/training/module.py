@@ -1,7 +1,7 @@
 """The training step, as a module of Lightning."""
 
 from collections.abc import Callable, Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pytorch_lightning as pl
 import torch
@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from uota.arbitration import Arbiter, Arbitration, ViewSampler
+from uota.arbitration.result import Number
 from uota.encoders.memory import MemoryBank
-from uota.errors import UotaError
 from uota.losses import Side, ViewWeights
 from uota.methods.card import BeforeUpdate, Method
 from uota.methods.embedded import Embedded, Step
@@ -18,6 +18,7 @@ from uota.numerics import seed_of
 from uota.settings.pretrain import CHOSEN, Pretrain
 from uota.training.arbiter_choice import ArbiterChoice
 from uota.training.arbiter_inputs import arbiter_input
+from uota.training.divergence import READ_EVERY, Divergence
 from uota.training.frozen_eyes import FrozenEyes
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
@@ -43,7 +44,7 @@ class StepOutput(TypedDict):
     views: Views
     weights: Tensor
     verdict: Arbitration | None
-    candidates_outlier_rate: float | None
+    candidates_outlier_rate: Number | None
 
 
 class Pretraining(pl.LightningModule):
@@ -76,6 +77,7 @@ class Pretraining(pl.LightningModule):
         self.eyes = eyes
         self.settings = settings
         self.total_steps, self.epoch_steps = total_steps, epoch_steps
+        self._divergence = Divergence()
         self._before_update: Callable[[int], None] | None = None
         if isinstance(method, BeforeUpdate):
             self._before_update = method.before_update
@@ -109,20 +111,26 @@ class Pretraining(pl.LightningModule):
     def training_step(self, views: Views, batch_index: int) -> StepOutput:
         """Choose among candidates, embed, weigh, and compute the loss.
 
-        What a step draws at random, such as dropout and stochastic depth, follows from the seed and the step.
+        What a step draws at random, such as dropout and stochastic depth, follows from the seed and the step. Nothing
+        waits for the device, except that every `READ_EVERY` steps it is read whether the training has diverged.
+
+        Raises:
+            UotaError: it has.
         """
+        if self.global_step % READ_EVERY == 0:
+            self._divergence.require_none()
         torch.manual_seed(seed_of(self.settings.runtime.seed, self.global_step, self.global_rank))
         step = Step(self.global_step, self.global_step / self.total_steps, views.labels, views.index)
 
         rate = None
         if self.sampler is not None:
-            sampled = self.sampler(views.by_size)
+            sampled = self.sampler(views.by_size, check_finite=False)
             views, rate = views.select(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
         embedded = self.method.embed(views.by_size, step)
-        self._require_finite(embedded.projected, "embeddings")
+        self._divergence.watch(embedded.projected, "embeddings", self.global_step)
         weights, verdict = self._weigh(embedded, step.progress)
         loss = self.method.loss(embedded, weights, step)
-        self._require_finite(loss, "loss")
+        self._divergence.watch(loss, "loss", self.global_step)
         return StepOutput(
             loss=loss,
             embeddings=embedded.z.detach(),
@@ -138,7 +146,7 @@ class Pretraining(pl.LightningModule):
         if self.arbiter is None:
             views, batch = embedded.projected.shape[:2]
             return ViewWeights.uniform(views, batch, side, device=self.device), None
-        verdict = self.arbiter(self.arbiter_features(embedded), progress)
+        verdict = self.arbiter(self.arbiter_features(embedded), progress, check_finite=False)
         return ViewWeights(verdict.weights, side), verdict
 
     def on_train_batch_start(self, batch: Views, batch_index: int) -> None:
@@ -153,12 +161,9 @@ class Pretraining(pl.LightningModule):
         if self._before_update is not None:
             self._before_update(self.global_step)
 
-    def _require_finite(self, x: Tensor, what: str) -> None:
-        if not bool(torch.isfinite(x.detach().sum())):
-            raise UotaError(
-                f"NaN or infinite {what} at step {self.global_step}: the training has diverged; lower learning_rate, "
-                "or use precision 32 instead of bf16; earlier checkpoints are intact"
-            )
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to save a training that has diverged, so that the checkpoint before it stays."""
+        self._divergence.require_none()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the method's optimiser; the arbiter's head has its own."""

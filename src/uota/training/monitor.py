@@ -2,12 +2,16 @@
 
 import time
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from rich.console import Console
 
-from uota.training.measures import EpochDiagnosis, Means, measures_of
+from uota.arbitration.result import Number
+from uota.distributed import mean_over_ranks
+from uota.training.divergence import READ_EVERY
+from uota.training.measures import EpochDiagnosis, Means, measures_of, read_measures
 from uota.training.module import StepOutput
 from uota.training.summary import Session, Summary
 from uota.views import Views
@@ -34,6 +38,15 @@ IN_BAR = ("loss", "ess", "outlier_rate")
 SHARES = ("candidates_outlier_rate", "outlier_rate", "true_outlier_rate")
 
 
+class Unread(NamedTuple):
+    """A step whose measures are still on the device: its number, epoch and images over all ranks."""
+
+    number: int
+    epoch: int
+    images: int
+    measures: dict[str, Number]
+
+
 class Monitor(pl.Callback):
     """Logs metrics at the end of every epoch, and prints a line after every twentieth of a run.
 
@@ -57,6 +70,8 @@ class Monitor(pl.Callback):
         self.diagnosed: dict[str, float] = {}
         self.session, self.since_line, self.printed = Session(), Means(), time.perf_counter()
         self.epoch, self.diagnosis = Means(), EpochDiagnosis()
+        self.in_bar: dict[str, float] = {}
+        self._unread: list[Unread] = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know of its beginning."""
@@ -77,20 +92,23 @@ class Monitor(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Views, batch_index: int
     ) -> None:
-        """Add a step to the means, show them in the progress bar, and print a line if it is due."""
+        """Add a step to the means, read them every `READ_EVERY` steps, and print a line if it is due."""
         step: StepOutput = outputs
-        measures, images = measures_of(step, self.names), step["weights"].shape[1] * trainer.world_size
-        for means in (self.epoch, self.since_line):
-            means.add(measures, images)
+        images = step["weights"].shape[1] * trainer.world_size
+        self._unread.append(
+            Unread(trainer.global_step - 1, trainer.current_epoch, images, measures_of(step, self.names))
+        )
         self.diagnosis.add(step)
         self.session.add(images)
-        module.log("step_loss", step["loss"].detach(), sync_dist=True)
-        module.log_dict(self._in_bar(), prog_bar=True, logger=False)
-        if trainer.global_step % self.every == 0 or trainer.global_step == self.total_steps:
+        is_due = trainer.global_step % self.every == 0 or trainer.global_step == self.total_steps
+        if is_due or trainer.global_step % READ_EVERY == 0:
+            self._read(trainer, module)
+        if is_due:
             self._end_line(trainer, module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Log the epoch."""
+        self._read(trainer, module)
         if not self.epoch.images:
             return
         self.diagnosed = self.diagnosis.values()
@@ -102,6 +120,31 @@ class Monitor(pl.Callback):
     def summary(self, steps: int) -> Summary:
         """Summarise the run after so many steps."""
         return Summary(steps, self.session, self.first_loss, self.last)
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Log the latest steps of a training that was stopped."""
+        if trainer.world_size == 1:  # other ranks may not come here
+            self._read(trainer, module)
+
+    def _read(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Read what the latest steps have left on the device: add it to the means, and log each step's loss."""
+        steps, self._unread = self._unread, []
+        if not steps:
+            return
+        read = read_measures([each.measures for each in steps])
+        for step, measures in zip(steps, read, strict=True):
+            for means in (self.epoch, self.since_line):
+                means.add(measures, step.images)
+        (losses,) = mean_over_ranks(torch.tensor([each["loss"] for each in read], device=module.device))
+        for step, loss in zip(steps, losses.tolist(), strict=True):
+            for logger in trainer.loggers:
+                logger.log_metrics({"step_loss": loss, "epoch": step.epoch}, step.number)
+        for logger in trainer.loggers:
+            logger.save()
+        self.diagnosis.read()
+        shown = self.since_line.on_this_rank()
+        self.in_bar = {name: shown[name] for name in IN_BAR if name in shown}
+        self.in_bar["img/s"] = self.session.images_per_second
 
     def _begin_epoch(self) -> None:
         self.epoch, self.diagnosis = Means(), EpochDiagnosis()
@@ -124,10 +167,6 @@ class Monitor(pl.Callback):
             self.console.print("; ".join(f"{name}: {MEANINGS[name]}" for name in new))
         shown = "  ".join(f"{name} {_format(name, values[name])}" for name in names)
         self.console.print(f"step {trainer.global_step}/{self.total_steps}  {shown}")
-
-    def _in_bar(self) -> dict[str, float]:
-        means = self.since_line.on_this_rank()
-        return {name: means[name] for name in IN_BAR if name in means} | {"img/s": self.session.images_per_second}
 
 
 def _format(name: str, value: float) -> str:

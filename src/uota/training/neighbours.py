@@ -19,18 +19,26 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._batches: deque[tuple[Tensor, Tensor]] = deque()
+        self._unread: list[tuple[Tensor, Tensor]] = []
 
     def add(self, features: Float[Tensor, "batch features"], labels: Int64[Tensor, " batch"]) -> None:
-        """Add the labelled images of a batch (label -1: none), and drop old batches that exceed `IMAGES`."""
-        labelled = labels >= 0
-        if not bool(labelled.any()):
-            return
-        self._batches.append((features.detach()[labelled].float(), labels[labelled]))
-        while sum(len(labels) for _, labels in self._batches) - len(self._batches[0][1]) >= IMAGES:
-            self._batches.popleft()
+        """Add the images of a batch, of which those with label -1 do not count."""
+        self._unread.append((features.detach().to(torch.float32, copy=True), labels))
+
+    def read(self) -> None:
+        """Keep the labelled images only, and drop old batches that exceed `IMAGES`; this waits for the device."""
+        for features, labels in self._unread:
+            labelled = labels >= 0
+            if bool(labelled.any()):
+                self._batches.append((features[labelled], labels[labelled]))
+        self._unread = []
+        kept = sum(len(labels) for _, labels in self._batches)
+        while self._batches and kept - len(self._batches[0][1]) >= IMAGES:
+            kept -= len(self._batches.popleft()[1])
 
     def top1(self) -> float | None:
         """Return the leave-one-out kNN accuracy of the window in per cent; None: there are too few images."""
+        self.read()
         kept = [torch.cat(parts)[-IMAGES:] for parts in zip(*self._batches, strict=True)]
         return leave_one_out_top1(*kept) if kept and len(kept[1]) > NEIGHBOURS else None
 
