@@ -105,8 +105,8 @@ def _nulls(
 
 def of_other_images(x: Float[Tensor, "views batch images"], home: Int64[Tensor, " batch"]) -> Tensor:
     """Leave out each row's entry of its own image: (views, batch, images) to (views, batch, others)."""
-    others = torch.arange(x.shape[-1] - 1, device=x.device)
-    return x.gather(-1, (others + (others >= home[:, None])).expand(len(x), -1, -1))
+    is_after = torch.arange(x.shape[-1] - 1, device=x.device) >= home[:, None]
+    return torch.where(is_after, x[..., 1:], x[..., :-1])
 
 
 def _sum_of_others(x: Float[Tensor, "*rows images"]) -> Float[Tensor, "*rows images"]:

@@ -80,12 +80,12 @@ def cholesky_of_scatter(deviations: Float[Tensor, "views batch dim"], covariance
     rows = deviations.flatten(0, 1) / unit
     count = count_over_ranks(rows[:, 0])
     scatter = SHRINKAGES[covariance](rows, sum_over_ranks(rows.T @ rows) / count, count)
-    trace = scatter.trace()
-    jitter = JITTER * torch.finfo(scatter.dtype).eps * trace.clamp_min(SMALLEST_TRACE)
-    ones = torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device)
-    scatter = scatter + (eps / unit / unit) * ones
-    factors, failed = torch.linalg.cholesky_ex(torch.stack([scatter, scatter + jitter * ones]))
-    alone = (scatter.diagonal() + jitter).sqrt().diag()
+    jitter = JITTER * torch.finfo(scatter.dtype).eps * scatter.trace().clamp_min(SMALLEST_TRACE)
+    least = eps / unit / unit
+    candidates = scatter.expand(2, -1, -1).clone()
+    candidates.diagonal(dim1=1, dim2=2).add_(torch.stack([least, least + jitter]).unsqueeze(1))
+    factors, failed = torch.linalg.cholesky_ex(candidates)
+    alone = candidates[1].diagonal().sqrt().diag()
     return unit * torch.where(failed[0] == 0, factors[0], torch.where(failed[1] == 0, factors[1], alone))
 
 
