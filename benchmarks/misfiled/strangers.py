@@ -2,7 +2,8 @@
 
 Some groups are taken away, and up to a hundred of their members are filed at random in other groups, so that they
 belong nowhere. A line of benchmarks/results/misfiled_strangers.jsonl has the average precision of the list, the mean
-probability of these members not to belong, and the estimated share.
+probability of these members not to belong, the estimated share, and how many of them a training that re-files would
+move to a group.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.lines import make_missing, read_lines
 from benchmarks.misfiled.features import featured
 from uota.membership.members import score_members
+from uota.membership.verdicts import LIKELY
 
 OUT = RESULTS / "misfiled_strangers.jsonl"
 DATA, STRANGERS = ("drawings", "garments", "stamps"), 100
@@ -50,6 +52,7 @@ def measure(run: Run) -> dict[str, Any]:
         "ap": round(float(average_precision_score(wrong, -place)), 4),
         "probability": round(float(found.probability[wrong].double().mean()), 4),
         "estimated": round(found.share, 4),
+        "moved": int((wrong & (found.probability * found.fits_probability > LIKELY)).sum()),
     }
 
 

@@ -45,6 +45,10 @@ class Candidates(NamedTuple):
     differs: Bool[Tensor, "rows candidates"]
     similarity: Float[Tensor, "rows candidates ways"]
 
+    def without(self, group: Int64[Tensor, " rows"]) -> "Candidates":
+        """Return the same without one group of each member."""
+        return self._replace(differs=self.differs & (self.group != group[:, None]))
+
 
 class Seekers(NamedTuple):
     """Members whose candidates are looked for at once.

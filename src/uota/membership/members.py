@@ -11,6 +11,7 @@ from torch import Tensor
 from uota.errors import UotaError
 from uota.membership.choice import choose, known_outliers
 from uota.membership.destinations import ByCentres, ByNeighbours, Candidates, Logit, fit_logit, join
+from uota.membership.elsewhere import likelihood_ratio, updated
 from uota.membership.grouped import ROWS
 from uota.membership.in_blocks import in_blocks
 from uota.membership.injection import Exchanged, Trial, exchanges, score_all, try_scores
@@ -88,14 +89,14 @@ def score_vectors(z: Vectors, group: Int64[Tensor, " members"], seed: int = 0) -
     found = estimate(score, nulls)
     probability, elsewhere = (torch.full((len(group),), of_one, dtype=torch.float64) for of_one in (found.share, 1.0))
     probability[several], elsewhere[several] = found.probability, found.elsewhere
-    fits, fits_probability = tell_groups(members, moved, probability)
+    fits, fits_probability = tell_groups(members, moved, probability, elsewhere)
     return MemberVerdicts(
         group=group,
         probability=probability.to(z.dtype),
         fdr=false_discoveries(probability).to(z.dtype),
         score=torch.full((len(group),), torch.nan, dtype=z.dtype).index_copy(0, several, score),
         fits=fits,
-        fits_probability=(elsewhere * fits_probability).to(z.dtype),
+        fits_probability=fits_probability.to(z.dtype),
         nearest_own=nearest_member(z, group, group),
         nearest_other=nearest_member(z, group, fits),
         share=found.share,
@@ -141,23 +142,27 @@ def _try(
 
 
 def tell_groups(
-    members: Metrics, moved: Moved, probability: Float[Tensor, " members"]
+    members: Metrics, moved: Moved, probability: Float[Tensor, " members"], elsewhere: Float[Tensor, " members"]
 ) -> tuple[Int64[Tensor, " members"], Float[Tensor, " members"]]:
     """Return the other group that each member fits best, and the probability that it belongs there.
 
-    Those that belong to their group almost surely are compared with centres only.
+    Those that belong to their group almost surely are compared with centres only. The clearer one group fits better
+    than all others, the more probably a wrong member belongs to a group at all.
 
     Args:
         members: all members.
         moved: what is known of moved ones.
         probability: of each member not to belong to its group.
+        elsewhere: of each to belong to another group, if not to its own, by its score alone.
     """
     group, unsure = members[PLAIN].group, probability > SURE
     fits, chance = torch.empty_like(group), torch.empty(len(group), dtype=members[PLAIN].z.dtype)
     ways = zip((~unsure, unsure), _finders(members), (moved.by_centres, moved.by_neighbours), strict=True)
     for chosen, finder, candidates in ways:
-        logit, rows = _fit_logit(candidates, moved.rows, group, probability), torch.nonzero(chosen)[:, 0]
-        fits[rows], chance[rows] = of_all_ranks(*_tell(logit, finder, own_share(rows)))
+        logit, ratio = _fit_logit(candidates, moved.rows, group, probability)
+        rows = torch.nonzero(chosen)[:, 0]
+        fits[rows], best = of_all_ranks(*_tell(logit, finder, own_share(rows)))
+        chance[rows] = best * updated(elsewhere[rows], ratio(best)).to(best.dtype)
     return fits, chance
 
 
@@ -175,11 +180,17 @@ def _fit_logit(
     moved: Int64[Tensor, " moved"],
     group: Int64[Tensor, " members"],
     probability: Float[Tensor, " members"],
-) -> Logit:
-    """Fit what finds the groups that moved members came from, to those that probably belonged there."""
+) -> tuple[Logit, Callable[[Tensor], Tensor]]:
+    """Fit what finds the groups that moved members came from, to those that probably belonged there.
+
+    Returns:
+        It, and what tells how much more often it is so sure of members of these groups than of those of none.
+    """
     right = probability[moved] <= LIKELY
     chosen = right if bool(right.any()) else torch.ones_like(right)
-    return fit_logit(Candidates(*(each[chosen] for each in candidates)), group[moved[chosen]])
+    known, home = Candidates(*(each[chosen] for each in candidates)), group[moved[chosen]]
+    logit = fit_logit(known, home)
+    return logit, likelihood_ratio(logit(known)[1], logit(known.without(home))[1])
 
 
 def false_discoveries(probability: Float[Tensor, " members"]) -> Float[Tensor, " members"]:
