@@ -34,7 +34,7 @@ def info_nce(method, query, key):
 
 def test_the_loss_is_the_mean_of_both_branches():
     method, x = make(), views()
-    found = method.embed([x], Step())
+    found = method.embed([x], Step(7))
     keys = normalize(method.key(x), dim=-1)
     terms = []
     for queries in (found.z, solved(method, x, 7)):
@@ -78,6 +78,6 @@ def test_weight_zero_leaves_no_gradient_through_either_branch():
     method, x = make(), views(3).requires_grad_()
     weights = torch.ones(3, BATCH)
     weights[0, 2] = 0
-    method.loss(method.embed([x], Step()), ViewWeights(weights), Step(7)).backward()
+    method.loss(method.embed([x], Step(7)), ViewWeights(weights), Step(7)).backward()
     assert float(x.grad[0, 2].abs().max()) == 0
     assert float(x.grad[1, 2].abs().max()) > 0

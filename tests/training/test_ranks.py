@@ -16,6 +16,7 @@ from uota.encoders.sync_batchnorm import with_sync_batch_norm
 from uota.losses import ViewWeights
 from uota.methods import METHODS, Embedded, Step
 from uota.methods.build import build_method
+from uota.methods.infomin import WithJigsaws
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
@@ -62,7 +63,8 @@ def losses_of_embeddings(settings, rank=0, ranks=1):
     mine = slice(sum(MANY[ranks][:rank]), sum(MANY[ranks][: rank + 1]))
     found = {}
     for name, make in ARBITERS.items():
-        parts = {part: getattr(whole, part)[:, mine].clone() for part in ("projected", "features", "targets")}
+        names = [name for name, value in vars(whole).items() if isinstance(value, torch.Tensor)]
+        parts = {part: getattr(whole, part)[:, mine].clone() for part in names}
         own = replace(whole, **parts, by_size=[each[:, mine] for each in whole.by_size])
         leaves = [own.projected.requires_grad_(), own.features.requires_grad_()]
         weights = make()(own.z).weights
@@ -84,13 +86,16 @@ def embeddings(settings):
         centre = torch.randn(images, width, generator=random)
         return centre + torch.randn(views, images, width, generator=random)
 
-    return Embedded(
+    embedded = Embedded(
         projected=around(method.dim),
         features=around(method.encoder.width),
         early=[],
         by_size=[torch.randn(each.count, images, 3, each.size, each.size, generator=random) for each in sizes],
         targets=around(method.dim)[: sizes[0].count],
     )
+    if settings.method.name != "infomin":
+        return embedded
+    return WithJigsaws(**vars(embedded), solved=around(method.dim)[: sizes[0].count])
 
 
 def two_steps(settings, rank=0, ranks=1):

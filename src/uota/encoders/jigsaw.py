@@ -24,20 +24,28 @@ class JigsawHead(nn.Module):
 
 
 def pieces(
-    views: Float[Tensor, "views batch channels size size"], number: int
+    views: Float[Tensor, "views batch channels size size"], number: int, start: int = 0, images: int | None = None
 ) -> Float[Tensor, "views batch pieces channels piece piece"]:
     """Cut each view into nine shuffled pieces at random positions of their cells (64 of 85 pixels for views of 255).
 
     Orders and positions depend on the number of the step and the image's position in the global batch alone.
+
+    Args:
+        views: of some images of this rank's batch.
+        number: of the step.
+        start: index of the first of them in the batch.
+        images: number of images in the batch; None: these are all.
     """
     random = torch.Generator().manual_seed(number)
-    (first, images), own = share_of_rows(views[0]), views.shape[1]
+    own = views.shape[1]
+    first, total = share_of_rows(views.new_empty(own if images is None else images, 0))
     cell = views.shape[-1] // SIDE
     piece = max(round(SHARE * cell), 1)
-    order = torch.rand(len(views), images, SIDE**2, generator=random, dtype=torch.float32).argsort(-1)
+    order = torch.rand(len(views), total, SIDE**2, generator=random, dtype=torch.float32).argsort(-1)
     cuts = torch.randint(cell - piece + 1, (*order.shape, 2), generator=random)
     corners = cell * torch.stack([order // SIDE, order % SIDE], -1) + cuts
-    top, left = corners[:, first : first + own].to(views.device, non_blocking=True).unbind(-1)
+    mine = slice(first + start, first + start + own)
+    top, left = corners[:, mine].to(views.device, non_blocking=True).unbind(-1)
     windows = views.unfold(-2, piece, 1).unfold(-2, piece, 1)
     view, image = (torch.arange(n, device=views.device) for n in views.shape[:2])
     return windows[view[:, None, None], image[:, None], :, top, left]

@@ -47,7 +47,7 @@ class BYOL(nn.Module):
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Project all views, and the global ones by the target network, which first follows the last update."""
-        if self.training and step.number:
+        if self.training and step.number and step.begins:
             done = step.progress * (step.number - 1) / step.number
             self.target.follow(self.encoder, self.projector, momentum_at(done, self.momentum))
         return embed(self.encoder, self.projector, views, self.target(views[0]), self.batch_norm)

@@ -75,7 +75,7 @@ class CPC(nn.Module):
                 f"cpc_v2 predicts over {self.distances[-1]} steps in a square grid of patches, and these views are "
                 f"{' + '.join(str(len(each)) for each in views)}; choose --views cpc, small-cpc or small-grey-cpc"
             )
-        if self.average is not None and self.training:
+        if self.average is not None and self.training and step.begins:
             follow(self.encoder, self.learner, self.average)
         return embed(self.encoder if self.average is None else self.learner, self.projector, views)
 

@@ -12,6 +12,21 @@ from uota.numerics import at_least_float32
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some images of a rank's batch, where a step embeds its batch in parts, and each of them twice.
+
+    Attributes:
+        start: index of the first of them in the batch.
+        images: number of images in the whole batch.
+        again: whether they are embedded for the second time, which is for their gradient alone.
+    """
+
+    start: int
+    images: int
+    again: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """The state of training, and what is known of a batch besides its views.
 
@@ -20,12 +35,19 @@ class Step:
         progress: share of training done.
         labels: labels of the batch's images, for methods that learn from them.
         index: index of each of the batch's images in the source, for methods with a memory of every image.
+        part: which images of the batch are embedded; None: all of them, once.
     """
 
     number: int = 0
     progress: float = 0.0
     labels: Int64[Tensor, " batch"] | None = None
     index: Int64[Tensor, " batch"] | None = None
+    part: Part | None = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether nothing of this step has been embedded yet; what a method does once a step, it does then."""
+        return self.part is None or (self.part.start == 0 and not self.part.again)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ MoCo v2 with stronger augmentations and the second branch of PIRL (Misra & van d
 pieces of a view must pick the same key as the query.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,17 @@ from uota.methods.card import Card
 from uota.methods.embedded import Embedded, Step, unit
 from uota.methods.momentum_queue import MomentumQueue, roles_of
 from uota.numerics import rows_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithJigsaws(Embedded):
+    """Embeddings of a batch, and those of the jigsaws made of its first views, which are no views themselves.
+
+    Attributes:
+        solved: embeddings of the jigsaws.
+    """
+
+    solved: Float[Tensor, "jigsaws batch dim"]
 
 
 class InfoMin(MomentumQueue):
@@ -57,10 +68,11 @@ class InfoMin(MomentumQueue):
         self.jigsaw = jigsaw
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
-        """Encode queries, keys and those jigsaws that are views; the key encoder first follows the last update."""
-        if not self._cuts_second(views):
-            return self.queries_and_keys(views)
-        return self._with_jigsaws(self.queries_and_keys(views[:1]), views, step.number)
+        """Encode queries, keys and jigsaws; the key encoder first follows the last update."""
+        if self._cuts_second(views):
+            return self._with_jigsaws(self.queries_and_keys(views[:1], step), views, step)
+        embedded = self.queries_and_keys(views, step)
+        return WithJigsaws(**vars(embedded), solved=self._solve(views[0][: self.queries], step)[0])
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """InfoNCE of the views and of the jigsaws, each term times the weight of its view, or of both views."""
@@ -70,8 +82,8 @@ class InfoMin(MomentumQueue):
             views, solved = embedded.globals, embedded.z
             jigsaws = range(views, len(solved))
         else:
-            views = len(embedded.projected)
-            solved = unit(self._solve(embedded.by_size[0][: self.queries], step.number)[0])
+            assert isinstance(embedded, WithJigsaws)
+            views, solved = len(embedded.projected), unit(embedded.solved)
             jigsaws = range(len(solved))
         roles = roles_of(self.queries, views, embedded.globals)
         self.enqueue(rows_at(keys, roles.keys))
@@ -85,16 +97,17 @@ class InfoMin(MomentumQueue):
     def _cuts_second(self, views: list[Tensor]) -> bool:
         return self.queries is not None and len(views) > 1
 
-    def _with_jigsaws(self, embedded: Embedded, views: list[Tensor], number: int) -> Embedded:
-        made = [self._solve(of_size, number) for of_size in views[1:]]
+    def _with_jigsaws(self, embedded: Embedded, views: list[Tensor], step: Step) -> Embedded:
+        made = [self._solve(of_size, step) for of_size in views[1:]]
         projected = torch.cat([embedded.projected, *(each[0] for each in made)])
         features = torch.cat([embedded.features, *(each[1] for each in made)])
         early = [*embedded.early, *(each[2] for each in made)]
         return replace(embedded, projected=projected, features=features, early=early, by_size=views)
 
-    def _solve(self, views: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _solve(self, views: Tensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """Make jigsaws and embed them; their features and early maps are means over the pieces."""
-        cut = pieces(views, number)
+        start, images = (0, views.shape[1]) if step.part is None else (step.part.start, step.part.images)
+        cut = pieces(views, step.number, start, images)
         made = self.encoder.with_early_map(images_of(cut.flatten(0, 1)))
         features, early = (x.unflatten(0, cut.shape[:3]) for x in made)
         return self.jigsaw_head(features), features.mean(2), early.mean(2)

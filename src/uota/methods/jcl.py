@@ -56,7 +56,7 @@ class JCL(MomentumQueue):
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode queries and keys; the key encoder first follows the last update."""
-        return self.queries_and_keys(views)
+        return self.queries_and_keys(views, step)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """The bound, each term times the weight of its query; the weights of keys act within their moments.

@@ -49,7 +49,7 @@ class MoCo(MomentumQueue):
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode queries and keys; the key encoder first follows the last update."""
-        return self.queries_and_keys(views)
+        return self.queries_and_keys(views, step)
 
     def loss(self, embedded: Embedded, weights: ViewWeights, step: Step) -> Float[Tensor, ""]:
         """InfoNCE, each term times the weight of its query, or of both views; then the keys enter the queue."""

@@ -11,7 +11,7 @@ from uota.encoders.encoder import Encoder, FeatureEncoder
 from uota.encoders.momentum import MomentumCopy
 from uota.encoders.queue import Queue
 from uota.errors import UotaError
-from uota.methods.embedded import Embedded, embed
+from uota.methods.embedded import Embedded, Step, embed
 
 
 class Roles(NamedTuple):
@@ -73,9 +73,9 @@ class MomentumQueue(nn.Module):
         self.momentum = momentum
         self.queries = queries
 
-    def queries_and_keys(self, views: list[Tensor]) -> Embedded:
+    def queries_and_keys(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode queries and keys; in training the key encoder first follows the encoder."""
-        if self.training:
+        if self.training and step.begins:
             self.key.follow(self.encoder, self.projector, self.momentum)
         return embed_queries_and_keys(self.encoder, self.projector, self.key, views, self.queries)
 

@@ -69,12 +69,10 @@ class SwAV(nn.Module):
         self.batch_norm: BatchNorm = batch_norm
         self.register_buffer("queue", torch.zeros(crops, queue_length, dim))
         self.register_buffer("queued", torch.zeros((), dtype=torch.long))
-        self._count: int | None = None  # `queued` on the host, which spares waiting for the device
-        self.register_load_state_dict_post_hook(_forget_count)  # type: ignore[no-untyped-call]
 
     def embed(self, views: list[Tensor], step: Step) -> Embedded:
         """Encode and project all views; in training, first normalise the prototypes."""
-        if self.training:
+        if self.training and step.begins:
             with torch.no_grad():  # outside the graph, so that their gradient is not projected on the sphere
                 self.prototypes.copy_(normalize(self.prototypes, dim=-1))
         return embed(self.encoder, self.projector, views, batch_norm=self.batch_norm)
@@ -97,11 +95,14 @@ class SwAV(nn.Module):
 
     @torch.no_grad()
     def codes(self, logits: Float[Tensor, "crops batch prototypes"]) -> Float[Tensor, "crops batch prototypes"]:
-        """Assign the global crops evenly to the prototypes, together with the queue once it is full."""
+        """Assign the global crops evenly to the prototypes, together with the queue once it is full.
+
+        Until then its rows have no mass, since the device would have to be waited for to know whether it is full.
+        """
         batch, length = logits.shape[1], self.queue.shape[1]
-        if length and self._queue_count() >= length:
-            mine = self.queue[:, rank() :: world_size()]  # each row of the queue counts once, on one rank
-            logits = torch.cat([logits, linear(mine, self.prototypes)], dim=1)
+        if length:
+            mine = linear(self.queue[:, rank() :: world_size()], self.prototypes)  # each row counts once, on one rank
+            logits = torch.cat([logits, torch.where(self.queued >= length, mine, -torch.inf)], dim=1)
         spread = [sinkhorn(at_least_float32(crop), self.iterations, self.epsilon) for crop in logits]
         return torch.stack(spread)[:, :batch]
 
@@ -111,17 +112,7 @@ class SwAV(nn.Module):
         if length:
             new = gather_rows(z.transpose(0, 1)).rows.transpose(0, 1)
             self.queue.copy_(torch.cat([new, self.queue], dim=1)[:, :length])
-            self._count = self._queue_count() + new.shape[1]
             self.queued += new.shape[1]
-
-    def _queue_count(self) -> int:
-        """Return the number of embeddings of each crop that were ever queued."""
-        return int(self.queued) if self._count is None else self._count
-
-
-def _forget_count(module: SwAV, _: object) -> None:
-    """After loading, read the number of queued embeddings again."""
-    module._count = None
 
 
 def sinkhorn(
