@@ -5,8 +5,8 @@ cost: the share of a step that an arbiter takes. SwAV with a ResNet-18 on 64 ima
 peers: images per second of six methods with the learned arbiter, compared with the same method as in lightly's
     examples, without an arbiter. Both have the same backbone, heads and ready-made views, and take turns on 2 threads:
     with the small ResNet that is trained on CPUs here, on 128 images x 2 views of 24 pixels (SwAV: and 4 of 16), and
-    with a ResNet-18, on 64 images x 2 views of 96 pixels (SwAV: and 6 of 48). A third column is uota with a compiled
-    encoder (`--compile true`).
+    with a ResNet-18, on 64 images x 2 views of 96 pixels (SwAV: and 6 of 48). A third column is uota compiled
+    (`--compile true`).
 
 Medians go to benchmarks/results/step-cost.json and step-peers.json.
 """
@@ -29,7 +29,7 @@ from uota import Arbiter
 from uota.encoders.encoder import Encoder
 from uota.losses import ViewWeights
 from uota.methods import METHODS, Step
-from uota.methods.build import compile_encoders
+from uota.methods.build import compile_method
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import arbiter_input
 from uota.training.setup import build_module
@@ -105,8 +105,10 @@ def our_step(name: str, backbone: str, groups: list[Tensor], compiled: bool = Fa
         memory_format=torch.channels_last
     )
     if compiled:
-        compile_encoders(method)
+        compile_method(method)
     arbiter = Arbiter("learned")
+    if compiled:
+        arbiter.compile()
     optimizer = torch.optim.SGD(method.parameters(), lr=0.01, momentum=0.9)
 
     def step() -> None:

@@ -6,6 +6,7 @@ from uota.data import Folder, Groups, open_source
 from uota.data.memory import TensorSource
 from uota.data.open import open_items
 from uota.errors import UotaError
+from uota.losses import ViewWeights
 from uota.methods import Step
 from uota.methods.build import check_statistics
 from uota.settings.pretrain import Pretrain
@@ -16,11 +17,11 @@ from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
 
-def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
+def test_compile_applies_to_encoders_heads_and_loss_and_to_momentum_copies(monkeypatch):
     called = []
 
-    def compiled(function):
-        def counted(images):
+    def compiled(function, **options):
+        def counted(*inputs):
             called.append(function.__self__)
             return function(images)
 
@@ -33,10 +34,13 @@ def test_compile_applies_to_the_encoder_and_to_its_momentum_copy(monkeypatch):
     views = ViewPipeline(preset, 0)(source, [(0, index) for index in range(8)])
     method = build_module(settings, total_steps=2).method
 
-    method.embed(views.by_size, Step())
+    embedded = method.embed(views.by_size, Step())
+    method.loss(embedded, ViewWeights.uniform(preset.views, 8), Step())
 
-    of_targets, of_views = [method.target.encoder] * preset.global_views, [method.encoder] * preset.views
-    assert called == of_targets + of_views  # once for each view
+    of_targets, of_views = preset.global_views, preset.views  # once for each view
+    expected = [method.target.encoder] * of_targets + [method.target.projector] * of_targets
+    expected += [method.encoder] * of_views + [method.projector] * of_views
+    assert sorted(called, key=id) == sorted([*expected, method, *[method.predictor] * of_views], key=id)
     assert not any("compiled" in name for name in method.state_dict())
 
 

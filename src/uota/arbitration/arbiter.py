@@ -15,7 +15,7 @@ from uota.arbitration.inputs import check_views, detached_float, is_number, requ
 from uota.arbitration.result import Arbitration, Scores, Weighing
 from uota.arbitration.scores import CohortScore, Contrast, LearnedContrast, Mahalanobis
 from uota.arbitration.scores.contrast import DOUBT
-from uota.arbitration.state import Recall, may_be_repeated, never_compiled, own_modes
+from uota.arbitration.state import Compiled, Lock, Recall, in_backward, may_be_repeated, never_compiled, own_modes
 from uota.arbitration.strengths import EffectiveSampleSize, Temperature, TwoGroups
 
 ViewTensors = Float[Tensor, "views batch dim"] | Sequence[Float[Tensor, "batch dim"]]
@@ -137,7 +137,21 @@ class Arbiter(nn.Module):
         else:
             self.score, self.strength = _checked_pair(model)
         self.start = start
-        self._recall = Recall()
+        self._recall, self._lock = Recall(), Lock()
+        self._compiled: Compiled | None = None
+
+    def compile(self, **options: Any) -> None:
+        """Compile what computes scores and weights, on one process, and a learned head's loss; in place.
+
+        The rest of a call stays outside: the checks of its input, what isolates it from the caller's modes, and the
+        step of the learned head's optimiser.
+
+        Args:
+            options: of `torch.compile`.
+        """
+        self._compiled = Compiled(_verdict, options)
+        if isinstance(self.score, LearnedContrast):
+            self.score.compile(**options)
 
     def __call__(self, x: ViewTensors, progress: float | None = None, *, check_finite: bool = True) -> Arbitration:
         return super().__call__(x, progress, check_finite=check_finite)
@@ -168,11 +182,20 @@ class Arbiter(nn.Module):
         x, repeatable = check_views(x), may_be_repeated()
         with own_modes(x.device):
             prepared, total = _prepared(x, check_finite)
-            compute = partial(_verdict, self.score, self.strength, prepared)
-            verdict = self._recall(prepared, total, compute, repeatable)
+            verdict = self._recall(prepared, total, partial(self._compute, prepared), repeatable)
             if progress is not None and progress < self.start:
                 return replace(verdict, weights=torch.ones_like(verdict.weights))
             return verdict
+
+    def _compute(self, x: Tensor) -> Arbitration:
+        if self._compiled is None or in_backward():
+            return _verdict(self.score, self.strength, x)
+        with self._lock:
+            if isinstance(self.strength, TwoGroups):
+                self.strength.ready()
+            if isinstance(self.score, LearnedContrast):
+                return self._compiled(self.score.judge, self.strength, self.score.compare(x))
+            return self._compiled(self.score, self.strength, x)
 
 
 def _named(name: str, settings: dict[str, Any]) -> tuple[Score, Strength]:
@@ -199,7 +222,7 @@ def _is_instance_to_call(part: object) -> bool:
     return callable(part) and not isinstance(part, type)
 
 
-def _verdict(score: Score, strength: Strength, x: Tensor) -> Arbitration:
+def _verdict(score: Callable[[Any], Scores], strength: Strength, x: Any) -> Arbitration:
     scores = score(x)
     if not isinstance(scores, Scores):
         raise ValueError(

@@ -34,6 +34,8 @@ def own_modes(device: torch.device) -> AbstractContextManager[Any]:
     expects the recomputation to save as many tensors (and, if it is selective, to run the same operations) as the
     forward pass; but a repeated call of an arbiter does less than the first.
     """
+    if torch.compiler.is_compiling():  # inside an arbiter's call, which has left the caller's modes already
+        return torch.no_grad()
     recorded = any(isinstance(mode, RECORDERS) for mode in _get_current_dispatch_mode_stack())
     hooked = torch._C._autograd._top_saved_tensors_default_hooks(False) is not None
     if recorded or hooked or torch.is_inference_mode_enabled() or torch.is_autocast_enabled(device.type):
@@ -85,8 +87,11 @@ def may_be_repeated() -> bool:
 
 
 def in_backward() -> bool:
-    """Whether this thread runs a backward pass, in which a call recomputes an earlier one."""
-    return torch._C._current_graph_task_id() != -1
+    """Whether this thread runs a backward pass, in which a call recomputes an earlier one.
+
+    Nothing of an arbiter is compiled for a backward pass.
+    """
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
 def cast_at_least_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -101,19 +106,45 @@ def cast_at_least_float32(function: Callable[[Tensor], Tensor]) -> Callable[[Ten
 
 
 class Lock:
-    """A re-entrant lock that can be copied and pickled with its owner; the copy gets a new lock."""
+    """A re-entrant lock that can be copied and pickled with its owner; the copy gets a new lock.
+
+    In compiled code it does nothing; whoever calls that holds a lock.
+    """
 
     def __init__(self) -> None:
         self._lock = RLock()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        if not torch.compiler.is_compiling():
+            self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        if not torch.compiler.is_compiling():
+            self._lock.release()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Lock, ()
+
+
+class Compiled:
+    """A function that is compiled in its first call; a copy or a pickle is compiled again.
+
+    Args:
+        function: defined in a module.
+        options: of `torch.compile`.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self._function, self._options = function, options
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._compiled is None:
+            self._compiled = torch.compile(self._function, **self._options)
+        return self._compiled(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Compiled, (self._function, self._options)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from uota.encoders.encoder import Encoder, FeatureEncoder, scale_last_norms
+from uota.encoders.heads import MLP
 from uota.errors import UotaError
 from uota.methods import METHODS, Card, Method, check_built, own_method
 from uota.settings.parsing import options_of
@@ -101,8 +102,19 @@ def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
         )
 
 
-def compile_encoders(method: nn.Module) -> None:
-    """Compile the forward passes of a method's encoders, momentum copies included."""
+def compile_method(method: nn.Module, devices: int = 1) -> None:
+    """Compile the forward passes of a method's encoders, momentum copies included, of its heads, and its loss.
+
+    Args:
+        method: whose functions are replaced.
+        devices: number of devices; the loss of several exchanges embeddings, and is left as it is.
+    """
     for module in method.modules():
         if isinstance(module, FeatureEncoder):
-            module.with_early_map = torch.compile(module.with_early_map)  # type: ignore[method-assign]
+            # A graph for each size of view: one for all sizes would be slower, and there are two or three.
+            module.with_early_map = torch.compile(module.with_early_map, dynamic=False)  # type: ignore[method-assign]
+        elif isinstance(module, MLP):
+            module.forward = torch.compile(module.forward)  # type: ignore[method-assign]
+    if devices == 1:
+        whole: Any = method
+        whole.loss = torch.compile(whole.loss)

@@ -286,7 +286,7 @@ class RuntimeSettings:
     threads: int | None = None
     """CPU threads of each process; null: torch's choice."""
     compile: bool = False
-    """Compile the encoder with torch.compile."""
+    """Compile encoder and heads with torch.compile and, on one device, the loss and the arbiter."""
     checkpoint_every: int = 100
     """Steps between checkpoints; there is another at the end and on Ctrl-C."""
 

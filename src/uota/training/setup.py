@@ -6,7 +6,7 @@ from torch import Tensor
 
 from uota.arbitration import Arbiter, ViewSampler
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
-from uota.methods.build import build_method, compile_encoders
+from uota.methods.build import build_method, compile_method
 from uota.runs.eyes import open_frozen_features
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import CHOSEN, Pretrain
@@ -51,6 +51,17 @@ def build_eyes(settings: Pretrain) -> FrozenEyes | None:
     return FrozenEyes(open_frozen_features(own.eyes, preset_of(settings))) if own.has_frozen_eyes else None
 
 
+def _compile(module: Pretraining, settings: Pretrain) -> None:
+    """Compile what can be, if the settings say so."""
+    own = settings.runtime
+    network = module.get_submodule("method")
+    if own.compile:
+        compile_method(network, own.devices)
+        for part in module.modules():
+            if isinstance(part, Arbiter) and own.devices == 1:
+                part.compile()
+
+
 def load_module(run: Run, settings: Pretrain) -> Pretraining:
     """Build the module of a run and load its checkpoint.
 
@@ -91,7 +102,6 @@ def build_module(
     network = module.get_submodule("method")
     if settings.runtime.devices > 1 and settings.method.sync_batch_norm:
         with_sync_batch_norm(network)
-    if settings.runtime.compile:
-        compile_encoders(network)
+    _compile(module, settings)
     module.train()  # new batch norms, too, follow which statistics are kept
     return module

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, normalize
 from uota.arbitration.inputs import check_seed
 from uota.arbitration.result import Scores
 from uota.arbitration.scores.contrast import Cosines, contrast_scores, cosines, require_positive
-from uota.arbitration.state import Lock, cast_at_least_float32, in_backward, own_modes
+from uota.arbitration.state import Compiled, Lock, cast_at_least_float32, in_backward, own_modes
 from uota.distributed import mean_over_ranks, part_of_mean
 from uota.numerics import at_least_float32, wide
 
@@ -57,6 +57,7 @@ class LearnedContrast(nn.Module):
         self.head: nn.Sequential | None = None
         self.optimizer: torch.optim.AdamW | None = None
         self._lock = Lock()
+        self._objective: Callable[..., tuple[Cosines, Tensor]] = objective
         self.register_load_state_dict_pre_hook(_fit_head_to_state)
         self.register_load_state_dict_post_hook(_keep_training_the_head)
 
@@ -70,11 +71,27 @@ class LearnedContrast(nn.Module):
             ValueError: features have another width than before, or the head's parameters have been replaced.
         """
         with own_modes(features.device):
+            return self.judge(self.compare(features))
+
+    def compare(self, features: Float[Tensor, "views batch dim"]) -> Cosines:
+        """Compare the head's outputs and, in training mode, train it: the part of a call that has a state."""
+        with own_modes(features.device):
             features = at_least_float32(features.detach())
             features = features / (features.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(1)
             with self._lock:
-                found = self._compare(features)
-            return contrast_scores(found, self.temperature)
+                return self._compare(features)
+
+    def judge(self, cosines: Cosines) -> Scores:
+        """Score views by their cosines: the part of a call that has no state."""
+        return contrast_scores(cosines, self.temperature)
+
+    def compile(self, **options: Any) -> None:
+        """Compile the head's loss, in place; the optimiser's step stays outside.
+
+        Args:
+            options: of `torch.compile`.
+        """
+        self._objective = Compiled(objective, options)
 
     @torch.no_grad()
     def embed(self, features: Float[Tensor, "views batch dim"]) -> Float[Tensor, "views batch out"]:
@@ -109,9 +126,8 @@ class LearnedContrast(nn.Module):
     def _learn(self, head: nn.Sequential, parameters: list[nn.Parameter], features: Tensor) -> Cosines:
         assert self.optimizer is not None
         with _trainable(parameters):
-            found = cosines(normalize(head(features), dim=-1))
+            found, loss = self._objective(head, features, self.temperature)
             if found.images.shape[-1] > 1:
-                loss = info_nce(found, self.temperature)
                 gradients = mean_over_ranks(*torch.autograd.grad(loss, parameters))
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = gradient
@@ -217,6 +233,14 @@ def new_head(width: int, seed: int) -> nn.Sequential:
             bound = 1 / math.sqrt(layer.in_features)
             nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
     return head
+
+
+def objective(
+    head: nn.Sequential, features: Float[Tensor, "views batch dim"], temperature: float
+) -> tuple[Cosines, Float[Tensor, ""]]:
+    """Compare the head's outputs, and compute the loss that the head is trained with."""
+    found = cosines(normalize(head(features), dim=-1))
+    return found, info_nce(found, temperature)
 
 
 def info_nce(cosines: Cosines, temperature: float) -> Float[Tensor, ""]:

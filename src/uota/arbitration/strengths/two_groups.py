@@ -64,18 +64,27 @@ class TwoGroups(nn.Module):
             kinds = (scores.observed, *scores.nulls())
             counts = sum_over_ranks(torch.stack([_histogram(scores.position(kind)) for kind in kinds]))
             with self._lock:
+                if not torch.compiler.is_compiling():
+                    self.ready()
                 device = exact_device(counts.device)
                 densities = self._updated_densities(counts).to(device, torch.float64, copy=True)
             return weigh_by_densities(densities, scores)
 
-    def _updated_densities(self, counts: Int64[Tensor, "3 bins"]) -> Tensor:
+    def ready(self) -> None:
+        """Repair the densities if they were made in inference mode, or cast by a wrapper; no compiler can see that.
+
+        Raises:
+            ValueError: they have no values.
+        """
         if self.densities.is_meta:
             raise ValueError(
                 "the arbiter is on the meta device, where its densities have no values; "
                 "make a new Arbiter and load its state"
             )
         if self.densities.is_inference() or self.densities.dtype != wide(self.densities.dtype):
-            self.densities = detached_float(self.densities)  # made in inference mode, or cast by a wrapper
+            self.densities = detached_float(self.densities)
+
+    def _updated_densities(self, counts: Int64[Tensor, "3 bins"]) -> Tensor:
         counts = counts.to(self.densities)
         fresh = counts / counts.sum(1, keepdim=True)
         started = self.densities.any()
@@ -93,7 +102,9 @@ class TwoGroups(nn.Module):
 
 def weigh_by_densities(densities: Float[Tensor, "3 bins"], scores: Scores) -> Weighing:
     """Weigh views by the densities of observed scores and of both nulls in float64, not yet smoothed."""
-    of_bin, rate = outlier_probability(densities @ smoothing(densities.device))
+    # A compiler computes the matrix along with the rest, as it does not look into caches.
+    band = _smoothing(densities.device) if torch.compiler.is_compiling() else smoothing(densities.device)
+    of_bin, rate = outlier_probability(densities @ band)
     left, beyond = _between_bins(scores.position(scores.observed))
     of_bin = of_bin.to(scores.observed)
     probability = torch.lerp(of_bin[left], of_bin[left + 1], beyond)
@@ -226,10 +237,10 @@ def _check_densities(module: TwoGroups, state: dict[str, Any], prefix: str, *_: 
 def smoothing(device: torch.device) -> Float[Tensor, "bins bins"]:
     """Return the matrix that smooths histograms, `counts @ smoothing(counts.device)`, in float64."""
     with torch.inference_mode(False):
-        return _gaussian_band(BINS, SMOOTHING).float().double().to(device)
+        return _smoothing(torch.device("cpu")).to(device)
 
 
-def _gaussian_band(size: int, deviation: float) -> Tensor:
-    places = torch.arange(size, dtype=torch.float64, device="cpu")
-    band = (-(places[:, None] - places).square() / (2 * deviation**2)).exp()
-    return band / band.sum(1, keepdim=True)
+def _smoothing(device: torch.device) -> Float[Tensor, "bins bins"]:
+    places = torch.arange(BINS, dtype=torch.float64, device=device)
+    band = (-(places[:, None] - places).square() / (2 * SMOOTHING**2)).exp()
+    return (band / band.sum(1, keepdim=True)).float().double()
