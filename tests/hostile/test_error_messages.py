@@ -78,7 +78,7 @@ NUMBERS = [
     ("--inject=1", "a share of the views"), ("--inject=-1", "inject is -1"), ("--start=2", "start is 2"),
     ("--candidates=0", "candidates is 0"), ("--candidates=100000", "at most 1000"), ("--local_views=-1", "local_views"),
     ("--devices=0", "devices is 0"), ("--devices=3", "no multiple of devices"), ("--checkpoint_every=0", "at least 1"),
-    ("--precision=16", "choose one of 32, bf16, 64"), ("--compile=perhaps", "true or false"),
+    ("--precision=16", "choose one of 32, bf16, fp16, 64"), ("--compile=perhaps", "true or false"),
 ]  # fmt: skip
 NAMES = [
     ("--optimizer=nonsense", "adamw"), ("--optimizer=adahessian", "cannot be used here"),

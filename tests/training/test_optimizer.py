@@ -177,3 +177,13 @@ def test_the_encoder_has_a_rate_of_its_own():
         "predictor.weight": 1.0,
         "predictor.bias": 0.5,
     }
+
+
+FUSED = {"adamw": True, "momentum": True, "lookahead_adamw": True, "lars": False, "larc": False, "lamb": False}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_torchs_optimisers_are_fused(name):
+    optimizer = build_optimizer(net(), settings(name))
+    assert bool(optimizer.param_groups[0].get("fused")) == FUSED[name]
+    check_optimizer(settings(name))

@@ -33,8 +33,7 @@ def follow(copy: nn.Module, original: nn.Module, momentum: float) -> None:
     """Set each parameter of a copy to momentum × itself + (1 - momentum) × the original's."""
     copied: list[Tensor] = list(copy.parameters())
     originals: list[Tensor] = list(original.parameters())
-    torch._foreach_mul_(copied, momentum)
-    torch._foreach_add_(copied, originals, alpha=1.0 - momentum)
+    torch._foreach_lerp_(copied, originals, 1.0 - momentum)
 
 
 class MomentumCopy(nn.Module):

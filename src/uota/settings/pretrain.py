@@ -275,8 +275,10 @@ class RuntimeSettings:
     """auto, cpu, gpu, …"""
     devices: int = 1
     """Number of devices, with one process each, that share the batch."""
-    precision: Literal["32", "bf16", "64"] = "32"
-    """Precision of the computation; 64 bits are for comparisons free of rounding."""
+    precision: Literal["32", "bf16", "fp16", "64"] = "32"
+    """Precision of the computation: 32 bits; bfloat16 or half precision where that is safe (fp16, which needs an NVIDIA
+    GPU, scales the loss, and skips steps whose gradients overflow); or 64 bits, for comparisons free of rounding.
+    Arbiters compute in 32 bits or more in any case."""
     workers: int | None = None
     """Processes that load images; null: as many as are useful."""
     views_on: Literal["auto", "cpu", "device"] = "auto"

@@ -27,6 +27,16 @@ def check_accelerator(name: str, devices: int) -> None:
         raise UotaError(f"devices is {devices}, but this machine has {max(counts)} of {name}; give fewer")
 
 
+def check_precision(precision: str, accelerator: str) -> None:
+    """Check that the accelerator computes in a precision as it is meant.
+
+    Raises:
+        UotaError: it does not; Lightning would use bfloat16 instead, or scale nothing.
+    """
+    if precision == "fp16" and not (accelerator in (*ANY, "cuda") and _count("cuda")):
+        raise UotaError(f"precision is fp16, which needs an NVIDIA GPU, and accelerator is {accelerator}; choose bf16")
+
+
 def _count(name: str) -> int:
     """Return the number of available devices of a kind."""
     try:

@@ -38,5 +38,5 @@ class Divergence:
             step, _, what = min(broken)
             raise UotaError(
                 f"NaN or infinite {what} at step {step}: the training has diverged; lower learning_rate, "
-                "or use precision 32 instead of bf16; earlier checkpoints are intact"
+                "or use precision 32 instead of bf16 or fp16; earlier checkpoints are intact"
             )

@@ -86,6 +86,11 @@ class Pretraining(pl.LightningModule):
         self._ddp_params_and_buffers_to_ignore = remembered
 
     @property
+    @property
+    def changes_gradients(self) -> bool:
+        """Whether the method changes gradients before an update."""
+        return self._before_update is not None
+
     def primary_arbiter(self) -> Arbiter | None:
         """The arbiter of the run, or else of its sampler."""
         return self.sampler.arbiter if self.arbiter is None and self.sampler is not None else self.arbiter

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
+from inspect import signature
 from typing import Any
 
-from timm.optim import create_optimizer_v2, list_optimizers
+from timm.optim import create_optimizer_v2, get_optimizer_class, list_optimizers
 from torch import nn, optim
 
 from uota.errors import UotaError
@@ -20,6 +21,8 @@ OWN: dict[str, Callable[..., optim.Optimizer]] = {
 }
 # Optimisers for which `momentum` sets β₁.
 ADAMS = ("adam", "adamw")
+# Devices for which torch has had fused optimisers for long.
+FUSED_ON = {"cuda", "cpu"}
 
 
 def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
@@ -41,9 +44,16 @@ def build_optimizer(module: nn.Module, settings: Pretrain) -> optim.Optimizer:
     if build := OWN.get(own.optimizer.lower()):
         return build(groups, **rates)
     try:
-        return create_optimizer_v2(groups, own.optimizer, **rates)
+        return create_optimizer_v2(groups, own.optimizer, **rates, **_fused(own.optimizer, groups))
     except Exception as error:  # timm's constructors may raise anything, including assertions and import errors
         raise UotaError(_unusable(own.optimizer, error)) from error
+
+
+def _fused(name: str, groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the option of torch's optimisers that updates all parameters of a group at once, where they have it."""
+    kind = get_optimizer_class(name.lower().removeprefix("lookahead_"), bind_defaults=False)
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    return {"fused": True} if "fused" in signature(kind).parameters and devices <= FUSED_ON else {}
 
 
 def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from uota.runs.folder import empty_folder, require_free
 from uota.runs.initial import located_init, read_initial
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
-from uota.training.accelerators import check_accelerator
+from uota.training.accelerators import check_accelerator, check_precision
 from uota.training.arbiter_choice import ArbiterChoice, read_choice
 from uota.training.baseline import Baseline, read_comparison
 from uota.training.batches import GlobalBatches, ViewsOfRank
@@ -35,6 +35,7 @@ from uota.training.damage import DamageWatch
 from uota.training.defaults import Choice, warn_few
 from uota.training.estimate import Estimate
 from uota.training.given_weights import GivenWeights
+from uota.training.loss_scale import LossScale
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
 from uota.training.optimizer import check_optimizer
@@ -57,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 # Images whose views are made before a run begins, to fail early.
 TRIED = 2
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed", "64": "64-true"}
 
 
 def pretrain(
@@ -80,6 +81,7 @@ def pretrain(
     """
     run = Run(out)
     check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
+    check_precision(settings.runtime.precision, settings.runtime.accelerator)
     source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
     settings, choices = explain_auto(settings, source)
     settings = located_settings(settings)
@@ -153,7 +155,8 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     refiling = build_refiling(settings, source, trained, run, len(batches), total, begun)
     trial = ArbiterTrial(trained, replace(pipeline, preset=preset), run.arbiter_file)
     given = GivenWeights(settings, source, total)
-    callbacks = [*refiling, trial, baseline, given, checkpoints, monitor, DamageWatch(source), estimate]
+    watches = [DamageWatch(source), LossScale()]
+    callbacks = [*refiling, trial, baseline, given, checkpoints, monitor, *watches, estimate]
     trainer = _trainer(settings, run, callbacks, bar, total)
     loading = _Loading(size, seed, settings.runtime.workers)
     data = ViewsOfRank(loading, views, source.in_memory, source.parts, settings.runtime.views_on)
