@@ -24,7 +24,7 @@ FLAT_FILE = {
     "inject_from": "batch", "backbone": "resnet50", "epochs": 3, "batch_size": 64, "devices": 2, "accelerator": "cpu",
     "steps": None, "warmup": 0.25, "size": [96, 64], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3],
     "init": "random", "frozen_stages": 2, "frozen_norms": True, "norm_adaptation": 0.2, "encoder_rate": 0.1,
-    "kept_share": 0.3,
+    "kept_share": 0.3, "accumulate": 2,
     "precision": "bf16", "workers": 1, "threads": 2, "compile": True, "seed": 5, "pixel_range": [0.0, 4095.0],
     "image_megabytes": 300, "refile": False, "method_options": {"parts": 4, "dim": 32}, "sync_batch_norm": False,
     "zero_init_last": True, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
@@ -48,7 +48,7 @@ NESTED_FILE = {
         "anchors": None, "covariance": "oas", "candidates": 2,
     },
     "optimization": {
-        "epochs": 3, "steps": None, "batch_size": 64, "optimizer": "lars", "learning_rate": 0.5,
+        "epochs": 3, "steps": None, "batch_size": 64, "accumulate": 2, "optimizer": "lars", "learning_rate": 0.5,
         "final_learning_rate": 0.01, "encoder_rate": 0.1, "kept_share": 0.3,
         "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup": 0.25, "warmup_steps": 7,
         "drops": [0.6, 0.8], "late_factor": 2.0, "weight_decay": 1e-6, "decay_all": True, "momentum": 0.8,

@@ -78,6 +78,10 @@ def test_optimisers_do_not_wait(optimizer, device):
     assert_no_waiting(training_of("simclr", device, optimizer=optimizer))
 
 
+def test_accumulation_does_not_wait():
+    assert_no_waiting(training_of("infomin", accumulate=3))
+
+
 WAITING = {
     "a number": lambda x: float(x.sum()),
     "a decision": lambda x: bool((x > 0).any()),

@@ -92,13 +92,16 @@ def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
     Raises:
         UotaError: there is only one.
     """
-    sharing = images * settings.runtime.devices if settings.method.sync_batch_norm else images
+    parts = settings.optimization.accumulate
+    at_once = images // parts
+    sharing = at_once * settings.runtime.devices if settings.method.sync_batch_norm else at_once
     if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
         several = f" of {settings.runtime.devices} devices" if settings.runtime.devices > 1 else ""
+        several += f" in {parts} parts (accumulate)" if parts > 1 else ""
         raise UotaError(
             f"batch_size {settings.optimization.batch}{several} leaves batch norm one image, and "
-            f"{settings.method.name} normalises each view alone; raise batch_size to at least 2 images a device, "
-            "or set the option batch_norm to joint"
+            f"{settings.method.name} normalises each view alone; raise batch_size to at least 2 images a "
+            f"{'part' if parts > 1 else 'device'}, or set the option batch_norm to joint"
         )
 
 

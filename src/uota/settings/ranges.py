@@ -56,6 +56,7 @@ KINDS: dict[Any, str] = {str: "text", bool: "true or false"}
 RANGES = {
     "epochs": Range(1, 10**6, whole=True),
     "batch_size": Range(1, 10**6, whole=True),
+    "accumulate": Range(1, 10**6, whole=True),
     "seed": Range(0, 2**32 - 1, whole=True),  # what numpy takes
     "local_views": Range(0, 1000, whole=True),
     "size": Range(8, 10**4, whole=True),

@@ -16,6 +16,7 @@ from uota.methods.card import BeforeUpdate, Method
 from uota.methods.embedded import Embedded, Step
 from uota.numerics import seed_of
 from uota.settings.pretrain import CHOSEN, Pretrain
+from uota.training.accumulation import embed_in_parts
 from uota.training.arbiter_choice import ArbiterChoice
 from uota.training.arbiter_inputs import arbiter_input
 from uota.training.divergence import READ_EVERY, Divergence
@@ -86,11 +87,11 @@ class Pretraining(pl.LightningModule):
         self._ddp_params_and_buffers_to_ignore = remembered
 
     @property
-    @property
     def changes_gradients(self) -> bool:
         """Whether the method changes gradients before an update."""
         return self._before_update is not None
 
+    @property
     def primary_arbiter(self) -> Arbiter | None:
         """The arbiter of the run, or else of its sampler."""
         return self.sampler.arbiter if self.arbiter is None and self.sampler is not None else self.arbiter
@@ -124,14 +125,15 @@ class Pretraining(pl.LightningModule):
         """
         if self.global_step % READ_EVERY == 0:
             self._divergence.require_none()
-        torch.manual_seed(seed_of(self.settings.runtime.seed, self.global_step, self.global_rank))
+        seed = seed_of(self.settings.runtime.seed, self.global_step, self.global_rank)
+        torch.manual_seed(seed)
         step = Step(self.global_step, self.global_step / self.total_steps, views.labels, views.index)
 
         rate = None
         if self.sampler is not None:
             sampled = self.sampler(views.by_size, check_finite=False)
             views, rate = views.select(sampled.chosen, sampled.by_size), sampled.verdict.outlier_rate
-        embedded = self.method.embed(views.by_size, step)
+        embedded = self._embed(views.by_size, step, seed)
         self._divergence.watch(embedded.projected, "embeddings", self.global_step)
         weights, verdict = self._weigh(embedded, step.progress)
         loss = self.method.loss(embedded, weights, step)
@@ -145,6 +147,14 @@ class Pretraining(pl.LightningModule):
             verdict=verdict,
             candidates_outlier_rate=rate,
         )
+
+    def _embed(self, by_size: list[Tensor], step: Step, seed: int) -> Embedded:
+        parts = self.settings.optimization.accumulate
+        if parts == 1:
+            return self.method.embed(by_size, step)
+        embedded = embed_in_parts(self.method, by_size, step, parts, seed)
+        torch.manual_seed(seed)  # what a loss draws does not depend on the parts
+        return embedded
 
     def _weigh(self, embedded: Embedded, progress: float) -> tuple[ViewWeights, Arbitration | None]:
         side: Side = "both" if self.settings.arbitration.weighted_side == "both" else "predictor"

@@ -27,6 +27,7 @@ from uota.runs.initial import located_init, read_initial
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
 from uota.training.accelerators import check_accelerator, check_precision
+from uota.training.accumulation import check_parts
 from uota.training.arbiter_choice import ArbiterChoice, read_choice
 from uota.training.baseline import Baseline, read_comparison
 from uota.training.batches import GlobalBatches, ViewsOfRank
@@ -146,6 +147,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     initial, choice = (None, _choice_of(run, settings)) if begun else (read_initial(settings), None)
     module = build_module(settings, total, len(batches), initial, choice)
     module.configure_optimizers()
+    check_parts(settings.optimization.accumulate, batches.local_size)
     check_statistics(module.method, settings, batches.local_size)
     views.__getitems__(next(iter(batches))[:TRIED])
     checkpoints = Checkpoints(run.checkpoint, settings.runtime.checkpoint_every)
