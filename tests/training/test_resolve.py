@@ -23,7 +23,7 @@ def test_compile_applies_to_encoders_heads_and_loss_and_to_momentum_copies(monke
     def compiled(function, **options):
         def counted(*inputs):
             called.append(function.__self__)
-            return function(images)
+            return function(*inputs)
 
         return counted
 
@@ -42,6 +42,14 @@ def test_compile_applies_to_encoders_heads_and_loss_and_to_momentum_copies(monke
     expected += [method.encoder] * of_views + [method.projector] * of_views
     assert sorted(called, key=id) == sorted([*expected, method, *[method.predictor] * of_views], key=id)
     assert not any("compiled" in name for name in method.state_dict())
+
+
+def test_compiling_and_checkpointing_exclude_each_other():
+    settings = resolve_auto(
+        Pretrain.from_flat(data="demo", compile=True, checkpoint_activations=True), open_source("demo")
+    )
+    with pytest.raises(UotaError, match="compile and checkpoint_activations are both set"):
+        build_module(settings, total_steps=2)
 
 
 @pytest.mark.parametrize(

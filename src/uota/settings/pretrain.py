@@ -291,6 +291,9 @@ class RuntimeSettings:
     views. auto: device, unless the accelerator is the CPU."""
     threads: int | None = None
     """CPU threads of each process; null: torch's choice."""
+    checkpoint_activations: bool = False
+    """Keep the activations between the encoder's blocks only, and compute those within a block again in the backward
+    pass: less memory for more time."""
     compile: bool = False
     """Compile encoder and heads with torch.compile and, on one device, the loss and the arbiter."""
     checkpoint_every: int = 100

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from uota.arbitration import Arbiter, ViewSampler
+from uota.encoders.checkpointing import checkpoint_activations
 from uota.encoders.sync_batchnorm import with_sync_batch_norm
+from uota.errors import UotaError
 from uota.methods.build import build_method, compile_method
 from uota.runs.eyes import open_frozen_features
 from uota.runs.run import Run, load_part
@@ -51,10 +53,21 @@ def build_eyes(settings: Pretrain) -> FrozenEyes | None:
     return FrozenEyes(open_frozen_features(own.eyes, preset_of(settings))) if own.has_frozen_eyes else None
 
 
-def _compile(module: Pretraining, settings: Pretrain) -> None:
-    """Compile what can be, if the settings say so."""
+def _make_fast(module: Pretraining, settings: Pretrain) -> None:
+    """Trade time for memory or memory for time, as the settings say.
+
+    Raises:
+        UotaError: they say both, or the backbone has no blocks that can be computed again.
+    """
     own = settings.runtime
+    if own.compile and own.checkpoint_activations:
+        raise UotaError(
+            "compile and checkpoint_activations are both set, and a compiler itself decides what to compute again; "
+            "leave one of them out"
+        )
     network = module.get_submodule("method")
+    if own.checkpoint_activations:
+        checkpoint_activations(network)
     if own.compile:
         compile_method(network, own.devices)
         for part in module.modules():
@@ -102,6 +115,6 @@ def build_module(
     network = module.get_submodule("method")
     if settings.runtime.devices > 1 and settings.method.sync_batch_norm:
         with_sync_batch_norm(network)
-    _compile(module, settings)
+    _make_fast(module, settings)
     module.train()  # new batch norms, too, follow which statistics are kept
     return module
