@@ -1,11 +1,13 @@
 """Processes that tests start, with a deadline and never beyond the end of the test, and signals to this process."""
 
 import multiprocessing
+import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch.multiprocessing
@@ -25,6 +27,46 @@ def run_on_ranks(function: Callable[..., None], *arguments: Any, ranks: int = 2)
     """
     multiprocessing.set_forkserver_preload(["pytest", "uota.methods.build", "uota.training.resolve"])
     torch.multiprocessing.start_processes(function, arguments, nprocs=ranks, start_method="forkserver")
+
+
+def run_commands_on_ranks(
+    commands: Sequence[Sequence[str]], ranks: int, prepare: Callable[[], None] | None = None
+) -> None:
+    """Run commands of `uota` one after the other in several processes, in the environment that torchrun gives.
+
+    Args:
+        commands: arguments of each.
+        ranks: number of processes.
+        prepare: called in each process first.
+    """
+    run_on_ranks(_run_commands, commands, ranks, free_ports(len(commands)), prepare, ranks=ranks)
+
+
+def _run_commands(
+    rank: int,
+    commands: Sequence[Sequence[str]],
+    ranks: int,
+    ports: Sequence[int],
+    prepare: Callable[[], None] | None,
+) -> None:
+    from uota.commands.cli import main  # not above: shapes are checked in what is imported after conftest.py
+
+    torch.set_num_threads(1)
+    if prepare is not None:
+        prepare()
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1"}
+    for command, port in zip(commands, ports, strict=True):
+        os.environ["MASTER_PORT"] = str(port)
+        assert main(list(command)) == 0
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
-from tests.processes import run_command
+from tests.processes import free_ports, run_command
 
 from uota.commands.cli import main
 from uota.encoders.encoder import Encoder
@@ -170,7 +170,7 @@ def test_mistakes_are_reported_in_one_sentence_with_exit_status_2(runs, coloured
 
 
 def test_two_processes_equal_one(pictures, tmp_path):
-    """The losses of all steps and the accuracies agree.
+    """The losses of all steps and the accuracies agree; torchrun starts the two.
 
     The learning rate is low, since batch norms of one and two processes round differently in 32 bits, which a higher
     rate of the encoder would amplify.
@@ -180,13 +180,14 @@ def test_two_processes_equal_one(pictures, tmp_path):
 
     def trained(devices):
         out = tmp_path / str(devices)
-        arguments = [f"--data={pictures}", f"--out={out}", f"--devices={devices}", "--accelerator=cpu", "--workers=0"]
+        arguments = [f"--data={pictures}", f"--out={out}", "--accelerator=cpu", "--workers=0"]
         arguments += ["--epochs=2", "--batch_size=24", "--learning_rate=0.01", "--labels=100%"]
         command = ["evaluate", "finetune", str(tmp_path / "tiny.pth"), *arguments]
         if devices == 1:
             assert main(command) == 0
         else:
-            done = run_command([sys.executable, "-m", "uota", *command])
+            torchrun = ["torch.distributed.run", f"--nproc-per-node={devices}", f"--master-port={free_ports(1)[0]}"]
+            done = run_command([sys.executable, "-m", *torchrun, "-m", "uota", *command])
             assert done.returncode == 0, done.stderr
             assert done.stdout.count("top1") == 1
         (file,) = out.glob("*.json")

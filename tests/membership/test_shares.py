@@ -1,37 +1,22 @@
 """Several processes write the table of one: torchrun's environment is all that the command is given."""
 
 import csv
-import os
-import socket
 
 import numpy as np
 import pytest
-import torch
-from tests.processes import run_on_ranks
+from tests.processes import run_commands_on_ranks
 
 from uota.commands.cli import main
 
 
-def list_misfiled(folder, name):
+def listing(folder, name):
     members, groups = (str(folder / f"{each}.npy") for each in ("members", "groups"))
     outputs = (
         f"--table={folder}/{name}.csv",
         f"--groups-table={folder}/{name}-groups.csv",
         f"--out={folder}/{name}.html",
     )
-    assert main(["misfiled", members, f"--group={groups}", *outputs]) == 0
-
-
-def list_on_a_rank(rank, folder, ranks, port):
-    torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    list_misfiled(folder, str(ranks))
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return ["misfiled", members, f"--group={groups}", *outputs]
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +29,13 @@ def folder(tmp_path_factory):
     group[-1] = 61  # alone in a group
     np.save(folder / "members.npy", members.astype(np.float32))
     np.save(folder / "groups.npy", group)
-    list_misfiled(folder, "1")
+    assert main(listing(folder, "1")) == 0
     return folder
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_the_tables_are_those_of_one_process(folder, ranks):
-    run_on_ranks(list_on_a_rank, folder, ranks, free_port(), ranks=ranks)
+    run_commands_on_ranks([listing(folder, str(ranks))], ranks)
     for table, name in (("", "id"), ("-groups", "group")):
         found, expected = (by_name(folder / f"{each}{table}.csv", name) for each in (ranks, 1))
         assert found.keys() == expected.keys()

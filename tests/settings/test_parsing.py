@@ -14,6 +14,7 @@ from uota.commands.cli import main
         ),
         (["pretrain", "--learning_rate", "fast"], "--learning_rate is fast; it must be a number"),
         (["pretrain", "--local_views", "x"], "--local_views is x; it must be a whole number or null"),
+        (["pretrain", "--devices", "many"], "--devices is many; it must be a whole number, or auto"),
         (["pretrain", "--compile", "perhaps"], "--compile is perhaps; it must be true or false"),
         (["pretrain", "--drops", "x"], "--drops is x; it must be a list in brackets, such as [0.6, 0.8]"),
         (["pretrain", "--epoch", "3"], "unrecognized arguments: --epoch 3; did you mean --epochs?"),

@@ -24,7 +24,7 @@ FLAT_FILE = {
     "inject_from": "batch", "backbone": "resnet50", "epochs": 3, "batch_size": 64, "devices": 2, "accelerator": "cpu",
     "steps": None, "warmup": 0.25, "size": [96, 64], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3],
     "init": "random", "frozen_stages": 2, "frozen_norms": True, "norm_adaptation": 0.2, "encoder_rate": 0.1,
-    "kept_share": 0.3, "accumulate": 2, "checkpoint_activations": True,
+    "kept_share": 0.3, "accumulate": 2, "checkpoint_activations": True, "nodes": 2, "strategy": "fsdp2",
     "precision": "bf16", "workers": 1, "threads": 2, "compile": True, "seed": 5, "pixel_range": [0.0, 4095.0],
     "image_megabytes": 300, "refile": False, "method_options": {"parts": 4, "dim": 32}, "sync_batch_norm": False,
     "zero_init_last": True, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
@@ -56,6 +56,7 @@ NESTED_FILE = {
     "runtime": {
         "seed": 5, "accelerator": "cpu", "devices": 2, "precision": "bf16", "workers": 1, "threads": 2,
         "checkpoint_activations": True, "compile": True, "checkpoint_every": 50, "views_on": "cpu",
+        "nodes": 2, "strategy": "fsdp2",
     },
 }  # fmt: skip
 # Settings that only go with others.
@@ -135,7 +136,7 @@ def test_what_print_config_writes_is_taken(parse, capsys):
 def test_short_and_old_flags_set_what_nested_ones_set(alias, parse):
     section, key = FLAT[OLD_NAMES.get(alias, alias)]
     value = {"steps": 9, "tau": 3.0, "ess": 0.5, "anchors": 2}.get(alias, NESTED_FILE[section][key])
-    flags = [*WITH.get(alias, []), *(["--batch_size=64"] if alias == "devices" else [])]
+    flags = [*WITH.get(alias, []), *(["--batch_size=64"] if alias in ("devices", "nodes") else [])]
     text = value if isinstance(value, str) else json.dumps(value)
     short, long = (parse(*flags, f"--{name}={text}") for name in (alias, f"{section}.{key}"))
     assert short == long

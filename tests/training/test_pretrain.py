@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.processes import run_command, started, wait_until
+from tests.processes import free_ports, run_command, started, wait_until
 
 from uota.commands.cli import main
 from uota.errors import UotaError
@@ -141,9 +141,11 @@ def step_losses(out):
     return [float(row["step_loss"]) for row in rows(log) if row["step_loss"]][:10]
 
 
-@pytest.mark.parametrize(("method", "arbiter", "candidates"), [("simclr", "learned", 1), ("swav", "none", 2)])
-def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates):
-    """Two processes started by the command line equal this one (test_ranks covers all methods and arbiters).
+@pytest.mark.parametrize(
+    ("method", "arbiter", "candidates", "launcher"), [("simclr", "learned", 1, "uota"), ("swav", "none", 2, "torchrun")]
+)
+def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates, launcher):
+    """Two processes equal this one, started by the command line or torchrun (test_ranks: all methods and arbiters).
 
     In 32 bits, torch's batch norm in one process and the synchronised one in two round differently, which training
     amplifies, hence 64 bits. AdamW's first steps are signs of gradients, so rounding errors of a zero gradient would
@@ -152,8 +154,16 @@ def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates):
     same = {"method": method, "arbiter": arbiter, "candidates": candidates, "start": 0.1, "precision": "64"}
     same |= {"epochs": 4, "optimizer": "sgd", "learning_rate": 0.05}
     pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
-    done = run_command(command(tmp_path / "two", small(devices=2, **same)), env=os.environ | {"PYTHONWARNINGS": ""})
+    environment = os.environ | {"PYTHONWARNINGS": ""}
+    if launcher == "uota":
+        done = run_command(command(tmp_path / "two", small(devices=2, **same)), env=environment)
+    else:
+        port = f"--master-port={free_ports(1)[0]}"
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", port, "-m", "uota"]
+        done = run_command([*torchrun, *flags(tmp_path / "two", small(**same))], env=environment)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the run is in") == 1
+    assert Run(tmp_path / "two").settings().runtime.devices == 2
     one, two = (step_losses(tmp_path / name) for name in ("one", "two"))
     assert len(one) == 10
     assert two == pytest.approx(one, abs=1e-6)

@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from tests.processes import run_on_ranks
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
 from torch.testing import assert_close
 
 from uota import Arbiter
@@ -20,6 +22,7 @@ from uota.methods.infomin import WithJigsaws
 from uota.settings.pretrain import Pretrain
 from uota.training.arbiter_inputs import arbiter_input
 from uota.training.resolve import resolve_auto
+from uota.training.sharding import average_whole, shard
 from uota.views import ViewPipeline
 from uota.views.presets import preset_of
 
@@ -98,9 +101,11 @@ def embeddings(settings):
     return WithJigsaws(**vars(embedded), solved=around(method.dim)[: sizes[0].count])
 
 
-def two_steps(settings, rank=0, ranks=1):
+def two_steps(settings, rank=0, ranks=1, sharded=False):
     """Train the whole network in 64 bits for two steps, with a stateful arbiter; return the losses and the state."""
     method, arbiter = built(settings, ranks).double(), Arbiter("two_groups")
+    if sharded:
+        shard(method, init_device_mesh("cpu", (ranks,)))
     source, pipeline = open_source(settings.data.source), ViewPipeline(preset_of(settings))
     optimizer = torch.optim.SGD(method.parameters(), 0.05)
     losses, first = [], 0
@@ -112,16 +117,26 @@ def two_steps(settings, rank=0, ranks=1):
         loss = method.loss(embedded, ViewWeights(arbiter(arbiter_input("embeddings", embedded)).weights), step)
         optimizer.zero_grad()
         loss.backward()
-        for parameter in method.parameters():
+        if sharded:
+            average_whole(method)
+        for parameter in () if sharded else method.parameters():
             if parameter.grad is not None:
                 averaged(parameter.grad, ranks)
         optimizer.step()
         losses.append(float(averaged(loss.detach(), ranks)))
         first += images
-    return losses, {name: value.clone() for name, value in method.state_dict().items()}
+    return losses, {name: whole(value) for name, value in method.state_dict().items()}
 
 
-WORK = {2: (losses_of_embeddings, two_steps), 4: (losses_of_embeddings,)}
+def whole(value):
+    return value.full_tensor() if isinstance(value, DTensor) else value.clone()
+
+
+def two_sharded_steps(settings, rank, ranks):
+    return two_steps(settings, rank, ranks, sharded=True)
+
+
+WORK = {2: (losses_of_embeddings, two_steps, two_sharded_steps), 4: (losses_of_embeddings,)}
 
 
 def on_a_rank(rank, folder, jobs):
@@ -164,8 +179,9 @@ def test_weights_losses_and_gradients(several, one, ranks, method):
 
 
 @pytest.mark.parametrize("method", METHODS_THAT_LEARN)
-def test_two_steps_leave_the_same_network(several, one, method):
-    losses, state = several[2]["two_steps", method]
+@pytest.mark.parametrize("steps", ["two_steps", "two_sharded_steps"])
+def test_two_steps_leave_the_same_network(several, one, steps, method):
+    losses, state = several[2][steps, method]
     expected, expected_state = one(two_steps, method)
     assert losses == pytest.approx(expected, abs=1e-8)
     for name, value in expected_state.items():

@@ -32,6 +32,8 @@ SHOWN = [
     "lr",
     "seed",
     "devices",
+    "nodes",
+    "strategy",
     "precision",
     "workers",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor
 from uota.console import printable
 from uota.data import FolderOptions, Source, labels_of, open_source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
+from uota.distributed import rank
 from uota.errors import UotaError
 from uota.evaluation.features import Features, encoder_features
 from uota.evaluation.finetune import evaluate_finetune, result_name
@@ -25,7 +26,7 @@ from uota.runs.encoder import LoadedEncoder, load_encoder
 from uota.runs.run import Run
 from uota.settings.evaluation import SETTINGS, EncoderSpec, Finetune, LinearSGD
 from uota.settings.pretrain import Pretrain, Reading
-from uota.training.accelerators import check_accelerator
+from uota.training.launch import resolve_devices
 from uota.training.resolve import resolve_auto
 
 
@@ -47,6 +48,9 @@ def evaluate(
         out: folder of the result; None: the run's.
         reading: how image files are read; None: as in the run.
 
+    Returns:
+        The accuracies. None on all processes but the first where these share the computation of features.
+
     Raises:
         UotaError: the encoder, the images or the folder is unavailable.
     """
@@ -54,12 +58,15 @@ def evaluate(
     name = result_name(settings) if isinstance(settings, Finetune) else protocol
     _check_writable(spec, out, name)
     if isinstance(settings, LinearSGD | Finetune):
-        check_accelerator(settings.accelerator, settings.devices)
+        devices, nodes = resolve_devices(settings.accelerator, settings.devices, settings.nodes)
+        settings = replace(settings, devices=devices, nodes=nodes)
     loaded = load_encoder(spec)
     if isinstance(settings, LinearSGD):  # the result names the protocol
         settings = with_own_protocol(settings, loaded)
     subject = _subject(loaded, data, out, reading)
     result = PROTOCOLS[protocol](subject, settings)
+    if result is None:
+        return None
     run = loaded.settings
     written = {
         "protocol": protocol,
@@ -135,7 +142,7 @@ def _on_features(
         if check:
             check(labels_of(subject.train))
         train, test = (encoder_features(encoder, source, preset) for source in (subject.train, subject.test))
-        return evaluated(train, test)
+        return None if rank() else evaluated(train, test)
 
     return protocol
 

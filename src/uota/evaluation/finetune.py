@@ -14,6 +14,7 @@ from uota.evaluation.labels import Part, balanced_share
 from uota.evaluation.subject import LabelledEncoder
 from uota.settings.evaluation import Finetune
 from uota.settings.linear_protocols import BATCH_OF_RATES, Cosine, Drops
+from uota.settings.ranges import count_ranks
 
 DROP = 0.2
 
@@ -51,7 +52,8 @@ def finetune_plan(settings: Finetune) -> Plan:
         seed=settings.seed,
         workers=settings.workers,
         accelerator=settings.accelerator,
-        devices=settings.devices,
+        devices=count_ranks(settings.devices, nodes=1),
+        nodes=settings.nodes,
     )
 
 

@@ -22,6 +22,7 @@ from uota.training.checkpoints import Checkpoints
 from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
+    Ranks,
     ignore_expected_warnings,
     lock_on_first_rank,
     make_trainer,
@@ -46,7 +47,8 @@ class Plan:
         seed: seed of the crops and the order of images.
         workers: number of processes that load images; None: chosen by the number of cores.
         accelerator: auto, cpu, gpu or another of Lightning's names.
-        devices: number of processes that share the batch.
+        devices: number of processes of each node that share the batch.
+        nodes: number of machines.
     """
 
     epochs: int
@@ -57,9 +59,15 @@ class Plan:
     workers: int | None
     accelerator: str
     devices: int
+    nodes: int = 1
 
     def __post_init__(self) -> None:
-        check_multiple(self.batch_size, self.devices)
+        check_multiple(self.batch_size, self.devices, self.nodes)
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that share the batch; the layers that are trained are the same in every step."""
+        return Ranks(self.devices, self.nodes, same_graph=True)
 
     def views(self, preset: ViewPreset) -> ViewPreset:
         """Adapt an encoder's preset to one randomly cropped and mirrored view per image, and to whole test images.
@@ -80,8 +88,8 @@ class Plan:
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
     """Return the steps per epoch and the batch size, which is at most the number of images."""
-    batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.devices, int)
-    return len(batches), batches.local_size * plan.devices
+    batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.ranks.count, int)
+    return len(batches), batches.local_size * plan.ranks.count
 
 
 def fit(
@@ -125,7 +133,7 @@ def _fit(
     folder: Path,
     start: Path | None,
 ) -> None:
-    if plan.devices > 1:
+    if plan.ranks.count > 1:
         with_sync_batch_norm(classifier.encoder)
     preset = plan.views(preset)
     pipeline = ViewPipeline(preset, plan.seed)
@@ -177,7 +185,7 @@ def _trainer(plan: Plan, folder: Path, checkpoints: Checkpoints, bar: bool) -> p
         [checkpoints],
         bar,
         accelerator=plan.accelerator,
-        devices=plan.devices,
+        ranks=plan.ranks,
         max_epochs=plan.epochs,
         logger=CSVLogger(folder, name="logs"),
     )

@@ -15,6 +15,7 @@ from uota.evaluation.subject import LabelledEncoder
 from uota.runs.encoder import LoadedEncoder
 from uota.settings.evaluation import LinearSGD
 from uota.settings.linear_protocols import BATCH_OF_RATES, LinearProtocol
+from uota.settings.ranges import count_ranks
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:
         seed=settings.seed,
         workers=settings.workers,
         accelerator=settings.accelerator,
-        devices=settings.devices,
+        devices=count_ranks(settings.devices, nodes=1),
+        nodes=settings.nodes,
     )
 
 

@@ -94,9 +94,9 @@ def check_statistics(method: Method, settings: Pretrain, images: int) -> None:
     """
     parts = settings.optimization.accumulate
     at_once = images // parts
-    sharing = at_once * settings.runtime.devices if settings.method.sync_batch_norm else at_once
+    sharing = at_once * settings.runtime.ranks if settings.method.sync_batch_norm else at_once
     if sharing == 1 and getattr(method, "batch_norm", "joint") == "per_view":
-        several = f" of {settings.runtime.devices} devices" if settings.runtime.devices > 1 else ""
+        several = f" of {settings.runtime.ranks} devices" if settings.runtime.ranks > 1 else ""
         several += f" in {parts} parts (accumulate)" if parts > 1 else ""
         raise UotaError(
             f"batch_size {settings.optimization.batch}{several} leaves batch norm one image, and "

@@ -57,13 +57,16 @@ class LinearSGD:
     """Processes that load images; null: as many as are useful."""
     accelerator: str = "auto"
     """auto, cpu, gpu, …"""
-    devices: int = 1
-    """Number of devices, with one process each, that share the batch."""
+    devices: int | Literal["auto"] = 1
+    """Number of devices of each node, with one process each, that share the batch. auto: all accelerators, or one CPU.
+    torchrun and srun have started the processes already, and say how many there are."""
+    nodes: int = 1
+    """Number of machines, on each of which torchrun or srun starts the same command."""
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.batch_size is not None:
-            check_multiple(self.batch_size, self.devices)
+            check_multiple(self.batch_size, self.devices, self.nodes)
 
     def decided(self, method: str | None, arbiter: str | None) -> "LinearSGD":
         """The settings with `auto` replaced by the protocol of a run's method and arbiter; None: of no run."""
@@ -106,12 +109,15 @@ class Finetune:
     """Processes that load images; null: as many as are useful."""
     accelerator: str = "auto"
     """auto, cpu, gpu, …"""
-    devices: int = 1
-    """Number of devices, with one process each, that share the batch."""
+    devices: int | Literal["auto"] = 1
+    """Number of devices of each node, with one process each, that share the batch. auto: all accelerators, or one CPU.
+    torchrun and srun have started the processes already, and say how many there are."""
+    nodes: int = 1
+    """Number of machines, on each of which torchrun or srun starts the same command."""
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_multiple(self.batch_size, self.devices)
+        check_multiple(self.batch_size, self.devices, self.nodes)
 
     def rates(self) -> tuple[float, float]:
         """Return the learning rates of the encoder and of the classifier, for 256 images."""

@@ -282,7 +282,9 @@ def sentence(message: str) -> str:
     kinds = [KINDS[kind] for kind in re.findall(r"<class '(\w+)'>", expected) if kind in KINDS]
     if not (key and value and (choices or kinds)):
         return " ".join(message.split())
-    if choices:
+    if choices and kinds:
+        must = f"it must be {' or '.join(dict.fromkeys(kinds))}, or {choices[1]}".replace("'", "")
+    elif choices:
         must = f"choose one of {choices[1]}".replace("'", "")
     else:
         must = f"it must be {' or '.join(dict.fromkeys(kinds))}"

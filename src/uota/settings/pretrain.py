@@ -6,7 +6,15 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from uota.errors import UotaError
-from uota.settings.ranges import RATE, check_multiple, check_pixel_range, check_settings, flat, flat_name
+from uota.settings.ranges import (
+    RATE,
+    check_multiple,
+    check_pixel_range,
+    check_settings,
+    count_ranks,
+    flat,
+    flat_name,
+)
 
 # Decoded, an image may have so much: 89 megapixels of RGB, Pillow's own limit.
 IMAGE_MEGABYTES = 256
@@ -277,8 +285,14 @@ class RuntimeSettings:
     """Seed of everything random."""
     accelerator: str = "auto"
     """auto, cpu, gpu, …"""
-    devices: int = 1
-    """Number of devices, with one process each, that share the batch."""
+    devices: int | Literal["auto"] = 1
+    """Number of devices of each node, with one process each, that share the batch. auto: all accelerators, or one CPU.
+    torchrun and srun have started the processes already, and say how many there are."""
+    nodes: int = 1
+    """Number of machines, on each of which torchrun or srun starts the same command."""
+    strategy: Literal["ddp", "fsdp2"] = "ddp"
+    """What several devices share: ddp, the batch; fsdp2, also the weights, gradients and the optimiser's state, each
+    of which holds a part (for networks that are too large for one device)."""
     precision: Literal["32", "bf16", "fp16", "64"] = "32"
     """Precision of the computation: 32 bits; bfloat16 or half precision where that is safe (fp16, which needs an NVIDIA
     GPU, scales the loss, and skips steps whose gradients overflow); or 64 bits, for comparisons free of rounding.
@@ -302,6 +316,11 @@ class RuntimeSettings:
     def __post_init__(self) -> None:
         check_settings(self)
 
+    @property
+    def ranks(self) -> int:
+        """Number of processes on all nodes."""
+        return count_ranks(self.devices, self.nodes)
+
 
 @dataclass
 class Pretrain:
@@ -319,7 +338,7 @@ class Pretrain:
             if not isinstance(getattr(self, name), kind):
                 raise UotaError(f"{name} is a section; give a {kind.__name__}, or use Pretrain.from_flat({name}=...)")
         if self.optimization.batch_size is not None:
-            check_multiple(self.optimization.batch_size, self.runtime.devices)
+            check_multiple(self.optimization.batch_size, self.runtime.devices, self.runtime.nodes)
 
     @classmethod
     def from_flat(cls, **values: Any) -> "Pretrain":

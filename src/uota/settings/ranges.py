@@ -11,6 +11,8 @@ from uota.errors import UotaError
 
 # Far above whatever is meant, and small enough that products of a few counts fit 64 bits, and rates 32.
 LARGEST, LARGEST_RATE = 10**9, 10**38
+# A number that is found out where the work is done.
+AUTO = "auto"
 # Of mappings within settings: views' options have two levels.
 DEEPEST = 8
 
@@ -24,6 +26,7 @@ class Range(NamedTuple):
         above: the lower end is not in it.
         below: the upper end is not in it.
         what: the kind of number, for messages.
+        auto: the word auto is allowed too.
     """
 
     low: int
@@ -32,8 +35,11 @@ class Range(NamedTuple):
     above: bool = False
     below: bool = False
     what: str = "a number"
+    auto: bool = False
 
     def __contains__(self, value: Any) -> bool:
+        if self.auto and value == AUTO:
+            return True
         kind = Integral if self.whole else Real
         if isinstance(value, bool) or not isinstance(value, kind):
             return False
@@ -45,7 +51,8 @@ class Range(NamedTuple):
         low = f"above {self.low}" if self.above else f"of at least {self.low}"
         if self.high == LARGEST_RATE:
             return f"{what} {low}, and finite"
-        return f"{what} {low} and {'below' if self.below else 'at most'} {self.high}"
+        high = f"{'below' if self.below else 'at most'} {self.high}"
+        return f"{what} {low} and {high}{', or auto' if self.auto else ''}"
 
 
 COUNT = Range(1, LARGEST, whole=True)
@@ -68,7 +75,8 @@ RANGES = {
     "warmup": SHARE._replace(what="a share of training"),
     "warmup_steps": Range(0, LARGEST, whole=True),
     # Each is a process, or a thread; torch crashes where the system gives it no more of them.
-    "devices": Range(1, 1024, whole=True),
+    "devices": Range(1, 1024, whole=True, auto=True),
+    "nodes": Range(1, 10**4, whole=True),
     "workers": Range(0, 512, whole=True),
     "threads": Range(1, 1024, whole=True),
     "inject": SHARE._replace(below=True, what="a share of the views"),
@@ -148,14 +156,20 @@ def check_given(name: str, value: Any, command: str = "") -> None:
         _check(name, value, None)
 
 
-def check_multiple(batch_size: int, devices: int) -> None:
-    """Check that a batch can be shared by the devices.
+def count_ranks(devices: int | str, nodes: int) -> int:
+    """Number of processes of that many devices on each node; one for each node while devices are on auto."""
+    return nodes * (devices if isinstance(devices, int) else 1)
+
+
+def check_multiple(batch_size: int, devices: int | str, nodes: int = 1) -> None:
+    """Check that a batch can be shared by the devices of all nodes.
 
     Raises:
         UotaError: it cannot.
     """
-    if batch_size % devices:
-        raise UotaError(f"batch_size {batch_size} is no multiple of devices {devices}; make it one")
+    if batch_size % count_ranks(devices, nodes):
+        several = f" on each of {nodes} nodes" if nodes > 1 else ""
+        raise UotaError(f"batch_size {batch_size} is no multiple of devices {devices}{several}; make it one")
 
 
 def check_pixel_range(pixel_range: Any) -> tuple[float, float] | None:

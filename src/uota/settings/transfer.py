@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from uota.errors import UotaError
-from uota.settings.ranges import check_multiple, check_settings
+from uota.settings.ranges import check_multiple, check_settings, count_ranks
 
 Task = Literal["detection", "segmentation", "keypoints"]
 Heads = Literal["published", "torchvision"]
@@ -54,8 +54,11 @@ class Transfer:
     """Processes that load images; null: as many as are useful."""
     accelerator: str = "auto"
     """auto, cpu, gpu, …"""
-    devices: int = 1
-    """Number of devices, with one process each, that share the batch."""
+    devices: int | Literal["auto"] = 1
+    """Number of devices of each node, with one process each, that share the batch. auto: all accelerators, or one CPU.
+    torchrun and srun have started the processes already, and say how many there are."""
+    nodes: int = 1
+    """Number of machines, on each of which torchrun or srun starts the same command."""
     threads: int | None = None
     """CPU threads of each process; null: torch's choice."""
     checkpoint_every: int = 500
@@ -63,11 +66,16 @@ class Transfer:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_multiple(self.batch_size, self.devices)
+        check_multiple(self.batch_size, self.devices, self.nodes)
         if self.epochs is not None and self.steps is not None:
             raise UotaError("epochs and steps are both set; give one, the other follows from it")
         if self.norm == "frozen" and self.from_scratch:
             raise UotaError("norm is frozen and from_scratch is set; random weights need a batch norm that learns")
+
+    @property
+    def ranks(self) -> int:
+        """Number of processes on all nodes."""
+        return count_ranks(self.devices, self.nodes)
 
     @property
     def pixel_centre(self) -> float:

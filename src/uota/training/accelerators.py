@@ -37,6 +37,13 @@ def check_precision(precision: str, accelerator: str) -> None:
         raise UotaError(f"precision is fp16, which needs an NVIDIA GPU, and accelerator is {accelerator}; choose bf16")
 
 
+def count_devices(name: str) -> int:
+    """Return the number of available devices of an accelerator, or 1 where it is the CPU."""
+    names = ("cuda", "mps") if name in ANY else (name,)
+    known = AcceleratorRegistry.available_accelerators()
+    return max([1, *(_count(each) for each in names if each in known and each != "cpu")])
+
+
 def _count(name: str) -> int:
     """Return the number of available devices of a kind."""
     try:

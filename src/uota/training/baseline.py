@@ -99,24 +99,27 @@ class Baseline(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Measure the encoder, unless the run is resumed."""
-        if trainer.is_global_zero and trainer.global_step == 0 and not self.file.exists():
-            found = self._measure(module)
-            if found is not None:
-                self._write(found)
-                self.console.print(found.line())
+        wanted = trainer.strategy.broadcast(trainer.global_step == 0 and not self.file.exists())
+        if wanted and (found := self._measure(trainer, module)):
+            self._write(found)
+            self.console.print(found.line())
         trainer.strategy.barrier()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Measure the encoder again."""
-        before = read_comparison(self.file)
-        if trainer.is_global_zero and before is not None and trainer.global_step >= self.total_steps:
-            found = self._measure(module)
+        before = trainer.strategy.broadcast(read_comparison(self.file))
+        if before is not None and trainer.global_step >= self.total_steps:
+            found = self._measure(trainer, module)
             if found is not None and found.kind == before.kind:
                 self._write(replace(before, after=found.before, steps=self.total_steps))
         trainer.strategy.barrier()
 
-    def _measure(self, module: pl.LightningModule) -> Comparison | None:
-        return measure(module.get_submodule("method.encoder"), self.source, self.settings)
+    def _measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> Comparison | None:
+        """Measure the encoder on the first rank; ranks that share its weights compute together."""
+        if not trainer.is_global_zero and self.settings.runtime.strategy != "fsdp2":
+            return None
+        found = measure(module.get_submodule("method.encoder"), self.source, self.settings)
+        return found if trainer.is_global_zero else None
 
     def _write(self, found: Comparison) -> None:
         write_text_atomically(self.file, json.dumps(asdict(found), indent=1))
@@ -209,7 +212,8 @@ def retrieval_top1(first: Float[Tensor, "images dim"], second: Float[Tensor, "im
 def encode(encoder: nn.Module, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
     """Compute the features of images on the encoder's device, in whatever mode it is."""
     like = next(encoder.parameters())
-    return encoder(images.to(like).contiguous(memory_format=torch.channels_last)).float().cpu()
+    images = images.to(like.device, like.dtype)  # not like `like`, which may be a part of a weight that ranks share
+    return encoder(images.contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
 def affordable_images(source: Source, side: int, share: float) -> int:

@@ -23,6 +23,7 @@ from uota.training.divergence import READ_EVERY, Divergence
 from uota.training.frozen_eyes import FrozenEyes
 from uota.training.optimizer import build_optimizer
 from uota.training.schedules import learning_rate
+from uota.training.sharding import average_whole, shard
 from uota.views import Views
 
 
@@ -79,6 +80,7 @@ class Pretraining(pl.LightningModule):
         self.settings = settings
         self.total_steps, self.epoch_steps = total_steps, epoch_steps
         self._divergence = Divergence()
+        self._is_sharded = False
         self._before_update: Callable[[int], None] | None = None
         if isinstance(method, BeforeUpdate):
             self._before_update = method.before_update
@@ -173,12 +175,22 @@ class Pretraining(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Let the method change gradients first."""
+        if self.settings.runtime.strategy == "fsdp2":
+            average_whole(self.get_submodule("method"))
         if self._before_update is not None:
             self._before_update(self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to save a training that has diverged, so that the checkpoint before it stays."""
         self._divergence.require_none()
+
+    def configure_model(self) -> None:
+        """Shard the networks, if ranks share them; Lightning then builds the optimiser of their parts."""
+        if self.settings.runtime.strategy == "fsdp2" and self.device_mesh is not None and not self._is_sharded:
+            shard(self.get_submodule("method"), self.device_mesh["data_parallel"])
+            self._is_sharded = True
+            # A checkpoint has no state of what was not updated yet, such as SwAV's prototypes in the first steps.
+            self.strict_loading = False
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the method's optimiser; the arbiter's head has its own."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from timm.optim import create_optimizer_v2, get_optimizer_class, list_optimizers
 from torch import nn, optim
+from torch.distributed.tensor import DTensor
 
 from uota.errors import UotaError
 from uota.settings.pretrain import Pretrain
@@ -73,13 +74,15 @@ def parameter_groups(module: nn.Module, settings: Pretrain) -> list[dict[str, An
         )
     own = settings.optimization.encoder_rate
     relative = 1.0 if own is None else own
-    groups: dict[tuple[bool, bool, float], dict[str, Any]] = {}
+    groups: dict[tuple[bool, bool, float, bool], dict[str, Any]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             part = name.partition(".")[0]
             small, constant = parameter.ndim <= 1, part in settings.optimization.constant_rate
             rate = relative if part == "encoder" else 1.0
-            group = groups.setdefault((small, constant, rate), _group(small, constant, rate, settings))
+            # Updates of many tensors at once take no mixture of whole ones and of those that ranks share.
+            kind = small, constant, rate, isinstance(parameter, DTensor)
+            group = groups.setdefault(kind, _group(small, constant, rate, settings))
             group["params"].append(parameter)
     return list(groups.values())
 

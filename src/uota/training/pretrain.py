@@ -26,7 +26,8 @@ from uota.runs.folder import empty_folder, require_free
 from uota.runs.initial import located_init, read_initial
 from uota.runs.run import Run, load_part
 from uota.settings.pretrain import Pretrain
-from uota.training.accelerators import check_accelerator, check_precision
+from uota.settings.ranges import count_ranks
+from uota.training.accelerators import check_precision
 from uota.training.accumulation import check_parts
 from uota.training.arbiter_choice import ArbiterChoice, read_choice
 from uota.training.baseline import Baseline, read_comparison
@@ -36,6 +37,7 @@ from uota.training.damage import DamageWatch
 from uota.training.defaults import Choice, warn_few
 from uota.training.estimate import Estimate
 from uota.training.given_weights import GivenWeights
+from uota.training.launch import resolve_devices
 from uota.training.loss_scale import LossScale
 from uota.training.module import Pretraining
 from uota.training.monitor import Monitor
@@ -44,7 +46,9 @@ from uota.training.refiling import Refiling, build_refiling, share_members
 from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
+from uota.training.sharding import check_sharding
 from uota.training.trainer import (
+    Ranks,
     build_loggers,
     ignore_expected_warnings,
     lock_on_first_rank,
@@ -81,12 +85,14 @@ def pretrain(
             or differ from those that the run was started with.
     """
     run = Run(out)
-    check_accelerator(settings.runtime.accelerator, settings.runtime.devices)
+    settings = with_devices(settings)
     check_precision(settings.runtime.precision, settings.runtime.accelerator)
     source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
     settings, choices = explain_auto(settings, source)
     settings = located_settings(settings)
     check_optimizer(settings)
+    if settings.runtime.strategy == "fsdp2":
+        check_sharding(settings)
     # All that can be refused is refused before the folder is touched.
     job = _build(run, settings, source, bar, lines, resume)
     _check_folder(run, settings, source, resume, overwrite)
@@ -100,6 +106,17 @@ def pretrain(
             _log_summary(job, run)
         list_skipped(source, run)
     return run
+
+
+def with_devices(settings: Pretrain) -> Pretrain:
+    """Return settings with the numbers of devices and nodes that there are.
+
+    Raises:
+        UotaError: there are not as many as the settings ask for.
+    """
+    own = settings.runtime
+    devices, nodes = resolve_devices(own.accelerator, own.devices, own.nodes)
+    return settings.replace_flat(devices=devices, nodes=nodes)
 
 
 def located_settings(settings: Pretrain) -> Pretrain:
@@ -142,7 +159,7 @@ def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool,
     trained = share_members(source) if settings.data.refile and isinstance(source, Groups) else source
     views = ViewDataset(trained, pipeline)
     size, seed = settings.optimization.batch, settings.runtime.seed
-    batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.devices, int)
+    batches = GlobalBatches(len(source), size, seed, 0, settings.runtime.ranks, int)
     total = settings.optimization.total_steps(len(batches))
     initial, choice = (None, _choice_of(run, settings)) if begun else (read_initial(settings), None)
     module = build_module(settings, total, len(batches), initial, choice)
@@ -233,6 +250,8 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
             "that version, or start again with --overwrite"
         )
     written = resolve_auto(written, source)  # earlier versions had fewer settings
+    if written.runtime.ranks == settings.runtime.ranks:  # as many processes may be on other nodes now
+        written = written.replace_flat(devices=settings.runtime.devices, nodes=settings.runtime.nodes)
     if located_settings(written).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)
@@ -248,13 +267,19 @@ def _prepare(run: Run, settings: Pretrain, source: Source, resume: bool, overwri
         write_text_atomically(run.settings_file, json.dumps(settings.as_dict(), indent=1))
 
 
+def _ranks(settings: Pretrain) -> Ranks:
+    own = settings.runtime
+    # Every step reaches the same parameters: prototypes, for one, are frozen by dropping their gradients afterwards.
+    return Ranks(count_ranks(own.devices, nodes=1), own.nodes, own.strategy, same_graph=True)
+
+
 def _trainer(settings: Pretrain, run: Run, callbacks: list[pl.Callback], bar: bool, steps: int) -> pl.Trainer:
     return make_trainer(
         run.folder,
         callbacks,
         bar,
         accelerator=settings.runtime.accelerator,
-        devices=settings.runtime.devices,
+        ranks=_ranks(settings),
         precision=PRECISIONS[settings.runtime.precision],
         max_steps=steps,  # whatever the length is given in: Lightning counts a last epoch that ends early as whole
         logger=build_loggers(run.folder),

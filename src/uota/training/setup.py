@@ -113,7 +113,7 @@ def build_module(
     if choice is not None:
         module.take_choice(choice)
     network = module.get_submodule("method")
-    if settings.runtime.devices > 1 and settings.method.sync_batch_norm:
+    if settings.runtime.ranks > 1 and settings.method.sync_batch_norm:
         with_sync_batch_norm(network)
     _make_fast(module, settings)
     module.train()  # new batch norms, too, follow which statistics are kept

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
@@ -20,6 +21,7 @@ from uota.io.locks import hold
 from uota.runs.folder import EVALUATION, RUN
 from uota.training.bar import RunBar
 from uota.training.checkpoints import DirectCheckpointIO
+from uota.training.launch import slurm_plugins
 from uota.training.loader import DEAD_PROCESS
 from uota.training.signals import Interruption, stop_requests
 
@@ -33,6 +35,30 @@ EXPECTED_WARNINGS = (
 )
 
 
+class Ranks(NamedTuple):
+    """The processes that train together.
+
+    Attributes:
+        devices: number on each node.
+        nodes: number of machines.
+        strategy: ddp or fsdp2.
+        same_graph: every step's backward pass reaches the same parameters, so that it is looked at only once.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "ddp"
+    same_graph: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number on all nodes."""
+        return self.devices * self.nodes
+
+
+ALONE = Ranks()
+
+
 @contextmanager
 def ignore_expected_warnings(*more: str) -> Iterator[None]:
     """Ignore `EXPECTED_WARNINGS` and `more`, which are patterns of messages."""
@@ -43,7 +69,7 @@ def ignore_expected_warnings(*more: str) -> Iterator[None]:
 
 
 def make_trainer(
-    folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int = 1, **settings: Any
+    folder: Path, callbacks: list[pl.Callback], bar: bool, ranks: Ranks = ALONE, **settings: Any
 ) -> pl.Trainer:
     """Build a Trainer with little output, without its own checkpoints and samplers.
 
@@ -51,7 +77,7 @@ def make_trainer(
         folder: root folder of the trainer's files.
         callbacks: callbacks in addition to the progress bar.
         bar: show a progress bar, if the output is a terminal.
-        devices: number of devices, each with a process.
+        ranks: the processes that train together.
         settings: further arguments of Lightning's Trainer.
 
     Raises:
@@ -59,11 +85,11 @@ def make_trainer(
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with _translate_devices(settings.get("accelerator", "auto"), devices):
-        return _trainer(folder, callbacks, bar, devices, **settings)
+    with _translate_devices(settings.get("accelerator", "auto"), ranks.count):
+        return _trainer(folder, callbacks, bar, ranks, **settings)
 
 
-def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int, **settings: Any) -> pl.Trainer:
+def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, ranks: Ranks, **settings: Any) -> pl.Trainer:
     bar = bar and Console().is_terminal
     return pl.Trainer(
         callbacks=[*callbacks, *([RunBar()] if bar else [])],
@@ -73,11 +99,22 @@ def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, devices: int
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=folder,
-        devices=devices,
-        plugins=[DirectCheckpointIO()],
-        strategy="ddp" if devices > 1 else "auto",
+        devices=ranks.devices,
+        num_nodes=ranks.nodes,
+        plugins=[DirectCheckpointIO(), *slurm_plugins()],
+        strategy=_strategy(ranks),
         **settings,
     )
+
+
+def _strategy(ranks: Ranks) -> Strategy | str:
+    if ranks.count == 1:
+        return "auto"
+    if ranks.strategy == "fsdp2":
+        # The checkpoint is one file with everything, as of any other run, instead of one file of each process.
+        return ModelParallelStrategy(ranks.count, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    # Gradients are kept in the buffers in which they are sent, which saves their copies.
+    return DDPStrategy(gradient_as_bucket_view=True, static_graph=ranks.same_graph)
 
 
 @contextmanager

@@ -29,13 +29,15 @@ from uota.runs.encoder import LoadedEncoder, load_encoder
 from uota.runs.folder import empty_folder, require_free
 from uota.settings.evaluation import EncoderSpec
 from uota.settings.parsing import settings_in_file
+from uota.settings.ranges import count_ranks
 from uota.settings.transfer import Task, Transfer
-from uota.training.accelerators import check_accelerator
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
+from uota.training.launch import resolve_devices
 from uota.training.resuming import translate_restore_errors
 from uota.training.signals import raise_if_stopped
 from uota.training.trainer import (
+    Ranks,
     build_loggers,
     ignore_expected_warnings,
     lock_on_first_rank,
@@ -106,8 +108,8 @@ def transfer(
         raise UotaError("pycocotools, which masks and average precision need, is missing; pip install 'uota[transfer]'")
     folder = _folder(task, origin, out)
     check_writable_folder(folder)
-    settings = _resumed_settings(folder, task, origin, settings) if resume else settings or Transfer()
-    check_accelerator(settings.accelerator, settings.devices)
+    asked = None if settings is None else _with_devices(settings)
+    settings = _with_devices(_resumed_settings(folder, task, origin, asked) if resume else asked or Transfer())
     torch.manual_seed(settings.seed)
     found = load_encoder(origin, untrained=settings.from_scratch)
     job = _build(task, found, settings)
@@ -125,6 +127,12 @@ def transfer(
         with ignore_expected_warnings(), translate_stops(trainer, folder, how_to_resume):
             results = _run(trainer, job, settings, start)
         return _conclude(task, found, settings, job, results, folder)
+
+
+def _with_devices(settings: Transfer) -> Transfer:
+    """Return settings with the numbers of devices and nodes that there are."""
+    devices, nodes = resolve_devices(settings.accelerator, settings.devices, settings.nodes)
+    return replace(settings, devices=devices, nodes=nodes)
 
 
 def _command(task: Task, origin: EncoderSpec, found: LoadedEncoder, folder: Path) -> str:
@@ -185,8 +193,8 @@ def _build(task: Task, found: LoadedEncoder, settings: Transfer) -> Job:
     train, val = open_both(settings.coco, task)
     channels, options = found.preset.channels, folder_options(found.settings)
     training = TrainingImages(CocoImages(train, channels, options), task, settings.seed, settings.pixel_centre)
-    batches = GlobalBatches(len(training), settings.batch_size, settings.seed, 0, settings.devices, int)
-    batch = batches.local_size * settings.devices
+    batches = GlobalBatches(len(training), settings.batch_size, settings.seed, 0, settings.ranks, int)
+    batch = batches.local_size * settings.ranks
     detector = _detector(task, found, settings, train)
     frozen = detector.backbone.encoder if settings.norm == "frozen" else None
     steps = settings.total_steps(len(batches), batch)
@@ -205,7 +213,7 @@ def _detector(task: Task, found: LoadedEncoder, settings: Transfer, train: Annot
     sizes = sizes_for(pyramid, round(median(min(row["height"], row["width"]) for row in train.images)))
     build = published_detector if published else torchvision_detector
     detector = build(task, pyramid, found.preset, len(train.categories), len(train.keypoints), sizes)
-    return with_sync_batch_norm(detector) if settings.devices > 1 else detector
+    return with_sync_batch_norm(detector) if settings.ranks > 1 else detector
 
 
 def _digest(job: Job) -> str:
@@ -271,7 +279,8 @@ def _trainer(job: Job, settings: Transfer, folder: Path, bar: bool) -> tuple[pl.
         [checkpoints, *([PreciseNorms(job.training, settings)] if settings.heads == "published" else [])],
         bar,
         accelerator=settings.accelerator,
-        devices=settings.devices,
+        # Which parts of a detector learn depends on what is in the images, so each step's graph is its own.
+        ranks=Ranks(count_ranks(settings.devices, nodes=1), settings.nodes),
         max_steps=job.module.total_steps,
         max_epochs=job.epochs,
         logger=build_loggers(folder),
