@@ -409,7 +409,9 @@ def test_checkpoints_are_also_written_by_time(images, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)], ids=["term", "hup", "int"]
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGUSR1, 138)],
+    ids=["term", "hup", "int", "usr1"],
 )
 @pytest.mark.parametrize("command", ["methods", "inspect", "evaluate"])
 def test_a_signal_stops_any_other_command_with_a_message(monkeypatch, capsys, tmp_path, command, number, code):

@@ -1,5 +1,7 @@
 """Handling of signals to stop, which come from Ctrl-C, schedulers, containers and closing terminals.
 
+SIGUSR1 is what SLURM can be asked to send some time before it ends a job (`sbatch --signal`).
+
 A training finishes its step, saves and stops (`stop_requests`); other work is interrupted (`raise_signals`). SIGHUP and
 SIGTERM stay ignored if they are ignored already, as SIGHUP is under `nohup`. Handlers can only be installed in the main
 thread; in others, nothing is changed.
@@ -14,7 +16,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+# Those that a worker process never gets from its parent, but from a terminal, or from SLURM along with its parent.
+NOT_FROM_PARENT = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 # Signals within this many seconds are one request, since some schedulers send two kinds at a time.
 SAME_REQUEST = 1.0
 
@@ -108,12 +112,12 @@ def raise_if_stopped() -> None:
 
 @contextmanager
 def raise_signals() -> Iterator[None]:
-    """Raise an `Interruption` on SIGTERM and SIGHUP, so that unfinished work is cleaned up as after Ctrl-C."""
+    """Raise an `Interruption` on SIGTERM, SIGHUP and SIGUSR1, so that unfinished work is cleaned up as after Ctrl-C."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise Interruption(number)
 
-    with _handled_by(handle, (signal.SIGTERM, signal.SIGHUP)):
+    with _handled_by(handle, (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)):
         yield
 
 
@@ -132,9 +136,9 @@ def leave_signals_to_parent() -> None:
 
     torch and multiprocessing send SIGTERM to a worker that does not end by itself.
     """
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in NOT_FROM_PARENT:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FROM_PARENT)
     if hasattr(signal, "sigwaitinfo"):  # without it, as on macOS, the sender is unknown, and SIGTERM stays blocked
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # threads started later inherit the mask
         threading.Thread(target=_end_when_parent_asks, daemon=True).start()
