@@ -100,9 +100,16 @@ def show_messages() -> Iterator[None]:
 PROGRESS = Console(stderr=True)
 
 
-def track_progress(items: Sequence[Item], title: str, bar: bool = True) -> Iterable[Item]:
-    """Iterate with a progress bar that disappears at the end; none where nobody watches, as in a log file."""
+def track_progress(items: Iterable[Item], title: str, bar: bool = True, total: int | None = None) -> Iterable[Item]:
+    """Iterate with a progress bar that disappears at the end; none where nobody watches, as in a log file.
+
+    Args:
+        items: what to iterate over.
+        title: what is being done.
+        bar: show the bar.
+        total: number of items; None: they know.
+    """
     from rich.progress import track
 
     watched = PROGRESS.is_terminal or PROGRESS.is_jupyter
-    return track(items, title, transient=True, disable=not (bar and watched), console=PROGRESS)
+    return track(items, title, total, transient=True, disable=not (bar and watched), console=PROGRESS)

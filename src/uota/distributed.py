@@ -4,14 +4,20 @@ Ranks may hold different numbers of images, as in a last batch, but at least one
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+# How long a process waits for another one at most.
+PATIENCE = timedelta(days=1)
 
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
@@ -28,11 +34,17 @@ def on_this_rank() -> Iterator[None]:
 
 @contextmanager
 def joined_ranks() -> Iterator[None]:
-    """Exchange with the other processes that torchrun started, if it did, on CPUs; for as long as this lasts."""
+    """Exchange with the other processes that torchrun started, if it did, for as long as this lasts.
+
+    What is exchanged is on CPUs; each process has an accelerator of its machine to itself, if there are as many.
+    """
     if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    dist.init_process_group("gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    # The first process may work long on what the others have sent before they hear from it again.
+    dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield
     finally:
@@ -127,6 +139,22 @@ def gather_objects(x: list[Any]) -> list[Any]:
     parts: list[Any] = [None] * world_size()
     dist.all_gather_object(parts, x)
     return [item for part in parts for item in part]
+
+
+def in_turns(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield the results of work on all items, in their order, on every rank; each is computed by one rank.
+
+    Args:
+        work: nothing that it does is sent; its results must be picklable.
+        items: the same on every rank.
+    """
+    for first in range(0, len(items), world_size()):
+        mine = first + rank()
+        made = []
+        if mine < len(items):
+            with on_this_rank():
+                made = [work(items[mine])]
+        yield from gather_objects(made)
 
 
 def differentiable_sum(x: Tensor) -> Tensor:

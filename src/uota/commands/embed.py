@@ -24,12 +24,15 @@ def parser() -> CommandParser:
 def run(options: Namespace) -> None:
     """Write the embedding of every image, and what the arbiter says of its views."""
     from uota.console import printable
+    from uota.distributed import joined_ranks, rank
     from uota.evaluation.embed import embed
     from uota.io.outputs import path_of
 
     values = options.as_dict()
-    rows = embed(take_encoder(values), path_of(options.out), options.data, options.seed, take_reading(values))
-    print(f"{rows} images are in {printable(options.out)}")
+    with joined_ranks():
+        rows = embed(take_encoder(values), path_of(options.out), options.data, options.seed, take_reading(values))
+        if rank() == 0:
+            print(f"{rows} images are in {printable(options.out)}")
 
 
 COMMAND = Command("write the embeddings of images and the weights of their views as a table", parser, run)

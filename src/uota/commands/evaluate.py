@@ -1,12 +1,13 @@
 """`uota evaluate PROTOCOL`."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from jsonargparse import Namespace
 
 from uota.commands.parser import Command, CommandParser, add_data, add_encoder, add_reading, take_encoder, take_reading
-from uota.settings.evaluation import SETTINGS
+from uota.settings.evaluation import SETTINGS, NoSettings
 
 EXAMPLES = {
     "linear": ("uota evaluate linear runs/photos", "uota evaluate linear resnet50.a1_in1k --data photos --out results"),
@@ -49,16 +50,18 @@ def _protocol_parser(name: str) -> CommandParser:
 
 def run(options: Namespace) -> None:
     """Evaluate an encoder on labelled images, and print its accuracy."""
-    from uota.distributed import rank
+    from uota.distributed import joined_ranks, rank
     from uota.evaluation.evaluate import evaluate
 
     protocol = options.protocol
     values = options[protocol].as_dict()
     origin, reading, data, out = take_encoder(values), take_reading(values), values.pop("data"), values.pop("out")
-    result = evaluate(protocol, origin, SETTINGS[protocol][0](**values), data, out, reading)
-    if rank() == 0:
-        told = {name: value for name, value in asdict(result).items() if not isinstance(value, dict)}
-        print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in told.items()))
+    kind = SETTINGS[protocol][0]
+    with joined_ranks() if kind is NoSettings else nullcontext():  # elsewhere Lightning joins them
+        result = evaluate(protocol, origin, kind(**values), data, out, reading)
+        if rank() == 0:
+            told = {name: value for name, value in asdict(result).items() if not isinstance(value, dict)}
+            print(f"{protocol}: " + "  ".join(f"{name} {_short(value)}" for name, value in told.items()))
 
 
 def _short(value: object) -> str:

@@ -1,6 +1,7 @@
 """`uota inspect`."""
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
@@ -122,14 +123,23 @@ def _add_eyes(parser: CommandParser) -> None:
 
 def run(options: Namespace) -> None:
     """Show which views of images are outliers."""
-    from uota.console import printable
+    from uota.distributed import joined_ranks, rank
     from uota.inspection.command import inspect_and_write
     from uota.io.outputs import path_of
 
     values = options.as_dict()
     drop_own_method(values)
     out = path_of(values.pop("out"))
-    found = inspect_and_write(values.pop("what") or [], out, **values)
+    with joined_ranks():
+        found, is_first = inspect_and_write(values.pop("what") or [], out, **values), rank() == 0
+    if is_first:
+        _tell(found, out)
+
+
+def _tell(found: "Inspection", out: Path) -> None:
+    """Print what was found, and where it is shown."""
+    from uota.console import printable
+
     means = ", ".join(f"{mean:.2f}" for mean in found.mean_weight)
     shown = f"mean weight by size of view: {means}; written: {printable(out)}"
     none = "; no outliers found" if found.none_found else ""

@@ -1,6 +1,7 @@
 """`uota embed`: a table of images with their embeddings and the verdicts of a run's arbiter on their views."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -12,14 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
+from torch import Tensor
 
 from uota.arbitration import Arbiter
 from uota.console import PROGRESS, printable
 from uota.data import FolderOptions, Source, warn_left_out, warn_skipped
 from uota.data.open import folder_options, open_images
+from uota.distributed import in_turns, rank, world_size
 from uota.encoders.encoder import FeatureEncoder
 from uota.errors import UotaError
-from uota.evaluation.features import batches, check_finite_features
+from uota.evaluation.features import batches, check_finite_features, images_of, tell_unreadable
 from uota.io.atomic import atomic_write
 from uota.io.csv_files import write_csv
 from uota.io.outputs import check_writable, path_of
@@ -35,7 +38,7 @@ from uota.training.loader import Loader
 from uota.training.module import Pretraining
 from uota.training.resolve import resolve_auto
 from uota.training.setup import load_module
-from uota.views import ViewDataset, ViewPipeline, ViewPreset, identity_collate
+from uota.views import ViewDataset, ViewPipeline, ViewPreset, Views, identity_collate
 from uota.views.presets import preset_of
 
 logger = logging.getLogger(__name__)
@@ -71,7 +74,8 @@ def embed(spec: EncoderSpec, out: Path, data: str | None = None, seed: int = 0, 
     unlabelled images; `mean_weight` and `outlier_probability`, averaged over the image's views (the mean weight of a
     batch is 1), empty if there is no run, its arbiter does not give them or its views are of groups, for which there
     is `uota misfiled`; and `embedding`, the encoder's features of the whole image, which take one column each in
-    a .csv file. There, text that a spreadsheet would run as a formula is escaped with an apostrophe.
+    a .csv file. There, text that a spreadsheet would run as a formula is escaped with an apostrophe. Several ranks
+    share the images, and the first one writes.
 
     Args:
         spec: the encoder; that of a run comes with an arbiter.
@@ -96,7 +100,8 @@ def embed(spec: EncoderSpec, out: Path, data: str | None = None, seed: int = 0, 
     check_output(out, data=source)
     views = "auto" if data or settings is None else settings.views.preset
     sources = _splits(source, views, folder_options(settings, reading))
-    warn_left_out(*sources.values())
+    if rank() == 0:
+        warn_left_out(*sources.values())
     subject = _subject(spec, settings, next(iter(sources.values())))
     return _write(subject, sources, out, seed)
 
@@ -117,7 +122,7 @@ def _subject(spec: EncoderSpec, settings: Pretrain | None, source: Source) -> _S
 def _write(subject: _Subject, sources: dict[str, Source], out: Path, seed: int) -> int:
     """Write the table, and return its number of rows."""
     total = sum(len(source) for source in sources.values())
-    with Progress(console=PROGRESS) as bar, atomic_write(out) as unfinished:
+    with Progress(console=PROGRESS, disable=rank() > 0) as bar:
         scored = bar.add_task("views scored", total=total, visible=_arbiter_of(subject) is not None)
         embedded = bar.add_task("images embedded", total=total)
         verdicts = {
@@ -125,11 +130,22 @@ def _write(subject: _Subject, sources: dict[str, Source], out: Path, seed: int) 
             for split, source in sources.items()
         }
         rows = (row for split, source in sources.items() for row in _rows(subject, split, source, verdicts[split]))
-        WRITERS[out.suffix](unfinished, iter(bar.track(rows, task_id=embedded)), subject.width)
-    warn_skipped(*sources.values())
-    if subject.preset.across_images:
-        logger.info("views of groups have no weights here; see uota misfiled RUN")
+        _write_on_first_rank(out, iter(bar.track(rows, task_id=embedded)), subject.width)
+    tell_unreadable(*sources.values())
+    if rank() == 0:
+        warn_skipped(*sources.values())
+        if subject.preset.across_images:
+            logger.info("views of groups have no weights here; see uota misfiled RUN")
     return total - sum(int(source.unreadable(torch.arange(len(source))).sum()) for source in sources.values())
+
+
+def _write_on_first_rank(out: Path, rows: Iterator[Row], width: int) -> None:
+    """Write the rows, on the first rank; the others take part in computing them."""
+    if rank():
+        deque(rows, maxlen=0)
+        return
+    with atomic_write(out) as unfinished:
+        WRITERS[out.suffix](unfinished, rows, width)
 
 
 def _arbiter_of(subject: _Subject) -> Arbiter | None:
@@ -158,30 +174,42 @@ def _score_views(subject: _Subject, source: Source, seed: int, advance: Callable
     order = np.random.default_rng(seed).permutation(len(source))
     parts = np.array_split(order, max(1, round(len(source) / BATCH)))
     samples = [[(0, int(index)) for index in part] for part in parts]
-    workers = resolve_workers(None, source.in_memory)
+    mine = samples[rank() :: world_size()]
+    workers = resolve_workers(None, source.in_memory, world_size())
     dataset = ViewDataset(source, ViewPipeline(subject.preset, seed))
-    for views in Loader(dataset, workers, batch_sampler=samples, collate_fn=identity_collate):
-        views = views.to(module.device)
-        verdict = arbiter(module.arbiter_features(module.method.embed(views.by_size, Step())), progress=1.0)
-        index = views.index.cpu().numpy()
-        verdicts.mean_weight[index] = verdict.weights.mean(0).cpu()
-        if verdict.outlier_probability is not None:
-            verdicts.outlier_probability[index] = verdict.outlier_probability.mean(0).cpu()
+    made = iter(Loader(dataset, workers, batch_sampler=mine, collate_fn=identity_collate) if mine else [])
+    for index, weight, probability in in_turns(lambda _: _verdict(module, arbiter, next(made)), samples):
+        verdicts.mean_weight[index] = weight
+        if probability is not None:
+            verdicts.outlier_probability[index] = probability
         advance(len(index))
     return verdicts
+
+
+def _verdict(module: Pretraining, arbiter: Arbiter, views: Views) -> tuple[Any, Any, Any]:
+    """Return the images of a batch, and the mean weight and outlier probability of the views of each, as arrays."""
+    views = views.to(module.device)
+    verdict = arbiter(module.arbiter_features(module.method.embed(views.by_size, Step())), progress=1.0)
+    probability = verdict.outlier_probability
+    means = [None if each is None else each.mean(0).cpu().numpy() for each in (verdict.weights, probability)]
+    return views.index.cpu().numpy(), *means  # type: ignore[return-value]
 
 
 def _rows(subject: _Subject, split: str, source: Source, verdicts: ViewVerdicts) -> Iterator[Row]:
     labels = None if source.labels is None else source.labels.tolist()
     classes = source.classes or []
-    first = 0
     device = next(subject.encoder.parameters()).device
-    for images in batches(source, subject.preset):
-        with torch.no_grad():
-            embeddings = check_finite_features(subject.encoder(images.to(device)).float().cpu(), source).numpy()
-        places = torch.arange(len(embeddings))
-        for place in places[~source.unreadable(first + places)].tolist():
-            index = first + place
+
+    @torch.no_grad()
+    def embedded(places: range) -> tuple[range, Tensor, Tensor]:
+        images = images_of(source, places, subject.preset)
+        embeddings = subject.encoder(images.to(device)).float().cpu()
+        return places, embeddings, source.unreadable(torch.tensor(places))
+
+    for places, embeddings, unreadable in in_turns(embedded, batches(source)):
+        found = check_finite_features(embeddings, source).numpy()
+        for place in torch.nonzero(~unreadable)[:, 0].tolist():
+            index = places[place]
             yield {
                 "image": printable(source.path(index) or source.display_name(index)),
                 "split": split,
@@ -189,9 +217,8 @@ def _rows(subject: _Subject, split: str, source: Source, verdicts: ViewVerdicts)
                 "class": printable(classes[labels[index]]) if labels and 0 <= labels[index] < len(classes) else None,
                 "mean_weight": _none_if_nan(verdicts.mean_weight[index]),
                 "outlier_probability": _none_if_nan(verdicts.outlier_probability[index]),
-                "embedding": embeddings[place],
+                "embedding": found[place],
             }
-        first += len(embeddings)
 
 
 def _none_if_nan(value: np.float32) -> float | None:

@@ -1,6 +1,6 @@
 """Features of whole images, computed once and held in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from uota.data import Source, labels_of
+from uota.distributed import gather_objects, in_turns, rank
 from uota.errors import UotaError
 from uota.evaluation.labels import labelled_part
 from uota.views import ViewPreset, evaluation_view
@@ -27,6 +28,8 @@ class Features:
 
 def encoder_features(encoder: nn.Module, source: Source, preset: ViewPreset) -> Features:
     """Compute the encoder's output for every labelled image, in eval mode.
+
+    Several ranks share the images, and the first one gets all features; the others get none.
 
     Raises:
         UotaError: no image has a label, or the features are not finite.
@@ -53,8 +56,11 @@ def top_k_accuracy(ranking: Int64[Tensor, "images classes"], labels: Int64[Tenso
 
 def _features(of: Callable[[Tensor], Tensor], source: Source, preset: ViewPreset) -> Features:
     source = labelled_part(source)
-    parts = [check_finite_features(of(images), source) for images in batches(source, preset)]
-    return Features(torch.cat(parts), labels_of(source))
+    kept, parts = slice(0 if rank() else None), []
+    for part in in_turns(lambda places: of(images_of(source, places, preset)), batches(source)):
+        parts.append(check_finite_features(part, source)[kept])
+    tell_unreadable(source)
+    return Features(torch.cat(parts), labels_of(source)[kept])
 
 
 def check_finite_features(features: Float[Tensor, "batch dim"], source: Source) -> Float[Tensor, "batch dim"]:
@@ -68,10 +74,22 @@ def check_finite_features(features: Float[Tensor, "batch dim"], source: Source) 
     return features
 
 
-def batches(source: Source, preset: ViewPreset) -> Iterator[Float[Tensor, "batch channels height width"]]:
-    """Yield batches of whole images, preprocessed for evaluation, in their order."""
-    for start in range(0, len(source), BATCH):
-        yield evaluation_view(source.images(range(start, min(start + BATCH, len(source)))), preset)
+def batches(source: Source) -> list[range]:
+    """Return the indices of all images, batch by batch."""
+    return [range(start, min(start + BATCH, len(source))) for start in range(0, len(source), BATCH)]
+
+
+def images_of(source: Source, places: range, preset: ViewPreset) -> Float[Tensor, "batch channels height width"]:
+    """Return whole images, preprocessed for evaluation."""
+    return evaluation_view(source.images(places), preset)
+
+
+def tell_unreadable(*sources: Source) -> None:
+    """Tell every rank which images others could not read, by having it try the same."""
+    for files in (source.files for source in sources):
+        mine = torch.nonzero(files.unreadable(torch.arange(len(files))))[:, 0].tolist()
+        if others := sorted({*gather_objects(mine)} - {*mine}):
+            files.images(others)
 
 
 class WholeImages(Dataset[tuple[Tensor, Tensor]]):

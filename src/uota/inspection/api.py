@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from uota.data import warn_left_out, warn_skipped
+from uota.distributed import rank
 from uota.encoders.pretrained import PRETRAINED
 from uota.errors import UotaError
 from uota.inspection.arbiters import build_arbiters
@@ -174,8 +175,10 @@ def inspect(
     _check_eyes(model if run is None else None, eyes, backbone)
     reading = Reading(None if pixel_range is None else list(pixel_range), image_megabytes)
     subject = open_input(images, run, views, view_options or {}, inject, seed, reading, most)
-    warn_left_out(subject.source)
+    if rank() == 0:
+        warn_left_out(subject.source)
     arbiters = build_arbiters(subject, eyes if run or model is None else model, backbone, steps, compare)
     table = score_views(subject, arbiters)
-    warn_skipped(subject.source)
+    if rank() == 0:
+        warn_skipped(subject.source)
     return Inspection(subject, arbiters, table, ([run] if run else []) + list(other_runs))

@@ -14,9 +14,10 @@ from uota.arbitration.arbiter import Score
 from uota.arbitration.candidates import select_in_two_stages
 from uota.arbitration.selection import MIN_IMAGES, Candidate, Selection, fit_by_halves
 from uota.console import track_progress
+from uota.distributed import in_turns, on_this_rank, rank
 from uota.errors import UotaError
 from uota.inspection.eyes import Eyes, open_eyes
-from uota.inspection.input import InspectionInput
+from uota.inspection.input import InspectionInput, ItemBatch
 from uota.methods.embedded import Step
 from uota.training.setup import load_module
 from uota.views import Views
@@ -107,12 +108,15 @@ def choose_judge(subject: InspectionInput, eyes: Eyes, steps: int | None) -> tup
     """
     features, first = sample_features(subject, eyes)
     few = min(first.sum(), (~first).sum()) < MIN_HALF
-    selection = _choose(eyes, features, subject.pipeline.seed, 0 if few else steps)
-    best = selection.best
+    with on_this_rank():  # every rank has the same features, and chooses the same
+        selection = _choose(eyes, features, subject.pipeline.seed, 0 if few else steps)
+        best = selection.best
+        judge = fit_judge(best, eyes, features, first, subject.pipeline.seed)
     figure = selection.found.get(best.name)
     found = "" if figure is None else f"; it finds exchanged views with average precision {figure:.2f}"
-    logger.info(f"arbiter: {best.name}{found}")
-    return fit_judge(best, eyes, features, first, subject.pipeline.seed), selection, f"{best.name}, by {eyes.name}"
+    if rank() == 0:
+        logger.info(f"arbiter: {best.name}{found}")
+    return judge, selection, f"{best.name}, by {eyes.name}"
 
 
 def fit_judge(candidate: Candidate, eyes: Eyes, features: Seen, first: Bool[Tensor, " images"], seed: int) -> Judge:
@@ -148,15 +152,17 @@ def _choose(eyes: Eyes, features: Seen, seed: int, steps: int | None) -> Selecti
 
 def sample_features(subject: InspectionInput, eyes: Eyes) -> tuple[Seen, Bool[Tensor, " images"]]:
     """Compute the features of a random sample of the images, and mark those of the first half."""
-    seen, first = [], []
-    batches = subject.batches(eyes.sample)
-    for batch in track_progress(batches, "choosing an arbiter"):
+
+    def look(batch: ItemBatch) -> tuple[Seen, Tensor] | None:
         views = subject.readable_views(batch.samples)
-        if views is not None:
-            seen.append(eyes.extract(views))
-            first.append(torch.full((views.batch,), batch.half == 0))
-    if not seen:
+        return None if views is None else (eyes.extract(views), torch.full((views.batch,), batch.half == 0))
+
+    batches = subject.batches(eyes.sample)
+    looks = track_progress(in_turns(look, batches), "choosing an arbiter", rank() == 0, len(batches))
+    made = [each for each in looks if each is not None]
+    if not made:
         raise UotaError(f"none of the images of {subject.source.name} can be read; check whether they are damaged")
+    seen, first = [each for each, _ in made], [each for _, each in made]
     return {name: torch.cat([each[name] for each in seen], 1) for name in seen[0]}, torch.cat(first)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from uota.distributed import on_this_rank, rank
 from uota.errors import UotaError
 from uota.inspection.api import PAGE, TABLES, Inspection, inspect, require_suffix
 from uota.io.outputs import check_writable, path_of
@@ -22,7 +23,7 @@ def inspect_and_write(
     images: int | None = None,
     **settings: Any,
 ) -> Inspection:
-    """Inspect, and write the page (or the gallery as a picture) and the other files that are asked for.
+    """Inspect, and write the page (or the gallery as a picture) and the other files that are asked for, on one rank.
 
     Args:
         what: a run's folder, and further runs whose curves are drawn; or one folder or name of images.
@@ -53,12 +54,18 @@ def inspect_and_write(
         other_runs=other_runs,
         **settings,
     )
+    if rank() == 0:
+        with on_this_rank():
+            _write(found, out, images, table, quality)
+    return found
+
+
+def _write(found: Inspection, out: Path, images: int | None, table: str | None, quality: str | None) -> None:
     found.save(out, images or PICTURED)
     if table is not None:
         found.save(path_of(table))
     if quality is not None:
         found.quality.save(path_of(quality))
-    return found
 
 
 def _named(what: list[str], data: str | None) -> tuple[Run | None, list[Run], str | None]:

@@ -16,6 +16,7 @@ from uota.console import printable
 from uota.data import FolderOptions, Groups, MinimalSource, SequenceSource, Source, as_source
 from uota.data.files.paths import are_paths, open_paths
 from uota.data.open import folder_options, open_items
+from uota.distributed import rank
 from uota.errors import UotaError
 from uota.runs.run import Run
 from uota.settings.pretrain import Pretrain, Reading
@@ -82,6 +83,10 @@ class InspectionInput:
     def order(self) -> Int64[ndarray, " items"]:
         """Random order in which items are scored; items at even places are the first half, the others the second."""
         return np.random.default_rng(self.pipeline.seed).permutation(len(self.source))[: self.most]
+
+    def place_of(self, item: int) -> int:
+        """Return the place of an item in the random order."""
+        return int(np.flatnonzero(self.order == item)[0])
 
     def batches(self, most: int | None = None, by_halves: bool = True) -> list[ItemBatch]:
         """Return batches of about `BATCH` items, in the random order.
@@ -167,7 +172,7 @@ def open_input(
     settings = settings.replace_flat(views=name, view_options=settings.views.options | view_options)
     images = settings.data.source if data is None else data
     source = _opened(images, views, settings.views.preset, folder_options(settings, reading))
-    if most is not None and most < len(source):
+    if most is not None and most < len(source) and rank() == 0:
         logger.info(
             f"inspecting a random sample: {most} of the {len(source)} {source.unit}s of {printable(source.name)}"
         )

@@ -1,7 +1,7 @@
 """Scoring of all views of an inspection, by every arbiter, in one pass over the images."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -10,7 +10,9 @@ from torch import Tensor
 from uota.arbitration import Arbiter, Arbitration, Scores
 from uota.arbitration.strengths.two_groups import counts_by_image, weigh_by_densities
 from uota.console import track_progress
+from uota.distributed import gather_objects, on_this_rank, rank, world_size
 from uota.errors import UotaError
+from uota.evaluation.features import tell_unreadable
 from uota.inspection.analysis.share import share_of_counts
 from uota.inspection.arbiters import ArbiterSet, Judge, Seen
 from uota.inspection.input import MIN_ITEMS, InspectionInput
@@ -24,35 +26,56 @@ COVARIANCE_IMAGES = 4096
 MIN_VIEWS = 3
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Scored:
-    """Scores by one judge, batch by batch, and the counts of each image's scores."""
+    """Scores by one judge, and the counts of each image's scores."""
 
-    observed: list[Float[Tensor, "views batch"]] = field(default_factory=list)
-    counts: list[Float[Tensor, "batch 3 bins"]] = field(default_factory=list)
-    position: Any = None
+    observed: Float[Tensor, "views batch"]
+    counts: Float[Tensor, "batch 3 bins"]
+    position: Any
 
-    def add(self, scores: Scores, counted: Bool[Tensor, "views batch"]) -> None:
-        self.observed.append(scores.observed.cpu())
-        self.position = scores.position
-        self.counts.append(counts_by_image(scores, counted.to(scores.observed.device)).float().cpu())
+    @classmethod
+    def of(cls, scores: Scores, counted: Bool[Tensor, "views batch"]) -> "_Scored":
+        counts = counts_by_image(scores, counted.to(scores.observed.device)).float().cpu()
+        return cls(scores.observed.cpu(), counts, scores.position)
+
+    @classmethod
+    def joined(cls, parts: "list[_Scored]") -> "_Scored":
+        observed, counts = torch.cat([each.observed for each in parts], 1), torch.cat([each.counts for each in parts])
+        return cls(observed, counts, parts[0].position)
 
     def verdict(self) -> Arbitration:
-        observed = torch.cat(self.observed, 1)
-        total = torch.cat(self.counts).sum(0, dtype=torch.float64)
-        weighing = weigh_by_densities(total / total.sum(1, keepdim=True).clamp_min(1), self._scores(observed))
+        total = self.counts.sum(0, dtype=torch.float64)
+        scores = Scores(self.observed, None, self.position)
+        weighing = weigh_by_densities(total / total.sum(1, keepdim=True).clamp_min(1), scores)
         rate = None if weighing.outlier_rate is None else float(weighing.outlier_rate)
-        return Arbitration(weighing.weights, observed, None, None, weighing.outlier_probability, rate)
+        return Arbitration(weighing.weights, self.observed, None, None, weighing.outlier_probability, rate)
 
-    def _scores(self, observed: Tensor) -> Scores:
-        return Scores(observed, None, self.position)
+
+class _Batch(NamedTuple):
+    """The views of a batch without their pixels, which show nothing, and what the judges say.
+
+    Attributes:
+        place: by which batches are ordered.
+        views: without pixels.
+        empty: (views, batch), which show nothing.
+        embeddings: (views, batch, dim), in which distances are measured.
+        scored: by judge.
+    """
+
+    place: tuple[int, int]
+    views: Views
+    empty: Bool[Tensor, "views batch"]
+    embeddings: Float[Tensor, "views batch dim"]
+    scored: dict[str, _Scored]
 
 
 def score_views(subject: InspectionInput, arbiters: ArbiterSet, bar: bool = True) -> ViewTable:
     """Make views of all images and score them with every arbiter.
 
     Images are scored against some `BATCH` others at a time; all scores of an arbiter form one distribution. Views that
-    show nothing do not count in it.
+    show nothing do not count in it. Ranks share the batches, and each gets all scores; they are those of one process,
+    unless a batch has fewer than `MIN_ITEMS` readable images, which then join another one.
 
     Args:
         subject: images, and the pipeline of their views.
@@ -62,23 +85,29 @@ def score_views(subject: InspectionInput, arbiters: ArbiterSet, bar: bool = True
     Raises:
         UotaError: too few of the images can be read.
     """
-    scored = {name: _Scored() for name in arbiters.judges}
-    seen, embeddings, empty = [], [], []
-    batches = subject.batches(by_halves=arbiters.by_halves)
-    bars = track_progress(batches, "scoring views", bar)
-    for half, views in subject.readable_batches(bars):
-        empty.append(_shows_nothing(views, subject.preset))
-        features = _extract(arbiters, views)
-        for name, judge in arbiters.judges.items():
-            scored[name].add(_scores(judge, judge.embed(features[name], half), empty[-1]), ~empty[-1])
-        embeddings.append(arbiters.embed(features[next(iter(features))], half).half().cpu())
-        views.by_size = []  # free the pixels, which are no longer needed
-        seen.append(views)
-    if sum(views.batch for views in seen) < MIN_ITEMS:
+    mine = subject.batches(by_halves=arbiters.by_halves)[rank() :: world_size()]
+    bars = track_progress(mine, "scoring views", bar and rank() == 0)
+    with on_this_rank():
+        made = [_score_batch(subject, arbiters, half, views) for half, views in subject.readable_batches(bars)]
+    made = sorted(gather_objects(made), key=lambda batch: batch.place)
+    tell_unreadable(subject.source)
+    if sum(each.views.batch for each in made) < MIN_ITEMS:
         raise UotaError(
             f"fewer than {MIN_ITEMS} images of {subject.source.name} can be read; check whether the others are damaged"
         )
-    return _table(subject, arbiters, scored, seen, torch.cat(embeddings, 1), torch.cat(empty, 1))
+    with on_this_rank():
+        return _table(subject, arbiters, made)
+
+
+def _score_batch(subject: InspectionInput, arbiters: ArbiterSet, half: int, views: Views) -> _Batch:
+    empty, features = _shows_nothing(views, subject.preset), _extract(arbiters, views)
+    scored = {
+        name: _Scored.of(_scores(judge, judge.embed(features[name], half), empty), ~empty)
+        for name, judge in arbiters.judges.items()
+    }
+    embeddings = arbiters.embed(features[next(iter(features))], half).half().cpu()
+    views.by_size = []  # free the pixels, which are no longer needed
+    return _Batch((half, subject.place_of(int(views.index[0]))), views, empty, embeddings, scored)
 
 
 def _scores(judge: Judge, z: Float[Tensor, "views batch dim"], empty: Bool[Tensor, "views batch"]) -> Scores:
@@ -99,15 +128,12 @@ def _extract(arbiters: ArbiterSet, views: Views) -> dict[str, Seen]:
     return {name: made[judge.extract] for name, judge in arbiters.judges.items()}
 
 
-def _table(
-    subject: InspectionInput,
-    arbiters: ArbiterSet,
-    scored: dict[str, _Scored],
-    seen: list[Views],
-    embeddings: Float[Tensor, "views images dim"],
-    empty: Bool[Tensor, "views images"],
-) -> ViewTable:
+def _table(subject: InspectionInput, arbiters: ArbiterSet, batches: list[_Batch]) -> ViewTable:
     """Put the batches together, in the order of the source."""
+    seen = [each.views for each in batches]
+    scored = {name: _Scored.joined([each.scored[name] for each in batches]) for name in arbiters.judges}
+    embeddings = torch.cat([each.embeddings for each in batches], 1)
+    empty = torch.cat([each.empty for each in batches], 1)
     index = torch.cat([views.index for views in seen])
     order = index.argsort()
     verdicts = {name: each.verdict() for name, each in scored.items()}
@@ -115,7 +141,7 @@ def _table(
     share = None
     if arbiters.primary in scored:
         counted = int((~empty).sum())
-        share = share_of_counts(torch.cat(scored[arbiters.primary].counts), counted, subject.pipeline.seed)
+        share = share_of_counts(scored[arbiters.primary].counts, counted, subject.pipeline.seed)
         if share.none:
             verdicts[arbiters.primary] = _without_outliers(verdicts[arbiters.primary])
     wrong = None if seen[0].wrong is None else torch.cat([_required(views.wrong) for views in seen], 1)
