@@ -177,7 +177,9 @@ def _score_views(subject: _Subject, source: Source, seed: int, advance: Callable
     mine = samples[rank() :: world_size()]
     workers = resolve_workers(None, source.in_memory, world_size())
     dataset = ViewDataset(source, ViewPipeline(subject.preset, seed))
-    made = iter(Loader(dataset, workers, batch_sampler=mine, collate_fn=identity_collate) if mine else [])
+    made: Iterator[Views] = iter(
+        Loader(dataset, workers, batch_sampler=mine, collate_fn=identity_collate) if mine else []
+    )
     for index, weight, probability in in_turns(lambda _: _verdict(module, arbiter, next(made)), samples):
         verdicts.mean_weight[index] = weight
         if probability is not None:

@@ -88,8 +88,8 @@ class Plan:
 
 def epoch_steps_and_batch(images: int, plan: Plan) -> tuple[int, int]:
     """Return the steps per epoch and the batch size, which is at most the number of images."""
-    batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.ranks.count, int)
-    return len(batches), batches.local_size * plan.ranks.count
+    batches = GlobalBatches(images, plan.batch_size, plan.seed, 0, plan.ranks.together, int)
+    return len(batches), batches.local_size * plan.ranks.together
 
 
 def fit(
@@ -133,7 +133,7 @@ def _fit(
     folder: Path,
     start: Path | None,
 ) -> None:
-    if plan.ranks.count > 1:
+    if plan.ranks.together > 1:
         with_sync_batch_norm(classifier.encoder)
     preset = plan.views(preset)
     pipeline = ViewPipeline(preset, plan.seed)

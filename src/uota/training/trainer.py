@@ -51,7 +51,7 @@ class Ranks(NamedTuple):
     same_graph: bool = False
 
     @property
-    def count(self) -> int:
+    def together(self) -> int:
         """Number on all nodes."""
         return self.devices * self.nodes
 
@@ -85,7 +85,7 @@ def make_trainer(
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with _translate_devices(settings.get("accelerator", "auto"), ranks.count):
+    with _translate_devices(settings.get("accelerator", "auto"), ranks.together):
         return _trainer(folder, callbacks, bar, ranks, **settings)
 
 
@@ -108,11 +108,11 @@ def _trainer(folder: Path, callbacks: list[pl.Callback], bar: bool, ranks: Ranks
 
 
 def _strategy(ranks: Ranks) -> Strategy | str:
-    if ranks.count == 1:
+    if ranks.together == 1:
         return "auto"
     if ranks.strategy == "fsdp2":
         # The checkpoint is one file with everything, as of any other run, instead of one file of each process.
-        return ModelParallelStrategy(ranks.count, tensor_parallel_size=1, save_distributed_checkpoint=False)
+        return ModelParallelStrategy(ranks.together, tensor_parallel_size=1, save_distributed_checkpoint=False)
     # Gradients are kept in the buffers in which they are sent, which saves their copies.
     return DDPStrategy(gradient_as_bucket_view=True, static_graph=ranks.same_graph)
 
