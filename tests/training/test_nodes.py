@@ -106,6 +106,8 @@ def test_a_job_that_is_queued_again_goes_on_as_if_uninterrupted(small, cluster, 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [({"precision": "64"}, "precision to 32"), ({"compile": True}, "leave compile out"),
+     ({"precision": "fp16"}, "precision to 32 or bf16"), ({"accumulate": 2}, "accumulate to 1"),
+     ({"checkpoint_activations": True}, "leave checkpoint_activations out"),
      ({"optimizer": "lars"}, "looks at whole tensors"), ({"kept_share": 0.5}, "kept_share to 0"),
      ({"method": "package.Own"}, "a method of your own"), ({"refile": True}, "copy of the encoder")],
 )  # fmt: skip

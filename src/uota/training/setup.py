@@ -69,9 +69,9 @@ def _make_fast(module: Pretraining, settings: Pretrain) -> None:
     if own.checkpoint_activations:
         checkpoint_activations(network)
     if own.compile:
-        compile_method(network, own.devices)
+        compile_method(network, own.ranks)
         for part in module.modules():
-            if isinstance(part, Arbiter) and own.devices == 1:
+            if isinstance(part, Arbiter) and own.ranks == 1:
                 part.compile()
 
 

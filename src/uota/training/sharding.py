@@ -34,6 +34,13 @@ def check_sharding(settings: Pretrain) -> None:
         "there is one device, which has nothing to share; give more --devices": settings.runtime.ranks == 1,
         "Lightning shards no 64-bit training; set precision to 32 or bf16": settings.runtime.precision == "64",
         "compiled encoders have not been tried with it; leave compile out": settings.runtime.compile,
+        "fp16 has not been tried with it; set precision to 32 or bf16": settings.runtime.precision == "fp16",
+        "parts of a batch are embedded outside of the networks' own calls; set accumulate to 1": (
+            settings.optimization.accumulate > 1
+        ),
+        "blocks that are computed again have not been tried with it; leave checkpoint_activations out": (
+            settings.runtime.checkpoint_activations
+        ),
         f"{name} is a method of your own, which may use weights outside of a forward pass": name not in METHODS,
         f"optimizer {optimizer} looks at whole tensors; choose one of {', '.join(ELEMENTWISE)}": (
             optimizer.lower() not in ELEMENTWISE
