@@ -210,8 +210,8 @@ class OptimizationSettings:
     """Images per step, over all devices; null: 64 from given weights without an accelerator, else 128."""
     accumulate: int = 1
     """Parts in which the images of each device are embedded, so that a step needs the memory of one part; arbiter and
-    loss see the whole batch. Each part is embedded twice (GradCache), which takes a third longer. Batch norm sees one
-    part at a time, and so its statistics are those of fewer images; other networks train as with 1."""
+    loss see the whole batch. Each part is embedded twice (GradCache), which takes about a third longer. Batch norm sees
+    one part at a time, and so its statistics are those of fewer images; other networks train as with 1."""
     optimizer: str = "adamw"
     """lars (as in BYOL and Barlow Twins), lars_simclr (with the learning rate inside the momentum), larc (as in SwAV,
     without clipping), or any of timm's: adamw, momentum (classical SGD), sgd (Nesterov's), …"""
