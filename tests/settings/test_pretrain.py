@@ -26,14 +26,18 @@ FLAT_FILE = {
     "init": "random", "frozen_stages": 2, "frozen_norms": True, "norm_adaptation": 0.2, "encoder_rate": 0.1,
     "kept_share": 0.3, "accumulate": 2, "checkpoint_activations": True, "nodes": 2, "strategy": "fsdp2",
     "precision": "bf16", "workers": 1, "threads": 2, "compile": True, "seed": 5, "pixel_range": [0.0, 4095.0],
-    "image_megabytes": 300, "refile": False, "method_options": {"parts": 4, "dim": 32}, "sync_batch_norm": False,
+    "image_megabytes": 300, "cache": 512, "cache_in": "CACHE", "refile": False,
+    "method_options": {"parts": 4, "dim": 32}, "sync_batch_norm": False,
     "zero_init_last": True, "optimizer": "lars", "learning_rate": 0.5, "final_learning_rate": 0.01,
     "rate_per": "epoch", "bias_rate": 0.5, "constant_rate": ["projector"], "warmup_steps": 7, "drops": [0.6, 0.8],
     "late_factor": 2.0, "weight_decay": 1e-6, "decay_all": True, "momentum": 0.8, "start": 0.25, "tau": None,
     "ess": None, "anchors": None, "covariance": "oas", "candidates": 2, "checkpoint_every": 50, "views_on": "cpu",
 }  # fmt: skip
 NESTED_FILE = {
-    "data": {"source": "FOLDER", "pixel_range": [0.0, 4095.0], "image_megabytes": 300, "refile": False},
+    "data": {
+        "source": "FOLDER", "pixel_range": [0.0, 4095.0], "image_megabytes": 300, "cache": 512, "cache_in": "CACHE",
+        "refile": False,
+    },
     "views": {
         "preset": "small", "local_views": 4, "options": {"local": {"scale": [0.1, 0.3]}}, "inject": 0.25,
         "inject_from": "batch", "size": [96, 64], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3],
@@ -61,6 +65,7 @@ NESTED_FILE = {
 }  # fmt: skip
 # Settings that only go with others.
 WITH = {"tau": ["--arbiter=mahalanobis"], "ess": ["--arbiter=mahalanobis"], "anchors": ["--arbiter=mahalanobis"]}
+WITH |= {"cache_in": ["--cache=512"]}
 WITH |= {"mean": ["--std=[0.1, 0.2, 0.3]"], "std": ["--mean=[0.4, 0.5, 0.6]"]}
 
 

@@ -102,8 +102,9 @@ def _warn_other_settings(values: dict[str, Any], its: dict[str, Any]) -> None:
     from uota.data.places import located
     from uota.runs.eyes import located_eyes
     from uota.runs.initial import located_init
+    from uota.training.shrinking import located_cache
 
-    paths = {"data": located, "init": located_init, "eyes": located_eyes}
+    paths = {"data": located, "init": located_init, "eyes": located_eyes, "cache_in": located_cache}
     asked = values | {name: locate(values[name]) for name, locate in paths.items()}
     default = Pretrain().as_flat()
     for name in default:

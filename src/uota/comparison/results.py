@@ -24,18 +24,8 @@ FILE_BYTES = 4 * 2**20
 MAX_DEPTH = 3  # levels of nesting that are searched for figures
 MAX_PERCENT = 100.001  # 100 % and the rounding error of float32
 # Settings that do not change what is computed, apart from chance; runs that differ only in these are averaged.
-OPERATIONAL = {
-    "seed",
-    "workers",
-    "accelerator",
-    "devices",
-    "nodes",
-    "strategy",
-    "threads",
-    "compile",
-    "checkpoint_every",
-}
-OPERATIONAL |= {"image_megabytes", "views_on"}
+OPERATIONAL = {"seed", "workers", "accelerator", "devices", "nodes", "strategy", "threads", "compile"}
+OPERATIONAL |= {"checkpoint_activations", "checkpoint_every", "image_megabytes", "cache_in", "views_on"}
 
 
 class Column(NamedTuple):

@@ -9,6 +9,7 @@ from uota.data.demo.drawings import open_drawings, open_drawings_as_groups
 from uota.data.demo.embedded import open_demo
 from uota.data.demo.fashion_mnist import fashion_mnist_folder, open_fashion_mnist
 from uota.data.demo.scenes import SceneOptions, open_scenes
+from uota.data.files.copies import CopyOptions, copies_folder
 from uota.data.files.decoded import FolderOptions
 from uota.data.files.folder import open_folder
 from uota.data.files.groups import Groups, open_groups_of_folder
@@ -143,3 +144,15 @@ def folder_options(run: Pretrain | None = None, reading: Reading | None = None) 
     pixel_range = reading.pixel_range or (run.data.pixel_range if run else None)
     megabytes = reading.image_megabytes or (run.data.image_megabytes if run else IMAGE_MEGABYTES)
     return FolderOptions(pixel_range=check_pixel_range(pixel_range), image_megabytes=megabytes)
+
+
+def training_options(run: Pretrain) -> FolderOptions:
+    """How a run reads the image files that it trains on: as `folder_options` says, and shrunk if it has a cache.
+
+    Raises:
+        UotaError: the cache shall be in memory, and cannot be.
+    """
+    options = folder_options(run)
+    if run.data.cache is None:
+        return options
+    return replace(options, copies=CopyOptions(run.data.cache, copies_folder(run.data.cache_in)))

@@ -51,6 +51,17 @@ def read_regular(path: Path | str, at_most: int | None = None) -> bytes:
         return file.read()
 
 
+def file_stamp(path: Path | str) -> bytes:
+    """Bytes that change when a file is moved or written: its absolute path, its size, and the times of its changes.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    status = os.stat(path)
+    changes = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} "
+    return changes.encode() + os.fsencode(os.path.abspath(path))
+
+
 def read_text(path: Path | str, at_most: int = TEXT_BYTES) -> str:
     """Read a text file in UTF-8, with or without a byte-order mark.
 

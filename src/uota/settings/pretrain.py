@@ -61,6 +61,13 @@ class DataSettings:
     """Skip images that take more megabytes than this once decoded."""
     refile: bool | None = None
     """Of groups: judge all files before and during the training, move those that do not belong to the group where they
+    cache: int | None = None
+    """Train on images shrunk to a short side of this many pixels, and keep the shrunk ones as JPEG files, which are
+    decoded much faster from the second time on; smaller images stay as they are. null: read every image from its
+    file."""
+    cache_in: str | None = None
+    """Folder of the shrunk images, which runs can share, or ram: memory, until the run ends; null: ~/.cache/uota/shrunk
+    (or uota/shrunk in XDG_CACHE_HOME)."""
     do, and leave out those of which that is not certain (the files themselves stay where they are); null: for groups
     from given weights, in runs that show every file twice and more."""
 
@@ -69,6 +76,8 @@ class DataSettings:
         check_pixel_range(self.pixel_range)
 
 
+        if self.cache_in is not None and self.cache is None:
+            raise UotaError("cache_in is set and cache is not; give cache the side of shrunk images, such as 512")
 @dataclass
 class ViewSettings:
     """How views are made of an image."""

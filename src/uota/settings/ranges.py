@@ -84,6 +84,7 @@ RANGES = {
     "tau": RATE._replace(above=True),
     "ess": SHARE._replace(above=True),
     "smallest_crop": SHARE._replace(above=True, what="a share of the area"),
+    "cache": Range(8, 10**4, whole=True),
     "image_megabytes": Range(1, 10**6, whole=True),
     "shard_size": Range(1, 10**6, whole=True),
     "images": Range(1, 10**5, whole=True),

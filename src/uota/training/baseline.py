@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from uota.data import Source
-from uota.data.open import folder_options, open_images
+from uota.data.open import open_images, training_options
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
 from uota.io.reading import read_json
@@ -150,7 +150,7 @@ def _knn_if_possible(encoder: nn.Module, train: Source, settings: Pretrain) -> C
 
 def _knn(encoder: nn.Module, train: Source, settings: Pretrain) -> Comparison | None:
     preset = preset_of(settings)
-    test = open_images(settings.data.source, settings.views.preset, "test", folder_options(settings))
+    test = open_images(settings.data.source, settings.views.preset, "test", training_options(settings))
     chosen = [
         _labelled(part, affordable_images(part, preset.evaluation_size, share), settings.runtime.seed)
         for part, share in ((train, 0.75), (test, 0.25))

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from uota.console import printable
 from uota.data import Groups, Source, describe_skipped, warn_left_out
 from uota.data.fingerprint import fingerprint, require_same_images
-from uota.data.open import folder_options, open_items
+from uota.data.open import open_items, training_options
 from uota.data.places import located, places_of
 from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
@@ -47,6 +47,7 @@ from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.resuming import translate_restore_errors
 from uota.training.setup import build_module
 from uota.training.sharding import check_sharding
+from uota.training.shrinking import check_cache, located_cache, removing_memory, say_copies, say_tally
 from uota.training.trainer import (
     Ranks,
     build_loggers,
@@ -87,7 +88,7 @@ def pretrain(
     run = Run(out)
     settings = with_devices(settings)
     check_precision(settings.runtime.precision, settings.runtime.accelerator)
-    source = open_items(settings.data.source, settings.views.preset, folder=folder_options(settings))
+    source = open_items(settings.data.source, settings.views.preset, folder=training_options(settings))
     settings, choices = explain_auto(settings, source)
     settings = located_settings(settings)
     check_optimizer(settings)
@@ -96,7 +97,7 @@ def pretrain(
     # All that can be refused is refused before the folder is touched.
     job = _build(run, settings, source, bar, lines, resume)
     _check_folder(run, settings, source, resume, overwrite)
-    with lock_on_first_rank(out):
+    with lock_on_first_rank(out), removing_memory(settings):
         _prepare(run, settings, source, resume, overwrite)
         if lines and not resume:
             _log_choices(settings, choices)
@@ -104,6 +105,7 @@ def pretrain(
         _fit(job, run, resume, lines)
         if lines:
             _log_summary(job, run)
+            rank_zero_only(say_tally)(source)
         list_skipped(source, run)
     return run
 
@@ -122,7 +124,8 @@ def with_devices(settings: Pretrain) -> Pretrain:
 def located_settings(settings: Pretrain) -> Pretrain:
     """Return settings whose paths are valid in every working directory."""
     init, eyes = located_init(settings.method.init), located_eyes(settings.arbitration.eyes)
-    return settings.replace_flat(data=located(settings.data.source), init=init, eyes=eyes)
+    cache_in = located_cache(settings.data.cache_in)
+    return settings.replace_flat(data=located(settings.data.source), init=init, eyes=eyes, cache_in=cache_in)
 
 
 @dataclass
@@ -149,6 +152,7 @@ class _Job(NamedTuple):
 def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool, resume: bool) -> _Job:
     """Build everything that a training needs, and try what would otherwise fail only once it has begun."""
     preset = preset_of(settings)
+    check_cache(settings, source, preset)
     pipeline = ViewPipeline(
         preset.with_candidates(settings.arbitration.candidates),
         settings.runtime.seed,
@@ -227,6 +231,7 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
     rank_zero_only(warn_left_out)(job.source)
     if lines:
         _log_source(job.source)
+        rank_zero_only(say_copies)(job.source, preset_of(job.module.settings))
     flag = method_flag(job.module.settings.method.name)
     again = f"resume with: uota pretrain --out {shlex.quote(str(run.folder))} --resume{flag}"
     with (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from math import ceil
 from typing import Any, Literal, get_args
 
 from uota.errors import UotaError
@@ -122,6 +123,11 @@ class ViewSizePreset:
     def blur_kernel(self) -> int:
         """The odd width in pixels of a blur kernel of a tenth of the view (23 at 224); Pillow's depends on sigma."""
         return 2 * int(self.size * 0.05) + 1
+
+    def image_side(self, share: float) -> int:
+        """The least short side of an image, in pixels, whose crops of this share have as many pixels as their views."""
+        cells = 1 + (self.grid - 1) * (1 - self.overlap) if self.grid else 1  # side of a crop, in sides of a view
+        return ceil(self.size * cells / share**0.5)
 
     def times(self, count: int) -> "ViewSizePreset":
         """Return the same preset with `count` views; values per view are repeated in order."""

@@ -240,8 +240,11 @@ def shrunk(image: Tensor, max_side: int | None) -> Tensor:
     """The image, shrunk if needed so that no side is longer than `max_side`."""
     height, width = image.shape[-2:]
     size = _shrunk_size(height, width, max_side)
-    if size == (height, width):
-        return image
+    return image if size == (height, width) else resized(image, size)
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """The image at a smaller size, with antialiasing."""
     if 1 in size:  # torch 2.14's uint8 kernel goes wrong, silently or with an error, where a side becomes 1
         return interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].round().to(torch.uint8)
     return interpolate(image[None], size, mode="bilinear", antialias=True)[0].contiguous()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uota.data.files.cache import Cache
+from uota.data.files.copies import CopyOptions, ShrunkCopies
 from uota.data.files.decode import UnreadableError, decode_image, deep_pixels
 from uota.data.files.patience import patiently
 from uota.data.files.pixel_range import estimate_pixel_range, spread_indices
@@ -43,6 +44,14 @@ class Files(Protocol):
         """
         ...
 
+    def identity(self, index: int) -> bytes:
+        """Bytes that change when an image's file is moved or written; the image is not read.
+
+        Raises:
+            OSError: the file system fails.
+        """
+        ...
+
     def fingerprint_parts(self) -> Iterator[bytes]:
         """Bytes that tell these images and their order from others, whatever folder they are in; none are read."""
         ...
@@ -59,6 +68,7 @@ class FolderOptions:
         cache_megabytes: keep decoded images in memory if all of them take no more than this; 0: never.
         pixel_range: values of black and white in images of more than 8 bits; None: estimated from a sample.
         image_megabytes: largest decoded size of an image; larger ones are not read.
+        copies: read images from shrunk copies of them, which are made the first time; None: read their files.
     """
 
     channels: int = 3
@@ -67,6 +77,7 @@ class FolderOptions:
     cache_megabytes: int = 512
     pixel_range: PixelRange | None = None
     image_megabytes: int = IMAGE_MEGABYTES
+    copies: CopyOptions | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -78,6 +89,10 @@ class FolderOptions:
             raise UotaError(f"background={self.background} must be three numbers from 0 to 255")
         check_number("image_megabytes", self.image_megabytes, RANGES["image_megabytes"])
         check_pixel_range(self.pixel_range)
+
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width at which an image is read whose header, after `max_side`, has these."""
+        return (height, width) if self.copies is None else self.copies.size_of(height, width)
 
 
 def estimated_range(files: Files, options: FolderOptions) -> PixelRange | None:
@@ -111,6 +126,7 @@ class Decoded:
         """Keep the arguments; nothing is read yet, and `name` is used in messages."""
         self.name, self.files, self.options, self.cache = name, files, options, cache
         self.substitute_group = substitute_group
+        self.copies = _copies(options, len(files))
 
     def image(self, index: int) -> UInt8[Tensor, "channels _height _width"]:
         """The image, or its substitute if it cannot be decoded.
@@ -132,15 +148,25 @@ class Decoded:
         kept = self.cache.get(index)
         if kept is not None:
             return kept
-        o = self.options
         try:
-            data = patiently(lambda: self.files.read(index), self.files.path(index))
-            image = decode_image(data, o.channels, o.background, o.max_side, o.pixel_range, o.image_megabytes)
+            image = self._shrunk(index)
         except UnreadableError:
             self.cache.mark_bad(index)
             return None
         self.cache.put(index, image)
         return image
+
+    def _shrunk(self, index: int) -> UInt8[Tensor, "channels _height _width"]:
+        """The image from its shrunk copy, if there shall be copies, and else from its file."""
+        if self.copies is None:
+            return self._from_file(index)
+        identity = patiently(lambda: self.files.identity(index), self.files.path(index))
+        return self.copies.image(index, identity, lambda: self._from_file(index))
+
+    def _from_file(self, index: int) -> UInt8[Tensor, "channels _height _width"]:
+        o = self.options
+        data = patiently(lambda: self.files.read(index), self.files.path(index))
+        return decode_image(data, o.channels, o.background, o.max_side, o.pixel_range, o.image_megabytes)
 
     def unreadable(self, images: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
         """True for images that could not be decoded so far, by this process or its forked workers."""
@@ -159,3 +185,10 @@ class Decoded:
             same = self.substitute_group[after] == self.substitute_group[index]
             after = np.concatenate([after[same], after[~same]])
         yield from after.tolist()
+
+
+def _copies(options: FolderOptions, count: int) -> ShrunkCopies | None:
+    if options.copies is None:
+        return None
+    read_as = options.max_side, options.background, options.pixel_range
+    return ShrunkCopies(options.copies, count, options.channels, options.image_megabytes, *read_as)

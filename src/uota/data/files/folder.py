@@ -118,7 +118,7 @@ class Folder(Source):
 
     def at_full_size(self) -> "Folder":
         """These images in their original sizes, without a cache of pixels."""
-        options = replace(self.options, max_side=None, cache_megabytes=0)
+        options = replace(self.options, max_side=None, cache_megabytes=0, copies=None)
         cache = Cache(len(self))
         return Folder(self.name, self.listing, options, cache, self.reasons, self._substitute_group, self._total)
 
@@ -241,7 +241,8 @@ def _check(folder: Path, files: list[str], options: FolderOptions) -> Checked:
         except UnreadableError as error:
             checked.reasons[path] = reason_of(error, path)
         else:
-            checked.sizes[file] = options.channels * header.height * header.width
+            height, width = options.size_of(header.height, header.width)
+            checked.sizes[file] = options.channels * height * width
             if header.deep:
                 checked.deep.append(file)
             if header.several:

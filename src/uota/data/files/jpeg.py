@@ -50,6 +50,7 @@ def decode_usual_jpeg(data: NDArray[np.uint8], channels: int) -> UInt8[Tensor, "
     with warnings.catch_warnings():
         # TorchCodec, which shall replace this decoder, is not faster, and needs a later torch than this package does.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # bytes of a table; it only reads
         try:
             return decode_jpeg(torch.from_numpy(data), MODES[channels], apply_exif_orientation=True)
         except RuntimeError:

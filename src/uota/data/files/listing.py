@@ -13,6 +13,7 @@ from uota.data.files.left_out import LeftOut
 from uota.data.files.splits import UNLABELLED, in_share, split_of, test_names_first
 from uota.data.source import Split
 from uota.errors import UotaError
+from uota.io.reading import file_stamp
 
 BESIDE = "{} are beside the folders of classes, and have no label"
 
@@ -49,6 +50,10 @@ class Listing:
     def read(self, index: int) -> NDArray[np.uint8]:
         """The bytes of a file."""
         return read_file(self.path(index))
+
+    def identity(self, index: int) -> bytes:
+        """The file's path, size and times of change."""
+        return file_stamp(self.path(index))
 
     def fingerprint_parts(self) -> Iterator[bytes]:
         """The paths relative to `root`."""

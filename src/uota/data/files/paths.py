@@ -14,6 +14,7 @@ from uota.data.files.decoded import FolderOptions
 from uota.data.packed.source import PackedSource
 from uota.errors import UotaError
 from uota.io.outputs import path_of
+from uota.io.reading import file_stamp
 
 
 class Paths:
@@ -34,6 +35,10 @@ class Paths:
     def read(self, index: int) -> NDArray[np.uint8]:
         """The bytes of a file."""
         return read_file(self.paths[index])
+
+    def identity(self, index: int) -> bytes:
+        """The file's path, size and times of change."""
+        return file_stamp(self.path(index))
 
     def fingerprint_parts(self) -> Iterator[bytes]:
         """Names of the files, without their folders."""

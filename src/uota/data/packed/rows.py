@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
 from uota.data.files.decode import UnreadableError
+from uota.io.reading import file_stamp
 
 
 class Rows:
@@ -18,6 +20,11 @@ class Rows:
     def __init__(self, folder: Path, table: Any, column: str, rows: Int64[np.ndarray, " len"]) -> None:
         """Keep the table; image i is in row `rows[i]`."""
         self.folder, self.table, self.column, self.rows = folder, table, column, rows
+
+    @cached_property
+    def _stamps(self) -> bytes:
+        """Path, size and times of change of the table's files, which are mapped into memory and do not change."""
+        return b"\0".join(file_stamp(file["filename"]) for file in self.table.cache_files)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -37,6 +44,10 @@ class Rows:
         if cell is None or cell["bytes"] is None:
             raise UnreadableError("the cell is empty")
         return np.frombuffer(cell["bytes"], dtype=np.uint8)
+
+    def identity(self, index: int) -> bytes:
+        """Path, size and times of change of the table's files, and the place of the image in it."""
+        return self._stamps + f"\0{self.column} {self.rows[index]}".encode()
 
     def fingerprint_parts(self) -> Iterator[bytes]:
         """The column and the numbers of the rows."""
@@ -73,6 +84,11 @@ class ConcatenatedRows:
         """
         rows, place = self._find(index)
         return rows.read(place)
+
+    def identity(self, index: int) -> bytes:
+        """That of the image in its table."""
+        rows, place = self._find(index)
+        return rows.identity(place)
 
     def fingerprint_parts(self) -> Iterator[bytes]:
         """The columns and the numbers of the rows, table by table."""

@@ -23,7 +23,7 @@ from uota.data.packed.tar_index import TarIndex, joined, make_index, stored_inde
 from uota.data.source import Split
 from uota.errors import UotaError
 from uota.io.outputs import path_of
-from uota.io.reading import open_regular, read_json
+from uota.io.reading import file_stamp, open_regular, read_json
 
 # The file beside the shards in which `uota shard` describes them.
 DESCRIPTION = "shards.json"
@@ -65,6 +65,11 @@ class Shards:
             _opened.cache_clear()  # after a disk was unavailable, its files must be reopened
             raise
         return data
+
+    def identity(self, index: int) -> bytes:
+        """The shard's path, size and times of change, and the place of the image in it."""
+        place = f" {self.index.starts[index]} {self.index.sizes[index]}"
+        return file_stamp(self.shards[self.which[index]]) + place.encode()
 
     def subset(self, chosen: Bool[np.ndarray, " len"]) -> "Shards":
         """These images only."""

@@ -88,7 +88,7 @@ class PackedSource(Source):
     def at_full_size(self) -> "PackedSource":
         """These images in their original sizes."""
         labels = None if self.labels is None else self.labels.numpy()
-        options = replace(self.options, max_side=None)
+        options = replace(self.options, max_side=None, copies=None)
         return PackedSource(self.name, self.entries, labels, self.classes, options, self.parts, self._empty)
 
     def fingerprint_parts(self) -> Iterator[bytes]:
