@@ -30,6 +30,17 @@ def test_the_whole_network_is_trained_on_a_subset_chosen_by_the_seed(subject):
     assert not torch.equal(other.encoder.backbone.stem[0].weight, after["backbone.stem.0.weight"])
 
 
+def test_crops_may_become_numbers_on_the_device(subject):
+    """The device is the CPU here; `test_device_views` shows that it is left the rest."""
+    encoders = []
+    for where in ("cpu", "device"):
+        given = subject()
+        evaluate_finetune(given, Finetune(labels="10%", **SHORT, views_on=where), bar=False)
+        encoders.append(given.encoder.state_dict())
+    for name, values in encoders[0].items():
+        torch.testing.assert_close(encoders[1][name], values, atol=1e-3, rtol=1e-3)
+
+
 def test_accuracy_with_all_labels_is_above_chance(subject):
     found = evaluate_finetune(subject(), Finetune(labels="100%", **SHORT | {"epochs": 10}), bar=False)
     assert found.images == 64

@@ -26,6 +26,7 @@ FEW = Plan(
     workers=0,
     accelerator="cpu",
     devices=1,
+    views_on="cpu",
 )
 RATE, DECAY = 300.0, 1e-4
 SETTINGS = LinearSGD(epochs=3, batch_size=16, learning_rate=300.0, smallest_crop=0.5, workers=0, accelerator="cpu")

@@ -9,7 +9,7 @@ import torch
 
 from uota.data import TensorSource
 from uota.training.batches import ViewsOfRank
-from uota.training.device_views import ahead, begin_on, views_on
+from uota.training.device_views import ahead, begin_on, views_made_on, views_on
 from uota.training.pretrain import pretrain
 from uota.views import PRESETS, UnfinishedViews, ViewDataset, ViewPipeline
 
@@ -91,6 +91,15 @@ def test_loading_processes_cut_only_if_the_device_does_the_rest(source, where, c
     assert isinstance(loader.dataset.__getitems__(samples), UnfinishedViews) == crops
     expected = PIPELINE(source, samples)
     torch.testing.assert_close(next(iter(loader)).by_size, expected.by_size, atol=1e-3, rtol=0)
+
+
+def test_a_few_views_are_made_on_a_device_at_once(source, monkeypatch):
+    samples = [(0, 1), (0, 2)]
+    views = PIPELINE(source, samples)
+    assert torch.equal(views_made_on(torch.device("cpu"), PIPELINE, source, samples).by_size[0], views.by_size[0])
+    elsewhere = views_made_on(torch.device("meta"), PIPELINE, source, samples)
+    assert {each.device.type for each in elsewhere.by_size} == {"meta"}
+    assert [each.shape for each in elsewhere.by_size] == [each.shape for each in views.by_size]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -54,6 +54,7 @@ def finetune_plan(settings: Finetune) -> Plan:
         accelerator=settings.accelerator,
         devices=count_ranks(settings.devices, nodes=1),
         nodes=settings.nodes,
+        views_on=settings.views_on,
     )
 
 

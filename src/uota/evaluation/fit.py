@@ -16,6 +16,7 @@ from uota.evaluation.classifier import Classifier
 from uota.evaluation.features import WholeImages
 from uota.io.atomic import write_text_atomically
 from uota.runs.checkpoints import find_intact_checkpoint, previous_checkpoint
+from uota.settings.pretrain import ViewsOn
 from uota.settings.ranges import check_multiple
 from uota.training.batches import GlobalBatches, ViewsOfRank, test_loader
 from uota.training.checkpoints import Checkpoints
@@ -49,6 +50,7 @@ class Plan:
         accelerator: auto, cpu, gpu or another of Lightning's names.
         devices: number of processes of each node that share the batch.
         nodes: number of machines.
+        views_on: where what follows the crop is done, as in pretraining.
     """
 
     epochs: int
@@ -59,6 +61,7 @@ class Plan:
     workers: int | None
     accelerator: str
     devices: int
+    views_on: ViewsOn
     nodes: int = 1
 
     def __post_init__(self) -> None:
@@ -137,7 +140,7 @@ def _fit(
         with_sync_batch_norm(classifier.encoder)
     preset = plan.views(preset)
     pipeline = ViewPipeline(preset, plan.seed)
-    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), train.in_memory, train.parts)
+    loader = ViewsOfRank(plan, ViewDataset(train, pipeline), train.in_memory, train.parts, plan.views_on)
     again = "run the same command again to resume from there"
     with ignore_expected_warnings(".*No positive `max_epochs`.*"), translate_stops(trainer, folder, again):
         with translate_restore_errors(trainer, start):

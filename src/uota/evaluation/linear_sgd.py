@@ -72,6 +72,7 @@ def linear_plan(settings: LinearSGD, protocol: LinearProtocol) -> Plan:
         accelerator=settings.accelerator,
         devices=count_ranks(settings.devices, nodes=1),
         nodes=settings.nodes,
+        views_on=settings.views_on,
     )
 
 

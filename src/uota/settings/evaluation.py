@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from uota.settings.linear_protocols import LINEAR_PROTOCOLS, LinearProtocol, protocol_of
+from uota.settings.pretrain import ViewsOn
 from uota.settings.ranges import check_multiple, check_settings
 
 # Of the encoder and of the classifier, by share of labels: SwAV's README.md, whose rates for 10 % also serve 100 %.
@@ -62,6 +63,9 @@ class LinearSGD:
     torchrun and srun have started the processes already, and say how many there are."""
     nodes: int = 1
     """Number of machines, on each of which torchrun or srun starts the same command."""
+    views_on: ViewsOn = "auto"
+    """Where training crops become normalised numbers: in the processes that load images (cpu), or on the device of the
+    training, which then gets a quarter of the bytes; auto: device, unless the accelerator is the CPU."""
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -114,6 +118,9 @@ class Finetune:
     torchrun and srun have started the processes already, and say how many there are."""
     nodes: int = 1
     """Number of machines, on each of which torchrun or srun starts the same command."""
+    views_on: ViewsOn = "auto"
+    """Where training crops become normalised numbers: in the processes that load images (cpu), or on the device of the
+    training, which then gets a quarter of the bytes; auto: device, unless the accelerator is the CPU."""
 
     def __post_init__(self) -> None:
         check_settings(self)

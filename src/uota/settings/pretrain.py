@@ -27,6 +27,8 @@ RATE_FROM_RANDOM, BATCH_FROM_RANDOM = 2e-3, 128
 # Eyes that are not frozen: what a run computes anyway. And the arbiter that a trial with frozen ones determines.
 OWN_EYES = ("thumbnails", "features", "both", "embeddings")
 CHOSEN = "chosen"
+# Where what follows the crop of a view is done: see RuntimeSettings.
+ViewsOn = Literal["auto", "cpu", "device"]
 # How alike names must be for one to be suggested, by difflib's measure.
 CLOSE = 0.7
 
@@ -59,8 +61,6 @@ class DataSettings:
     the images, and written down."""
     image_megabytes: int = IMAGE_MEGABYTES
     """Skip images that take more megabytes than this once decoded."""
-    refile: bool | None = None
-    """Of groups: judge all files before and during the training, move those that do not belong to the group where they
     cache: int | None = None
     """Train on images shrunk to a short side of this many pixels, and keep the shrunk ones as JPEG files, which are
     decoded much faster from the second time on; smaller images stay as they are. null: read every image from its
@@ -68,16 +68,18 @@ class DataSettings:
     cache_in: str | None = None
     """Folder of the shrunk images, which runs can share, or ram: memory, until the run ends; null: ~/.cache/uota/shrunk
     (or uota/shrunk in XDG_CACHE_HOME)."""
+    refile: bool | None = None
+    """Of groups: judge all files before and during the training, move those that do not belong to the group where they
     do, and leave out those of which that is not certain (the files themselves stay where they are); null: for groups
     from given weights, in runs that show every file twice and more."""
 
     def __post_init__(self) -> None:
         check_settings(self)
         check_pixel_range(self.pixel_range)
-
-
         if self.cache_in is not None and self.cache is None:
             raise UotaError("cache_in is set and cache is not; give cache the side of shrunk images, such as 512")
+
+
 @dataclass
 class ViewSettings:
     """How views are made of an image."""
@@ -308,7 +310,7 @@ class RuntimeSettings:
     Arbiters compute in 32 bits or more in any case."""
     workers: int | None = None
     """Processes that load images; null: as many as are useful."""
-    views_on: Literal["auto", "cpu", "device"] = "auto"
+    views_on: ViewsOn = "auto"
     """Where jitter, blur and the other operations after the crop are done: by the processes that load images (cpu), or
     for a whole batch on the device of the training, where the next batch is made during a step. Both give the same
     views. auto: device, unless the accelerator is the CPU."""

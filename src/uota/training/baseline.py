@@ -20,6 +20,7 @@ from uota.errors import UotaError
 from uota.io.atomic import write_text_atomically
 from uota.io.reading import read_json
 from uota.settings.pretrain import Pretrain
+from uota.training.device_views import views_made_on
 from uota.training.neighbours import NEIGHBOURS, TEMPERATURE, cast_votes
 from uota.views import ViewPipeline, evaluation_view
 from uota.views.presets import preset_of
@@ -179,8 +180,9 @@ def _retrieval(encoder: nn.Module, source: Source, settings: Pretrain) -> Compar
     places = _random(
         np.arange(len(source)), affordable_images(source, preset.sizes[0].size, 0.25), settings.runtime.seed
     )
+    device = next(encoder.parameters()).device
     made = [
-        pipeline(source, [(EPOCH, place) for place in places[start : start + BATCH]]).by_size[0]
+        views_made_on(device, pipeline, source, [(EPOCH, place) for place in places[start : start + BATCH]]).by_size[0]
         for start in range(0, len(places), BATCH)
     ]
     first, second = (torch.cat([encode(encoder, views[side]) for views in made]) for side in (0, 1))

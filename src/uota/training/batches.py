@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from torch.utils.data import DataLoader, Dataset
 
 from uota.errors import UotaError
+from uota.settings.pretrain import ViewsOn
 from uota.training.device_views import views_on
 from uota.training.loader import Loader
 from uota.views import CropDataset, ViewDataset, identity_collate
@@ -104,7 +105,7 @@ class ViewsOfRank(pl.LightningDataModule):
         dataset: Dataset[Any],
         in_memory: bool,
         parts: Int64[np.ndarray, " parts"] | None = None,
-        views_on: Literal["auto", "cpu", "device"] = "cpu",
+        views_on: ViewsOn = "cpu",
     ) -> None:
         super().__init__()
         self.settings = settings

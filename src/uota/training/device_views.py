@@ -1,15 +1,24 @@
 """The views of each batch on the device of the training, where the next ones are made while a step runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
 import torch
 
-from uota.views import UnfinishedViews, Views
+from uota.data import Source
+from uota.views import UnfinishedViews, ViewPipeline, Views
+from uota.views.pipeline import Sample
 
 Batch = TypeVar("Batch")
 Made = TypeVar("Made")
+
+
+def views_made_on(device: torch.device, pipeline: ViewPipeline, source: Source, samples: Sequence[Sample]) -> Views:
+    """Make the views of each (epoch, index) at once, on a device; the same as the pipeline alone makes on the CPU."""
+    if device.type == "cpu":
+        return pipeline(source, samples)
+    return pipeline.cut(source, samples).to(device).finish()
 
 
 def views_on(device: torch.device, batches: Iterator[Views | UnfinishedViews]) -> Iterator[Views]:

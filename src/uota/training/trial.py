@@ -20,6 +20,7 @@ from uota.encoders.eyes import FrozenFeatures
 from uota.settings.pretrain import CHOSEN, Pretrain
 from uota.training.arbiter_choice import ArbiterChoice, write_choice
 from uota.training.baseline import affordable_images
+from uota.training.device_views import views_made_on
 from uota.training.module import Pretraining
 from uota.views import ViewPipeline
 
@@ -109,11 +110,11 @@ def _second(best: Candidate) -> list[Candidate]:
 
 
 def _look(eyes: FrozenFeatures, source: Source, pipeline: ViewPipeline) -> dict[str, Float[Tensor, "views images _"]]:
-    """Compute the features of the views of some random images, on the CPU."""
+    """Compute the features of the views of some random images where the eyes are, and return them on the CPU."""
     most = min(IMAGES, affordable_images(source, pipeline.preset.sizes[0].size, SHARE))
     places = np.random.default_rng(pipeline.seed).permutation(len(source))[:most].tolist()
     seen = []
     for start in range(0, len(places), BATCH):
-        views = pipeline(source, [(EPOCH, place) for place in places[start : start + BATCH]])
-        seen.append(eyes([each.to(eyes.scale.device) for each in views.by_size]))
+        samples = [(EPOCH, place) for place in places[start : start + BATCH]]
+        seen.append(eyes(views_made_on(eyes.scale.device, pipeline, source, samples).by_size))
     return {name: torch.cat([each[name] for each in seen], 1).cpu() for name in seen[0]}
