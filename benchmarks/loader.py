@@ -8,7 +8,9 @@ The files have 500x375 pixels and are pieces of the two photographs that come wi
 torchcodec and simplejpeg where these are installed (simplejpeg also at half the size). `loader` is a DataLoader with
 one process, from the files to batches in this process: of uota's views (on_cpu), of crops that a device finishes
 (on_device), of an earlier uota's views (before), and of torchvision's ImageFolder with the transforms of the same
-preset. All take turns, and are compared by the processor time of both processes, which other work on the machine
+preset; loader_copies is on_device from shrunk copies (`--cache 256`). `copies_made` and `copies_found` are images from
+such copies the first time and later on, and `transfer` is a ready batch of crops on its way from the loading process.
+All take turns, and are compared by the processor time of both processes, which other work on the machine
 disturbs less; figures are medians of the rounds.
 """
 
@@ -19,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -32,7 +35,7 @@ import numpy as np
 import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms import v2
@@ -40,14 +43,24 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from benchmarks.command_line import RESULTS, make_parser, parse, start
 from benchmarks.lines import make_missing
-from uota.data import FolderOptions, open_source
+from uota.data import FolderOptions, Source, open_source
+from uota.data.files.copies import CopyOptions
 from uota.training.loader import Loader
-from uota.views import PRESETS, CropDataset, ViewDataset, ViewPipeline, ViewSizePreset, identity_collate
+from uota.views import (
+    PRESETS,
+    CropDataset,
+    UnfinishedViews,
+    ViewDataset,
+    ViewPipeline,
+    ViewSizePreset,
+    identity_collate,
+)
 
 OUT = RESULTS / "loader.jsonl"
 HEIGHT, WIDTH, QUALITY = 375, 500, 90
 GOAL = 1.3
 NEVER = FolderOptions(cache_megabytes=0)
+COPIES_SIDE = 256
 # What an earlier version does for each line that it is given; it has its own modules.
 BEFORE = """
 import resource, sys
@@ -95,7 +108,7 @@ def write_files(folder: Path, count: int) -> Path:
     """Write JPEG files, each of a piece of a photograph that covers at least a third of its sides."""
     random, photographs = np.random.default_rng(0), load_sample_images().images
     target = folder / "class"
-    target.mkdir()
+    target.mkdir(parents=True)
     for number in range(count):
         whole = photographs[number % len(photographs)]
         share = random.uniform(1 / 3, 1)
@@ -183,6 +196,22 @@ class Before:
         self.process.communicate()  # the end of its input ends it
 
 
+def with_copies(folder: Path, place: Path) -> Source:
+    """Open the files with shrunk copies in a folder."""
+    return open_source(folder, folder=replace(NEVER, copies=CopyOptions(COPIES_SIDE, place)))
+
+
+class Ready(Dataset[UnfinishedViews]):
+    """A data set that has a batch ready whatever it is asked for."""
+
+    def __init__(self, batch: UnfinishedViews) -> None:
+        self.batch = batch
+
+    def __getitems__(self, samples: list[Any]) -> UnfinishedViews:
+        """Return the batch."""
+        return self.batch
+
+
 def parts_of(folder: Path, preset: str, size: Size) -> dict[str, Callable[[int], float]]:
     """Return what measures the processor seconds of each part of a round, by name."""
     source, pipeline = open_source(folder, folder=NEVER), ViewPipeline(PRESETS[preset])
@@ -201,13 +230,20 @@ def parts_of(folder: Path, preset: str, size: Size) -> dict[str, Callable[[int],
         cut = [pipeline.cut(ready, each) for each in batches(number)]
         return seconds_of(lambda _: [each.finish() for each in cut], number)
 
+    copies = with_copies(folder, folder.parent / "copies")
+    copies.images(indices)
+    transferred = Ready(pipeline.cut(ready, batches(0)[0]))
     pictures = ImageFolder(folder, Views(preset))
     theirs = DataLoader(pictures, size.batch, num_workers=1)
     works: dict[str, Callable[[int], object]] = {
         "decode": lambda _: [source.images([index]) for index in indices],
         "cut": lambda number: [pipeline.cut(ready, each) for each in batches(number)],
+        "copies_made": lambda number: with_copies(folder, folder.parent / f"copies-{number}").images(indices),
+        "copies_found": lambda _: [copies.images([index]) for index in indices],
+        "transfer": partial(load, transferred),
         "loader_on_cpu": partial(load, ViewDataset(source, pipeline)),
         "loader_on_device": partial(load, CropDataset(source, pipeline)),
+        "loader_copies": partial(load, CropDataset(copies, pipeline)),
         "loader_torchvision": lambda _: [None for _ in theirs],
     }
     works |= decoders([np.fromfile(path, dtype=np.uint8) for path in sorted((folder / "class").iterdir())])
@@ -262,7 +298,7 @@ class Decoded:
 def measure(run: Run, size: Size, before: Path | None) -> dict[str, Any]:
     """Measure and return the line of a preset."""
     with TemporaryDirectory() as place, ExitStack() as stack:
-        folder = write_files(Path(place), size.images)
+        folder = write_files(Path(place) / "files", size.images)
         parts = parts_of(folder, run.preset, size)
         if before is not None:
             parts["loader_before"] = stack.enter_context(Before(before, folder, run.preset, size))
