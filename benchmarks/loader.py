@@ -10,6 +10,8 @@ one process, from the files to batches in this process: of uota's views (on_cpu)
 (on_device), of an earlier uota's views (before), and of torchvision's ImageFolder with the transforms of the same
 preset; loader_copies is on_device from shrunk copies (`--cache 256`). `copies_made` and `copies_found` are images from
 such copies the first time and later on, and `transfer` is a ready batch of crops on its way from the loading process.
+loader_dali, where nvidia-dali is installed, are decoded images and random crops of the preset's sizes by its CPU
+operators, with one thread; compare it with on_device.
 All take turns, and are compared by the processor time of both processes, which other work on the machine
 disturbs less; figures are medians of the rounds.
 """
@@ -246,8 +248,33 @@ def parts_of(folder: Path, preset: str, size: Size) -> dict[str, Callable[[int],
         "loader_copies": partial(load, CropDataset(copies, pipeline)),
         "loader_torchvision": lambda _: [None for _ in theirs],
     }
+    if find_spec("nvidia") and find_spec("nvidia.dali"):
+        works["loader_dali"] = dali_crops(folder, preset, size)
     works |= decoders([np.fromfile(path, dtype=np.uint8) for path in sorted((folder / "class").iterdir())])
     return {name: partial(seconds_of, work) for name, work in works.items()} | {"photometric": photometric}
+
+
+def dali_crops(folder: Path, preset: str, size: Size) -> Callable[[int], object]:
+    """Return what decodes the files and cuts and mirrors all views of a preset with DALI's operators for the CPU."""
+    from nvidia.dali import fn, pipeline_def
+
+    views = [own for own in PRESETS[preset].sizes for _ in range(own.count)]
+
+    @pipeline_def(batch_size=size.batch, num_threads=1, device_id=None, seed=0)
+    def crops() -> tuple[Any, ...]:
+        data, _ = fn.readers.file(file_root=str(folder))
+        image = fn.decoders.image(data)
+        cut = (
+            fn.random_resized_crop(
+                image, size=[own.size] * 2, random_area=list(own.scale), random_aspect_ratio=list(own.ratio)
+            )
+            for own in views
+        )
+        return tuple(fn.flip(view, horizontal=fn.random.coin_flip()) for view in cut)
+
+    made = crops()
+    made.build()
+    return lambda _: [made.run() for _ in range(size.images // size.batch)]
 
 
 def decoders(files: Sequence[np.ndarray]) -> dict[str, Callable[[int], object]]:
