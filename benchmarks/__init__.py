@@ -44,6 +44,7 @@ BENCHMARKS = {
     "third_party_loop": Benchmark("what a ViewSampler is worth in lightly's SwAV and DINO", "1 hour"),
     "transfer": Benchmark("what a pretrained encoder is worth for boxes and masks", "40 minutes"),
     "on_device": Benchmark("everything that needs an accelerator, with one table", "9 minutes, accelerator"),
+    "on_device.speed": Benchmark("part of it: trainings beside the network and lightly", "4 minutes, accelerator"),
     "on_device.recipes": Benchmark("part of it: the published recipes in full size", "3 minutes, accelerator"),
     "on_device.smoke": Benchmark("part of it: SwAV from the command line", "2 minutes, accelerator"),
     "on_device.learn": Benchmark("part of it: one run of learns", "2 minutes, accelerator"),

@@ -2,13 +2,19 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.on_device.jobs import Job, expected_seconds, first_that_fits
 from benchmarks.on_device.processes import Process, start
 
-RECIPES_LIMIT, SMOKE_LIMIT = 210.0, 150.0
+LIMITS = {"tests": 120.0, "speed": 240.0, "recipes": 150.0, "smoke": 150.0}
+# The parts in their order, of which the first ones need all cores.
+PARTS = tuple(LIMITS)
+ALONE = ("tests", "speed")
+# Tests of a GPU, and of the same code where there is none.
+TESTS, TESTS_WITHOUT = ["-m", "cuda", "tests/training"], ["-m", "not cuda", "tests/training/test_cuda.py"]
 # Arbiter and precision of each run from the command line.
 SMOKES = (("none", "32"), ("mahalanobis", "32"), ("learned", "bf16"))
 # Expected duration relative to one idle core, until a run has ended.
@@ -16,18 +22,21 @@ EXPECTED_PACE = {"cpu": 1.3, "cuda": 0.6}
 FAR_TOO_LONG = 2.0  # times what was expected
 SHORTEST_LIMIT = 240.0
 FAILURES_THAT_TELL = 3
+TEST_LINES = 40  # of the end of what the tests print: their failures and the summary
 
 
 @dataclass
 class Card:
-    """The parts `recipes` and then `smoke`; only during the first is the card being measured.
+    """The parts that use the card, one after the other.
 
     Attributes:
         out, folder: where results and logs go.
         source: `src` of the package.
         deadline: a time of the monotonic clock.
         tiny: run the smallest form, on a CPU.
+        waiting: parts that have not begun.
         notes: remarks for the reader of the results.
+        running: processes of the present part.
     """
 
     out: Path
@@ -35,15 +44,25 @@ class Card:
     source: Path
     deadline: float
     tiny: bool
+    waiting: list[str] = field(default_factory=lambda: [*PARTS])
     notes: list[str] = field(default_factory=list)
-    measured: bool = False
     running: list[Process] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=lambda: ["recipes", "smoke"])
+    present: str = ""
 
     @property
     def done(self) -> bool:
         """Return whether nothing runs or waits."""
         return not self.running and not self.waiting
+
+    @property
+    def needs_all_cores(self) -> bool:
+        """Return whether a part runs, or comes next, that other work would disturb."""
+        return any(part in ALONE for part in ([self.present] if self.running else self.waiting[:1]))
+
+    @property
+    def is_free(self) -> bool:
+        """Return whether others may use the card."""
+        return self.present == "smoke" or not (self.running or set(self.waiting) - {"smoke"})
 
     def advance(self) -> None:
         """Record what has ended, and start what comes next."""
@@ -53,25 +72,31 @@ class Card:
                 self._note(process, how)
         if self.running or not self.waiting:
             return
-        part = self.waiting.pop(0)
-        if part == "recipes":
-            tiny = ["--tiny", "swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
-            self._start("recipes", ["recipes", str(self.out / "recipes.jsonl"), *tiny], RECIPES_LIMIT)
-            return
-        self.measured = True
-        for arbiter, precision in SMOKES[:1] if self.tiny else SMOKES:
-            file = self.folder / f"smoke-{arbiter}.json"
-            tiny = ["--tiny"] if self.tiny else []
-            self._start(f"smoke-{arbiter}", ["smoke", arbiter, precision, str(file), *tiny], SMOKE_LIMIT)
+        self.present = self.waiting.pop(0)
+        for name, arguments in self._processes(self.present):
+            limit = min(LIMITS[self.present], self.deadline - time.monotonic())
+            log = self.folder / f"{name}.log"
+            self.running.append(start(name, arguments, log, limit, self.source, card=True, threads=2))
 
-    def _start(self, name: str, arguments: list[str], limit: float) -> None:
-        module = f"benchmarks.on_device.{arguments[0]}"
-        limit = min(limit, self.deadline - time.monotonic())
-        log = self.folder / f"{name}.log"
-        self.running.append(start(name, [module, *arguments[1:]], log, limit, self.source, card=True, threads=2))
+    def _processes(self, part: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield name and arguments of the processes of a part."""
+        tiny = ["--tiny"] if self.tiny else []
+        if part == "tests":
+            yield part, ["pytest", "-p", "no:cacheprovider", "-rfE", *(TESTS_WITHOUT if self.tiny else TESTS)]
+        elif part == "speed":
+            yield part, ["benchmarks.on_device.speed", str(self.out / "speed.jsonl"), *tiny]
+        elif part == "recipes":
+            some = ["swav_uota_imagenet", "moco_v1_imagenet"] if self.tiny else []
+            yield part, ["benchmarks.on_device.recipes", str(self.out / "recipes.jsonl"), *tiny, *some]
+        else:
+            for arbiter, precision in SMOKES[:1] if self.tiny else SMOKES:
+                file = str(self.folder / f"smoke-{arbiter}.json")
+                yield f"smoke-{arbiter}", ["benchmarks.on_device.smoke", arbiter, precision, file, *tiny]
 
     def _note(self, process: Process, how: str) -> None:
         self.notes.append(f"{process.name}: {how}, {process.seconds:.0f} s")
+        if process.name == "tests":
+            (self.out / "tests.txt").write_text(process.last_lines(TEST_LINES) + "\n")
         if how != "ok":
             keep_failure(self.out, process, how)
         elif process.name.startswith("smoke"):
@@ -83,7 +108,7 @@ class Card:
             process.stop()
             self.notes.append(f"{process.name}: stopped after {process.seconds:.0f} s, as there was no time left")
             keep_failure(self.out, process, "stopped")
-        self.notes += [f"{name}: never started" for name in self.waiting]
+        self.notes += [f"{name}: not run" for name in self.waiting]
 
 
 @dataclass

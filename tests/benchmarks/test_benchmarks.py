@@ -3,6 +3,7 @@
 import json
 import sys
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -41,7 +42,7 @@ OTHERS = {
     *("kill", "hostile", "demo_seeds", "groups", "misfiled", "misfiled.picture", "misfiled_scale"),
     *("misfiled.strangers",),
     *("worth.table", "worth.page", "worth.picture"),
-    *("on_device", "on_device.recipes", "on_device.smoke", "on_device.learn"),
+    *("on_device", "on_device.speed", "on_device.recipes", "on_device.smoke", "on_device.learn"),
 }
 WRONG = [
     ("telling_outliers", [], "the following arguments are required: CONDITION"),
@@ -268,6 +269,18 @@ def test_a_recipe_runs(tmp_path):
     assert [line.get("finite", line.get("equal")) for line in lines] == [True] * 4
 
 
+def test_the_speed_of_trainings_is_measured(tmp_path):
+    run("on_device.speed", [str(tmp_path / "lines"), "--tiny"])
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert [line.get("error") for line in lines] == [None] * 3 * 9
+    assert all(line["images_per_second"] > 0 for line in lines)
+    assert {line["method"] for line in lines} == {"simclr", "barlow_twins", "swav"}
+    assert {(line.get("images"), line.get("views_on")) for line in lines if line["what"] == "training"} == set(
+        product(("memory", "jpeg"), ("cpu", "device"))
+    )
+    assert {line["arbiter"] for line in lines if line["what"] == "step"} == {"none", "mahalanobis", "learned"}
+
+
 def test_smoke_runs(tmp_path, monkeypatch):
     from benchmarks.on_device import smoke
 
@@ -295,8 +308,12 @@ import json, sys
 row = {"method": "swav", "data": "demo-scenes", "arm": "untrained", "device": "cpu", "seed": 0}
 row |= {"linear": 50.0, "knn": 40.0}
 part = {"part": "recipe", "recipe": "swav", "finite": True}
-file = next(word for word in sys.argv[1:] if "." in word)
-open(file, "a").write(json.dumps(row | part) + "\\n")
+part |= {"what": "network", "images_per_second": 3.0}
+files = [word for word in sys.argv[1:] if ".json" in word]
+for file in files:
+    open(file, "a").write(json.dumps(row | part) + "\\n")
+if not files:
+    print("3 passed in 2 s")
 """
     (tmp_path / "quick_module.py").write_text(lines)
 
@@ -309,5 +326,16 @@ open(file, "a").write(json.dumps(row | part) + "\\n")
     run("on_device", ["--out", str(tmp_path / "out"), "--minutes", "2", "--tiny"])
 
     table = (tmp_path / "out/table.txt").read_text()
+    assert "## Tests on the device\n\n3 passed in 2 s" in table
+    assert "| swav |  |  | network |  |  |  | 3.0 | 1.0 |" in table
     assert "1 of 1 rows are finite or equal" in table
     assert "learns: 1 runs on the CPU, 0 on the card; 0 never started" in table
+
+
+def test_parts_for_a_device_are_chosen_and_others_are_not_run(tmp_path):
+    run("on_device", ["--out", str(tmp_path / "out"), "--minutes", "0.1", "--parts", "speed", "--tiny"])
+    table = (tmp_path / "out/table.txt").read_text()
+    assert "## Tests on the device\n\nnot run" in table
+    assert "## Speed of whole trainings\n\nnot run" in table  # there was no time
+    assert "speed: not run" in table
+    assert "learns: 0 runs on the CPU, 0 on the card; 0 never started" in table

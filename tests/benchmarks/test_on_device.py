@@ -12,7 +12,7 @@ from benchmarks.on_device.jobs import AROUND, CHANGED, UNKNOWN, Job, costs_of, e
 from benchmarks.on_device.parts import Card, Learning
 from benchmarks.on_device.processes import Process, start
 from benchmarks.on_device.recipes import of_one_device
-from benchmarks.on_device.table import lines_of, of_recipes
+from benchmarks.on_device.table import lines_of, of_recipes, of_speed, of_tests
 from uota.recipes import recipe
 
 COSTS = {"swav": 100.0, "infomin": 200.0, "supervised": 300.0}
@@ -204,7 +204,46 @@ def test_processes_running_at_the_end_are_stopped_and_reported(tmp_path, monkeyp
     (process,) = card.running
     card.stop()
     assert process.popen.returncode == -9
-    assert card.notes == ["recipes: stopped after 0 s, as there was no time left", "smoke: never started"]
+    assert card.notes[0] == "tests: stopped after 0 s, as there was no time left"
+    assert card.notes[1:] == ["speed: not run", "recipes: not run", "smoke: not run"]
+
+
+def test_other_work_waits_for_parts_that_need_all_cores(tmp_path, monkeypatch):
+    text = "import sys\nfor word in sys.argv:\n    word.endswith('.json') and open(word, 'w').write('{}')"
+    (tmp_path / "quick_module.py").write_text(text)
+    monkeypatch.setattr(
+        "benchmarks.on_device.parts.start",
+        lambda name, arguments, *rest, **options: start(name, ["quick_module", *arguments], *rest, **options),
+    )
+    card, seen = Card(tmp_path, tmp_path, tmp_path, time.monotonic() + 100, tiny=True), []
+    while not card.done:
+        card.advance()
+        seen.append((card.present, card.needs_all_cores, card.is_free))
+        time.sleep(0.02)
+    order = [("tests", True, False), ("speed", True, False), ("recipes", False, False), ("smoke", False, True)]
+    assert list(dict.fromkeys(seen)) == order
+    assert [note.partition(",")[0] for note in card.notes] == [
+        *("tests: ok", "speed: ok", "recipes: ok", "smoke-none: ok"),
+    ]
+
+
+def test_the_table_has_what_the_tests_said_and_rates_beside_others(tmp_path):
+    (tmp_path / "tests.txt").write_text("..F\nFAILED tests/a.py::b - no\n1 failed, 2 passed in 3 s\n")
+    assert list(of_tests(tmp_path / "tests.txt"))[1:] == ["FAILED tests/a.py::b - no", "1 failed, 2 passed in 3 s"]
+    assert list(of_tests(tmp_path / "none.txt"))[1:] == ["not run"]
+    training = {"what": "training", "images": "jpeg", "views_on": "device", "images_per_second": 400.0}
+    rows = [
+        {"what": "network", "images_per_second": 500.0},
+        training,
+        training | {"images": "memory"},
+        {"what": "lightly", "images": "jpeg", "images_per_second": 100.0},
+        {"what": "training", "error": "RuntimeError: no"},
+    ]
+    said = list(of_speed([{"method": "swav"} | row for row in rows]))
+    assert "| swav |  |  | training |  | jpeg | device | 400.0 | 0.8 | 4.0 |  |  |" in said
+    assert "| swav |  |  | training |  | memory | device | 400.0 | 0.8 |  |  |  |" in said
+    assert said[-2].endswith("| RuntimeError: no")
+    assert "not run" in "\n".join(of_speed([]))
 
 
 def test_tables_show_numbers_errors_and_failed_rows():

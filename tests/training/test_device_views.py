@@ -102,6 +102,7 @@ def test_a_few_views_are_made_on_a_device_at_once(source, monkeypatch):
     assert [each.shape for each in elsewhere.by_size] == [each.shape for each in views.by_size]
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", PRESETS)
 def test_cuda_makes_the_same_views_and_is_not_waited_for(name, source):

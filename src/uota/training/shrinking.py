@@ -77,21 +77,24 @@ def estimated_bytes(source: Source, copies: ShrunkCopies) -> int:
     return round(copies.bytes_of(places) * len(source.files) / len(places))
 
 
-def say_tally(source: Source) -> None:
-    """Say how many copies were found and made, and how many could not be kept."""
+def say_tally(source: Source, devices: int) -> None:
+    """Say how many copies this process, one for each device, found and made, and how many could not be kept."""
     copies = copies_of(source)
     if copies is None:
         return
     tally = copies.tally()
     lost = f"; {tally.not_kept} could not be kept: make room in {printable(copies.options.folder)}"
-    logger.info(f"shrunk copies: {tally.found} found, {tally.made} made{lost if tally.not_kept else ''}")
+    by = f" by the first of {devices} processes" if devices > 1 else ""
+    logger.info(f"shrunk copies: {tally.found} found, {tally.made} made{by}{lost if tally.not_kept else ''}")
 
 
 @contextmanager
 def removing_memory(settings: Pretrain) -> Iterator[None]:
     """Remove the copies that are in memory at the end; others who use them make them again."""
+    in_memory = settings.data.cache is not None and settings.data.cache_in == IN_MEMORY
+    folder = copies_folder(IN_MEMORY) if in_memory else None
     try:
         yield
     finally:
-        if settings.data.cache is not None and settings.data.cache_in == IN_MEMORY:
-            shutil.rmtree(copies_folder(IN_MEMORY), ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
