@@ -74,9 +74,11 @@ class Card:
             return
         self.present = self.waiting.pop(0)
         for name, arguments in self._processes(self.present):
-            limit = min(LIMITS[self.present], self.deadline - time.monotonic())
+            left = self.deadline - time.monotonic()
+            limit = left if self.tiny else min(LIMITS[self.present], left)  # a CPU may be busy with other work
             log = self.folder / f"{name}.log"
-            self.running.append(start(name, arguments, log, limit, self.source, card=True, threads=2))
+            threads = 1 if self.tiny else 2
+            self.running.append(start(name, arguments, log, limit, self.source, card=True, threads=threads))
 
     def _processes(self, part: str) -> Iterator[tuple[str, list[str]]]:
         """Yield name and arguments of the processes of a part."""

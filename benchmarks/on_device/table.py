@@ -8,6 +8,7 @@ Row = dict[str, Any]
 
 RECIPE = ("recipe", "arbiter", "batch", "losses", "images_per_second", "step_seconds", "arbiter_share", "peak_gib")
 FLOAT32 = ("recipe", "loss", "loss_apart", "gradients_apart", "equal")
+NOT_RUN = "not run"
 SPEED = (
     *("method", "backbone", "batch", "what", "arbiter", "images", "views_on"),
     *("images_per_second", "of_network", "over_lightly", "arbiter_share", "peak_gib"),
@@ -29,10 +30,11 @@ def shown(value: Any) -> str:
 
 
 def lines_of(title: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[str]:
-    """Yield a table of these columns under its title, with the errors of rows; nothing without rows."""
-    if not rows:
-        return
+    """Yield a table of these columns under its title, with the errors of rows; not run without rows."""
     yield f"\n## {title}\n"
+    if not rows:
+        yield NOT_RUN
+        return
     yield "| " + " | ".join(columns) + " |"
     yield "|" + " --- |" * len(columns)
     for row in rows:
@@ -42,16 +44,18 @@ def lines_of(title: str, rows: Sequence[Row], columns: Sequence[str]) -> Iterato
 
 def of_tests(file: Path) -> Iterator[str]:
     """Yield the failures and the summary of the tests."""
-    lines = file.read_text().splitlines() if file.exists() else ["not run"]
+    lines = file.read_text().splitlines() if file.exists() else [NOT_RUN]
     failed = [line for line in lines[:-1] if line.startswith(("FAILED", "ERROR"))]
     yield "\n## Tests on the device\n"
     yield from [*failed, *lines[-1:]]
+    if not any(word in lines[-1] for word in ("passed", "failed", "skipped", "error", NOT_RUN)):
+        yield "stopped before their end"
 
 
 def of_speed(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a table of whole trainings, with their rates relative to the network's and to lightly's."""
     if not rows:
-        yield "\n## Speed of whole trainings\n\nnot run"
+        yield f"\n## Speed of whole trainings\n\n{NOT_RUN}"
         return
     network, theirs = (
         {row["method"]: row.get("images_per_second") for row in rows if row["what"] == what}
@@ -75,6 +79,9 @@ def _relative(row: Row, name: str, to: float | None) -> Row:
 
 def of_recipes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield tables of the published recipes and their small versions, and count the correct rows."""
+    if not rows:
+        yield f"\n## Published recipes\n\n{NOT_RUN}"
+        return
     parts = {name: [row for row in rows if row["part"] == name] for name in ("recipe", "float32")}
     yield from lines_of("Published recipes on one device, bf16", parts["recipe"], RECIPE)
     yield from lines_of("First step in float32, beside the CPU's", parts["float32"], FLOAT32)

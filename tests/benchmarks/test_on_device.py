@@ -231,6 +231,8 @@ def test_the_table_has_what_the_tests_said_and_rates_beside_others(tmp_path):
     (tmp_path / "tests.txt").write_text("..F\nFAILED tests/a.py::b - no\n1 failed, 2 passed in 3 s\n")
     assert list(of_tests(tmp_path / "tests.txt"))[1:] == ["FAILED tests/a.py::b - no", "1 failed, 2 passed in 3 s"]
     assert list(of_tests(tmp_path / "none.txt"))[1:] == ["not run"]
+    (tmp_path / "tests.txt").write_text("..\n")
+    assert list(of_tests(tmp_path / "tests.txt"))[1:] == ["..", "stopped before their end"]
     training = {"what": "training", "images": "jpeg", "views_on": "device", "images_per_second": 400.0}
     rows = [
         {"what": "network", "images_per_second": 500.0},
@@ -253,7 +255,8 @@ def test_tables_show_numbers_errors_and_failed_rows():
     assert "| swav |  |  | 8.0, 7.5 |  |  | 4.0e-04 |  |" in said
     assert "| byol |  |  |  |  |  |  |  | RuntimeError: no" in said
     assert "1 of 2 rows are finite or equal; not: ['byol']" in said
-    assert list(lines_of("empty", [], ["a"])) == []
+    assert list(lines_of("empty", [], ["a"])) == ["\n## empty\n", "not run"]
+    assert list(of_recipes([])) == ["\n## Published recipes\n\nnot run"]
 
 
 def test_one_device_of_a_recipe_has_its_share_of_the_batch():
