@@ -105,7 +105,7 @@ def pretrain(
         _fit(job, run, resume, lines)
         if lines:
             _log_summary(job, run)
-            rank_zero_only(say_tally)(source, settings.runtime.devices)
+            rank_zero_only(say_tally)(source, settings.runtime.ranks)
         list_skipped(source, run)
     return run
 
