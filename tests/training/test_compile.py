@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.processes import run_command
+from tests.processes import SECONDS, run_command
 from tests.training.stepping import ARBITERS
 
 from uota.methods import METHODS
@@ -57,11 +57,11 @@ for method, arbiter in cases:
 """
 
 
-def traced(cases, **options):
+def traced(cases, seconds=SECONDS, **options):
     """Return for each case the losses, a sum of weights and the number of graphs, plain and compiled."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     command = [sys.executable, "-c", SCRIPT, json.dumps(options), json.dumps(cases)]
-    ended = run_command(command, env=environment, check=True)
+    ended = run_command(command, seconds, env=environment, check=True)
     lines = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("[")]
     return {(method, arbiter): found for method, arbiter, found in lines}
 
@@ -97,8 +97,9 @@ def test_an_arbiter_is_made_of_whole_graphs(arbiters, arbiter):
 
 
 @pytest.mark.compiler
+@pytest.mark.timeout(1300)
 @pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
 def test_inductor_computes_the_same():
     cases = [("simclr", "none"), ("moco_v2", "learned")]
-    for found in traced(cases).values():
+    for found in traced(cases, 1200).values():
         assert_same(found, 1e-3)
