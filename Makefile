@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint lint-versions bench worth worth-table lowest clean
+.PHONY: demo test test-compiled lint lint-versions bench worth worth-table lowest clean
 
 demo: $(VENV)/installed
 	$(RUN)/uota demo --out runs/demo
@@ -13,6 +13,10 @@ demo: $(VENV)/installed
 test: export OMP_NUM_THREADS = 1
 test: lint
 	$(RUN)/python -m pytest tests -n 2 --dist loadfile
+
+# What takes a C++ compiler minutes.
+test-compiled: $(VENV)/installed
+	$(RUN)/python -m pytest tests -m compiler
 
 lint: $(VENV)/installed
 	$(RUN)/ruff check src tests benchmarks examples tools

@@ -169,6 +169,19 @@ def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates, l
     assert two == pytest.approx(one, abs=1e-6)
 
 
+def test_two_processes_that_embed_in_parts_equal_one(small, tmp_path):
+    """Without batch statistics, which depend on the other images of a part."""
+    same = {"method": "moco_v2", "arbiter": "learned", "precision": "64", "frozen_norms": True}
+    same |= {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 2}
+    pretrain(small(**same), tmp_path / "one", bar=False, lines=False)
+    environment = os.environ | {"PYTHONWARNINGS": ""}
+    done = run_command(command(tmp_path / "two", small(devices=2, accumulate=2, **same)), env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (step_losses(tmp_path / name) for name in ("one", "two"))
+    assert len(one) == 6
+    assert two == pytest.approx(one, abs=1e-6)
+
+
 def test_bf16_trains(small, tmp_path):
     run = pretrain(small(precision="bf16"), tmp_path / "run", bar=False)
     assert all(bool(torch.isfinite(value).all()) for value in weights(run.folder).values() if torch.is_tensor(value))
