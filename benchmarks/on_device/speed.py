@@ -105,7 +105,7 @@ def settings_of(setup: Setup, arbiter: str, device: torch.device) -> Pretrain:
     asked |= {"init": "random", "arbiter": arbiter, "start": None if arbiter == "none" else 0.0, "steps": 10_000}
     if arbiter == "learned":
         asked["eyes"] = "thumbnails"
-    return resolve_auto(Pretrain.from_flat(precision=precision, **asked), SOURCE)  # type: ignore[arg-type]
+    return resolve_auto(Pretrain.from_flat(precision=precision, **asked), SOURCE)
 
 
 def network_step(training: Training) -> None:
@@ -153,7 +153,7 @@ def from_images(setup: Setup, folder: Path, size: Size, device: torch.device) ->
     """Yield what makes the lines of whole trainings."""
     for images in ("memory", "jpeg"):
         for where in ("cpu", "device"):
-            yield partial(_training, setup, folder, images, where, size, device)  # type: ignore[arg-type]
+            yield partial(_training, setup, folder, images, where, size, device)
     yield partial(_lightly, setup, folder, size, device)
 
 
@@ -198,11 +198,10 @@ def _lightly(setup: Setup, folder: Path, size: Size, device: torch.device) -> di
     from benchmarks.lightly_steps import STEPS
 
     transforms = {"simclr": SimCLRTransform, "barlow_twins": BYOLTransform, "swav": SwaVTransform}
-    options = {"num_workers": size.workers, "persistent_workers": size.workers > 0, "shuffle": True, "drop_last": True}
+    options: dict[str, Any] = {"num_workers": size.workers, "persistent_workers": size.workers > 0}
+    options |= {"pin_memory": device.type == "cuda", "shuffle": True, "drop_last": True}
     pictures = ImageFolder(str(folder), transforms[setup.method]())
-    loader: DataLoader[Any] = DataLoader(
-        pictures, min(setup.batch, len(pictures)), pin_memory=device.type == "cuda", **options
-    )
+    loader: DataLoader[Any] = DataLoader(pictures, min(setup.batch, len(pictures)), **options)
     torch.manual_seed(0)
     encoder = Encoder(setup.backbone, 3, 224)
     parameters, loss_of = STEPS[setup.method](encoder, encoder.width)
