@@ -96,7 +96,7 @@ def test_help_says_each_default_once_and_no_types(command, help_of):
      "--backbone, --method.backbone BACKBONE", "--epochs, --optimization.epochs N",
      "--batch-size, --optimization.batch_size N", "--lr, --optimization.learning_rate X",
      "--arbiter, --arbitration.arbiter {auto,chosen,cohort,learned,two_groups,mahalanobis,none}",
-     "--seed, --runtime.seed N", "--devices, --runtime.devices N", "--precision, --runtime.precision {32,bf16,64}",
+     "--seed, --runtime.seed N", "--devices, --runtime.devices N", "--precision, --runtime.precision {32,bf16,fp16,64}",
      "--workers, --runtime.workers N"],
 )  # fmt: skip
 def test_pretrain_shows_the_short_flag_before_the_setting(shown, help_of):

@@ -3,6 +3,7 @@ from unittest.mock import Mock
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from uota.training.estimate import Estimate, duration
 
@@ -13,7 +14,7 @@ def test_the_duration_follows_from_the_steps_that_are_timed(monkeypatch, capsys)
     estimate, module = Estimate(305), Mock(spec=pl.LightningModule)
     for step in range(1, 9):
         trainer = Mock(spec=pl.Trainer, global_step=step, is_global_zero=True)
-        estimate.on_train_batch_end(trainer, module, None, None, step)
+        estimate.on_train_batch_end(trainer, module, {"loss": torch.tensor(1.0)}, None, step)
     assert capsys.readouterr().out == "the other 300 steps will take about 10 minutes\n"
 
 

@@ -160,7 +160,9 @@ def test_two_processes_equal_one(small, tmp_path, method, arbiter, candidates, l
     else:
         port = f"--master-port={free_ports(1)[0]}"
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", port, "-m", "uota"]
-        done = run_command([*torchrun, *flags(tmp_path / "two", small(**same))], env=environment)
+        given = flags(tmp_path / "two", small(**same))
+        given = [each.replace("--start", "--arbitration.start") for each in given]  # torchrun takes --start for its own
+        done = run_command([*torchrun, *given], env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("the run is in") == 1
     assert Run(tmp_path / "two").settings().runtime.devices == 2
