@@ -17,12 +17,12 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
-run=$1
+run=${1:?is missing: sbatch examples/slurm.sh RUN [options of uota pretrain]}
 shift
 trap : USR1 TERM # of the script itself, which waits until the processes of srun, which get them too, have saved
 
 if [ -e "$run/settings.json" ]; then
-    srun uota pretrain --out "$run" --resume
+    srun uota pretrain --out "$run" --resume "$@"
 else
     srun uota pretrain --out "$run" "$@"
 fi

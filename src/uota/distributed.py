@@ -39,7 +39,7 @@ def joined_ranks() -> Iterator[None]:
 
     What is exchanged is on CPUs; each process has an accelerator of its machine to itself, if there are as many.
     """
-    if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if dist.is_initialized() or "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
     if torch.cuda.is_available():

@@ -1,13 +1,14 @@
 """How many processes there are, by what started them."""
 
 import pytest
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from uota.errors import UotaError
 from uota.training.launch import resolve_devices, slurm_plugins
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_NNODES": "2", "SLURM_PROCID": "5"}
-SRUN |= {"SLURM_JOB_ID": "1234", "SLURM_JOB_NAME": "uota"}
+SRUN |= {"SLURM_JOB_ID": "1234", "SLURM_JOB_NAME": "uota", "SLURM_STEP_ID": "0"}
 
 
 @pytest.fixture
@@ -55,6 +56,12 @@ def test_a_job_of_one_task_or_of_typed_commands_is_no_launcher_of_several(enviro
     assert resolve_devices("cpu", 1, 1) == (1, 1)
     environment(SRUN | {"SLURM_JOB_NAME": "interactive"})
     assert resolve_devices("cpu", 2, 1) == (2, 1)
+
+
+def test_the_script_of_a_job_is_one_process_like_any_other(environment):
+    environment({name: value for name, value in SRUN.items() if name != "SLURM_STEP_ID"})
+    assert resolve_devices("cpu", 2, 1) == (2, 1)
+    assert [type(each) for each in slurm_plugins()] == [LightningEnvironment]
 
 
 def test_tasks_of_unknown_nodes_are_refused(environment):

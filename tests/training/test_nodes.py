@@ -21,7 +21,8 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "slurm.sh"
 # Starts as many processes as the job has tasks, and ends with the highest of their codes.
 SRUN = """#!{python}
 import os, subprocess, sys
-places = [{{"SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)}} for task in range(int(os.environ["SLURM_NTASKS"]))]
+tasks = map(str, range(int(os.environ["SLURM_NTASKS"])))
+places = [{{"SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_LOCALID": task}} for task in tasks]
 tasks = [subprocess.Popen(sys.argv[1:], env=os.environ | place) for place in places]
 sys.exit(max(task.wait() for task in tasks))
 """

@@ -1,12 +1,15 @@
 """Runs on shrunk copies: the same whether they are there, and nothing that is trained changes without a word."""
 
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from tests.processes import run_command
 
+from uota.commands.cli import main
 from uota.data.files import copies as module
 from uota.data.open import training_options
 from uota.errors import UotaError
@@ -107,3 +110,25 @@ def area(view_size: ViewSizePreset, side: int, share: float) -> float:
     """Pixels of a cell of the smallest crop of a square image; a crop has 1 + (g - 1) (1 - overlap) cells in a row."""
     cells = 1 if not view_size.grid else view_size.grid - (view_size.grid - 1) * view_size.overlap
     return share * side**2 / cells**2
+
+
+def test_copies_are_not_put_among_the_images_or_into_the_run(cached, tmp_path):
+    settings = cached()
+    inside = str(tmp_path / "run/copies")
+    with pytest.raises(UotaError, match=r"within the folder of the run, .* choose a folder elsewhere"):
+        pretrain(settings.replace_flat(cache_in=inside), tmp_path / "run", bar=False, lines=False)
+    assert not (tmp_path / "run").exists()
+    among = str(Path(settings.data.source) / "copies")
+    with pytest.raises(UotaError, match=r"within the folder of the images, .* choose a folder elsewhere"):
+        pretrain(settings.replace_flat(cache_in=among), tmp_path / "run", bar=False, lines=False)
+    assert not Path(among).exists()
+
+
+def test_a_run_is_resumed_with_copies_in_another_place(cached, tmp_path):
+    settings, out = cached(epochs=1), tmp_path / "run"
+    pretrain(settings, out, bar=False, lines=False)
+    scratch = tmp_path / "copies"
+    shutil.rmtree(scratch)
+    scratch.write_text("a file")
+    assert main(["pretrain", f"--out={out}", "--resume"]) == 2
+    assert main(["pretrain", f"--out={out}", "--resume", "--cache=36", f"--cache-in={tmp_path / 'other'}"]) == 0

@@ -86,6 +86,8 @@ def run(options: Namespace) -> None:
     values.pop("config", None)
     given = build_settings(Pretrain, values)
     settings = Run(out).settings() if resume else given
+    if resume and given.data.cache_in is not None and settings.data.cache is not None:  # the old place may be gone
+        settings = settings.replace_flat(cache_in=given.data.cache_in)
     if resume:
         _warn_other_settings(given.as_flat(), settings.as_flat())
     made = pretrain(settings, out, resume=resume, overwrite=overwrite)

@@ -56,7 +56,7 @@ class Transfer:
     """auto, cpu, gpu, …"""
     devices: int | Literal["auto"] = 1
     """Number of devices of each node, with one process each, that share the batch. auto: all accelerators, or one CPU.
-    torchrun and srun have started the processes already, and say how many there are."""
+    torchrun and srun have started the processes already: leave it out then."""
     nodes: int = 1
     """Number of machines, on each of which torchrun or srun starts the same command."""
     threads: int | None = None

@@ -4,7 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from pytorch_lightning.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 from uota.errors import UotaError
 from uota.settings.ranges import AUTO, count_ranks
@@ -37,7 +42,8 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
     if TorchElasticEnvironment.detect():  # it may run within a job of SLURM
         each = int(environment["LOCAL_WORLD_SIZE"])
         return Launched(each, int(environment["WORLD_SIZE"]) // each, "torchrun")
-    if "SLURM_NTASKS" not in environment or environment.get("SLURM_JOB_NAME") in TYPED:
+    by_srun = "SLURM_STEP_ID" in environment  # the rest is also set in the job's own script
+    if not by_srun or environment.get("SLURM_JOB_NAME") in TYPED:
         return None
     if environment["SLURM_NTASKS"] == "1":
         return Launched(1, 1, "srun")
@@ -49,13 +55,16 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
     return Launched(int(environment["SLURM_NTASKS_PER_NODE"]), int(environment.get("SLURM_NNODES", "1")), "srun")
 
 
-def slurm_plugins() -> list[SLURMEnvironment]:
-    """Return the plugin of a Trainer under srun, which leaves saving and requeueing to us; none elsewhere.
+def slurm_plugins() -> list[ClusterEnvironment]:
+    """Return the plugin of a Trainer in a job of SLURM, which leaves saving and requeueing to us; none elsewhere.
 
     Lightning's own requeueing saves a checkpoint of its own within the handler of a signal, in the middle of a step.
+    And it takes the job's own script, without srun, for one of several tasks, and waits for the others for ever.
     """
     found = launched()
-    return [SLURMEnvironment(auto_requeue=False)] if found is not None and found.by == "srun" else []
+    if found is not None and found.by == "srun":
+        return [SLURMEnvironment(auto_requeue=False)]
+    return [LightningEnvironment()] if found is None and SLURMEnvironment.detect() else []
 
 
 def resolve_devices(accelerator: str, devices: int | str, nodes: int) -> tuple[int, int]:

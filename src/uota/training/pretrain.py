@@ -45,7 +45,7 @@ from uota.training.optimizer import check_optimizer
 from uota.training.refiling import Refiling, build_refiling, share_members
 from uota.training.resolve import explain_auto, resolve_auto
 from uota.training.resuming import translate_restore_errors
-from uota.training.setup import build_module
+from uota.training.setup import build_module, translate_missing_compiler
 from uota.training.sharding import check_sharding
 from uota.training.shrinking import check_cache, located_cache, removing_memory, say_copies, say_tally
 from uota.training.trainer import (
@@ -94,19 +94,20 @@ def pretrain(
     check_optimizer(settings)
     if settings.runtime.strategy == "fsdp2":
         check_sharding(settings)
-    # All that can be refused is refused before the folder is touched.
-    job = _build(run, settings, source, bar, lines, resume)
-    _check_folder(run, settings, source, resume, overwrite)
-    with lock_on_first_rank(out), removing_memory(settings):
-        _prepare(run, settings, source, resume, overwrite)
-        if lines and not resume:
-            _log_choices(settings, choices)
-            warn_few(settings, source)
-        _fit(job, run, resume, lines)
-        if lines:
-            _log_summary(job, run)
-            rank_zero_only(say_tally)(source, settings.runtime.ranks)
-        list_skipped(source, run)
+    with removing_memory(settings):
+        # All that can be refused is refused before the folder is touched.
+        job = _build(run, settings, source, bar, lines, resume)
+        _check_folder(run, settings, source, resume, overwrite)
+        with lock_on_first_rank(out):
+            _prepare(run, settings, source, resume, overwrite)
+            if lines and not resume:
+                _log_choices(settings, choices)
+                warn_few(settings, source)
+            _fit(job, run, resume, lines)
+            if lines:
+                _log_summary(job, run)
+                rank_zero_only(say_tally)(source, settings.runtime.ranks)
+            list_skipped(source, run)
     return run
 
 
@@ -152,7 +153,7 @@ class _Job(NamedTuple):
 def _build(run: Run, settings: Pretrain, source: Source, bar: bool, lines: bool, resume: bool) -> _Job:
     """Build everything that a training needs, and try what would otherwise fail only once it has begun."""
     preset = preset_of(settings)
-    check_cache(settings, source, preset)
+    check_cache(settings, source, preset, run.folder)
     pipeline = ViewPipeline(
         preset.with_candidates(settings.arbitration.candidates),
         settings.runtime.seed,
@@ -237,6 +238,7 @@ def _fit(job: _Job, run: Run, resume: bool, lines: bool) -> None:
     with (
         ignore_expected_warnings(),
         translate_stops(job.trainer, run.folder, again),
+        translate_missing_compiler(),
         translate_restore_errors(job.trainer, start),
     ):
         job.trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
@@ -257,6 +259,8 @@ def _check_folder(run: Run, settings: Pretrain, source: Source, resume: bool, ov
     written = resolve_auto(written, source)  # earlier versions had fewer settings
     if written.runtime.ranks == settings.runtime.ranks:  # as many processes may be on other nodes now
         written = written.replace_flat(devices=settings.runtime.devices, nodes=settings.runtime.nodes)
+    if written.data.cache is not None:  # copies are the same wherever they are
+        written = written.replace_flat(cache_in=settings.data.cache_in)
     if located_settings(written).as_dict() != json.loads(json.dumps(settings.as_dict())):
         raise UotaError(f"{run.folder} was started with other settings; resume with those in {run.settings_file}")
     require_same_images(source, run.data_file)

@@ -1,6 +1,7 @@
 """Build the arbiter, the sampler and the Lightning module of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -51,6 +52,23 @@ def build_eyes(settings: Pretrain) -> FrozenEyes | None:
     """
     own = settings.arbitration
     return FrozenEyes(open_frozen_features(own.eyes, preset_of(settings))) if own.has_frozen_eyes else None
+
+
+@contextmanager
+def translate_missing_compiler() -> Iterator[None]:
+    """Translate what torch.compile raises on a machine without the compiler that it needs.
+
+    Raises:
+        UotaError: there is none.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "InvalidCxxCompiler" not in repr(error):
+            raise
+        raise UotaError(
+            "compile is set, and there is no C++ compiler; install one, such as g++, or leave compile out"
+        ) from error
 
 
 def _make_fast(module: Pretraining, settings: Pretrain) -> None:

@@ -4,11 +4,13 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from uota.console import printable
 from uota.data import Folder, PackedSource, Source
 from uota.data.files.copies import IN_MEMORY, RESERVE, ShrunkCopies, copies_folder
 from uota.data.files.pixel_range import spread_indices
+from uota.data.places import places_of
 from uota.errors import UotaError
 from uota.io.outputs import check_writable_folder, path_of
 from uota.settings.pretrain import Pretrain
@@ -20,18 +22,32 @@ logger = logging.getLogger(__name__)
 SAMPLE = 16
 
 
-def check_cache(settings: Pretrain, source: Source, preset: ViewPreset) -> None:
+def check_cache(settings: Pretrain, source: Source, preset: ViewPreset, out: Path) -> None:
     """Require images that can have shrunk copies, and copies of enough pixels for views, if the settings ask for some.
 
+    Args:
+        settings: of the run.
+        source: its images.
+        preset: of its views.
+        out: its folder.
+
     Raises:
-        UotaError: the images are in memory, the folder cannot be written to, or every crop would be enlarged.
+        UotaError: the images are in memory, the folder cannot be written to or is within those of the images or of the
+            run, or every crop would be enlarged.
     """
     side = settings.data.cache
     if side is None:
         return
     if copies_of(source) is None:
         raise UotaError(f"cache is set, and the images of {printable(source.name)} are in memory; leave it out")
-    check_writable_folder(copies_folder(settings.data.cache_in))
+    folder = copies_folder(settings.data.cache_in)
+    for place, whose in (*((each, "images") for each in places_of(settings.data.source)), (out, "run")):
+        if folder.resolve().is_relative_to(place.resolve()):
+            raise UotaError(
+                f"cache_in is {printable(folder)}, which is within the folder of the {whose}, where copies would count "
+                "as its own files; choose a folder elsewhere"
+            )
+    check_writable_folder(folder)
     needed = preset.sizes[0].image_side(preset.sizes[0].scale[1])
     if side < needed:
         raise UotaError(
