@@ -42,7 +42,7 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launched | None:
     if TorchElasticEnvironment.detect():  # it may run within a job of SLURM
         each = int(environment["LOCAL_WORLD_SIZE"])
         return Launched(each, int(environment["WORLD_SIZE"]) // each, "torchrun")
-    by_srun = "SLURM_STEP_ID" in environment  # the rest is also set in the job's own script
+    by_srun = {"SLURM_STEP_ID", "SLURM_NTASKS"} <= environment.keys()  # a job's own script has no step
     if not by_srun or environment.get("SLURM_JOB_NAME") in TYPED:
         return None
     if environment["SLURM_NTASKS"] == "1":
