@@ -4,7 +4,6 @@ The same tests run with the CPU as the device, of one method with one arbiter, s
 """
 
 import os
-import signal
 import sys
 from contextlib import nullcontext
 
@@ -12,13 +11,12 @@ import pytest
 import torch
 from tests.processes import run_command
 from tests.training.stepping import ARBITERS, Training, training_of
+from tests.training.stopping import whole_and_resumed
 from torch import Tensor
 
 from uota.encoders.memory import draw
-from uota.errors import UotaError
 from uota.methods import METHODS
 from uota.runs.run import Run
-from uota.training.checkpoints import Checkpoints
 from uota.training.pretrain import pretrain
 
 NO_GPU = not torch.cuda.is_available()
@@ -85,23 +83,9 @@ DEVICES = pytest.mark.parametrize("device", ["cpu", GPU])
 
 
 @DEVICES
-def test_a_training_resumes_where_it_stopped(device, small, tmp_path, monkeypatch):
+def test_a_training_resumes_where_it_stopped(device, small, tmp_path):
     settings = small(accelerator=ACCELERATOR[device], precision="bf16", epochs=3)
-    whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
-    after_step = Checkpoints.on_train_batch_end
-
-    def ctrl_c_at_step_4(self, trainer, *arguments):
-        if trainer.global_step == 4:
-            signal.raise_signal(signal.SIGINT)
-        after_step(self, trainer, *arguments)
-
-    monkeypatch.setattr(Checkpoints, "on_train_batch_end", ctrl_c_at_step_4)
-    with pytest.raises(UotaError, match="stopped at step 4"):
-        pretrain(settings, tmp_path / "run", bar=False, lines=False)
-    monkeypatch.undo()
-    resumed = pretrain(settings, tmp_path / "run", resume=True, bar=False, lines=False)
-    one, other = (Run(run.folder).state() for run in (whole, resumed))
-    assert one["global_step"] == other["global_step"] == 9
+    one, other = whole_and_resumed(settings, tmp_path)
     # A GPU adds numbers in an order of its own, so that two runs are never equal to the last bit.
     tolerance = {"cpu": 0.0, "cuda": 5e-2}[device]
     assert_close(other["state_dict"], one["state_dict"], tolerance)

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import signal
 import sys
 import tarfile
 from types import SimpleNamespace
@@ -10,15 +9,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tests.processes import run_command
+from tests.training.stopping import whole_and_resumed
 
 from uota.commands.cli import main
 from uota.data import open_source
 from uota.data.packed.shards import Shards
-from uota.errors import UotaError
-from uota.runs.run import Run
 from uota.training.baseline import Baseline
 from uota.training.batches import ViewsOfRank
-from uota.training.checkpoints import Checkpoints
 from uota.training.pretrain import pretrain
 from uota.views import PRESETS, ViewDataset, ViewPipeline
 
@@ -92,23 +89,9 @@ def test_training_reads_16_shards_at_a_time(shards, small, tmp_path, monkeypatch
     assert len(set(epoch[:64])) == 16
 
 
-def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(packed, small, tmp_path, monkeypatch):
+def test_interrupted_within_an_epoch_and_resumed_equals_uninterrupted(packed, small, tmp_path):
     settings = small(data=str(packed), epochs=3, workers=2)
-    whole = pretrain(settings, tmp_path / "whole", bar=False, lines=False)
-    after_step = Checkpoints.on_train_batch_end
-
-    def ctrl_c_at_step_4(self, trainer, *arguments):
-        if trainer.global_step == 4:
-            signal.raise_signal(signal.SIGINT)
-        after_step(self, trainer, *arguments)
-
-    monkeypatch.setattr(Checkpoints, "on_train_batch_end", ctrl_c_at_step_4)
-    with pytest.raises(UotaError, match="stopped at step 4"):
-        pretrain(settings, tmp_path / "run", bar=False, lines=False)
-    monkeypatch.undo()
-    resumed = pretrain(settings, tmp_path / "run", resume=True, bar=False, lines=False)
-    one, other = (Run(run.folder).state() for run in (whole, resumed))
-    assert one["global_step"] == other["global_step"] == 9
+    one, other = whole_and_resumed(settings, tmp_path)
     for key, value in one["state_dict"].items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, other["state_dict"][key]), key

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from uota.arbitration.state import in_backward
 from uota.encoders.encoder import Encoder
 from uota.errors import UotaError
 
@@ -52,7 +53,7 @@ def _let_timm(backbone: Any) -> None:
 
 def _set_aside(norm: Any, _: object) -> None:
     """Where a backward pass repeats a forward pass, let it update a copy of the running statistics."""
-    if torch._C._current_graph_task_id() != -1:
+    if in_backward():
         norm.set_aside = dict(norm._buffers)
         norm._buffers |= {name: value.clone() for name, value in norm.set_aside.items()}
 

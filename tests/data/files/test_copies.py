@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from tests.data.files.items import Items
+from torch.utils.data import DataLoader
 
 from uota import UotaError
 from uota.data import FolderOptions, open_source
@@ -187,23 +188,10 @@ def test_a_full_disk_or_a_closed_folder_stops_nothing(opened, tmp_path, monkeypa
     assert tally(closed) == Tally(found=0, made=0, not_kept=7)
 
 
-class Indices(Dataset):
-    """The images of a source, for torch's DataLoader."""
-
-    def __init__(self, source):
-        self.source = source
-
-    def __len__(self):
-        return len(self.source)
-
-    def __getitem__(self, index):
-        return self.source.images([index])[0]
-
-
 def test_processes_share_copies_and_the_tally(opened):
     source = opened()
     right = opened(place="others").images(range(9))
-    loader = DataLoader(Indices(source), batch_size=None, num_workers=2, multiprocessing_context="fork")
+    loader = DataLoader(Items(source), batch_size=None, num_workers=2, multiprocessing_context="fork")
     assert all(torch.equal(one, other) for one, other in zip(right, loader, strict=True))
     assert tally(source).made == 7
     unpickled = pickle.loads(pickle.dumps(source.decoded.copies))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from tests.data.files.items import Items
+from torch.utils.data import DataLoader
 
 from uota import UotaError
 from uota.data import FolderOptions, describe_skipped, open_source
@@ -155,19 +156,6 @@ def test_large_folders_are_not_checked_at_opening(classes, monkeypatch):
     assert (len(source), source.skipped) == (16, [])
     source.images([2])
     assert source.skipped == [source.path(2)]
-
-
-class Items(Dataset):
-    """A dataset that reads a source in a worker, as training does."""
-
-    def __init__(self, source):
-        self.source = source
-
-    def __len__(self):
-        return len(self.source)
-
-    def __getitem__(self, index):
-        return self.source.images([index])[0]
 
 
 def keep(batch):
